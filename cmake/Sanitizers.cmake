@@ -1,0 +1,18 @@
+# Links every room: language level, warnings as errors, and the sanitizers that the preset asks for.
+set(LEASEHOLD_SANITIZE "" CACHE STRING "Sanitizers, e.g. address,undefined or thread")
+
+add_library(leasehold_options INTERFACE)
+target_compile_options(leasehold_options INTERFACE
+  -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual -Werror)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
+  target_compile_options(leasehold_options INTERFACE -Wthread-safety -Wthread-safety-beta)
+else()
+  # GCC 14 reports these inside libstdc++ and protobuf once they are inlined; clang's own checks stay on.
+  target_compile_options(leasehold_options INTERFACE
+    -Wno-maybe-uninitialized -Wno-dangling-reference -Wno-stringop-overflow -Wno-array-bounds -Wno-restrict)
+endif()
+if(LEASEHOLD_SANITIZE)
+  target_compile_options(leasehold_options INTERFACE
+    -fsanitize=${LEASEHOLD_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
+  target_link_options(leasehold_options INTERFACE -fsanitize=${LEASEHOLD_SANITIZE})
+endif()

@@ -1,0 +1,67 @@
+// Leasehold's one error currency: absl::Status with an ErrorDetail payload. Libraries that throw or return codes are
+// converted where they are called; gRPC, SQL and exit codes are made at the borders (grpc.h, sqlstate.h).
+//
+// A Status made here is safe to show to a stranger: its message speaks of the caller's input and of Leasehold's own nouns.
+// A Status without ErrorDetail is not; the borders replace its text (client_text.h) and log the original.
+#pragma once
+
+#include <optional>
+#include <string_view>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "leasehold/v1/error.pb.h"
+
+namespace leasehold {
+
+using v1::Reason;
+
+// The canonical code that belongs to a reason; the table is the one in error.proto.
+absl::StatusCode CodeOf(Reason reason);
+
+// `message`: one sentence for people, starting in lower case, without a final dot.
+absl::Status Error(Reason reason, std::string_view message);
+
+// REASON_INVALID_FIELD: "<field> is '<value>'; allowed: <allowed>". `value` is cut to 100 bytes and made printable.
+absl::Status InvalidField(std::string_view field, std::string_view value, std::string_view allowed);
+
+// Adds how long to wait before trying again.
+absl::Status WithRetryAfter(absl::Status status, absl::Duration wait);
+
+// Replaces field by "<prefix>.<field>" or, if there is none, by prefix.
+absl::Status WithFieldPrefix(absl::Status status, std::string_view prefix);
+
+std::optional<v1::ErrorDetail> DetailOf(const absl::Status& status);
+
+// REASON_INTERNAL for a Status without detail; REASON_UNSPECIFIED for OK.
+Reason ReasonOf(const absl::Status& status);
+
+// "INVALID_FIELD" for REASON_INVALID_FIELD.
+std::string_view ReasonName(Reason reason);
+
+// Attaches a complete detail (its code must agree with the status); for the gRPC border and tests.
+absl::Status WithDetail(absl::Status status, const v1::ErrorDetail& detail);
+
+// What a stranger may read: the message of a Status made here, else "internal error".
+std::string_view ClientText(const absl::Status& status);
+
+// `text` with non-printable bytes as \xNN, cut to `max_bytes` with "…".
+std::string Printable(std::string_view text, size_t max_bytes = 100);
+
+}  // namespace leasehold
+
+// The usual pair; both return from the enclosing function on error.
+#define LH_RETURN_IF_ERROR(expr)                              \
+  do {                                                        \
+    if (absl::Status lh_status = (expr); !lh_status.ok()) {   \
+      return lh_status;                                       \
+    }                                                         \
+  } while (false)
+
+#define LH_CONCAT_INNER(a, b) a##b
+#define LH_CONCAT(a, b) LH_CONCAT_INNER(a, b)
+#define LH_ASSIGN_OR_RETURN(lhs, expr) LH_ASSIGN_OR_RETURN_INNER(LH_CONCAT(lh_statusor_, __LINE__), lhs, expr)
+#define LH_ASSIGN_OR_RETURN_INNER(name, lhs, expr) \
+  auto name = (expr);                              \
+  if (!name.ok()) return std::move(name).status(); \
+  lhs = *std::move(name)

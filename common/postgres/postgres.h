@@ -1,0 +1,136 @@
+// libpqxx behind absl::Status: its exceptions end here. Everything blocks; call from an Executor or a thread of your own.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <pqxx/pqxx>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "common/secret/secret.h"
+
+namespace leasehold::postgres {
+
+struct ConnectOptions {
+  // A libpq connection string or URI without password; the password apart, so that it is never printed.
+  std::string dsn;
+  Secret password;
+  std::string application_name = "leasehold";
+  absl::Duration connect_timeout = absl::Seconds(5);
+};
+
+std::string QuoteIdentifier(std::string_view name);  // "a""b"
+std::string QuoteLiteral(std::string_view text);     // 'a''b' (E'' form if it holds backslashes)
+
+// host, port, dbname, user as a libpq keyword/value string, each quoted.
+std::string Dsn(std::string_view host, int port, std::string_view database, std::string_view user,
+                std::string_view sslmode = "prefer");
+
+// The SQLSTATE of an error made here ("42P04"), empty if it has none (e.g. the connection broke).
+std::string_view SqlStateOf(const absl::Status& status);
+
+// True if the server could not be reached or the connection broke: the same call may work on a new connection.
+bool IsConnectionFailure(const absl::Status& status);
+
+// A parameter: text or NULL.
+using Param = std::optional<std::string>;
+
+class Connection;
+
+// One transaction; handed to the function given to Connection::InTransaction.
+class Transaction {
+ public:
+  // `sql` may use $1, $2 …. Status carries SQLSTATE and the server's message (for the log, not for strangers).
+  absl::StatusOr<pqxx::result> Exec(std::string_view sql, std::span<const Param> params = {});
+  absl::StatusOr<pqxx::result> Exec(std::string_view sql, std::initializer_list<Param> params) {
+    return Exec(sql, std::span<const Param>(params.begin(), params.size()));
+  }
+
+ private:
+  friend class Connection;
+  explicit Transaction(pqxx::transaction_base& tx) : tx_(tx) {}
+  pqxx::transaction_base& tx_;
+};
+
+// One server connection. One thread at a time. Reconnects by itself at the next use after it broke.
+class Connection {
+ public:
+  explicit Connection(ConnectOptions options);
+  ~Connection();
+
+  // Connects now, to learn early whether it works.
+  absl::Status Connect();
+
+  // Runs `work` in a transaction (READ COMMITTED) and commits if it returned OK, else rolls back. A broken connection is
+  // reported, never retried here: the commit may have happened.
+  absl::Status InTransaction(const std::function<absl::Status(Transaction&)>& work);
+
+  // One statement outside a transaction block, for CREATE DATABASE and its like.
+  absl::StatusOr<pqxx::result> ExecAlone(std::string_view sql, std::span<const Param> params = {});
+  absl::StatusOr<pqxx::result> ExecAlone(std::string_view sql, std::initializer_list<Param> params) {
+    return ExecAlone(sql, std::span<const Param>(params.begin(), params.size()));
+  }
+
+ private:
+  const ConnectOptions options_;
+  std::unique_ptr<pqxx::connection> connection_;
+};
+
+// A bounded set of connections. Any thread.
+class ConnectionPool {
+ public:
+  ConnectionPool(ConnectOptions options, int size);
+  ~ConnectionPool();
+
+  // A connection for the caller alone until the handle goes; waits for a free one.
+  class Handle {
+   public:
+    Handle(Handle&&) = default;
+    ~Handle();
+    Connection& operator*() { return *connection_; }
+    Connection* operator->() { return connection_.get(); }
+
+   private:
+    friend class ConnectionPool;
+    Handle(ConnectionPool* pool, std::unique_ptr<Connection> c) : pool_(pool), connection_(std::move(c)) {}
+    ConnectionPool* pool_;
+    std::unique_ptr<Connection> connection_;
+  };
+  Handle Take();
+
+  // Take() and InTransaction(), once more on a fresh connection if the first one was found broken before any statement ran.
+  absl::Status InTransaction(const std::function<absl::Status(Transaction&)>& work);
+
+ private:
+  const ConnectOptions options_;
+  absl::Mutex mu_;
+  std::vector<std::unique_ptr<Connection>> idle_ ABSL_GUARDED_BY(mu_);
+};
+
+// LISTEN on its own connection and thread. `on_notify(channel, payload)` runs on that thread; `on_reconnect()` runs after each
+// (re)connection, when notifications may have been missed: read everything again. `on_lost` when the connection breaks.
+class Listener {
+ public:
+  struct Handlers {
+    std::function<void(std::string_view channel, std::string_view payload)> on_notify;
+    std::function<void()> on_reconnect;
+    std::function<void(const absl::Status&)> on_lost;
+  };
+  Listener(ConnectOptions options, std::vector<std::string> channels, Handlers handlers);
+  ~Listener();  // joins
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace leasehold::postgres

@@ -1,5 +1,5 @@
-// What the data path needs to know of tenants and instances, without blocking: filled by the registry, read by leases and
-// sessions. Entries are kept for `registry.cache_ttl` and dropped at once when the tenant changes.
+// What the data path needs to know of tenants and instances, without blocking: filled by the registry, read by leases
+// and sessions. Entries are kept for `registry.cache_ttl` and dropped at once when the tenant changes.
 #pragma once
 
 #include <functional>
@@ -45,9 +45,9 @@ class TenantDirectory {
   // The same by domain; never from the cache.
   virtual void LookupDomain(const std::string& domain, Callback done) = 0;
 
-  // Calls `on_change` (on a registry thread, or before it returns) with each new state of the tenant from now on, starting
-  // with the present one, until the returned handle is dropped (after which it is not running and does not run again).
-  // A state read later is never older than one read before. Removed tenants: TENANT_NOT_FOUND.
+  // Calls `on_change` (on a registry thread, or before it returns) with each new state of the tenant from now on,
+  // starting with the present one, until the returned handle is dropped (after which it is not running and does not run
+  // again). A state read later is never older than one read before. Removed tenants: TENANT_NOT_FOUND.
   using Handle = std::shared_ptr<void>;
   virtual Handle Follow(const TenantId& id, std::function<void(absl::StatusOr<TenantViewPtr>)> on_change) = 0;
 

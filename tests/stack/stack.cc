@@ -1,0 +1,263 @@
+#include "tests/stack/stack.h"
+
+#include <google/protobuf/struct.pb.h>
+#include <google/protobuf/util/json_util.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_replace.h"
+#include "absl/strings/str_split.h"
+#include "absl/time/clock.h"
+#include "common/config/config.h"
+
+namespace leasehold::testing {
+namespace {
+
+constexpr char kConfig[] = LEASEHOLD_TEST_CONFIG;
+constexpr char kBinaries[] = LEASEHOLD_BINARIES;
+
+std::string Slurp(const std::string& path) {
+  std::ifstream file(path);
+  std::stringstream text;
+  text << file.rdbuf();
+  return text.str();
+}
+
+[[noreturn]] void Fatal(const std::string& message) {
+  std::fprintf(stderr, "%s\n", message.c_str());
+  std::abort();
+}
+
+}  // namespace
+
+bool Eventually(const std::function<bool()>& condition, absl::Duration patience) {
+  const absl::Time end = absl::Now() + patience;
+  while (!condition()) {
+    if (absl::Now() > end) return false;
+    absl::SleepFor(absl::Milliseconds(20));
+  }
+  return true;
+}
+
+Stack::Stack() {
+  const std::string log = state_dir() + "/stack.log";
+  auto process = localserver::ChildProcess::Start({
+      .argv = {absl::StrCat(kBinaries, "/leasehold"), "stack", "up", "--config", kConfig, "--state-dir", state_dir(),
+               "--ports", "auto"},
+      .environment = {},
+      .log_path = log,
+      .working_dir = "",
+      .user = "",
+  });
+  if (!process.ok()) Fatal(process.status().ToString());
+  process_ = *std::move(process);
+  const std::string env = state_dir() + "/stack.env";
+  if (!Eventually([&] { return std::filesystem::exists(env) || !process_->Running(); }, absl::Seconds(90)) ||
+      !std::filesystem::exists(env)) {
+    Fatal(absl::StrCat("the stack did not start:\n", Slurp(log)));
+  }
+  for (absl::string_view line : absl::StrSplit(Slurp(env), '\n', absl::SkipEmpty())) {
+    const std::pair<std::string, std::string> entry = absl::StrSplit(line, absl::MaxSplits('=', 1));
+    env_[entry.first] = absl::StrReplaceAll(entry.second, {{"'", ""}, {"\"", ""}});
+  }
+  channel_ = grpc::CreateChannel(Env("LEASEHOLD_GATEWAY"), grpc::InsecureChannelCredentials());
+  tenants_ = v1::TenantService::NewStub(channel_);
+  leases_ = v1::LeaseService::NewStub(channel_);
+  operations_ = v1::OperationService::NewStub(channel_);
+  auto nats = jetstream::Client::Connect({.url = Env("LEASEHOLD_NATS"), .name = "test", .on_state = nullptr});
+  if (!nats.ok()) Fatal(nats.status().ToString());
+  nats_ = *std::move(nats);
+}
+
+Stack::~Stack() {
+  nats_.reset();
+  process_->Stop(SIGTERM, absl::Seconds(30));
+  if (process_->exit_status() != 0) Fatal(absl::StrCat("the stack ended badly:\n", Slurp(state_dir() + "/stack.log")));
+}
+
+const std::string& Stack::Env(const std::string& name) const {
+  auto it = env_.find(name);
+  if (it == env_.end()) Fatal(absl::StrCat("stack.env has no ", name));
+  return it->second;
+}
+
+pid_t Stack::PidOf(const std::string& component) const {
+  google::protobuf::Struct state;
+  const std::string text = Slurp(state_dir() + "/stack.json");
+  if (!google::protobuf::util::JsonStringToMessage(text, &state).ok()) return 0;
+  for (const auto& entry : state.fields().at("components").list_value().values()) {
+    const auto& fields = entry.struct_value().fields();
+    if (fields.at("name").string_value() == component) return static_cast<pid_t>(fields.at("pid").number_value());
+  }
+  Fatal(absl::StrCat("the stack has no component ", component, ": ", text));
+}
+
+pid_t Stack::Kill(const std::string& component) {
+  pid_t pid = 0;
+  if (!Eventually([&] { return (pid = PidOf(component)) > 0; })) Fatal(component + " does not run");
+  kill(pid, SIGKILL);
+  return pid;
+}
+
+void Stack::KillAndAwait(const std::string& component) {
+  const pid_t old = Kill(component);
+  if (!Eventually([&] {
+        const pid_t now = PidOf(component);
+        return now > 0 && now != old;
+      })) {
+    Fatal(component + " was not started again");
+  }
+  AwaitReady();
+}
+
+void Stack::AwaitReady() {
+  if (!Eventually([&] { return Run({"tenant", "list"}).exit_code == 0; }, absl::Seconds(60))) {
+    Fatal("the gateway does not answer");
+  }
+}
+
+void Stack::PublishRaw(const std::string& subject, const std::string& payload) {
+  if (!Eventually([&] { return nats_->Publish(subject, payload, {}, "").ok(); })) Fatal("NATS does not answer");
+}
+
+void Stack::PublishCreated(const std::string& id, const std::string& event_id, const std::string& domain) {
+  PublishRaw(absl::StrCat("tenants.", id, ".created"),
+             absl::StrCat(R"({"specversion":"1.0","id":")", event_id,
+                          R"(","source":"identity-service","type":"leasehold.tenant.created.v1","subject":")", id,
+                          R"(","time":"2026-01-01T00:00:00Z","datacontenttype":"application/json","data":{"id":")", id,
+                          R"(","name":")", id, R"( Inc","domain":")", domain, R"(","isActive":true,"settings":{}}})"));
+}
+
+std::string Stack::CreateTenant(const std::string& id) {
+  v1::CreateTenantRequest request;
+  request.mutable_tenant()->set_id(id);
+  v1::TenantChange change;
+  const grpc::Status status = tenants_->CreateTenant(Deadline().get(), request, &change);
+  if (!status.ok()) Fatal(absl::StrCat("CreateTenant ", id, ": ", status.error_message()));
+  if (!AwaitState(id, v1::TENANT_STATE_ACTIVE)) Fatal(absl::StrCat(id, " did not become ACTIVE"));
+  return id;
+}
+
+v1::TenantState Stack::StateOf(const std::string& id) {
+  v1::GetTenantRequest request;
+  request.set_id(id);
+  v1::Tenant tenant;
+  return tenants_->GetTenant(Deadline().get(), request, &tenant).ok() ? tenant.state() : v1::TENANT_STATE_UNSPECIFIED;
+}
+
+bool Stack::AwaitState(const std::string& id, v1::TenantState state, absl::Duration patience) {
+  return Eventually([&] { return StateOf(id) == state; }, patience);
+}
+
+v1::AcquireLeaseResponse Stack::Acquire(const std::string& tenant, const std::string& service,
+                                        const LeaseOptions& options) {
+  v1::AcquireLeaseRequest request;
+  if (options.connection.empty()) {
+    request.set_tenant(tenant);
+  } else {
+    request.set_connection(options.connection);
+  }
+  request.set_service(service);
+  request.set_access(options.read_only ? v1::ACCESS_READ_ONLY : v1::ACCESS_READ_WRITE);
+  *request.mutable_ttl() = FromDuration(options.ttl);
+  for (const std::string& glob : options.switch_to) request.add_switch_to(glob);
+  request.set_holder(options.holder);
+  v1::AcquireLeaseResponse response;
+  const grpc::Status status = leases_->AcquireLease(Deadline().get(), request, &response);
+  if (!status.ok()) Fatal(absl::StrCat("AcquireLease ", tenant, " ", service, ": ", status.error_message()));
+  return response;
+}
+
+std::string Stack::OnInstance(const std::string& service, const std::string& sql, const std::string& database) {
+  std::string dsn = Env(absl::StrCat("LEASEHOLD_PG_", absl::AsciiStrToUpper(service)));
+  dsn = absl::StrCat(dsn.substr(0, dsn.rfind('/') + 1), database);
+  pqxx::connection connection(dsn);
+  pqxx::nontransaction work(connection);
+  const pqxx::result rows = work.exec(sql);
+  return rows.empty() || rows[0].empty() ? "" : std::string(rows[0][0].view());
+}
+
+int Stack::DatabasesOf(const std::string& id) {
+  int count = 0;
+  for (const char* service : {"alpha", "beta"}) {
+    count += std::stoi(OnInstance(
+        service, absl::StrCat("SELECT count(*) FROM pg_database WHERE datname = 'tenant_", id, "_", service, "'")));
+  }
+  return count;
+}
+
+Stack::Output Stack::Run(const std::vector<std::string>& arguments) {
+  static std::atomic<int> runs = 0;
+  const std::string base = absl::StrCat(state_dir(), "/run-", ++runs);
+  std::vector<std::string> argv = {"sh", "-c", R"(exec "$@" >"$RUN.out" 2>"$RUN.err" </dev/null)", "sh",
+                                   absl::StrCat(kBinaries, "/leasehold")};
+  argv.insert(argv.end(), arguments.begin(), arguments.end());
+  auto process = localserver::ChildProcess::Start({
+      .argv = std::move(argv),
+      .environment = {absl::StrCat("RUN=", base), absl::StrCat("LEASEHOLD_GATEWAY=", Env("LEASEHOLD_GATEWAY"))},
+      .log_path = base + ".log",
+      .working_dir = "",
+      .user = "",
+  });
+  if (!process.ok()) Fatal(process.status().ToString());
+  if (!Eventually([&] { return !(*process)->Running(); }, absl::Minutes(2))) Fatal("the command line does not end");
+  const int status = *(*process)->exit_status();
+  return {.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status),
+          .out = Slurp(base + ".out"),
+          .err = Slurp(base + ".err")};
+}
+
+Stack& SharedStack() {
+  static auto* const stack = [] {
+    static Stack instance;  // stopped at exit, after the last test
+    return &instance;
+  }();
+  return *stack;
+}
+
+std::string FreshTenantId(const std::string& prefix) {
+  static std::atomic<int> next = 0;
+  return absl::StrCat(prefix, "-", getpid(), "-", ++next);
+}
+
+absl::StatusOr<std::string> Value(pqxx::connection& connection, const std::string& sql) {
+  try {
+    pqxx::nontransaction work(connection);
+    const pqxx::result rows = work.exec(sql);
+    return rows.empty() || rows[0].empty() ? "" : std::string(rows[0][0].view());
+  } catch (const pqxx::sql_error& error) {
+    return absl::InternalError(error.sqlstate());
+  } catch (const pqxx::failure& error) {
+    return absl::UnavailableError(error.what());
+  }
+}
+
+std::string SqlStateOf(const std::function<void()>& work) {
+  try {
+    work();
+    return "";
+  } catch (const pqxx::sql_error& error) {
+    return error.sqlstate();
+  } catch (const pqxx::failure& error) {
+    return absl::StrCat("lost: ", error.what());
+  }
+}
+
+std::unique_ptr<grpc::ClientContext> Deadline(absl::Duration patience) {
+  auto context = std::make_unique<grpc::ClientContext>();
+  context->set_deadline(absl::ToChronoTime(absl::Now() + patience));
+  return context;
+}
+
+}  // namespace leasehold::testing

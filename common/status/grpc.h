@@ -3,15 +3,19 @@
 
 #include <grpcpp/support/status.h>
 
+#include <string_view>
+
 #include "absl/status/status.h"
 
 namespace leasehold {
 
-// For answers: the client-safe text, the code, and the ErrorDetail in `grpc-status-details-bin`.
+// For answers: the client-safe text, the code, and the ErrorDetail in `grpc-status-details-bin`. A Status without
+// detail becomes INTERNAL/REASON_INTERNAL, except that CANCELLED and DEADLINE_EXCEEDED keep their codes.
 grpc::Status ToGrpc(const absl::Status& status);
 
-// For callers: message and detail as the server sent them. A transport failure (nobody listens) becomes UNAVAILABLE with
-// "<peer> does not answer"; `peer` is what the user typed as the address.
+// For callers: message and detail as the server sent them. A transport failure (nobody listens) becomes UNAVAILABLE
+// with
+// "<peer> does not answer" without detail; `peer` is what the user typed as the address.
 absl::Status FromGrpc(const grpc::Status& status, std::string_view peer);
 
 }  // namespace leasehold

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <span>
@@ -16,7 +17,7 @@ namespace leasehold {
 class Secret {
  public:
   Secret() = default;
-  explicit Secret(std::string value) : value_(std::move(value)) {}
+  explicit Secret(std::string value);
   Secret(const Secret&) = default;
   Secret(Secret&& other) noexcept;
   Secret& operator=(Secret other) noexcept;
@@ -32,19 +33,23 @@ class Secret {
 // True if equal; takes the same time wherever they differ.
 bool EqualSecrets(std::string_view a, std::string_view b);
 
-// A file with one secret: trailing newline dropped, 1 byte to 64 KiB. FAILED_PRECONDITION names the file, not its content.
+// A file with one secret: one trailing newline dropped, 1 byte to 64 KiB left. FAILED_PRECONDITION names the file, not
+// its content.
 absl::StatusOr<Secret> ReadSecretFile(const std::string& path);
 
 std::array<uint8_t, 32> HmacSha256(std::string_view key, std::string_view message);
 std::array<uint8_t, 32> Sha256(std::string_view data);
-void RandomBytes(std::span<uint8_t> out);          // from OpenSSL's CSPRNG; aborts if it fails
+void RandomBytes(std::span<uint8_t> out);  // from OpenSSL's CSPRNG; aborts if it fails
 std::string RandomHex(size_t bytes);
 
-std::string Base64Url(std::string_view data);                          // without padding
+// Encodings. Decoders take exactly what the encoder makes (one text for each value: no white space, no stray bits,
+// padding as the encoder does it) and name neither the text nor a part of it in their errors; FromHex takes upper case
+// too.
+std::string Base64Url(std::string_view data);  // without padding
 absl::StatusOr<std::string> FromBase64Url(std::string_view text);
-std::string Base64(std::string_view data);                             // with padding, as SCRAM wants it
+std::string Base64(std::string_view data);  // with padding, as SCRAM wants it
 absl::StatusOr<std::string> FromBase64(std::string_view text);
-std::string Hex(std::string_view data);
+std::string Hex(std::string_view data);  // lower case
 absl::StatusOr<std::string> FromHex(std::string_view text);
 
 // Passwords of an instance's roles: 256 bits out of the instance's key and something that never changes.
@@ -52,7 +57,7 @@ absl::StatusOr<std::string> FromHex(std::string_view text);
 enum class RoleKind { kOwner, kReadOnly };
 class RoleKey {
  public:
-  // 64 hex digits, with or without a trailing newline.
+  // 64 hex digits, with or without a trailing newline. INVALID_FIELD without the value otherwise.
   static absl::StatusOr<RoleKey> Parse(std::string_view text);
   static absl::StatusOr<RoleKey> ReadFile(const std::string& path);
   // `database_id`: 16 hex digits of a tenant database; "central" for the central one.
@@ -63,9 +68,11 @@ class RoleKey {
   Secret key_;
 };
 
-// Keys that sign leases: a file of lines "<key id> <64 hex digits>"; the first signs, all verify.
+// Keys that sign leases: a file of lines "<key id> <64 hex digits>"; the first signs, all verify. Ids are 32-bit
+// numbers, each used once. Empty lines and lines that start with '#' are skipped.
 class SigningKeys {
  public:
+  // INVALID_FIELD names the line at fault, not its content.
   static absl::StatusOr<SigningKeys> Parse(std::string_view text);
   static absl::StatusOr<SigningKeys> ReadFile(const std::string& path);
   uint32_t current() const { return current_; }
@@ -74,6 +81,7 @@ class SigningKeys {
   absl::StatusOr<Secret> PasswordOf(uint32_t key_id, std::string_view user_name) const;
 
  private:
+  SigningKeys() = default;
   uint32_t current_ = 0;
   std::map<uint32_t, Secret> keys_;
 };

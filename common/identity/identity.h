@@ -1,4 +1,5 @@
-// Names, parsed once at the border and trusted afterwards. Each type can only hold a valid value. Thread-compatible values.
+// Names, parsed once at the border and trusted afterwards. Each type can only hold a valid value. Thread-compatible
+// values.
 #pragma once
 
 #include <compare>
@@ -28,7 +29,8 @@ class TenantId {
   std::string text_;
 };
 
-// `[a-z][a-z0-9-]{0,15}` after a trailing "-service" was dropped: "identity-service" is "identity".
+// `[a-z][a-z0-9-]{0,15}` after every trailing "-service" was dropped (so that a parsed name parses to itself):
+// "identity-service" is "identity". INVALID_FIELD "service".
 class ServiceName {
  public:
   static absl::StatusOr<ServiceName> Parse(std::string_view text);
@@ -46,21 +48,23 @@ class ServiceName {
 
 // Names on an instance. At most 63 bytes, PostgreSQL's NAMEDATALEN - 1:
 // "tenant_" 7 + id 36 + "_" 1 + service 16 + "_ro" 3 = 63.
-std::string TenantDatabaseName(const TenantId& tenant, const ServiceName& service);   // tenant_acme_identity; also the owner role
-std::string TenantReadOnlyRole(const TenantId& tenant, const ServiceName& service);   // tenant_acme_identity_ro
-std::string CentralRole(const ServiceName& service);                                  // identity_central
-std::string CentralReadOnlyRole(const ServiceName& service);                          // identity_central_ro
+std::string TenantDatabaseName(const TenantId& tenant,
+                               const ServiceName& service);  // tenant_acme_identity; also its owner
+std::string TenantReadOnlyRole(const TenantId& tenant, const ServiceName& service);  // tenant_acme_identity_ro
+std::string CentralRole(const ServiceName& service);                                 // identity_central
+std::string CentralReadOnlyRole(const ServiceName& service);                         // identity_central_ro
 
-// The inverse of TenantDatabaseName: which tenant's database of this service a name is. Not found: nullopt.
+// The inverse of TenantDatabaseName: which tenant's database of this service a name is; nullopt if it is none.
 std::optional<TenantId> TenantOfDatabase(std::string_view database, const ServiceName& service);
 
-// 16 random bytes that sort by time: 48 bits of milliseconds since 1970, 80 random bits. Text: 26 characters of lower-case
-// Crockford base32.
+// 16 random bytes that sort by time: 48 bits of milliseconds since 1970, 80 random bits. Text: 26 characters of
+// lower-case Crockford base32.
 class LeaseId {
  public:
   static LeaseId Make(int64_t unix_ms, const uint8_t random[10]);
-  static absl::StatusOr<LeaseId> Parse(std::string_view text);              // INVALID_FIELD "lease"
+  static absl::StatusOr<LeaseId> Parse(std::string_view text);  // INVALID_FIELD "lease"
   static absl::StatusOr<LeaseId> FromBytes(std::string_view sixteen_bytes);
+  int64_t unix_ms() const;
   std::string str() const;
   const std::string& bytes() const { return bytes_; }
   auto operator<=>(const LeaseId&) const = default;
@@ -74,14 +78,17 @@ class LeaseId {
   std::string bytes_;
 };
 
-// A lower-case DNS name of 1 to 253 bytes, labels of 1 to 63. INVALID_FIELD "domain". Upper case is folded, not refused.
+// A lower-case DNS name of 1 to 253 bytes, labels of 1 to 63 out of `[a-z0-9-]` without `-` at either end.
+// INVALID_FIELD "domain". Upper case is folded, not refused.
 absl::StatusOr<std::string> ParseDomain(std::string_view text);
 
 // 1 to 200 characters of valid UTF-8 without control characters. INVALID_FIELD "name".
 absl::StatusOr<std::string> ParseDisplayName(std::string_view text);
 
-// Glob over tenant ids: `*` stands for any run of characters, everything else for itself. 1 to 64 bytes of `[a-z0-9*-]`.
+// Glob over tenant ids: `*` stands for any run of characters, everything else for itself. 1 to 64 bytes of
+// `[a-z0-9*-]`.
 absl::StatusOr<std::string> ParseTenantGlob(std::string_view text);  // INVALID_FIELD "switch_to"
+// In time proportional to the product of the lengths at worst.
 bool GlobMatches(std::string_view glob, std::string_view text);
 
 }  // namespace leasehold

@@ -4,6 +4,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/random/random.h"
 #include "absl/synchronization/mutex.h"
+#include "absl/time/clock.h"
 #include "absl/time/time.h"
 
 namespace leasehold {
@@ -32,7 +33,7 @@ class FakeClock : public Clock {
   absl::Time now_ ABSL_GUARDED_BY(mu_);
 };
 
-// Exponential backoff with full jitter: the n-th wait (from 1) is uniform in [cap/2, cap], cap = min * 2^(n-1), at most max.
+// Exponential backoff with jitter: the n-th wait (from 1) is uniform in [cap/2, cap], cap = min * 2^(n-1), at most max.
 class Backoff {
  public:
   Backoff(absl::Duration min, absl::Duration max) : min_(min), max_(max) {}

@@ -1,7 +1,9 @@
-// SCRAM-SHA-256 (RFC 5802, RFC 7677), both sides and the stored form. No channel binding. No I/O: messages in, messages out.
+// SCRAM-SHA-256 (RFC 5802, RFC 7677), both sides and the stored form. No channel binding. No I/O: messages in, messages
+// out. Passwords are taken as they are, without SASLprep: Leasehold's own are ASCII. One thread at a time.
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -19,45 +21,56 @@ struct Verifier {
   std::array<uint8_t, 32> server_key{};
 };
 
-// PBKDF2-HMAC-SHA-256 with `iterations` rounds (4,096 takes about 1 ms; derived 256-bit passwords need no stretching: 1).
+// Longer messages are refused unread.
+inline constexpr size_t kMaxMessageBytes = 4096;
+
+// PBKDF2-HMAC-SHA-256 with `iterations` rounds, at least 1 (4,096 takes about 1 ms; derived 256-bit passwords need no
+// stretching: 1).
 Verifier MakeVerifier(std::string_view password, std::string_view salt, int iterations);
 
-// The form of pg_authid.rolpassword: "SCRAM-SHA-256$<iterations>:<salt>$<StoredKey>:<ServerKey>". PostgreSQL takes it as a
-// PASSWORD and never sees the password itself.
+// The form of pg_authid.rolpassword: "SCRAM-SHA-256$<iterations>:<salt>$<StoredKey>:<ServerKey>". PostgreSQL takes it
+// as a PASSWORD and never sees the password itself.
 std::string PostgresSecret(const Verifier& verifier);
 
-// The server's side of one exchange. Feed each client message once, in order.
+// The server's side of one exchange. Feed each client message once, in order; after an error, or out of order,
+// everything is BAD_CREDENTIALS.
 class ServerExchange {
  public:
   // `nonce`: 18 random bytes as base64, injected for tests.
   ServerExchange(Verifier verifier, std::string nonce);
-  // client-first-message → server-first-message. BAD_CREDENTIALS on a malformed message or a demand for channel binding.
+  // client-first-message → server-first-message. BAD_CREDENTIALS on a malformed message, a demand for channel binding
+  // or an authorization identity. The user name in it is ignored, as PostgreSQL does: the start-up packet's counts.
   absl::StatusOr<std::string> OnClientFirst(std::string_view message);
   // client-final-message → server-final-message. BAD_CREDENTIALS if the proof is wrong.
   absl::StatusOr<std::string> OnClientFinal(std::string_view message);
 
  private:
-  Verifier verifier_;
-  std::string nonce_;
+  enum class Expects { kClientFirst, kClientFinal, kNothing };
+
+  const Verifier verifier_;
+  std::string nonce_;  // from client-first on: the client's, then the server's
+  Expects expects_ = Expects::kClientFirst;
   std::string client_first_bare_;
   std::string server_first_;
   std::string gs2_header_;
 };
 
-// The client's side of one exchange.
+// The client's side of one exchange. Its errors are about the server, not for strangers: UNAUTHENTICATED without
+// detail.
 class ClientExchange {
  public:
   ClientExchange(Secret password, std::string nonce);
   std::string ClientFirst();
-  absl::StatusOr<std::string> OnServerFirst(std::string_view message);  // → client-final-message
-  absl::Status OnServerFinal(std::string_view message);                 // UNAUTHENTICATED if the server lied
+  // → client-final-message. Refuses a salt or nonce that is none, and more than 10,000,000 iterations.
+  absl::StatusOr<std::string> OnServerFirst(std::string_view message);
+  // OK only if the server proved that it knows the password.
+  absl::Status OnServerFinal(std::string_view message);
 
  private:
-  Secret password_;
-  std::string nonce_;
+  const Secret password_;
+  const std::string nonce_;
   std::string client_first_bare_;
-  std::string auth_message_;
-  std::array<uint8_t, 32> server_key_{};
+  std::string server_signature_;  // what OnServerFinal must bring; empty before OnServerFirst
 };
 
 // 18 random bytes as base64.

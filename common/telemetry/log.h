@@ -1,12 +1,13 @@
 // One event a line on stderr: JSON, or text for people. Any thread; a line is written whole.
 //
-//   Log(Level::kInfo, "tenant ready", {{"tenant", id.str()}, {"ms", absl::StrCat(ms)}});
+//   Log(Level::kInfo, "tenant ready", {{"tenant", id.str()}, {"ms", std::to_string(ms)}});
 //
 // Messages are constant text; what varies goes into fields. Never a secret: lease user names are not secrets, passwords
 // and DSNs with passwords are.
 #pragma once
 
 #include <initializer_list>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -18,11 +19,20 @@ enum class LogFormat { kJson, kText };
 
 using LogField = std::pair<std::string_view, std::string_view>;
 
-// Start-up only: before other threads log. `component`: "gateway", "provisioner/identity".
+// As the configuration spells them: debug, info, warning, error; json, text. nullopt for anything else.
+std::optional<Level> ParseLevel(std::string_view text);
+std::optional<LogFormat> ParseLogFormat(std::string_view text);
+
+// Text when stderr is a terminal, else JSON.
+LogFormat DefaultLogFormat();
+
+// Start-up only: before other threads log. `component`: "gateway", "provisioner/identity". Until then: JSON, no
+// component, info and above. Text is coloured on a terminal unless NO_COLOR is set.
 void ConfigureLog(std::string component, Level level, LogFormat format);
 void SetLogLevel(Level level);  // any time
 bool LogEnabled(Level level);
 
+// Below the level: nothing. Characters that could break the line or the terminal are escaped.
 void Log(Level level, std::string_view message, std::initializer_list<LogField> fields = {});
 
 }  // namespace leasehold

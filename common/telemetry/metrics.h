@@ -1,15 +1,15 @@
-// Counters, gauges and histograms over prometheus-cpp. Get one once (it lives as long as its Metrics) and use it from any
-// thread. Names: leasehold_<noun>_<unit>[_total]; labels few and bounded.
+// Counters, gauges and histograms over prometheus-cpp. Get one once (it lives as long as its Metrics) and use it from
+// any thread. Names: leasehold_<noun>_<unit>[_total]; labels few and bounded.
 #pragma once
-
-#include <map>
-#include <memory>
-#include <string>
 
 #include <prometheus/counter.h>
 #include <prometheus/gauge.h>
 #include <prometheus/histogram.h>
 #include <prometheus/registry.h>
+
+#include <map>
+#include <memory>
+#include <string>
 
 namespace leasehold {
 
@@ -18,6 +18,7 @@ class Metrics {
   using Labels = std::map<std::string, std::string>;
 
   Metrics();
+  // The same name and labels give the same object. A name has one kind and one help text; another kind aborts.
   prometheus::Counter& Counter(const std::string& name, const std::string& help, const Labels& labels = {});
   prometheus::Gauge& Gauge(const std::string& name, const std::string& help, const Labels& labels = {});
   // Seconds; buckets from 100 µs to 60 s.

@@ -36,4 +36,18 @@ bool IsSaslName(std::string_view text) {
   return true;
 }
 
+std::string SaslName(std::string_view name) {
+  std::string out;
+  for (const char c : name) {
+    if (c == ',') {
+      out += "=2C";
+    } else if (c == '=') {
+      out += "=3D";
+    } else {
+      out += c;
+    }
+  }
+  return out;
+}
+
 }  // namespace leasehold::scram

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <optional>
+#include <string>
 #include <string_view>
 
 namespace leasehold::scram {
@@ -33,5 +34,8 @@ bool IsNonce(std::string_view text);
 
 // A saslname: no comma or NUL, each `=` the start of "=2C" or "=3D". May be empty: PostgreSQL's clients send it so.
 bool IsSaslName(std::string_view text);
+
+// `name` with `,` and `=` in that form.
+std::string SaslName(std::string_view name);
 
 }  // namespace leasehold::scram

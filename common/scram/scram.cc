@@ -140,13 +140,12 @@ absl::StatusOr<std::string> ServerExchange::OnClientFinal(std::string_view messa
   return "v=" + Base64(View(HmacSha256(View(verifier_.server_key), auth_message)));
 }
 
-ClientExchange::ClientExchange(Secret password, std::string nonce)
-    : password_(std::move(password)), nonce_(std::move(nonce)) {}
+ClientExchange::ClientExchange(Secret password, std::string nonce, std::string user_name)
+    : password_(std::move(password)),
+      nonce_(std::move(nonce)),
+      client_first_bare_(std::format("n={},r={}", SaslName(user_name), nonce_)) {}
 
-std::string ClientExchange::ClientFirst() {
-  client_first_bare_ = std::format("n=,r={}", nonce_);
-  return "n,," + client_first_bare_;
-}
+std::string ClientExchange::ClientFirst() const { return "n,," + client_first_bare_; }
 
 absl::StatusOr<std::string> ClientExchange::OnServerFirst(std::string_view message) {
   const auto malformed = [](std::string_view what) {

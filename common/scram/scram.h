@@ -59,8 +59,9 @@ class ServerExchange {
 // detail.
 class ClientExchange {
  public:
-  ClientExchange(Secret password, std::string nonce);
-  std::string ClientFirst();
+  // `user_name`: PostgreSQL ignores it and libpq leaves it empty.
+  ClientExchange(Secret password, std::string nonce, std::string user_name = "");
+  std::string ClientFirst() const;
   // → client-final-message. Refuses a salt or nonce that is none, and more than 10,000,000 iterations.
   absl::StatusOr<std::string> OnServerFirst(std::string_view message);
   // OK only if the server proved that it knows the password.
@@ -69,7 +70,7 @@ class ClientExchange {
  private:
   const Secret password_;
   const std::string nonce_;
-  std::string client_first_bare_;
+  const std::string client_first_bare_;
   std::string server_signature_;  // what OnServerFinal must bring; empty before OnServerFirst
 };
 

@@ -1,4 +1,5 @@
-// libpqxx behind absl::Status: its exceptions end here. Everything blocks; call from an Executor or a thread of your own.
+// libpqxx behind absl::Status: its exceptions end here. Everything blocks; call from an Executor or a thread of your
+// own.
 #pragma once
 
 #include <functional>
@@ -21,11 +22,12 @@
 namespace leasehold::postgres {
 
 struct ConnectOptions {
-  // A libpq connection string or URI without password; the password apart, so that it is never printed.
+  // A libpq connection string or URI without password; the password apart, so that it is never printed. TCP keepalives
+  // (30 s, then 3 × 10 s) find a dead server unless the string says otherwise.
   std::string dsn;
   Secret password;
   std::string application_name = "leasehold";
-  absl::Duration connect_timeout = absl::Seconds(5);
+  absl::Duration connect_timeout = absl::Seconds(5);  // in all; looking the host's name up comes on top
 };
 
 std::string QuoteIdentifier(std::string_view name);  // "a""b"
@@ -35,13 +37,16 @@ std::string QuoteLiteral(std::string_view text);     // 'a''b' (E'' form if it h
 std::string Dsn(std::string_view host, int port, std::string_view database, std::string_view user,
                 std::string_view sslmode = "prefer");
 
-// The SQLSTATE of an error made here ("42P04"), empty if it has none (e.g. the connection broke).
+// The SQLSTATE of an error made here ("42P04"), also of a refused log-in; empty if it has none (nobody answered).
+// Points into `status`.
 std::string_view SqlStateOf(const absl::Status& status);
 
-// True if the server could not be reached or the connection broke: the same call may work on a new connection.
+// True if the server could not be reached, is starting or stopping, has no connection to spare, or if the connection
+// broke: the same call may work on a new connection. A log-in that the server refused (28P01, 3D000 …) is not such a
+// failure.
 bool IsConnectionFailure(const absl::Status& status);
 
-// A parameter: text or NULL.
+// A parameter: text or NULL. Text with a NUL byte is refused, as PostgreSQL cannot hold it.
 using Param = std::optional<std::string>;
 
 class Connection;
@@ -49,7 +54,9 @@ class Connection;
 // One transaction; handed to the function given to Connection::InTransaction.
 class Transaction {
  public:
-  // `sql` may use $1, $2 …. Status carries SQLSTATE and the server's message (for the log, not for strangers).
+  // `sql` may use $1, $2 …; without parameters it may be several statements. Status carries SQLSTATE and the server's
+  // message without DETAIL, which would quote rows (for the log, not for strangers). After a failed statement the
+  // transaction can only fail, unless `work` goes back to a savepoint.
   absl::StatusOr<pqxx::result> Exec(std::string_view sql, std::span<const Param> params = {});
   absl::StatusOr<pqxx::result> Exec(std::string_view sql, std::initializer_list<Param> params) {
     return Exec(sql, std::span<const Param>(params.begin(), params.size()));
@@ -58,7 +65,11 @@ class Transaction {
  private:
   friend class Connection;
   explicit Transaction(pqxx::transaction_base& tx) : tx_(tx) {}
+  // What went wrong first if the transaction is still in its failed state; OK if it can be committed.
+  absl::Status Verdict();
+
   pqxx::transaction_base& tx_;
+  absl::Status first_error_;
 };
 
 // One server connection. One thread at a time. Reconnects by itself at the next use after it broke.
@@ -70,22 +81,27 @@ class Connection {
   // Connects now, to learn early whether it works.
   absl::Status Connect();
 
-  // Runs `work` in a transaction (READ COMMITTED) and commits if it returned OK, else rolls back. A broken connection is
-  // reported, never retried here: the commit may have happened.
+  // Runs `work` in a transaction (READ COMMITTED) and commits if it returned OK, else rolls back. A connection found
+  // broken before any statement ran is replaced once; later breaks are reported and not retried: the commit may have
+  // happened. pqxx exceptions thrown by `work` (reading a NULL as a number, say) become INTERNAL.
   absl::Status InTransaction(const std::function<absl::Status(Transaction&)>& work);
 
-  // One statement outside a transaction block, for CREATE DATABASE and its like.
+  // One statement outside a transaction block, for CREATE DATABASE and its like. Never retried once sent.
   absl::StatusOr<pqxx::result> ExecAlone(std::string_view sql, std::span<const Param> params = {});
   absl::StatusOr<pqxx::result> ExecAlone(std::string_view sql, std::initializer_list<Param> params) {
     return ExecAlone(sql, std::span<const Param>(params.begin(), params.size()));
   }
 
  private:
+  absl::Status EnsureUsable();
+  // Forgets a connection that broke; returns the error as it has to be reported.
+  absl::Status Failed(const std::exception& error);
+
   const ConnectOptions options_;
   std::unique_ptr<pqxx::connection> connection_;
 };
 
-// A bounded set of connections. Any thread.
+// A bounded set of connections, opened as they are needed. Any thread. Handles must not outlive it.
 class ConnectionPool {
  public:
   ConnectionPool(ConnectOptions options, int size);
@@ -107,7 +123,7 @@ class ConnectionPool {
   };
   Handle Take();
 
-  // Take() and InTransaction(), once more on a fresh connection if the first one was found broken before any statement ran.
+  // Take() and Connection::InTransaction().
   absl::Status InTransaction(const std::function<absl::Status(Transaction&)>& work);
 
  private:
@@ -116,8 +132,10 @@ class ConnectionPool {
   std::vector<std::unique_ptr<Connection>> idle_ ABSL_GUARDED_BY(mu_);
 };
 
-// LISTEN on its own connection and thread. `on_notify(channel, payload)` runs on that thread; `on_reconnect()` runs after each
-// (re)connection, when notifications may have been missed: read everything again. `on_lost` when the connection breaks.
+// LISTEN on its own connection and thread. `on_notify(channel, payload)` runs on that thread; `on_reconnect()` runs
+// after each (re)connection, when notifications may have been missed: read everything again. `on_lost` when the
+// connection breaks or the first one cannot be made; then it tries again for ever, every 100 ms to 5 s. Handlers may be
+// empty.
 class Listener {
  public:
   struct Handlers {

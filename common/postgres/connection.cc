@@ -1,0 +1,124 @@
+#include <poll.h>
+
+#include <utility>
+
+#include "common/postgres/connect.h"
+#include "common/postgres/errors.h"
+#include "common/postgres/postgres.h"
+#include "common/status/error.h"
+
+namespace leasehold::postgres {
+namespace {
+
+bool HasInput(int fd) {
+  pollfd waiting{.fd = fd, .events = POLLIN, .revents = 0};
+  return poll(&waiting, 1, 0) > 0;
+}
+
+// An idle connection has nothing to say, unless it was ended from the other side.
+bool FoundBroken(pqxx::connection& connection) {
+  try {
+    while (connection.is_open() && HasInput(connection.sock())) connection.get_notifs();
+    return !connection.is_open();
+  } catch (const std::exception&) {
+    return true;
+  }
+}
+
+// libpq takes C strings: it would cut at a NUL byte without a word.
+absl::Status CheckNoNul(std::string_view sql, std::span<const Param> params) {
+  bool nul = sql.contains('\0');
+  for (const Param& param : params) nul = nul || (param && param->contains('\0'));
+  return nul ? absl::InvalidArgumentError("a statement or parameter holds a NUL byte") : absl::OkStatus();
+}
+
+pqxx::result ExecIn(pqxx::transaction_base& tx, std::string_view sql, std::span<const Param> params) {
+  if (params.empty()) return tx.exec(sql);
+  pqxx::params bound;
+  bound.reserve(params.size());
+  for (const Param& param : params) bound.append(param);
+  return tx.exec(sql, bound);
+}
+
+}  // namespace
+
+absl::StatusOr<pqxx::result> Transaction::Exec(std::string_view sql, std::span<const Param> params) {
+  LH_RETURN_IF_ERROR(CheckNoNul(sql, params));
+  try {
+    return ExecIn(tx_, sql, params);
+  } catch (const std::exception& error) {
+    absl::Status status = FromException(error, tx_.conn().is_open());
+    if (first_error_.ok()) first_error_ = status;
+    return status;
+  }
+}
+
+// COMMIT of a failed transaction rolls back and reports success, and pqxx passes that on.
+absl::Status Transaction::Verdict() {
+  if (first_error_.ok()) return absl::OkStatus();
+  return Exec("SELECT 1").ok() ? absl::OkStatus() : first_error_;
+}
+
+Connection::Connection(ConnectOptions options) : options_(std::move(options)) {}
+
+Connection::~Connection() = default;
+
+absl::Status Connection::Connect() {
+  connection_.reset();
+  LH_ASSIGN_OR_RETURN(connection_, OpenConnection(options_));
+  return absl::OkStatus();
+}
+
+absl::Status Connection::EnsureUsable() {
+  if (connection_ != nullptr && !FoundBroken(*connection_)) return absl::OkStatus();
+  return Connect();
+}
+
+absl::Status Connection::Failed(const std::exception& error) {
+  const bool open = connection_ != nullptr && connection_->is_open();
+  absl::Status status = FromException(error, open);
+  if (!open || IsConnectionFailure(status)) connection_.reset();
+  return status;
+}
+
+absl::Status Connection::InTransaction(const std::function<absl::Status(Transaction&)>& work) {
+  LH_RETURN_IF_ERROR(EnsureUsable());
+  std::unique_ptr<pqxx::work> tx;
+  try {
+    tx = std::make_unique<pqxx::work>(*connection_);
+  } catch (const std::exception& error) {
+    // It broke in the moment since the check; nothing but BEGIN was sent.
+    const absl::Status status = Failed(error);
+    if (!IsConnectionFailure(status)) return status;
+    LH_RETURN_IF_ERROR(Connect());
+  }
+  try {
+    if (tx == nullptr) tx = std::make_unique<pqxx::work>(*connection_);
+    Transaction transaction(*tx);
+    absl::Status status = work(transaction);
+    if (status.ok()) status = transaction.Verdict();
+    if (status.ok()) {
+      tx->commit();
+      return absl::OkStatus();
+    }
+    tx.reset();  // rolls back, and has no say in what is returned
+    if (!connection_->is_open()) connection_.reset();
+    return status;
+  } catch (const std::exception& error) {
+    tx.reset();
+    return Failed(error);
+  }
+}
+
+absl::StatusOr<pqxx::result> Connection::ExecAlone(std::string_view sql, std::span<const Param> params) {
+  LH_RETURN_IF_ERROR(CheckNoNul(sql, params));
+  LH_RETURN_IF_ERROR(EnsureUsable());
+  try {
+    pqxx::nontransaction tx(*connection_);
+    return ExecIn(tx, sql, params);
+  } catch (const std::exception& error) {
+    return Failed(error);
+  }
+}
+
+}  // namespace leasehold::postgres

@@ -1,0 +1,20 @@
+// Where libpqxx's exceptions and libpq's texts become absl::Status.
+#pragma once
+
+#include <exception>
+#include <string_view>
+
+#include "absl/status/status.h"
+
+namespace leasehold::postgres {
+
+// `connection_open`: whether the connection on which it happened can still be used.
+absl::Status FromException(const std::exception& error, bool connection_open);
+
+// An attempt to connect that failed; `text` as libpq puts it with verbose errors ("… FATAL:  28P01: password …").
+absl::Status FromConnectError(std::string_view text);
+
+// Nobody answered in time.
+absl::Status ConnectTimedOut();
+
+}  // namespace leasehold::postgres

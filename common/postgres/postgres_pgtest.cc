@@ -1,0 +1,324 @@
+#include "common/postgres/postgres.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <format>
+#include <thread>
+
+#include "absl/cleanup/cleanup.h"
+#include "absl/synchronization/notification.h"
+#include "absl/time/clock.h"
+#include "common/localserver/localserver.h"
+
+namespace leasehold::postgres {
+namespace {
+
+using localserver::PostgresServer;
+using localserver::TemporaryDirectory;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+constexpr std::string_view kPassword = "correct horse";
+
+// One server for the whole program.
+class Server : public ::testing::Environment {
+ public:
+  void SetUp() override {
+    auto started = PostgresServer::Start({.data_dir = folder_.path() + "/data",
+                                          .superuser_password = Secret(std::string(kPassword)),
+                                          .settings = {"max_connections=20"}});
+    ASSERT_TRUE(started.ok()) << started.status();
+    server_ = *std::move(started);
+  }
+  void TearDown() override { server_.reset(); }
+  PostgresServer& operator*() { return *server_; }
+
+ private:
+  TemporaryDirectory folder_;
+  std::unique_ptr<PostgresServer> server_;
+};
+
+auto* const server = static_cast<Server*>(::testing::AddGlobalTestEnvironment(new Server));
+
+ConnectOptions Options(std::string_view database = "postgres") {
+  return {.dsn = Dsn("127.0.0.1", (**server).port(), database, "postgres"), .password = Secret(std::string(kPassword))};
+}
+
+std::string Message(const absl::Status& status) { return std::string(status.message()); }
+
+// The first field, "NULL" for NULL, or the error.
+std::string First(const absl::StatusOr<pqxx::result>& result) {
+  if (!result.ok()) return result.status().ToString();
+  const pqxx::field field = (*result)[0][0];
+  return field.is_null() ? "NULL" : field.c_str();
+}
+
+absl::Status CountInto(Transaction& tx, std::string_view table, int& count) {
+  const auto rows = tx.Exec(std::format("SELECT count(*) FROM {}", QuoteIdentifier(table)));
+  if (rows.ok()) count = (*rows)[0][0].as<int>();
+  return rows.status();
+}
+
+TEST(Connection, QuotesSoThatTheServerReadsWhatWasMeant) {
+  Connection c(Options());
+  for (const std::string_view text : {"it's", R"(back\slash')", R"(do"uble)", "ünïcödé", ""}) {
+    EXPECT_EQ(First(c.ExecAlone(std::format("SELECT {}", QuoteLiteral(text)))), text);
+    if (text.empty()) continue;
+    const auto named = c.ExecAlone(std::format("SELECT 1 AS {}", QuoteIdentifier(text)));
+    ASSERT_TRUE(named.ok()) << named.status();
+    EXPECT_EQ(named->column_name(0), text);
+  }
+  ASSERT_TRUE(c.ExecAlone("SET standard_conforming_strings = off").ok());
+  EXPECT_EQ(First(c.ExecAlone(std::format("SELECT {}", QuoteLiteral(R"(a\'b)")))), R"(a\'b)");
+}
+
+TEST(Connection, BindsTextAndNull) {
+  Connection c(Options());
+  EXPECT_EQ(First(c.ExecAlone("SELECT $1::text", {std::nullopt})), "NULL");
+  EXPECT_EQ(First(c.ExecAlone("SELECT $1::text || $2", {"a", "'; DROP"})), "a'; DROP");
+  EXPECT_EQ(First(c.ExecAlone("SELECT coalesce($1, $2)", {std::nullopt, "b"})), "b");
+}
+
+TEST(Connection, RefusesTextThatPostgresCannotHold) {
+  Connection c(Options());
+  EXPECT_EQ(c.ExecAlone("SELECT $1::text", {std::string("a\0b", 3)}).status().code(),
+            absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(c.ExecAlone(QuoteLiteral(std::string_view("a\0b", 3))).status().code(), absl::StatusCode::kInvalidArgument);
+}
+
+TEST(Connection, CommitsOrRollsBack) {
+  Connection c(Options());
+  ASSERT_TRUE(c.ExecAlone("CREATE TABLE rollback (n int)").ok());
+  EXPECT_TRUE(
+      c.InTransaction([](Transaction& tx) { return tx.Exec("INSERT INTO rollback VALUES (1)").status(); }).ok());
+  EXPECT_EQ(c.InTransaction([](Transaction& tx) {
+               EXPECT_TRUE(tx.Exec("INSERT INTO rollback VALUES (2)").ok());
+               return absl::DataLossError("mine");
+             }).code(),
+            absl::StatusCode::kDataLoss);
+  const absl::Status thrown = c.InTransaction([](Transaction& tx) {
+    const auto row = tx.Exec("INSERT INTO rollback VALUES (3) RETURNING NULL::int");
+    [[maybe_unused]] const int null_as_number = (*row)[0][0].as<int>();
+    return absl::OkStatus();
+  });
+  EXPECT_EQ(thrown.code(), absl::StatusCode::kInternal);
+  EXPECT_FALSE(IsConnectionFailure(thrown));
+  int count = 0;
+  EXPECT_TRUE(c.InTransaction([&](Transaction& tx) { return CountInto(tx, "rollback", count); }).ok());
+  EXPECT_EQ(count, 1);
+}
+
+TEST(Connection, NeverReportsACommitThatWasARollback) {
+  Connection c(Options());
+  ASSERT_TRUE(c.ExecAlone("CREATE TABLE swallowed (n int)").ok());
+  const absl::Status status = c.InTransaction([](Transaction& tx) {
+    EXPECT_TRUE(tx.Exec("INSERT INTO swallowed VALUES (1)").ok());
+    EXPECT_FALSE(tx.Exec("SELECT 1 / 0").ok());
+    return absl::OkStatus();
+  });
+  EXPECT_EQ(SqlStateOf(status), "22012") << status;
+  const absl::Status saved = c.InTransaction([](Transaction& tx) {
+    EXPECT_TRUE(tx.Exec("INSERT INTO swallowed VALUES (2); SAVEPOINT s").ok());
+    EXPECT_FALSE(tx.Exec("SELECT 1 / 0").ok());
+    return tx.Exec("ROLLBACK TO s").status();
+  });
+  EXPECT_TRUE(saved.ok()) << saved;
+  EXPECT_EQ(First(c.ExecAlone("SELECT string_agg(n::text, ',') FROM swallowed")), "2");
+}
+
+TEST(Connection, CarriesTheSqlState) {
+  Connection c(Options());
+  ASSERT_TRUE(c.ExecAlone("CREATE TABLE states (n int PRIMARY KEY, v int); INSERT INTO states VALUES (1, 1)").ok());
+  const auto expect = [&c](std::string_view sql, std::string_view sqlstate, absl::StatusCode code) {
+    const absl::Status status = c.ExecAlone(sql).status();
+    EXPECT_EQ(SqlStateOf(status), sqlstate) << status;
+    EXPECT_EQ(status.code(), code) << status;
+    EXPECT_FALSE(IsConnectionFailure(status)) << status;
+    EXPECT_THAT(Message(status), HasSubstr(std::string(sqlstate)));
+  };
+  expect("INSERT INTO states VALUES (1, 2)", "23505", absl::StatusCode::kAlreadyExists);
+  expect("CREATE DATABASE postgres", "42P04", absl::StatusCode::kAlreadyExists);
+  expect("SELECT * FROM nowhere", "42P01", absl::StatusCode::kNotFound);
+  expect("SELEC 1", "42601", absl::StatusCode::kInvalidArgument);
+  expect("SET statement_timeout = '1ms'; SELECT pg_sleep(30)", "57014", absl::StatusCode::kCancelled);
+}
+
+TEST(Connection, KeepsRowsOutOfErrors) {
+  Connection c(Options());
+  ASSERT_TRUE(c.ExecAlone("CREATE TABLE private (n text PRIMARY KEY); INSERT INTO private VALUES ('salary')").ok());
+  EXPECT_THAT(Message(c.ExecAlone("INSERT INTO private VALUES ($1)", {"salary"}).status()), Not(HasSubstr("salary")));
+}
+
+TEST(Connection, ReportsSerializationFailures) {
+  Connection one(Options());
+  Connection two(Options());
+  ASSERT_TRUE(one.ExecAlone("CREATE TABLE contended (v int); INSERT INTO contended VALUES (0)").ok());
+  const absl::Status status = one.InTransaction([&two](Transaction& tx) {
+    EXPECT_TRUE(tx.Exec("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; SELECT v FROM contended").ok());
+    EXPECT_TRUE(two.ExecAlone("UPDATE contended SET v = 1").ok());
+    return tx.Exec("UPDATE contended SET v = 2").status();
+  });
+  EXPECT_EQ(SqlStateOf(status), "40001");
+  EXPECT_EQ(status.code(), absl::StatusCode::kAborted);
+}
+
+TEST(Connection, RunsWhatCannotBeInATransaction) {
+  Connection c(Options());
+  EXPECT_TRUE(c.ExecAlone("CREATE DATABASE alone").ok());
+  EXPECT_EQ(First(Connection(Options("alone")).ExecAlone("SELECT current_database()")), "alone");
+  const absl::Status inside =
+      c.InTransaction([](Transaction& tx) { return tx.Exec("CREATE DATABASE inside").status(); });
+  EXPECT_EQ(SqlStateOf(inside), "25001");
+}
+
+TEST(Connection, ReportsABreakInsideATransactionAndHealsAfterwards) {
+  Connection admin(Options());
+  Connection c(Options());
+  const absl::Status broken = c.InTransaction([&admin](Transaction& tx) {
+    const std::string pid = First(tx.Exec("SELECT pg_backend_pid()"));
+    EXPECT_EQ(First(admin.ExecAlone("SELECT pg_terminate_backend($1::int, 5000)", {pid})), "t");
+    return tx.Exec("SELECT 1").status();
+  });
+  EXPECT_TRUE(IsConnectionFailure(broken)) << broken;
+  EXPECT_EQ(broken.code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(First(c.ExecAlone("SELECT 7")), "7");
+}
+
+TEST(Connection, ReplacesAConnectionThatBrokeWhileIdle) {
+  Connection admin(Options());
+  Connection c(Options());
+  const auto terminate = [&] {
+    const std::string pid = First(c.ExecAlone("SELECT pg_backend_pid()"));
+    EXPECT_EQ(First(admin.ExecAlone("SELECT pg_terminate_backend($1::int, 5000)", {pid})), "t");
+  };
+  terminate();
+  EXPECT_TRUE(c.InTransaction([](Transaction& tx) { return tx.Exec("SELECT 1").status(); }).ok());
+  terminate();
+  EXPECT_EQ(First(c.ExecAlone("SELECT 8")), "8");
+}
+
+TEST(Connection, SaysWhyItCannotConnect) {
+  ConnectOptions wrong = Options();
+  wrong.password = Secret("hunter2");
+  const absl::Status refused = Connection(wrong).Connect();
+  EXPECT_EQ(SqlStateOf(refused), "28P01") << refused;
+  EXPECT_FALSE(IsConnectionFailure(refused));
+  EXPECT_THAT(refused.ToString(), Not(HasSubstr("hunter2")));
+
+  const absl::Status missing = Connection(Options("no_such_database")).Connect();
+  EXPECT_EQ(SqlStateOf(missing), "3D000") << missing;
+  EXPECT_EQ(missing.code(), absl::StatusCode::kNotFound);
+  EXPECT_THAT(missing.ToString(), Not(HasSubstr(std::string(kPassword))));
+
+  const absl::Status nobody =
+      Connection({.dsn = Dsn("127.0.0.1", localserver::FreePort(), "x", "x"), .password = Secret("hunter2")}).Connect();
+  EXPECT_TRUE(IsConnectionFailure(nobody)) << nobody;
+  EXPECT_THAT(nobody.ToString(), Not(HasSubstr("hunter2")));
+
+  const absl::Status nonsense = Connection({.dsn = "this is not a dsn", .password = Secret("hunter2")}).Connect();
+  EXPECT_FALSE(nonsense.ok());
+  EXPECT_THAT(nonsense.ToString(), Not(HasSubstr("hunter2")));
+}
+
+TEST(Connection, GivesUpOnAServerThatSaysNothing) {
+  const int silent = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  const absl::Cleanup close_silent = [silent] { close(silent); };
+  sockaddr_in address = {};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  ASSERT_EQ(bind(silent, reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+  ASSERT_EQ(listen(silent, 1), 0);
+  socklen_t size = sizeof address;
+  ASSERT_EQ(getsockname(silent, reinterpret_cast<sockaddr*>(&address), &size), 0);
+  const absl::Status status = Connection({.dsn = Dsn("127.0.0.1", ntohs(address.sin_port), "x", "x"),
+                                          .password = Secret("x"),
+                                          .connect_timeout = absl::Milliseconds(50)})
+                                  .Connect();
+  EXPECT_TRUE(IsConnectionFailure(status)) << status;
+  EXPECT_THAT(Message(status), HasSubstr("in time"));
+}
+
+TEST(ConnectionPool, IsBoundedAndReusesConnections) {
+  ConnectionPool pool(Options(), 2);
+  std::string first_pid;
+  {
+    ConnectionPool::Handle one = pool.Take();
+    first_pid = First(one->ExecAlone("SELECT pg_backend_pid()"));
+    ConnectionPool::Handle two = pool.Take();
+    absl::Notification taken;
+    std::thread third([&] {
+      const ConnectionPool::Handle handle = pool.Take();
+      taken.Notify();
+    });
+    EXPECT_FALSE(taken.WaitForNotificationWithTimeout(absl::Milliseconds(30)));
+    {
+      const ConnectionPool::Handle released = std::move(two);
+    }
+    taken.WaitForNotification();
+    third.join();
+  }
+  EXPECT_EQ(First(pool.Take()->ExecAlone("SELECT pg_backend_pid()")), first_pid);
+  EXPECT_TRUE(pool.InTransaction([](Transaction& tx) { return tx.Exec("SELECT 1").status(); }).ok());
+}
+
+// What a Listener has told so far, and waiting for it.
+class Heard {
+ public:
+  Listener::Handlers Handlers() {
+    return {
+        .on_notify = [this](std::string_view channel,
+                            std::string_view payload) { Add(std::format("{}={}", channel, payload)); },
+        .on_reconnect = [this] { Add("connected"); },
+        .on_lost = [this](const absl::Status& status) { Add(IsConnectionFailure(status) ? "lost" : Message(status)); }};
+  }
+  std::vector<std::string> Await(size_t count) {
+    const auto enough = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return log_.size() >= count; };
+    const absl::MutexLock lock(&mu_);
+    mu_.AwaitWithTimeout(absl::Condition(&enough), absl::Seconds(60));
+    return log_;
+  }
+
+ private:
+  void Add(std::string entry) {
+    const absl::MutexLock lock(&mu_);
+    log_.push_back(std::move(entry));
+  }
+  absl::Mutex mu_;
+  std::vector<std::string> log_ ABSL_GUARDED_BY(mu_);
+};
+
+TEST(Listener, HearsAndReconnectsAfterARestart) {
+  Connection c(Options());
+  Heard heard;
+  const Listener listener(Options(), {"outbox", "Odd \"name\""}, heard.Handlers());
+  EXPECT_THAT(heard.Await(1), ElementsAre("connected"));
+  ASSERT_TRUE(c.ExecAlone("SELECT pg_notify('outbox', '1')").ok());
+  ASSERT_TRUE(c.ExecAlone("SELECT pg_notify('Odd \"name\"', 'it''s')").ok());
+  EXPECT_THAT(heard.Await(3), ElementsAre("connected", "outbox=1", "Odd \"name\"=it's"));
+  ASSERT_TRUE((**server).Restart().ok());
+  EXPECT_THAT(heard.Await(5), ElementsAre("connected", "outbox=1", "Odd \"name\"=it's", "lost", "connected"));
+  ASSERT_TRUE(c.ExecAlone("SELECT pg_notify('outbox', '2')").ok());
+  EXPECT_THAT(heard.Await(6),
+              ElementsAre("connected", "outbox=1", "Odd \"name\"=it's", "lost", "connected", "outbox=2"));
+}
+
+TEST(Listener, TellsOfAnUnreachableServerOnceAndStopsAtOnce) {
+  Heard heard;
+  const absl::Time start = absl::Now();
+  {
+    const Listener listener({.dsn = Dsn("127.0.0.1", localserver::FreePort(), "x", "x"), .password = Secret("x")},
+                            {"c"}, heard.Handlers());
+    EXPECT_THAT(heard.Await(1), ElementsAre("lost"));
+  }
+  EXPECT_LT(absl::Now() - start, absl::Seconds(30));
+  EXPECT_THAT(heard.Await(1), ElementsAre("lost"));
+}
+
+}  // namespace
+}  // namespace leasehold::postgres

@@ -1,5 +1,8 @@
 #include "common/jetstream/connection.h"
 
+#include <charconv>
+#include <ranges>
+#include <string_view>
 #include <utility>
 
 #include "common/jetstream/nats_status.h"
@@ -16,6 +19,28 @@ constexpr absl::Duration kPingInterval = absl::Seconds(3);
 constexpr int kMaxPingsOut = 2;
 constexpr absl::Duration kFlushTimeout = absl::Seconds(1);
 
+// nats.c takes almost anything for a URL and then never connects.
+absl::Status CheckUrl(std::string_view url) {
+  if (url.empty()) return InvalidField("nats.url", url, "nats://host:port");
+  for (const auto part : std::views::split(url, ',')) {
+    std::string_view one(part.begin(), part.end());
+    bool good = one.starts_with("nats://") || one.starts_with("tls://");
+    if (good) one.remove_prefix(one.find("://") + 3);
+    one.remove_prefix(one.rfind('@') + 1);  // npos + 1 is 0; what is before is a secret
+    const size_t colon = one.rfind(':');
+    const std::string_view host = one.substr(0, colon);
+    good = good && !host.empty() && host.find_first_of(" /?#\t\r\n") == std::string_view::npos &&
+           host.starts_with('[') == host.ends_with(']');
+    if (good && colon != std::string_view::npos) {
+      int port = 0;
+      const auto [end, error] = std::from_chars(one.data() + colon + 1, one.data() + one.size(), port);
+      good = error == std::errc() && end == one.data() + one.size() && port > 0 && port <= 65535;
+    }
+    if (!good) return InvalidField("nats.url", one, "nats://host:port");
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::StatusOr<std::shared_ptr<Connection>> Connection::Open(Client::Options options) {
@@ -26,13 +51,12 @@ absl::StatusOr<std::shared_ptr<Connection>> Connection::Open(Client::Options opt
 }
 
 absl::Status Connection::Dial(const Client::Options& options) {
+  LH_RETURN_IF_ERROR(CheckUrl(options.url));
   natsOptions* raw = nullptr;
   LH_RETURN_IF_ERROR(ToStatus(natsOptions_Create(&raw), "options"));
   NatsOptionsPtr nats_options(raw);
-  if (natsOptions_SetURL(raw, options.url.c_str()) != NATS_OK) {
-    return InvalidField("nats.url", options.url, "nats://host:port");
-  }
   for (natsStatus status : {
+           natsOptions_SetURL(raw, options.url.c_str()),
            natsOptions_SetName(raw, options.name.c_str()),
            natsOptions_SetTimeout(raw, absl::ToInt64Milliseconds(kDialTimeout)),
            natsOptions_SetAllowReconnect(raw, true),
@@ -60,9 +84,6 @@ absl::Status Connection::Dial(const Client::Options& options) {
   natsConnection* nats = nullptr;
   const natsStatus status = natsConnection_Connect(&nats, raw);
   nats_.reset(nats);
-  if (status == NATS_INVALID_ARG || status == NATS_ADDRESS_MISSING || status == NATS_PROTOCOL_ERROR) {
-    return InvalidField("nats.url", options.url, "nats://host:port");
-  }
   if (status != NATS_OK && status != NATS_NOT_YET_CONNECTED) return ToStatus(status, "connect");
   {
     absl::MutexLock lock(&mu_);
@@ -131,6 +152,7 @@ void Connection::Changed(bool up) {
     absl::MutexLock lock(&mu_);
     up_ = up;
     if (up) ++epoch_;
+    if (closing_) return;  // its end is no news to the owner
   }
   if (on_state_) on_state_(up ? absl::OkStatus() : NatsUnavailable());
 }

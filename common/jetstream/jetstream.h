@@ -1,5 +1,5 @@
-// RAII and absl::Status over nats.c: connect once, publish, pull, key-value. Blocking calls are marked; none may be made from
-// a gRPC reactor or an event loop. A lost server is ridden out by reconnecting for ever.
+// RAII and absl::Status over nats.c: connect once, publish, pull, key-value. Blocking calls are marked; none may be
+// made from a gRPC reactor or an event loop. A lost server is ridden out by reconnecting for ever.
 #pragma once
 
 #include <cstdint>
@@ -19,44 +19,44 @@ namespace leasehold::jetstream {
 using Headers = std::map<std::string, std::string>;
 
 struct StreamOptions {
-  std::string name;
-  std::vector<std::string> subjects;
+  std::string name = {};
+  std::vector<std::string> subjects = {};
   int replicas = 1;
-  absl::Duration max_age = absl::ZeroDuration();             // zero: for ever
+  absl::Duration max_age = absl::ZeroDuration();  // zero: for ever
   int64_t max_messages_per_subject = -1;
-  absl::Duration duplicate_window = absl::Minutes(2);        // for Nats-Msg-Id
+  absl::Duration duplicate_window = absl::Minutes(2);  // for Nats-Msg-Id
 };
 
 struct ConsumerOptions {
-  std::string stream;
-  std::string durable;                                        // letters, digits, - and _
-  std::string filter_subject;                                 // empty: all of the stream
+  std::string stream = {};
+  std::string durable = {};         // letters, digits, - and _
+  std::string filter_subject = {};  // empty: all of the stream
   absl::Duration ack_wait = absl::Seconds(30);
   int max_ack_pending = 1000;
 };
 
-// One message taken by a PullConsumer. Acknowledge it exactly once, from any thread, after its effect is committed; dropped
-// without, it comes again after ack_wait.
+// One message taken by a PullConsumer. Acknowledge it exactly once, from any thread, after its effect is committed;
+// dropped without, it comes again after ack_wait.
 class Message {
  public:
   virtual ~Message() = default;
   virtual std::string_view subject() const = 0;
   virtual std::string_view payload() const = 0;
-  virtual const Headers& headers() const = 0;
+  virtual const Headers& headers() const = 0;  // at most 64, of at most 4 KiB each; names as they came
   virtual uint64_t stream_sequence() const = 0;
-  virtual uint64_t deliveries() const = 0;                    // 1 the first time
+  virtual uint64_t deliveries() const = 0;  // 1 the first time
   virtual void Ack() = 0;
-  virtual void Nak(absl::Duration delay) = 0;                 // again after delay
-  virtual void Term() = 0;                                    // never again (it was parked)
-  virtual void InProgress() = 0;                              // restarts ack_wait
+  virtual void Nak(absl::Duration delay) = 0;  // again after delay
+  virtual void Term() = 0;                     // never again (it was parked)
+  virtual void InProgress() = 0;               // restarts ack_wait
 };
 
 // Blocks. One thread.
 class PullConsumer {
  public:
   virtual ~PullConsumer() = default;
-  // Up to `max` messages, waiting at most `wait` for the first; an empty result when none came. UNAVAILABLE while NATS is
-  // down. If stream or consumer were lost on the server, they are made again by the next Fetch.
+  // Up to `max` messages, waiting at most `wait` for the first; an empty result when none came. UNAVAILABLE while NATS
+  // is down. If stream or consumer were lost on the server, they are made again by the next Fetch.
   virtual absl::StatusOr<std::vector<std::unique_ptr<Message>>> Fetch(int max, absl::Duration wait) = 0;
 };
 
@@ -69,42 +69,48 @@ class KeyValue {
 };
 
 struct KeyValueOptions {
-  std::string bucket;
+  std::string bucket = {};
   int replicas = 1;
   absl::Duration ttl = absl::ZeroDuration();  // of each entry since its last Put; zero: for ever
 };
 
 struct KeyValueWatch {
-  // On a thread of the client: each present entry, then each change; value is nullopt for a deletion.
-  std::function<void(const std::string& key, std::optional<std::string_view> value)> on_entry;
-  // After the last present entry, also after each reconnection that had to start over.
-  std::function<void()> on_synced;
+  // On a thread of the client: each present entry, then each change; value is nullopt for a deletion. An entry that
+  // merely vanishes (its ttl ran out, the bucket was lost) is not announced.
+  std::function<void(const std::string& key, std::optional<std::string_view> value)> on_entry = {};
+  // After the last present entry, at the start and again each time the watch had to start over: after each
+  // reconnection, and when the bucket was made anew.
+  std::function<void()> on_synced = {};
 };
 
-// Any thread.
+// Any thread. What was made from a Client may outlive it, but is of no use any more.
 class Client {
  public:
   struct Options {
-    std::string url;
-    std::string name;                                         // shown by the server: "gateway", "provisioner/identity"
-    std::function<void(const absl::Status&)> on_state;        // OK when (re)connected, else why not; any thread
+    std::string url = {};
+    std::string name = {};  // shown by the server: "gateway", "provisioner/identity"
+    // OK when (re)connected, else why not; any thread, one call at a time, none once ~Client has begun.
+    std::function<void(const absl::Status&)> on_state = {};
   };
   // Returns at once if the server is down and keeps trying; calls fail with UNAVAILABLE (NATS_UNAVAILABLE) until then.
   static absl::StatusOr<std::unique_ptr<Client>> Connect(Options options);
   virtual ~Client() = default;
 
   virtual bool connected() const = 0;
-  virtual absl::Status EnsureStream(const StreamOptions& options) = 0;                              // blocks; creates or updates
-  // Blocks until the stream has stored it. `message_id`: Nats-Msg-Id; empty for none.
+  virtual absl::Status EnsureStream(const StreamOptions& options) = 0;  // blocks; creates or updates
+  // Blocks until the stream has stored it, at most some seconds. `message_id`: Nats-Msg-Id; empty for none. After
+  // UNAVAILABLE it may have been stored all the same: publish again with the same id. INVALID_FIELD for a subject or
+  // header that cannot be sent. A stream that EnsureStream made and the server lost is made again.
   virtual absl::Status Publish(const std::string& subject, std::string_view payload, const Headers& headers,
                                const std::string& message_id) = 0;
   virtual absl::StatusOr<std::unique_ptr<PullConsumer>> Subscribe(const ConsumerOptions& options) = 0;  // blocks
   // Blocks. Makes the bucket if needed and starts the watch; destroying the KeyValue ends it.
-  virtual absl::StatusOr<std::unique_ptr<KeyValue>> OpenKeyValue(const KeyValueOptions& options, KeyValueWatch watch) = 0;
+  virtual absl::StatusOr<std::unique_ptr<KeyValue>> OpenKeyValue(const KeyValueOptions& options,
+                                                                 KeyValueWatch watch) = 0;
 };
 
 // The streams of DESIGN: made by whoever comes first.
-StreamOptions TenantsStream(int replicas);        // TENANTS: tenants.>
-StreamOptions ProvisioningStream(int replicas);   // PROVISIONING: provisioning.>
+StreamOptions TenantsStream(int replicas);       // TENANTS: tenants.>
+StreamOptions ProvisioningStream(int replicas);  // PROVISIONING: provisioning.>
 
 }  // namespace leasehold::jetstream

@@ -21,7 +21,9 @@ namespace leasehold::jetstream {
 namespace {
 
 using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Not;
 using ::testing::Pair;
 using ::testing::SizeIs;
 
@@ -39,6 +41,25 @@ bool Eventually(Condition condition) {
 }
 
 using Messages = std::vector<std::unique_ptr<Message>>;
+
+// States as a list, readable from the test's thread.
+class States {
+ public:
+  std::function<void(const absl::Status&)> Recorder() {
+    return [this](const absl::Status& status) {
+      absl::MutexLock lock(&mu_);
+      states_.push_back(ReasonName(ReasonOf(status)) == "NATS_UNAVAILABLE" ? "down" : "up");
+    };
+  }
+  std::vector<std::string> Get() {
+    absl::MutexLock lock(&mu_);
+    return states_;
+  }
+
+ private:
+  absl::Mutex mu_;
+  std::vector<std::string> states_ ABSL_GUARDED_BY(mu_);
+};
 
 class JetStreamTest : public ::testing::Test {
  protected:
@@ -94,6 +115,7 @@ class JetStreamTest : public ::testing::Test {
 
   localserver::TemporaryDirectory directory_;
   std::unique_ptr<localserver::NatsServer> server_;
+  States states_;
   std::unique_ptr<Client> client_;
 };
 
@@ -274,7 +296,8 @@ TEST_F(JetStreamTest, StreamsAndConsumersAreEnsuredAgainWithOtherOptions) {
 
 TEST_F(JetStreamTest, RefusesWhatWouldBreakTheProtocol) {
   ASSERT_TRUE(client_->EnsureStream(TenantsStream(1)).ok());
-  for (const char* subject : {"", "tenants..created", "tenants.a b", "tenants.*.created", "tenants.>", "a\r\nPUB x 0"}) {
+  for (const char* subject :
+       {"", "tenants..created", "tenants.a b", "tenants.*.created", "tenants.>", "a\r\nPUB x 0"}) {
     EXPECT_EQ(ReasonOf(Publish(subject, "x")), v1::REASON_INVALID_FIELD) << subject;
   }
   EXPECT_EQ(ReasonOf(client_->Publish("tenants.a.created", "x", {{"k", "v\r\nNats-Msg-Id: y"}}, "")),
@@ -292,57 +315,45 @@ TEST_F(JetStreamTest, ConsumerOfAnUnknownStreamIsNotFound) {
 }
 
 TEST_F(JetStreamTest, BadUrlIsRefused) {
-  auto client = Client::Connect({.url = "http://[", .name = "test", .on_state = nullptr});
+  for (const char* url :
+       {"", "http://127.0.0.1:4222", "127.0.0.1:4222", "nats://", "nats://:4222", "nats://h:", "nats://h:0",
+        "nats://h:65536", "nats://h:4222x", "nats://h/path", "nats://[::1:4222", "nats://a:1,nats://"}) {
+    EXPECT_EQ(ReasonOf(Client::Connect({.url = url}).status()), v1::REASON_INVALID_FIELD) << url;
+  }
+}
+
+TEST_F(JetStreamTest, APasswordInTheUrlIsNotRepeated) {
+  auto client = Client::Connect({.url = "nats://user:hunter2@h:x"});
+  EXPECT_THAT(client.status().ToString(), Not(HasSubstr("hunter2")));
   EXPECT_EQ(ReasonOf(client.status()), v1::REASON_INVALID_FIELD);
 }
 
-// States as a list, readable from the test's thread.
-class States {
- public:
-  std::function<void(const absl::Status&)> Recorder() {
-    return [this](const absl::Status& status) {
-      absl::MutexLock lock(&mu_);
-      states_.push_back(ReasonName(ReasonOf(status)) == "NATS_UNAVAILABLE" ? "down" : "up");
-    };
-  }
-  std::vector<std::string> Get() {
-    absl::MutexLock lock(&mu_);
-    return states_;
-  }
-
- private:
-  absl::Mutex mu_;
-  std::vector<std::string> states_ ABSL_GUARDED_BY(mu_);
-};
-
 TEST_F(JetStreamTest, ConnectsLaterIfTheServerIsDown) {
   server_->Stop();
-  States states;
   const absl::Time begin = absl::Now();
-  client_ = Connect(states.Recorder());
+  client_ = Connect(states_.Recorder());
   EXPECT_LT(absl::Now() - begin, absl::Seconds(5));
   EXPECT_FALSE(client_->connected());
   EXPECT_EQ(ReasonOf(client_->EnsureStream(TenantsStream(1))), v1::REASON_NATS_UNAVAILABLE);
   EXPECT_EQ(ReasonOf(Publish("tenants.a.created", "x")), v1::REASON_NATS_UNAVAILABLE);
   EXPECT_EQ(ReasonOf(client_->OpenKeyValue({.bucket = "leases"}, {}).status()), v1::REASON_NATS_UNAVAILABLE);
   ASSERT_TRUE(server_->Restart().ok());
-  EXPECT_TRUE(Eventually([&] { return states.Get() == std::vector<std::string>{"down", "up"}; }));
+  EXPECT_TRUE(Eventually([&] { return states_.Get() == std::vector<std::string>{"down", "up"}; }));
   EXPECT_TRUE(client_->connected());
   EXPECT_TRUE(client_->EnsureStream(TenantsStream(1)).ok());
   EXPECT_TRUE(Publish("tenants.a.created", "x").ok());
 }
 
 TEST_F(JetStreamTest, ReportsLossAndReconnection) {
-  States states;
-  client_ = Connect(states.Recorder());
+  client_ = Connect(states_.Recorder());
   server_->Kill();
-  EXPECT_TRUE(Eventually([&] { return states.Get() == std::vector<std::string>{"up", "down"}; }));
+  EXPECT_TRUE(Eventually([&] { return states_.Get() == std::vector<std::string>{"up", "down"}; }));
   ASSERT_TRUE(server_->Restart().ok());
-  EXPECT_TRUE(Eventually([&] { return states.Get() == std::vector<std::string>{"up", "down", "up"}; }));
+  EXPECT_TRUE(Eventually([&] { return states_.Get() == std::vector<std::string>{"up", "down", "up"}; }));
   client_.reset();
-  const auto final_states = states.Get();
+  const auto final_states = states_.Get();
   server_->Kill();
-  EXPECT_EQ(states.Get(), final_states);
+  EXPECT_EQ(states_.Get(), final_states);
 }
 
 TEST_F(JetStreamTest, AClientThatNeverConnectedCanBeDestroyed) {
@@ -413,9 +424,7 @@ class Operator {
     EXPECT_EQ(natsConnection_JetStream(&jetstream, connection, nullptr), NATS_OK);
     jetstream_.reset(jetstream);
   }
-  void DeleteStream(const char* name) {
-    EXPECT_EQ(js_DeleteStream(jetstream_.get(), name, nullptr, nullptr), NATS_OK);
-  }
+  void DeleteStream(const char* name) { EXPECT_EQ(js_DeleteStream(jetstream_.get(), name, nullptr, nullptr), NATS_OK); }
   void DeleteConsumer(const char* stream, const char* name) {
     EXPECT_EQ(js_DeleteConsumer(jetstream_.get(), stream, name, nullptr, nullptr), NATS_OK);
   }

@@ -17,7 +17,7 @@ namespace {
 constexpr absl::Duration kNextTimeout = absl::Milliseconds(200);
 constexpr absl::Duration kRestartPause = absl::Milliseconds(100);
 // How often the bucket itself is looked at while nothing comes.
-constexpr absl::Duration kCheckInterval = absl::Seconds(5);
+constexpr absl::Duration kCheckInterval = absl::Seconds(2);
 // A watch that has not delivered what is present by then is started over.
 constexpr absl::Duration kSyncPatience = absl::Seconds(3);
 constexpr absl::Duration kDuplicateWindow = absl::Minutes(2);

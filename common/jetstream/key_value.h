@@ -13,8 +13,8 @@
 
 namespace leasehold::jetstream {
 
-// A bucket and the thread that watches it. The watch starts over after each reconnection and when the bucket is found to have
-// been made anew or to have stalled: nats.c's own recovery does not cover a bucket that was lost.
+// A bucket and the thread that watches it. The watch starts over after each reconnection and when the bucket is found
+// to have been made anew or to have stalled: nats.c's own recovery does not cover a bucket that was lost.
 class WatchedBucket : public KeyValue {
  public:
   // Makes the bucket if needed; blocks.
@@ -28,7 +28,7 @@ class WatchedBucket : public KeyValue {
  private:
   struct Bucket {
     KvStorePtr store;
-    int64_t created_ns = 0;       // tells a bucket from its successor of the same name
+    int64_t created_ns = 0;  // tells a bucket from its successor of the same name
     uint64_t last_sequence = 0;
   };
 

@@ -57,8 +57,8 @@ void TakenMessage::Term() { Reply("+TERM"); }
 
 void TakenMessage::InProgress() { Reply("+WPI"); }
 
-// natsMsg_Ack() and its kin go through the subscription that the message came by, which may be gone. An answer given while
-// the connection is down is buffered and sent after the reconnection; a lost one means redelivery.
+// natsMsg_Ack() and its kin go through the subscription that the message came by, which may be gone. An answer given
+// while the connection is down is buffered and sent after the reconnection; a lost one means redelivery.
 void TakenMessage::Reply(const std::string& answer) {
   const char* reply = natsMsg_GetReply(message_.get());
   if (reply == nullptr) return;

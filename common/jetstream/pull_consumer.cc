@@ -62,9 +62,8 @@ absl::Status DurablePullConsumer::Bind() {
   sub_options.Consumer = options_.durable.c_str();
   natsSubscription* subscription = nullptr;
   jsErrCode code = {};
-  const natsStatus status =
-      js_PullSubscribe(&subscription, connection_->jetstream(), options_.filter_subject.c_str(),
-                       options_.durable.c_str(), nullptr, &sub_options, &code);
+  const natsStatus status = js_PullSubscribe(&subscription, connection_->jetstream(), options_.filter_subject.c_str(),
+                                             options_.durable.c_str(), nullptr, &sub_options, &code);
   LH_RETURN_IF_ERROR(ToStatus(status, absl::StrCat("consumer ", options_.durable), code));
   subscription_.reset(subscription);
   return absl::OkStatus();
@@ -79,8 +78,7 @@ absl::StatusOr<std::vector<std::unique_ptr<Message>>> DurablePullConsumer::Fetch
   if (status == NATS_TIMEOUT || (status == NATS_NOT_FOUND && code == 0)) return messages;
   LH_RETURN_IF_ERROR(ToStatus(status, absl::StrCat("fetch of ", options_.durable), code));
   for (int i = 0; i < list.Count; ++i) {
-    messages.push_back(
-        std::make_unique<TakenMessage>(connection_, NatsMsgPtr(std::exchange(list.Msgs[i], nullptr))));
+    messages.push_back(std::make_unique<TakenMessage>(connection_, NatsMsgPtr(std::exchange(list.Msgs[i], nullptr))));
   }
   return messages;
 }

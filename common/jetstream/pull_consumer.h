@@ -14,7 +14,8 @@ namespace leasehold::jetstream {
 // A durable, explicitly acknowledged pull consumer that is bound lazily, and anew whenever the server does not know it.
 class DurablePullConsumer : public PullConsumer {
  public:
-  DurablePullConsumer(std::shared_ptr<Connection> connection, std::shared_ptr<Streams> streams, ConsumerOptions options);
+  DurablePullConsumer(std::shared_ptr<Connection> connection, std::shared_ptr<Streams> streams,
+                      ConsumerOptions options);
 
   // Makes sure that stream and consumer exist on the server, and subscribes.
   absl::Status Bind();

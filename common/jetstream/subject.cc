@@ -40,10 +40,9 @@ absl::Status CheckName(std::string_view field, std::string_view name) {
 }
 
 absl::Status CheckKey(std::string_view key) {
-  if (!key.empty() && key.size() <= 256 && !key.starts_with('.') && !key.ends_with('.') &&
-      !key.contains("..") && std::ranges::all_of(key, [](char c) {
-        return absl::ascii_isalnum(c) || std::string_view("-_.=/").contains(c);
-      })) {
+  if (!key.empty() && key.size() <= 256 && !key.starts_with('.') && !key.ends_with('.') && !key.contains("..") &&
+      std::ranges::all_of(key,
+                          [](char c) { return absl::ascii_isalnum(c) || std::string_view("-_.=/").contains(c); })) {
     return absl::OkStatus();
   }
   return InvalidField("key", key, "[A-Za-z0-9_.=/-]{1,256}, no dot at an end, no two dots in a row");

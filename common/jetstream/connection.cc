@@ -125,7 +125,8 @@ absl::Status Connection::AwaitConnected(absl::Duration wait) const {
   absl::MutexLock lock(&mu_);
   const auto settled = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return up_ || closing_; };
   mu_.AwaitWithTimeout(absl::Condition(&settled), wait);
-  return up_ && !closing_ ? absl::OkStatus() : NatsUnavailable();
+  // nats.c's callbacks lag behind its state; what is sent in between would go into the reconnect buffer.
+  return up_ && !closing_ && connected() ? absl::OkStatus() : NatsUnavailable();
 }
 
 void Connection::OnUp(natsConnection*, void* self) {

@@ -1,6 +1,7 @@
-// The one configuration file: YAML → v1::Config, defaults filled in, environment applied, every value checked. A bad value
-// is an InvalidField with its path, e.g. "services[1].instance.port is 'abc'; allowed: 1 to 65535"; an unknown key names the
-// nearest known one. Relative paths inside the file are made absolute against the file's folder.
+// The one configuration file: YAML → v1::Config, defaults filled in, environment applied, every value checked. A bad
+// value is an InvalidField with its path, e.g. "services[1].instance.port is 'abc'; allowed: 1 to 65535"; an unknown
+// key names the nearest known one. Relative paths inside the file are made absolute against the file's folder.
+// docs/configuration.md has every field with its default and limits.
 #pragma once
 
 #include <functional>
@@ -11,11 +12,12 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "common/identity/identity.h"
+#include "google/protobuf/timestamp.pb.h"
 #include "leasehold/v1/config.pb.h"
 
 namespace leasehold {
 
-// Looks a variable up; nullopt if unset. Injected for tests.
+// Looks a variable up; nullopt if unset. Injected for tests. Everything below takes an empty variable for an unset one.
 using Environment = std::function<std::optional<std::string>(const char* name)>;
 Environment ProcessEnvironment();
 
@@ -23,14 +25,16 @@ Environment ProcessEnvironment();
 absl::StatusOr<v1::Config> ParseConfig(std::string_view yaml, const std::string& base_dir, const Environment& env);
 absl::StatusOr<v1::Config> LoadConfig(const std::string& path, const Environment& env);
 
-// The YAML that parses to the same Config; for the effective configuration that `leasehold stack` writes.
+// The YAML that ParseConfig reads as the same Config; for the effective configuration that `leasehold stack` writes.
 std::string ToYaml(const v1::Config& config);
 
 // The entry of one service. SERVICE_NOT_FOUND lists the known ones.
 absl::StatusOr<v1::ServiceConfig> FindService(const v1::Config& config, const ServiceName& name);
 
 // DB_HOST, DB_PORT, DB_DATABASE, DB_USERNAME, DISTRIBUTED_MAX_CONNECTIONS … over the entry of the service that a
-// provisioner serves (they name one instance, so they mean nothing to a gateway).
+// provisioner serves (they name one instance, so they mean nothing to a gateway). INVALID_FIELD names the variable.
+// Times without a unit are seconds, as in the frameworks that these names come from. DB_PASSWORD stays in the
+// environment.
 absl::Status ApplyInstanceEnvironment(v1::ServiceConfig& service, const Environment& env);
 
 absl::Duration ToDuration(const google::protobuf::Duration& d);
@@ -38,7 +42,7 @@ google::protobuf::Duration FromDuration(absl::Duration d);
 absl::Time ToTime(const google::protobuf::Timestamp& t);
 google::protobuf::Timestamp FromTime(absl::Time t);
 
-// "30s", "15m", "1h30m", "250ms"; INVALID_FIELD with `field` otherwise.
+// "30s", "15m", "1h30m", "250ms", "0"; INVALID_FIELD with `field` otherwise, also for a negative one.
 absl::StatusOr<absl::Duration> ParseDurationField(std::string_view field, std::string_view text);
 
 struct HostPort {

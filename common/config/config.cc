@@ -1,0 +1,126 @@
+#include "common/config/config.h"
+
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <format>
+#include <fstream>
+#include <map>
+#include <sstream>
+
+#include "common/config/defaults.h"
+#include "common/config/environment.h"
+#include "common/config/rules.h"
+#include "common/config/yaml_reader.h"
+#include "common/status/error.h"
+
+namespace leasehold {
+namespace {
+
+namespace fs = std::filesystem;
+
+absl::Status NormalizeNames(v1::Config& config) {
+  std::map<std::string, int> first;
+  for (int i = 0; i < config.services_size(); ++i) {
+    const std::string field = std::format("services[{}].name", i);
+    const absl::StatusOr<ServiceName> name = ServiceName::Parse(config.services(i).name());
+    if (!name.ok()) return WithField(name.status(), field);
+    const auto [before, is_new] = first.emplace(name->str(), i);
+    if (!is_new) {
+      return InvalidField(field, config.services(i).name(),
+                          std::format("a name other than that of services[{}]", before->second));
+    }
+    config.mutable_services(i)->set_name(name->str());
+  }
+  if (config.services().empty()) return InvalidField("services", "[]", "at least one service");
+  return absl::OkStatus();
+}
+
+void MakeAbsolute(std::string& path, const fs::path& base) {
+  if (!path.empty()) path = (base / path).lexically_normal();
+}
+
+void MakePathsAbsolute(v1::Config& config, const fs::path& base) {
+  MakeAbsolute(*config.mutable_gateway()->mutable_sql_certificate_file(), base);
+  MakeAbsolute(*config.mutable_gateway()->mutable_sql_key_file(), base);
+  MakeAbsolute(*config.mutable_registry()->mutable_password_file(), base);
+  MakeAbsolute(*config.mutable_leases()->mutable_signing_keys_file(), base);
+  for (v1::ServiceConfig& service : *config.mutable_services()) {
+    MakeAbsolute(*service.mutable_migrations(), base);
+    MakeAbsolute(*service.mutable_instance()->mutable_password_file(), base);
+    MakeAbsolute(*service.mutable_instance()->mutable_role_key_file(), base);
+  }
+}
+
+absl::Status CheckAddressesDiffer(const v1::Config& config) {
+  std::map<std::string, std::string> taken;
+  const auto take = [&taken](const std::string& field, const std::string& address) {
+    const auto [before, is_new] = taken.emplace(address, field);
+    if (is_new) return absl::OkStatus();
+    return InvalidField(field, address, std::format("an address other than that of {}", before->second));
+  };
+  LH_RETURN_IF_ERROR(take("gateway.grpc_listen", config.gateway().grpc_listen()));
+  LH_RETURN_IF_ERROR(take("gateway.sql_listen", config.gateway().sql_listen()));
+  LH_RETURN_IF_ERROR(take("gateway.http_listen", config.gateway().http_listen()));
+  for (int i = 0; i < config.services_size(); ++i) {
+    LH_RETURN_IF_ERROR(take(std::format("services[{}].http_listen", i), config.services(i).http_listen()));
+  }
+  return absl::OkStatus();
+}
+
+// What no single field shows.
+absl::Status CheckTogether(const v1::Config& config) {
+  const v1::GatewayConfig& gateway = config.gateway();
+  if (gateway.sql_certificate_file().empty() != gateway.sql_key_file().empty()) {
+    const bool no_key = gateway.sql_key_file().empty();
+    return InvalidField(no_key ? "gateway.sql_key_file" : "gateway.sql_certificate_file", "",
+                        "a path, as the other of sql_certificate_file and sql_key_file is set; or neither");
+  }
+  const absl::Duration max_ttl = ToDuration(config.leases().max_ttl());
+  if (const absl::Duration ttl = ToDuration(config.leases().default_ttl()); ttl > max_ttl) {
+    return InvalidField("leases.default_ttl", absl::FormatDuration(ttl),
+                        std::format("at most leases.max_ttl, {}", absl::FormatDuration(max_ttl)));
+  }
+  const absl::Duration max_backoff = ToDuration(config.provisioner().max_backoff());
+  if (const absl::Duration backoff = ToDuration(config.provisioner().min_backoff()); backoff > max_backoff) {
+    return InvalidField("provisioner.min_backoff", absl::FormatDuration(backoff),
+                        std::format("at most provisioner.max_backoff, {}", absl::FormatDuration(max_backoff)));
+  }
+  return CheckAddressesDiffer(config);
+}
+
+}  // namespace
+
+absl::StatusOr<v1::Config> ParseConfig(std::string_view yaml, const std::string& base_dir, const Environment& env) {
+  v1::Config config = config::Defaults();
+  LH_RETURN_IF_ERROR(config::ReadYaml(yaml, config));
+  LH_RETURN_IF_ERROR(config::ApplyEnvironment(config, env));
+  LH_RETURN_IF_ERROR(NormalizeNames(config));
+  config::FillDerived(config);
+  LH_RETURN_IF_ERROR(config::Rules().CheckAll(config));
+  LH_RETURN_IF_ERROR(CheckTogether(config));
+  MakePathsAbsolute(config, fs::current_path() / base_dir);
+  return config;
+}
+
+absl::StatusOr<v1::Config> LoadConfig(const std::string& path, const Environment& env) {
+  std::ifstream file(path);
+  std::ostringstream text;
+  if (file && file.peek() != EOF) text << file.rdbuf();
+  if (!file.is_open() || file.bad()) {
+    return absl::FailedPreconditionError(
+        std::format("cannot read the configuration file {}: {}", path, strerror(errno)));
+  }
+  return ParseConfig(text.str(), fs::path(path).parent_path(), env);
+}
+
+absl::StatusOr<v1::ServiceConfig> FindService(const v1::Config& config, const ServiceName& name) {
+  std::string known;
+  for (const v1::ServiceConfig& service : config.services()) {
+    if (service.name() == name.str()) return service;
+    known += known.empty() ? service.name() : ", " + service.name();
+  }
+  return Error(v1::REASON_SERVICE_NOT_FOUND, std::format("there is no service {}; configured: {}", name.str(), known));
+}
+
+}  // namespace leasehold

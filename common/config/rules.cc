@@ -1,0 +1,196 @@
+#include "common/config/rules.h"
+
+#include <google/protobuf/duration.pb.h>
+#include <postgresql/libpq-fe.h>
+
+#include <algorithm>
+#include <format>
+#include <memory>
+#include <vector>
+
+#include "absl/log/absl_check.h"
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_join.h"
+#include "common/config/config.h"
+#include "common/config/scalar.h"
+#include "common/identity/identity.h"
+#include "common/status/error.h"
+
+namespace leasehold::config {
+namespace {
+
+using google::protobuf::FieldDescriptor;
+using google::protobuf::Message;
+using Number = Rule<int32_t>;
+using Period = Rule<absl::Duration>;
+using Text = Rule<std::string>;
+
+Number Between(int32_t min, int32_t max) {
+  return {.allowed = std::format("{} to {}", min, max), .holds = [=](int32_t n) { return n >= min && n <= max; }};
+}
+
+Period Between(absl::Duration min, absl::Duration max) {
+  return {.allowed = std::format("{} to {}", absl::FormatDuration(min), absl::FormatDuration(max)),
+          .holds = [=](absl::Duration d) { return d >= min && d <= max; }};
+}
+
+Text OneOf(std::vector<std::string> words) {
+  return {.allowed = absl::StrJoin(words, ", "),
+          .holds = [words](const std::string& text) { return std::ranges::contains(words, text); }};
+}
+
+Text OrEmpty(Text rule) {
+  return {.allowed = rule.allowed,
+          .holds = [rule](const std::string& text) { return text.empty() || rule.holds(text); },
+          .may_hold_password = rule.may_hold_password};
+}
+
+Text Address() {
+  return {.allowed = "host:port, port 1 to 65535",
+          .holds = [](const std::string& text) { return ParseHostPort("", text).ok(); }};
+}
+
+Text Printing(std::string allowed, size_t max_bytes) {
+  return {.allowed = std::move(allowed), .holds = [=](const std::string& text) {
+            return !text.empty() && text.size() <= max_bytes &&
+                   std::ranges::none_of(text, [](unsigned char c) { return absl::ascii_iscntrl(c); });
+          }};
+}
+
+Text Path() { return OrEmpty(Printing("a path of at most 4096 bytes", 4096)); }
+
+bool IsNatsUrl(const std::string& text) {
+  static constexpr std::string_view kScheme = "nats://";
+  return text.starts_with(kScheme) && ParseHostPort("", std::string_view(text).substr(kScheme.size())).ok();
+}
+
+// A password would be in every process list, log and effective configuration that shows the string.
+bool IsDsnWithoutPassword(const std::string& text) {
+  const std::unique_ptr<PQconninfoOption, decltype(&PQconninfoFree)> options(PQconninfoParse(text.c_str(), nullptr),
+                                                                             PQconninfoFree);
+  if (options == nullptr) return false;
+  for (const PQconninfoOption* option = options.get(); option->keyword != nullptr; ++option) {
+    const std::string_view keyword = option->keyword;
+    if ((keyword == "password" || keyword == "sslpassword") && option->val != nullptr) return false;
+  }
+  return true;
+}
+
+std::string KeyOf(const FieldDescriptor& field) {
+  return std::format("{}.{}", field.containing_type()->name(), field.name());
+}
+
+template <typename Value>
+absl::Status Check(const Rule<Value>& rule, const Value& value, std::string_view path, const std::string& text) {
+  if (rule.holds(value)) return absl::OkStatus();
+  const bool hide = rule.may_hold_password && (text.contains('@') || text.contains("pass"));
+  return InvalidField(path, hide ? "…" : text, rule.allowed);
+}
+
+}  // namespace
+
+Rules::Rules() {
+  const auto add = [this](std::string key, AnyRule rule) { rules_.emplace(std::move(key), std::move(rule)); };
+
+  add("GatewayConfig.grpc_listen", Address());
+  add("GatewayConfig.sql_listen", Address());
+  add("GatewayConfig.http_listen", Address());
+  add("GatewayConfig.sql_advertise", Address());
+  add("GatewayConfig.sql_certificate_file", Path());
+  add("GatewayConfig.sql_key_file", Path());
+  add("GatewayConfig.sql_loops", Between(0, 256));
+  add("GatewayConfig.max_clients", Between(1, 1'000'000));
+  add("GatewayConfig.login_timeout", Between(absl::Seconds(1), absl::Minutes(10)));
+  add("GatewayConfig.drain_timeout", Between(absl::ZeroDuration(), absl::Hours(1)));
+
+  add("RegistryConfig.dsn", OrEmpty({.allowed = "a PostgreSQL connection string or URI without a password",
+                                     .holds = IsDsnWithoutPassword,
+                                     .may_hold_password = true}));
+  add("RegistryConfig.password_file", Path());
+  add("RegistryConfig.connections", Between(2, 64));
+  add("RegistryConfig.retention", Between(absl::ZeroDuration(), absl::Hours(24 * 3650)));
+  add("RegistryConfig.cache_ttl", Between(absl::ZeroDuration(), absl::Hours(24)));
+
+  add("NatsConfig.url", Text{.allowed = "nats://host:port", .holds = IsNatsUrl, .may_hold_password = true});
+  add("NatsConfig.replicas", Number{.allowed = "1, 3 or 5", .holds = [](int n) { return n == 1 || n == 3 || n == 5; }});
+
+  add("LeasesConfig.default_ttl", Between(absl::Seconds(1), absl::Hours(720)));
+  add("LeasesConfig.max_ttl", Between(absl::Seconds(1), absl::Hours(720)));
+  add("LeasesConfig.signing_keys_file", Path());
+
+  add("ProvisionerConfig.resync_interval", Between(absl::Milliseconds(100), absl::Hours(24)));
+  add("ProvisionerConfig.min_backoff", Between(absl::Milliseconds(10), absl::Hours(1)));
+  add("ProvisionerConfig.max_backoff", Between(absl::Milliseconds(10), absl::Hours(1)));
+  add("ProvisionerConfig.parallelism", Between(1, 64));
+  add("ProvisionerConfig.gateway", Address());
+
+  add("ServiceConfig.name",
+      Text{.allowed = "a letter a-z, then up to 15 of a-z, 0-9 and -; a trailing -service is dropped",
+           .holds = [](const std::string& text) { return ServiceName::Parse(text).ok(); }});
+  add("ServiceConfig.migrations", Path());
+  add("ServiceConfig.http_listen", Address());
+
+  add("InstanceConfig.host", Printing("a host name or address of 1 to 253 bytes", 253));
+  add("InstanceConfig.port", Between(1, 65535));
+  add("InstanceConfig.database", Printing("1 to 63 bytes", 63));
+  add("InstanceConfig.username", Printing("1 to 63 bytes", 63));
+  add("InstanceConfig.password_file", Path());
+  add("InstanceConfig.sslmode", OneOf({"disable", "prefer", "require", "verify-ca", "verify-full"}));
+  add("InstanceConfig.role_key_file", Path());
+  add("InstanceConfig.max_connections", Between(1, 10'000));
+  add("InstanceConfig.connection_timeout", Between(absl::Milliseconds(100), absl::Minutes(10)));
+  add("InstanceConfig.idle_timeout", Between(absl::Seconds(1), absl::Hours(24)));
+  add("InstanceConfig.health_check_interval", Between(absl::Seconds(1), absl::Hours(1)));
+  add("InstanceConfig.health_check_timeout", Between(absl::Milliseconds(100), absl::Minutes(5)));
+
+  add("LogConfig.level", OneOf({"debug", "info", "warning", "error"}));
+  add("LogConfig.format", OrEmpty(OneOf({"json", "text"})));
+}
+
+const Rules::AnyRule& Rules::Find(const FieldDescriptor& field) const {
+  const auto rule = rules_.find(KeyOf(field));
+  ABSL_CHECK(rule != rules_.end()) << field.full_name() << " has no rule";
+  return rule->second;
+}
+
+absl::Status Rules::CheckField(const Message& message, const FieldDescriptor& field, std::string_view path) const {
+  if (field.cpp_type() == FieldDescriptor::CPPTYPE_BOOL) return absl::OkStatus();
+  const google::protobuf::Reflection& reflection = *message.GetReflection();
+  const std::string text = ScalarText(message, field);
+  switch (field.cpp_type()) {
+    case FieldDescriptor::CPPTYPE_INT32:
+      return Check(std::get<Number>(Find(field)), reflection.GetInt32(message, &field), path, text);
+    case FieldDescriptor::CPPTYPE_STRING:
+      return Check(std::get<Text>(Find(field)), text, path, text);
+    default: {
+      google::protobuf::Duration duration;
+      duration.CopyFrom(reflection.GetMessage(message, &field));
+      return Check(std::get<Period>(Find(field)), ToDuration(duration), path, text);
+    }
+  }
+}
+
+absl::Status Rules::CheckAll(const Message& message, std::string_view path) const {
+  const google::protobuf::Reflection& reflection = *message.GetReflection();
+  for (int i = 0; i < message.GetDescriptor()->field_count(); ++i) {
+    const FieldDescriptor& field = *message.GetDescriptor()->field(i);
+    const std::string name = path.empty() ? field.name() : std::format("{}.{}", path, field.name());
+    if (field.is_repeated()) {
+      for (int j = 0; j < reflection.FieldSize(message, &field); ++j) {
+        LH_RETURN_IF_ERROR(CheckAll(reflection.GetRepeatedMessage(message, &field, j), std::format("{}[{}]", name, j)));
+      }
+    } else if (IsScalar(field)) {
+      LH_RETURN_IF_ERROR(CheckField(message, field, name));
+    } else {
+      LH_RETURN_IF_ERROR(CheckAll(reflection.GetMessage(message, &field), name));
+    }
+  }
+  return absl::OkStatus();
+}
+
+std::string Rules::AllowedText(const FieldDescriptor& field) const {
+  if (field.cpp_type() == FieldDescriptor::CPPTYPE_BOOL) return "true or false";
+  return std::visit([](const auto& rule) { return rule.allowed; }, Find(field));
+}
+
+}  // namespace leasehold::config

@@ -25,6 +25,10 @@ leasehold_library(leasehold_grpc_reflection grpcpp/ext/proto_server_reflection_p
 leasehold_library(leasehold_pqxx pqxx/pqxx pqxx)
 leasehold_library(leasehold_pq postgresql/libpq-fe.h pq)
 leasehold_library(leasehold_httplib httplib.h cpp-httplib)
+# As Debian built it (its cpp-httplib.pc): these decide the layout of its classes.
+target_compile_definitions(leasehold_httplib INTERFACE
+  CPPHTTPLIB_OPENSSL_SUPPORT CPPHTTPLIB_ZLIB_SUPPORT CPPHTTPLIB_BROTLI_SUPPORT)
+target_link_libraries(leasehold_httplib INTERFACE OpenSSL::SSL)
 find_path(leasehold_asio_INCLUDE NAMES asio.hpp REQUIRED)
 add_library(leasehold_asio INTERFACE IMPORTED GLOBAL)
 target_compile_definitions(leasehold_asio INTERFACE ASIO_STANDALONE ASIO_NO_DEPRECATED)

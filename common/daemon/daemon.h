@@ -18,16 +18,22 @@
 
 namespace leasehold {
 
-// Blocks SIGTERM and SIGINT in the calling thread and all threads made after; construct first in main().
+// Blocks SIGTERM and SIGINT in the calling thread and all threads made after; construct first in main(). Also ignores
+// SIGPIPE: a peer that went away is an error of the write. The signals stay blocked after it is gone.
 class SignalWaiter {
  public:
   SignalWaiter();
+  ~SignalWaiter();
+  SignalWaiter(const SignalWaiter&) = delete;
+  SignalWaiter& operator=(const SignalWaiter&) = delete;
+
   // Blocks until one of them arrives (or Wake() was called); returns its number, 0 for Wake().
   int Wait();
   // Any thread.
   void Wake();
 
  private:
+  int signal_fd_ = -1;
   int wake_fd_ = -1;
 };
 
@@ -40,7 +46,8 @@ class Health {
   // A component that must be OK for /readyz.
   void Require(const std::string& component);
   bool Ready() const;
-  // {"status":"ok|failing","components":{"nats":{"status":"ok","since":"…","error":"…"}}}
+  // {"status":"ok|failing","components":{"nats":{"status":"ok|failing|unknown","since":"…","error":"…"}}}. The whole is
+  // "ok" when Ready(); `since` is when a component last changed between ok and failing.
   std::string Json() const;
 
  private:
@@ -55,11 +62,24 @@ class Health {
   std::map<std::string, Component> components_ ABSL_GUARDED_BY(mu_);
 };
 
-// GET /livez, /readyz (200 or 503), /healthz (JSON), /metrics. More handlers can be added before Start().
+struct HttpAnswer {
+  int status = 200;
+  std::string content_type = "text/plain; charset=utf-8";
+  std::string body;
+};
+
+// GET /livez, /readyz (200 or 503), /healthz (JSON, 200 or 503), /metrics; HEAD of the same; nothing else. Four
+// threads, one request per connection, 2 s for a client to say something: enough for probes and scrapes, and nothing to
+// wait for at Stop().
 class HttpEndpoint {
  public:
   HttpEndpoint(const Health& health, const Metrics& metrics);
   ~HttpEndpoint();
+  HttpEndpoint(const HttpEndpoint&) = delete;
+  HttpEndpoint& operator=(const HttpEndpoint&) = delete;
+
+  // One more GET, before Start(). `handler` runs on the endpoint's threads, several at once.
+  void Handle(const std::string& path, std::function<HttpAnswer()> handler);
   // `listen`: host:port. FAILED_PRECONDITION says what is in the way.
   absl::Status Start(const HostPort& listen);
   void Stop();

@@ -1,0 +1,62 @@
+#include <google/protobuf/struct.pb.h>
+#include <google/protobuf/util/json_util.h>
+
+#include <format>
+
+#include "absl/log/absl_check.h"
+#include "common/daemon/daemon.h"
+#include "common/status/error.h"
+
+namespace leasehold {
+namespace {
+
+std::string Quoted(std::string_view text) {
+  google::protobuf::Value value;
+  value.set_string_value(Printable(text, 1000));
+  std::string json;
+  ABSL_CHECK(google::protobuf::util::MessageToJsonString(value, &json).ok());
+  return json;
+}
+
+std::string Instant(absl::Time time) { return absl::FormatTime("%Y-%m-%dT%H:%M:%E3SZ", time, absl::UTCTimeZone()); }
+
+}  // namespace
+
+void Health::Set(const std::string& component, const absl::Status& status) {
+  const absl::MutexLock lock(&mu_);
+  Component& c = components_[component];
+  if (!c.known || c.status.ok() != status.ok()) c.since = clock_.Now();
+  c.known = true;
+  c.status = status;
+}
+
+void Health::Require(const std::string& component) {
+  const absl::MutexLock lock(&mu_);
+  Component& c = components_[component];
+  if (!c.required && !c.known) c.since = clock_.Now();
+  c.required = true;
+}
+
+bool Health::Ready() const {
+  const absl::MutexLock lock(&mu_);
+  for (const auto& [name, c] : components_) {
+    if (c.required && (!c.known || !c.status.ok())) return false;
+  }
+  return true;
+}
+
+std::string Health::Json() const {
+  const bool ready = Ready();
+  std::string components;
+  const absl::MutexLock lock(&mu_);
+  for (const auto& [name, c] : components_) {
+    if (!components.empty()) components += ",";
+    const std::string_view status = !c.known ? "unknown" : c.status.ok() ? "ok" : "failing";
+    components += std::format(R"({}:{{"status":"{}","since":"{}")", Quoted(name), status, Instant(c.since));
+    if (!c.status.ok()) components += std::format(R"(,"error":{})", Quoted(ClientText(c.status)));
+    components += "}";
+  }
+  return std::format(R"({{"status":"{}","components":{{{}}}}})", ready ? "ok" : "failing", components);
+}
+
+}  // namespace leasehold

@@ -1,0 +1,4 @@
+CREATE TABLE holidays (
+  day  date PRIMARY KEY,
+  name text NOT NULL
+);

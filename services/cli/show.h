@@ -1,0 +1,46 @@
+// Leasehold's nouns as people read them.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "google/protobuf/repeated_ptr_field.h"
+#include "leasehold/v1/lease.pb.h"
+#include "leasehold/v1/operation.pb.h"
+#include "leasehold/v1/tenant.pb.h"
+#include "services/cli/terminal.h"
+
+namespace leasehold::cli {
+
+// "active", "provisioning" …: the value's name without its enum's prefix, in lower case.
+std::string Word(v1::TenantState state);
+std::string Word(v1::ServiceState state);
+std::string Word(v1::LeaseState state);
+std::string Word(v1::OperationState state);
+std::string Word(v1::OperationKind kind);
+
+// What may stand behind --state: all but the unspecified one.
+std::vector<std::string> TenantStateWords();
+// The state with that word, in either case; UNSPECIFIED if there is none.
+v1::TenantState TenantStateOf(std::string_view word);
+
+struct View {
+  const Terminal& terminal;
+  absl::Time now;
+};
+
+std::string ShowTenant(const v1::Tenant& tenant, const View& view);
+std::string ShowTenants(const google::protobuf::RepeatedPtrField<v1::Tenant>& tenants, const View& view);
+// One line: state and how many services are ready.
+std::string TenantLine(const v1::Tenant& tenant, const View& view);
+
+std::string ShowLease(const v1::Lease& lease, const View& view);
+std::string ShowLeases(const google::protobuf::RepeatedPtrField<v1::Lease>& leases, const View& view);
+// The lease and how to connect with it, password included.
+std::string ShowAcquired(const v1::AcquireLeaseResponse& response, const View& view);
+
+std::string ShowOperation(const v1::Operation& operation, const View& view);
+std::string ShowOperations(const google::protobuf::RepeatedPtrField<v1::Operation>& operations, const View& view);
+
+}  // namespace leasehold::cli

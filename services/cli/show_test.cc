@@ -1,0 +1,108 @@
+#include "services/cli/show.h"
+
+#include <gmock/gmock.h>
+
+#include "common/config/config.h"
+#include "services/cli/progress.h"
+#include "services/cli/relative_time.h"
+#include "services/cli/table.h"
+
+namespace leasehold::cli {
+namespace {
+
+using ::testing::HasSubstr;
+
+const absl::Time kNow = absl::FromUnixSeconds(1'800'000'000);
+
+TEST(Table, AlignsByCharactersNotBytes) {
+  Table table({"ID", "NAME", "X"});
+  table.AddRow({"acme", "Äpfel", "1"});
+  table.AddRow({"a", "", "2"});
+  EXPECT_EQ(table.Render(Terminal{}),
+            "ID    NAME   X\n"
+            "acme  Äpfel  1\n"
+            "a     -      2\n");
+}
+
+TEST(Table, ColoursDoNotCount) {
+  Terminal colours;
+  colours.out_colours = true;
+  Table table;
+  table.AddRow({{"ok", Colour::kGreen}, "x"});
+  table.AddRow({"long", "y"});
+  EXPECT_EQ(table.Render(colours), "\033[32mok\033[0m    x\nlong  y\n");
+}
+
+TEST(ShortDuration, TwoUnits) {
+  EXPECT_EQ(ShortDuration(absl::ZeroDuration()), "0s");
+  EXPECT_EQ(ShortDuration(absl::Milliseconds(850)), "850ms");
+  EXPECT_EQ(ShortDuration(absl::Seconds(59)), "59s");
+  EXPECT_EQ(ShortDuration(absl::Seconds(125)), "2m 5s");
+  EXPECT_EQ(ShortDuration(absl::Minutes(200)), "3h 20m");
+  EXPECT_EQ(ShortDuration(absl::Hours(168)), "7d");
+}
+
+TEST(Relative, PastAndFuture) {
+  EXPECT_EQ(Relative({}, kNow), "");
+  EXPECT_EQ(Relative(FromTime(kNow), kNow), "now");
+  EXPECT_EQ(Relative(FromTime(kNow - absl::Seconds(182)), kNow), "3m 2s ago");
+  EXPECT_EQ(Relative(FromTime(kNow + absl::Minutes(15)), kNow), "in 15m");
+}
+
+TEST(Word, IsTheNameWithoutItsEnum) {
+  EXPECT_EQ(Word(v1::TENANT_STATE_ACTIVE), "active");
+  EXPECT_EQ(Word(v1::OPERATION_KIND_CREATE), "create");
+  EXPECT_EQ(TenantStateOf("Suspended"), v1::TENANT_STATE_SUSPENDED);
+  EXPECT_EQ(TenantStateOf("bored"), v1::TENANT_STATE_UNSPECIFIED);
+  EXPECT_THAT(TenantStateWords(), ::testing::Contains("degraded"));
+  EXPECT_THAT(TenantStateWords(), ::testing::Not(::testing::Contains("unspecified")));
+}
+
+TEST(ShowTenant, SaysWhyAServiceIsNotReady) {
+  v1::Tenant tenant;
+  tenant.set_id("acme");
+  tenant.set_state(v1::TENANT_STATE_DEGRADED);
+  (*tenant.mutable_settings())["plan"] = "gold";
+  v1::ServiceStatus* core = tenant.add_services();
+  core->set_service("core");
+  core->set_state(v1::SERVICE_STATE_FAILED);
+  core->set_message("the migration 0002 failed");
+  core->set_attempts(2);
+  *core->mutable_next_attempt_time() = FromTime(kNow + absl::Seconds(4));
+  const Terminal plain;
+  const std::string text = ShowTenant(tenant, {plain, kNow});
+  EXPECT_THAT(text, HasSubstr("plan=gold"));
+  EXPECT_THAT(text, HasSubstr("the migration 0002 failed; attempt 3 in 4s"));
+}
+
+TEST(ShowLeases, NamesTheConnection) {
+  v1::ListLeasesResponse list;
+  v1::Lease* lease = list.add_leases();
+  lease->set_id("01h");
+  lease->set_service("core");
+  lease->set_connection("central");
+  const Terminal plain;
+  EXPECT_THAT(ShowLeases(list.leases(), {plain, kNow}), HasSubstr("(central)"));
+}
+
+TEST(Bar, Fills) {
+  EXPECT_EQ(Bar(0, 3, 6), "[------]");
+  EXPECT_EQ(Bar(2, 3, 6), "[####--]");
+  EXPECT_EQ(Bar(3, 3, 6), "[######]");
+  EXPECT_EQ(Bar(5, 0, 4), "[----]");
+}
+
+TEST(ProgressLine, FitsTheTerminal) {
+  v1::Operation operation;
+  operation.set_kind(v1::OPERATION_KIND_CREATE);
+  operation.set_tenant("acme");
+  operation.set_done(1);
+  operation.set_total(3);
+  operation.set_message("waiting for core and employee, which have a long story to tell: äöü äöü äöü");
+  EXPECT_THAT(ProgressLine(operation, absl::Milliseconds(1250), 200),
+              HasSubstr("create acme  [######--------------] 1/3  1.2s  waiting for core"));
+  EXPECT_EQ(DisplayWidth(ProgressLine(operation, absl::Seconds(1), 60)), 59U);
+}
+
+}  // namespace
+}  // namespace leasehold::cli

@@ -1,0 +1,59 @@
+#include "services/cli/stack/effective_config.h"
+
+#include "absl/strings/str_cat.h"
+#include "common/postgres/postgres.h"
+#include "common/status/error.h"
+
+namespace leasehold::stack {
+
+std::string SuperuserSecret(const std::string& server) { return absl::StrCat("superuser-", server); }
+std::string LoginSecret(const std::string& server) { return absl::StrCat("login-", server); }
+std::string RoleKeySecret(const std::string& service) { return absl::StrCat("role-key-", service); }
+
+absl::StatusOr<v1::Config> EffectiveConfig(const v1::Config& config, const Ports& ports, SecretFolder& secrets) {
+  v1::Config effective = config;
+  v1::GatewayConfig& gateway = *effective.mutable_gateway();
+  // An advertised address is the user's choice, unless it only repeats where SQL listens and that has moved.
+  if (gateway.sql_advertise().empty() || gateway.sql_advertise() == gateway.sql_listen()) {
+    gateway.set_sql_advertise(Reach(ports.sql));
+  }
+  gateway.set_grpc_listen(ToText(ports.grpc));
+  gateway.set_sql_listen(ToText(ports.sql));
+  gateway.set_http_listen(ToText(ports.http));
+  effective.mutable_provisioner()->set_gateway(Reach(ports.grpc));
+  effective.mutable_nats()->set_url(absl::StrCat("nats://127.0.0.1:", ports.nats));
+  effective.mutable_nats()->set_replicas(1);
+
+  v1::RegistryConfig& registry = *effective.mutable_registry();
+  registry.set_dsn(postgres::Dsn("127.0.0.1", ports.registry, kLogin, kLogin));
+  LH_ASSIGN_OR_RETURN(*registry.mutable_password_file(), secrets.PasswordFile(LoginSecret("registry")));
+  LH_ASSIGN_OR_RETURN(*effective.mutable_leases()->mutable_signing_keys_file(), secrets.SigningKeysFile());
+
+  for (v1::ServiceConfig& service : *effective.mutable_services()) {
+    service.set_http_listen(ToText(ports.provisioners.at(service.name())));
+    v1::InstanceConfig& instance = *service.mutable_instance();
+    instance.set_host("127.0.0.1");
+    instance.set_port(ports.instances.at(service.name()));
+    instance.set_username(kLogin);
+    LH_ASSIGN_OR_RETURN(*instance.mutable_password_file(), secrets.PasswordFile(LoginSecret(service.name())));
+    LH_ASSIGN_OR_RETURN(*instance.mutable_role_key_file(), secrets.PasswordFile(RoleKeySecret(service.name())));
+  }
+  return effective;
+}
+
+absl::StatusOr<std::string> StackEnv(const Ports& ports, SecretFolder& secrets) {
+  std::string text =
+      absl::StrCat("LEASEHOLD_GATEWAY=", Reach(ports.grpc), "\nLEASEHOLD_SQL=", Reach(ports.sql),
+                   "\nLEASEHOLD_HTTP=", Reach(ports.http), "\nLEASEHOLD_NATS=nats://127.0.0.1:", ports.nats, "\n");
+  auto servers = ports.instances;
+  servers["registry"] = ports.registry;
+  for (const auto& [server, port] : servers) {
+    LH_ASSIGN_OR_RETURN(const Secret password, secrets.Password(SuperuserSecret(server)));
+    // Hex digits: nothing to quote, neither for a URI nor for a shell.
+    absl::StrAppend(&text, InstanceVariable(server), "=postgresql://postgres:", std::string(password.reveal()),
+                    "@127.0.0.1:", port, "/postgres\n");
+  }
+  return text;
+}
+
+}  // namespace leasehold::stack

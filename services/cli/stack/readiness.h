@@ -1,0 +1,19 @@
+// Asks a daemon's HTTP port how it is. Blocks for at most a second.
+#pragma once
+
+#include <string>
+
+#include "common/config/config.h"
+
+namespace leasehold::stack {
+
+// GET /readyz answers 200.
+bool IsReady(const HostPort& http);
+
+// From GET /healthz: "nats: not connected, registry: …"; empty if nobody answers or nothing fails.
+std::string WhatIsMissing(const HostPort& http);
+
+// The same from the answer's body.
+std::string FailingComponents(const std::string& health_json);
+
+}  // namespace leasehold::stack

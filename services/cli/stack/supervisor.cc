@@ -1,0 +1,292 @@
+#include "services/cli/stack/supervisor.h"
+
+#include <signal.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/time/clock.h"
+#include "common/status/error.h"
+#include "common/status/view.h"
+#include "services/cli/stack/bootstrap.h"
+#include "services/cli/stack/effective_config.h"
+#include "services/cli/stack/files.h"
+
+namespace leasehold::stack {
+namespace {
+
+namespace fs = std::filesystem;
+
+// A folder that PostgreSQL's user can pass through, whatever our umask is.
+absl::Status MakeFolder(const std::string& path) {
+  std::error_code error;
+  if (fs::is_directory(path, error)) return absl::OkStatus();
+  fs::create_directories(path, error);
+  if (error) return absl::FailedPreconditionError(absl::StrCat("cannot make the folder ", path, ": ", error.message()));
+  chmod(path.c_str(), 0755);
+  return absl::OkStatus();
+}
+
+void RemoveAll(const std::string& path) {
+  std::error_code ignored;
+  fs::remove_all(path, ignored);
+}
+
+// PostgreSQL and NATS log beside their data; people look in log/.
+void LinkLog(const std::string& link, const std::string& target) {
+  std::error_code ignored;
+  fs::remove(link, ignored);
+  fs::create_symlink(target, link, ignored);
+}
+
+std::string LogName(std::string component) {
+  std::ranges::replace(component, '/', '-');
+  return absl::StrCat("log/", component, ".log");
+}
+
+}  // namespace
+
+Supervisor::Supervisor(StackOptions options, Environment env, std::function<void(const std::string&)> say)
+    : options_(std::move(options)), env_(std::move(env)), say_(std::move(say)) {}
+
+Supervisor::~Supervisor() { Down(); }
+
+absl::Status Supervisor::Run() {
+  const absl::Time begin = absl::Now();
+  absl::Status status = Up();
+  if (status.ok()) {
+    PublishState("up");
+    SayUp(absl::Now() - begin);
+    {
+      absl::MutexLock lock(&mu_);
+      mu_.Await(absl::Condition(&stop_));
+    }
+    say_("stopping");
+  }
+  Down();
+  if (status.ok()) say_("stopped");
+  return status;
+}
+
+void Supervisor::RequestStop() {
+  absl::MutexLock lock(&mu_);
+  stop_ = true;
+}
+
+void Supervisor::Kill() {
+  for (const Keeper* keeper : Keepers()) {
+    const pid_t pid = keeper->state().pid;
+    if (pid > 0) kill(-pid, SIGKILL);
+  }
+}
+
+absl::Status Supervisor::Up() {
+  LH_RETURN_IF_ERROR(Prepare());
+  LH_RETURN_IF_ERROR(StartServers());
+  LH_RETURN_IF_ERROR(StartDaemons());
+  LH_ASSIGN_OR_RETURN(const std::string variables, StackEnv(ports_, *secrets_));
+  return WriteFileAtomically(PathOf("stack.env"), variables, 0600);
+}
+
+absl::Status Supervisor::Prepare() {
+  LH_ASSIGN_OR_RETURN(config_, LoadConfig(options_.config_path, env_));
+  LH_ASSIGN_OR_RETURN(ports_, PlanPorts(config_, options_.ports, env_, &localserver::FreePort));
+  LH_RETURN_IF_ERROR(MakeFolder(options_.state_dir));
+  LH_ASSIGN_OR_RETURN(RunLock lock, RunLock::Take(options_.state_dir));
+  lock_ = std::make_unique<RunLock>(std::move(lock));
+  unlink(PathOf("stack.env").c_str());
+  LH_RETURN_IF_ERROR(CheckFree(ports_));
+
+  if (options_.fresh) {
+    for (const char* data : {"pg", "nats", "nats.log", "log"}) RemoveAll(PathOf(data));
+  }
+  LH_RETURN_IF_ERROR(MakeFolder(PathOf("pg")));
+  LH_RETURN_IF_ERROR(MakeFolder(PathOf("log")));
+  LH_ASSIGN_OR_RETURN(SecretFolder secrets, SecretFolder::Open(PathOf("secrets")));
+  secrets_ = std::make_unique<SecretFolder>(std::move(secrets));
+  LH_ASSIGN_OR_RETURN(effective_, EffectiveConfig(config_, ports_, *secrets_));
+  return WriteFileAtomically(PathOf("config.yaml"), ToYaml(effective_), 0644);
+}
+
+absl::StatusOr<std::unique_ptr<Component>> Supervisor::MakePostgres(const std::string& server, int port,
+                                                                    int max_connections, const std::string& database) {
+  LH_ASSIGN_OR_RETURN(const Secret superuser, secrets_->Password(SuperuserSecret(server)));
+  LH_ASSIGN_OR_RETURN(const Secret login, secrets_->Password(LoginSecret(server)));
+  const std::string name = absl::StrCat("postgres/", server);
+  LinkLog(PathOf(LogName(name)), absl::StrCat("../pg/", server, ".log"));
+  Bootstrap bootstrap{.port = port,
+                      .superuser_password = superuser,
+                      .login = kLogin,
+                      .login_password = login,
+                      .manages_tenants = server != "registry",
+                      .database = database};
+  auto prepare = [bootstrap, secrets = PathOf("secrets")]() -> absl::Status {
+    absl::Status status = stack::Prepare(bootstrap);
+    if (status.ok()) return status;
+    return absl::FailedPreconditionError(
+        absl::StrCat("cannot prepare the server: ", std::string(StdView(status.message())),
+                     "\n  if its data is older than ", secrets, ", start with --fresh (removes the data)"));
+  };
+  return std::make_unique<PostgresComponent>(
+      name,
+      localserver::PostgresServer::Options{.data_dir = PathOf(absl::StrCat("pg/", server)),
+                                           .port = port,
+                                           .superuser_password = superuser,
+                                           .settings = {absl::StrCat("max_connections=", max_connections)},
+                                           .durable = options_.durable},
+      std::move(prepare));
+}
+
+absl::Status Supervisor::StartServers() {
+  constexpr int kUsualConnections = 100;
+  constexpr int kForPeople = 20;  // psql, superusers, autovacuum's launcher
+  std::vector<std::unique_ptr<Component>> servers;
+  LinkLog(PathOf("log/nats.log"), "../nats.log");
+  servers.push_back(std::make_unique<NatsComponent>(
+      localserver::NatsServer::Options{.data_dir = PathOf("nats"), .port = ports_.nats}));
+  LH_ASSIGN_OR_RETURN(auto registry, MakePostgres("registry", ports_.registry, kUsualConnections, kLogin));
+  servers.push_back(std::move(registry));
+  for (const auto& service : effective_.services()) {
+    const int connections = service.instance().max_connections() + effective_.provisioner().parallelism() + kForPeople;
+    LH_ASSIGN_OR_RETURN(
+        auto instance, MakePostgres(service.name(), service.instance().port(), std::max(kUsualConnections, connections),
+                                    service.instance().database()));
+    servers.push_back(std::move(instance));
+  }
+  say_(absl::StrCat("starting ", servers.size() - 1, " PostgreSQL servers and NATS in ", options_.state_dir));
+  return Launch(std::move(servers));
+}
+
+std::unique_ptr<Component> Supervisor::MakeDaemon(const std::string& name, const std::string& program,
+                                                  const HostPort& address, const HostPort& http,
+                                                  std::vector<std::string> environment) const {
+  // Variables of the same names may be set for us and would count more than the file.
+  environment.push_back(absl::StrCat("LEASEHOLD_GATEWAY=", ToText(ports_.grpc)));
+  environment.push_back(absl::StrCat("LEASEHOLD_SQL=", ToText(ports_.sql)));
+  environment.push_back(absl::StrCat("LEASEHOLD_HTTP=", ToText(ports_.http)));
+  environment.push_back(absl::StrCat("LEASEHOLD_NATS=", effective_.nats().url()));
+  return std::make_unique<DaemonComponent>(
+      DaemonComponent::Options{.name = name,
+                               .address = ToText(address),
+                               .argv = {program, "--config", PathOf("config.yaml")},
+                               .environment = std::move(environment),
+                               .log_path = PathOf(LogName(name)),
+                               .http = http});
+}
+
+absl::Status Supervisor::StartDaemons() {
+  LH_ASSIGN_OR_RETURN(const std::string gateway, FindDaemon("leasehold-gateway"));
+  LH_ASSIGN_OR_RETURN(const std::string provisioner, FindDaemon("leasehold-provisioner"));
+  std::vector<std::unique_ptr<Component>> daemons;
+  daemons.push_back(MakeDaemon("gateway", gateway, ports_.sql, ports_.http, {}));
+  for (const auto& [service, http] : ports_.provisioners) {
+    daemons.push_back(MakeDaemon(absl::StrCat("provisioner/", service), provisioner, http, http,
+                                 {absl::StrCat("SERVICE_NAME=", service)}));
+  }
+  return Launch(std::move(daemons));
+}
+
+absl::StatusOr<std::string> Supervisor::FindDaemon(const std::string& name) const {
+  const std::string beside = fs::path(options_.program).replace_filename(name).string();
+  if (access(beside.c_str(), X_OK) == 0) return beside;
+  auto on_path = localserver::FindProgram(name);
+  if (on_path.ok()) return on_path;
+  return absl::FailedPreconditionError(absl::StrCat("the program ", name, " is neither beside leasehold (", beside,
+                                                    ") nor on PATH; build or install it"));
+}
+
+absl::Status Supervisor::Launch(std::vector<std::unique_ptr<Component>> components) {
+  std::vector<Keeper*> launched;
+  {
+    absl::MutexLock lock(&mu_);
+    for (auto& component : components) {
+      keepers_.push_back(std::make_unique<Keeper>(std::move(component), KeeperOptions{.restart = options_.restart},
+                                                  [this](const std::string& news) { Changed(news); }));
+      launched.push_back(keepers_.back().get());
+    }
+  }
+  for (Keeper* keeper : launched) keeper->Start();
+  for (;;) {
+    int seen = 0;
+    {
+      absl::MutexLock lock(&mu_);
+      if (stop_) return absl::CancelledError("stopped before all was ready");
+      seen = changes_;
+    }
+    bool all = true;
+    for (const Keeper* keeper : launched) {
+      const auto started = keeper->started();
+      all = all && started.has_value();
+      if (started && !started->ok()) {
+        return absl::FailedPreconditionError(absl::StrCat(keeper->state().name,
+                                                          " did not start: ", std::string(StdView(started->message())),
+                                                          "\n  all logs: ", PathOf("log")));
+      }
+    }
+    if (all) return absl::OkStatus();
+    const auto moved = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return stop_ || changes_ != seen; };
+    absl::MutexLock lock(&mu_);
+    mu_.Await(absl::Condition(&moved));
+  }
+}
+
+void Supervisor::SayUp(absl::Duration took) {
+  say_(absl::StrFormat("the stack is up after %.1f s", absl::ToDoubleSeconds(took)));
+  say_(absl::StrCat("  gRPC       ", Reach(ports_.grpc)));
+  say_(absl::StrCat("  SQL        ", Reach(ports_.sql)));
+  say_(absl::StrCat("  HTTP       http://", Reach(ports_.http), "/healthz"));
+  say_(absl::StrCat("  NATS       ", effective_.nats().url()));
+  say_(absl::StrCat("  variables  set -a; . ", PathOf("stack.env"), "; set +a"));
+  say_(absl::StrCat("  stop       Ctrl-C, or: leasehold stack down --state-dir ", options_.state_dir));
+}
+
+void Supervisor::Down() {
+  if (lock_ == nullptr) return;  // nothing was begun, or all is done
+  unlink(PathOf("stack.env").c_str());
+  PublishState("stopping");
+  StopThose([](const std::string& name) { return name == "gateway" || absl::StartsWith(name, "provisioner/"); });
+  StopThose([](const std::string& name) { return name == "nats"; });
+  StopThose([](const std::string&) { return true; });
+  PublishState("down");
+  lock_.reset();
+}
+
+void Supervisor::StopThose(const std::function<bool(const std::string& name)>& chosen) {
+  std::vector<Keeper*> those = Keepers();
+  std::erase_if(those, [&](const Keeper* keeper) { return !chosen(keeper->state().name); });
+  for (Keeper* keeper : those) keeper->RequestStop();
+  for (Keeper* keeper : those) keeper->AwaitStop();
+}
+
+std::vector<Keeper*> Supervisor::Keepers() {
+  absl::MutexLock lock(&mu_);
+  std::vector<Keeper*> all;
+  for (const auto& keeper : keepers_) all.push_back(keeper.get());
+  return all;
+}
+
+void Supervisor::Changed(const std::string& news) {
+  PublishState("");
+  if (!news.empty()) say_(news);
+  absl::MutexLock lock(&mu_);
+  ++changes_;
+}
+
+void Supervisor::PublishState(const std::string& state) {
+  absl::MutexLock lock(&state_file_mu_);
+  if (!state.empty()) state_ = state;
+  StackState now{.state = state_, .pid = getpid(), .components = {}};
+  for (const Keeper* keeper : Keepers()) now.components.push_back(keeper->state());
+  if (const absl::Status written = WriteStackState(options_.state_dir, now); !written.ok()) {
+    say_(std::string(StdView(written.message())));
+  }
+}
+
+std::string Supervisor::PathOf(const std::string& name) const { return absl::StrCat(options_.state_dir, "/", name); }
+
+}  // namespace leasehold::stack

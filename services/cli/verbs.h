@@ -1,0 +1,18 @@
+// The verbs of the command line; each is in the file of its name.
+#pragma once
+
+#include "services/cli/command.h"
+
+namespace leasehold::cli {
+
+void AddTenant(CLI::App& app, Command& command);
+void AddLease(CLI::App& app, Command& command);
+void AddPsql(CLI::App& app, Command& command);
+void AddOperation(CLI::App& app, Command& command);
+void AddStack(CLI::App& app, Command& command);
+void AddVersion(CLI::App& app, Command& command);
+
+// `lease hold`, which AddLease puts under `lease`.
+void AddLeaseHold(CLI::App& group, Command& command);
+
+}  // namespace leasehold::cli

@@ -1,0 +1,28 @@
+// Following an operation to its end, for --wait and `operation wait`.
+#pragma once
+
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "services/cli/command.h"
+#include "services/cli/gateway_client.h"
+#include "services/cli/progress.h"
+
+namespace leasehold::cli {
+
+struct WaitFlags {
+  bool wait = false;
+  absl::Duration timeout = absl::Minutes(2);
+
+  // --wait and --timeout.
+  void AddTo(CLI::App& app);
+  void AddTimeoutTo(CLI::App& app);
+};
+
+// Blocks until the operation ends. An error when it failed, was overtaken, or still runs after `timeout` (it goes on).
+// A gateway that goes away while watched is asked again until then.
+absl::StatusOr<v1::Operation> WaitForOperation(GatewayClient& client, const std::string& id, absl::Duration timeout,
+                                               Progress& progress);
+
+}  // namespace leasehold::cli

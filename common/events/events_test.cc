@@ -1,0 +1,491 @@
+#include "common/events/events.h"
+
+#include <gmock/gmock.h>
+#include <google/protobuf/util/json_util.h>
+#include <google/protobuf/util/message_differencer.h>
+#include <gtest/gtest.h>
+
+#include <format>
+
+#include "common/status/error.h"
+
+namespace leasehold::events {
+namespace {
+
+using ::google::protobuf::util::MessageDifferencer;
+using ::testing::HasSubstr;
+using ::testing::Not;
+using ::testing::Pair;
+using ::testing::UnorderedElementsAre;
+
+constexpr char kSubject[] = "tenants.acme.created";
+// DESIGN §3, with the id written out.
+constexpr char kContractExample[] =
+    R"({"specversion":"1.0","id":"6c0f","source":"identity-service","type":"leasehold.tenant.created.v1",
+ "subject":"acme","time":"2026-01-01T00:00:00Z","datacontenttype":"application/json",
+ "data":{"id":"acme","name":"Acme Corporation","domain":"acme.hrms.local","isActive":true,"settings":{}}})";
+
+// A good event around `data`.
+std::string WithData(std::string_view data) {
+  return std::format(R"({{"specversion":"1.0","id":"1","source":"s","type":"leasehold.tenant.created.v1","data":{}}})",
+                     data);
+}
+
+absl::StatusOr<TenantEvent> DecodeData(std::string_view data) {
+  return DecodeTenantEvent(kSubject, {}, WithData(data));
+}
+
+v1::ErrorDetail Refusal(const absl::Status& status) {
+  EXPECT_EQ(ReasonOf(status), v1::REASON_MALFORMED_EVENT) << status;
+  return DetailOf(status).value_or(v1::ErrorDetail());
+}
+
+v1::EventEnvelope Envelope() {
+  v1::EventEnvelope envelope;
+  envelope.set_id("acme.3");
+  envelope.set_source("leasehold-gateway");
+  envelope.mutable_time()->set_seconds(1'767'225'600);
+  envelope.mutable_time()->set_nanos(123'000'000);
+  envelope.set_traceparent("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
+  return envelope;
+}
+
+v1::TenantEvent Tenant() {
+  v1::TenantEvent tenant;
+  tenant.set_id("acme");
+  tenant.set_name("Ac\"me \\ Größe");
+  tenant.set_domain("acme.example");
+  tenant.set_is_active(false);
+  tenant.set_generation((int64_t{1} << 60) + 1);  // more than a double holds
+  tenant.set_desired(v1::DESIRED_STATE_CLOSED);
+  (*tenant.mutable_settings())["locale"] = "de\n\t\"";
+  (*tenant.mutable_settings())["empty"] = "";
+  return tenant;
+}
+
+TEST(TenantEventTest, TheContractsExampleDecodes) {
+  const auto event = DecodeTenantEvent(kSubject, {}, kContractExample);
+  ASSERT_TRUE(event.ok()) << event.status();
+  EXPECT_EQ(event->what, "created");
+  EXPECT_EQ(event->envelope.id(), "6c0f");
+  EXPECT_EQ(event->envelope.source(), "identity-service");
+  EXPECT_EQ(event->envelope.type(), "leasehold.tenant.created.v1");
+  EXPECT_EQ(event->envelope.subject(), "acme");
+  EXPECT_EQ(event->envelope.time().seconds(), 1'767'225'600);
+  EXPECT_EQ(event->data.id(), "acme");
+  EXPECT_EQ(event->data.name(), "Acme Corporation");
+  EXPECT_EQ(event->data.domain(), "acme.hrms.local");
+  EXPECT_TRUE(event->data.has_is_active());
+  EXPECT_TRUE(event->data.is_active());
+  EXPECT_EQ(event->data.generation(), 0);
+  EXPECT_EQ(event->data.desired(), v1::DESIRED_STATE_UNSPECIFIED);
+}
+
+TEST(TenantEventTest, TheContentTypeChoosesTheMode) {
+  const std::string json = WithData(R"({"id":"acme"})");
+  EXPECT_TRUE(
+      DecodeTenantEvent(kSubject, {{"Content-Type", "Application/CloudEvents+JSON; charset=utf-8"}}, json).ok());
+  EXPECT_TRUE(DecodeTenantEvent(kSubject, {{"x-unrelated", "1"}, {"Nats-Msg-Id", "2"}}, json).ok());
+  for (const jetstream::Headers& headers :
+       {jetstream::Headers{{"content-type", "application/json"}}, jetstream::Headers{{"content-type", ""}},
+        jetstream::Headers{{"ce-specversion", "1.0"}}}) {
+    EXPECT_EQ(Refusal(DecodeTenantEvent(kSubject, headers, json).status()).field(), "content-type");
+  }
+}
+
+TEST(TenantEventTest, BinaryModeDecodesWithAnyCaseOfHeaderNames) {
+  v1::TenantEvent data;
+  data.set_id("acme");
+  data.set_name("Acme");
+  const auto event = DecodeTenantEvent(kSubject,
+                                       {{"Content-Type", "application/protobuf"},
+                                        {"CE-SpecVersion", "1.0"},
+                                        {"Ce-Id", "6c%200f"},
+                                        {"ce-source", "100%"},
+                                        {"ce-type", "leasehold.tenant.created.v1"},
+                                        {"ce-subject", "acme"},
+                                        {"ce-time", "2026-01-01T00:00:00Z"}},
+                                       data.SerializeAsString());
+  ASSERT_TRUE(event.ok()) << event.status();
+  EXPECT_EQ(event->envelope.id(), "6c 0f");
+  EXPECT_EQ(event->envelope.source(), "100%");
+  EXPECT_EQ(event->data.name(), "Acme");
+}
+
+TEST(TenantEventTest, BinaryModeIsCheckedLikeJson) {
+  const jetstream::Headers headers = {{"content-type", "application/protobuf"},
+                                      {"ce-specversion", "1.0"},
+                                      {"ce-id", "1"},
+                                      {"ce-source", "s"},
+                                      {"ce-type", "leasehold.tenant.created.v1"}};
+  EXPECT_EQ(Refusal(DecodeTenantEvent(kSubject, headers, "\xff\xff").status()).field(), "data");
+  EXPECT_EQ(Refusal(DecodeTenantEvent(kSubject, headers, "").status()).field(), "data.id");
+  v1::TenantEvent data = Tenant();
+  EXPECT_TRUE(DecodeTenantEvent(kSubject, headers, data.SerializeAsString()).ok());
+  data.set_generation(-1);
+  EXPECT_EQ(Refusal(DecodeTenantEvent(kSubject, headers, data.SerializeAsString()).status()).field(),
+            "data.generation");
+  data = Tenant();
+  data.set_desired(static_cast<v1::DesiredState>(9));
+  EXPECT_EQ(Refusal(DecodeTenantEvent(kSubject, headers, data.SerializeAsString()).status()).field(), "data.desired");
+  for (const char* name : {"ce-specversion", "ce-id", "ce-source", "ce-type"}) {
+    jetstream::Headers fewer = headers;
+    fewer.erase(name);
+    EXPECT_EQ(Refusal(DecodeTenantEvent(kSubject, fewer, Tenant().SerializeAsString()).status()).field(), name);
+  }
+}
+
+TEST(TenantEventTest, EachRequiredAttributeIsAskedFor) {
+  for (const char* name : {"specversion", "id", "source", "type", "data"}) {
+    std::string json = kContractExample;
+    json.replace(json.find(std::format("\"{}\"", name)), 2, "\"_");
+    const v1::ErrorDetail refusal = Refusal(DecodeTenantEvent(kSubject, {}, json).status());
+    EXPECT_EQ(refusal.field(), name);
+    EXPECT_NE(refusal.allowed(), "");
+  }
+}
+
+TEST(TenantEventTest, AttributesAreChecked) {
+  struct {
+    const char* from;
+    const char* to;
+    const char* field;
+    const char* value;
+  } const cases[] = {
+      {R"("1.0")", R"("0.3")", "specversion", "0.3"},
+      {R"("1.0")", R"(1.0)", "specversion", "1"},
+      {R"("6c0f")", R"("")", "id", ""},
+      {R"("6c0f")", R"("a\nb")", "id", "a\\x0ab"},
+      {R"("6c0f")", R"(["6c0f"])", "id", "[…]"},
+      {"leasehold.tenant.created.v1", "leasehold.tenant.deleted.v1", "type", "leasehold.tenant.deleted.v1"},
+      {"leasehold.tenant.created.v1", "leasehold.tenant.created.v2", "type", "leasehold.tenant.created.v2"},
+      {R"("subject":"acme")", R"("subject":"globex")", "subject", "globex"},
+      {R"("subject":"acme")", R"("subject":7)", "subject", "7"},
+      {"2026-01-01T00:00:00Z", "yesterday", "time", "yesterday"},
+      {R"("application/json")", R"("text/xml")", "datacontenttype", "text/xml"},
+      {R"("data":{)", R"("data":"x","data2":{)", "data", "x"},
+  };
+  for (const auto& c : cases) {
+    std::string json = kContractExample;
+    json.replace(json.find(c.from), std::string_view(c.from).size(), c.to);
+    const v1::ErrorDetail refusal = Refusal(DecodeTenantEvent(kSubject, {}, json).status());
+    EXPECT_EQ(refusal.field(), c.field) << json;
+    EXPECT_EQ(refusal.value(), c.value) << json;
+    EXPECT_NE(refusal.allowed(), "") << json;
+  }
+}
+
+TEST(TenantEventTest, DataIsChecked) {
+  struct {
+    const char* data;
+    const char* field;
+    const char* value;
+  } const cases[] = {
+      {R"({})", "data.id", ""},
+      {R"({"id":null})", "data.id", ""},
+      {R"({"id":42})", "data.id", "42"},
+      {R"({"id":"Bad_Id!"})", "data.id", "Bad_Id!"},
+      {R"({"id":"globex"})", "data.id", "globex"},
+      {R"({"id":"acme","name":7.5})", "data.name", "7.5"},
+      {R"({"id":"acme","name":"a\u0007b"})", "data.name", "a\\x07b"},
+      {R"({"id":"acme","domain":"not a domain"})", "data.domain", "not a domain"},
+      {R"({"id":"acme","domain":{"x":1}})", "data.domain", "{…}"},
+      {R"({"id":"acme","isActive":"yes"})", "data.isActive", "yes"},
+      {R"({"id":"acme","is_active":1})", "data.is_active", "1"},
+      {R"({"id":"acme","isActive":true,"is_active":false})", "data.is_active", "false"},
+      {R"({"id":"acme","settings":[]})", "data.settings", "[…]"},
+      {R"({"id":"acme","settings":{"k":{}}})", "data.settings.k", "{…}"},
+      {R"({"id":"acme","settings":{"k":[1]}})", "data.settings.k", "[…]"},
+      {R"({"id":"acme","settings":{"k":"a\u0000b"}})", "data.settings.k", "a\\x00b"},
+      {R"({"id":"acme","settings":{"k":9007199254740993}})", "data.settings.k", "9.007199254740992e+15"},
+      {R"({"id":"acme","settings":{"a b":"x"}})", "data.settings", "a b"},
+      {R"({"id":"acme","settings":{"":"x"}})", "data.settings", ""},
+      {R"({"id":"acme","generation":-1})", "data.generation", "-1"},
+      {R"({"id":"acme","generation":1.5})", "data.generation", "1.5"},
+      {R"({"id":"acme","generation":"3x"})", "data.generation", "3x"},
+      {R"({"id":"acme","generation":"99999999999999999999"})", "data.generation", "99999999999999999999"},
+      {R"({"id":"acme","generation":true})", "data.generation", "true"},
+      {R"({"id":"acme","desired":"PRESENT"})", "data.desired", "PRESENT"},
+      {R"({"id":"acme","desired":1})", "data.desired", "1"},
+      {R"([])", "data", "[…]"},
+  };
+  for (const auto& c : cases) {
+    const v1::ErrorDetail refusal = Refusal(DecodeData(c.data).status());
+    EXPECT_EQ(refusal.field(), c.field) << c.data;
+    EXPECT_EQ(refusal.value(), c.value) << c.data;
+    EXPECT_NE(refusal.allowed(), "") << c.data;
+  }
+}
+
+TEST(TenantEventTest, TheRefusalSaysItInOneLine) {
+  const absl::Status status = DecodeData(R"({"id":"acme","isActive":"yes"})").status();
+  EXPECT_EQ(status.message(), "data.isActive is 'yes'; allowed: true or false");
+  EXPECT_EQ(DecodeTenantEvent(kSubject, {}, "{}").status().message(), "specversion is missing; allowed: 1.0");
+}
+
+TEST(TenantEventTest, SubjectsAreChecked) {
+  for (const char* subject : {"", "tenants", "tenants.acme", "tenants.acme.renamed", "tenants.acme.created.x",
+                              "tenants..created", "tenants.Acme.created", "other.acme.created"}) {
+    EXPECT_EQ(Refusal(DecodeTenantEvent(subject, {}, kContractExample).status()).field(), "subject") << subject;
+  }
+}
+
+TEST(TenantEventTest, WhatIsNoJsonObjectIsRefused) {
+  for (const char* payload : {"", "not json at all", "[]", "null", "1", "\"x\"", "{", "{}}", "{\"a\":}", "{\"a\":1}x",
+                              "{'specversion':'1.0'}", "{\"a\":\"\xff\"}", "\xef\xbb\xbf{", "{\"a\":nan}"}) {
+    const v1::ErrorDetail refusal = Refusal(DecodeTenantEvent(kSubject, {}, payload).status());
+    EXPECT_EQ(refusal.field(), "event") << payload;
+  }
+}
+
+TEST(TenantEventTest, SizeAndDepthAreBounded) {
+  const auto nested = [](int depth) {
+    return WithData(std::format(R"({{"id":"acme","x":{}{}}})", std::string(depth, '['), std::string(depth, ']')));
+  };
+  EXPECT_TRUE(DecodeTenantEvent(kSubject, {}, nested(30)).ok());  // two levels are the event and its data
+  EXPECT_THAT(Refusal(DecodeTenantEvent(kSubject, {}, nested(31)).status()).allowed(), HasSubstr("32 levels"));
+  EXPECT_THAT(Refusal(DecodeTenantEvent(kSubject, {}, nested(200'000)).status()).allowed(), HasSubstr("32 levels"));
+  // Brackets inside strings do not count, whatever is escaped there.
+  EXPECT_TRUE(DecodeData(std::format(R"({{"id":"acme","x":"\\\"{}"}})", std::string(100, '['))).ok());
+
+  const std::string padding(kMaxEventBytes, ' ');
+  EXPECT_THAT(Refusal(DecodeTenantEvent(kSubject, {}, WithData(R"({"id":"acme"})") + padding).status()).allowed(),
+              HasSubstr("524288 bytes"));
+}
+
+TEST(TenantEventTest, SettingsAreBounded) {
+  const auto with = [](int entries, size_t value_bytes) {
+    std::string settings;
+    for (int i = 0; i < entries; ++i) {
+      settings += std::format("{}\"k{}\":\"{}\"", i == 0 ? "" : ",", i, std::string(value_bytes, 'x'));
+    }
+    return DecodeData(std::format(R"({{"id":"acme","settings":{{{}}}}})", settings));
+  };
+  EXPECT_TRUE(with(64, 4096).ok());
+  EXPECT_EQ(Refusal(with(65, 1).status()).field(), "data.settings");
+  EXPECT_EQ(Refusal(with(1, 4097).status()).field(), "data.settings.k0");
+}
+
+TEST(TenantEventTest, ScalarSettingsBecomeText) {
+  const auto event = DecodeData(
+      R"({"id":"acme","settings":{"n":5,"f":1.5,"neg":-7,"big":9007199254740991,"t":true,"z":null,"s":"x"}})");
+  ASSERT_TRUE(event.ok()) << event.status();
+  EXPECT_THAT(event->data.settings(),
+              UnorderedElementsAre(Pair("n", "5"), Pair("f", "1.5"), Pair("neg", "-7"), Pair("big", "9007199254740991"),
+                                   Pair("t", "true"), Pair("s", "x")));
+}
+
+TEST(TenantEventTest, WhatOthersAddIsIgnored) {
+  const auto event = DecodeTenantEvent(
+      kSubject, {},
+      R"({"specversion":"1.0","id":"1","source":"s","type":"leasehold.tenant.created.v1","vendor":{"a":[1,2]},)"
+      R"("traceparent":"rubbish","data":{"id":"acme","plan":{"tier":3},"tags":["x"],"createdAt":"2026"}})");
+  ASSERT_TRUE(event.ok()) << event.status();
+  EXPECT_EQ(event->envelope.traceparent(), "");
+  EXPECT_FALSE(event->data.has_is_active());
+}
+
+TEST(TenantEventTest, BothSpellingsOfIsActiveAreUnderstood) {
+  EXPECT_FALSE(DecodeData(R"({"id":"acme","isActive":false})")->data.is_active());
+  const auto event = DecodeData(R"({"id":"acme","is_active":false})");
+  EXPECT_TRUE(event->data.has_is_active());
+  EXPECT_FALSE(event->data.is_active());
+  EXPECT_TRUE(DecodeData(R"({"id":"acme","isActive":true,"is_active":true})")->data.is_active());
+}
+
+TEST(TenantEventTest, GenerationIsANumberOrAString) {
+  EXPECT_EQ(DecodeData(R"({"id":"acme","generation":3})")->data.generation(), 3);
+  EXPECT_EQ(DecodeData(R"({"id":"acme","generation":"9223372036854775807"})")->data.generation(), INT64_MAX);
+}
+
+TEST(TenantEventTest, DomainsAreFolded) {
+  EXPECT_EQ(DecodeData(R"({"id":"acme","domain":"ACME.Example"})")->data.domain(), "acme.example");
+}
+
+TEST(TenantEventTest, WhatIsEncodedDecodesToTheSame) {
+  for (const char* what : {"created", "updated", "suspended", "resumed", "deleted"}) {
+    const Encoded encoded = EncodeTenantEvent(Envelope(), what, Tenant());
+    EXPECT_EQ(encoded.subject, std::format("tenants.acme.{}", what));
+    EXPECT_EQ(encoded.message_id, "acme.3");
+    EXPECT_THAT(encoded.headers, UnorderedElementsAre(Pair("content-type", "application/cloudevents+json")));
+    EXPECT_THAT(encoded.payload, Not(HasSubstr("\n")));
+    const auto event = DecodeTenantEvent(encoded.subject, encoded.headers, encoded.payload);
+    ASSERT_TRUE(event.ok()) << event.status() << encoded.payload;
+    EXPECT_EQ(event->what, what);
+    EXPECT_TRUE(MessageDifferencer::Equals(event->data, Tenant())) << encoded.payload;
+    v1::EventEnvelope envelope = Envelope();
+    envelope.set_type(std::format("leasehold.tenant.{}.v1", what));
+    envelope.set_subject("acme");
+    EXPECT_TRUE(MessageDifferencer::Equals(event->envelope, envelope)) << encoded.payload;
+  }
+}
+
+TEST(TenantEventTest, AnEventTooLargeForJsonTravelsInBinaryMode) {
+  v1::TenantEvent tenant = Tenant();
+  tenant.clear_settings();
+  for (int i = 0; i < 64; ++i) (*tenant.mutable_settings())[std::format("k{}", i)] = std::string(4096, '\x01');
+  const Encoded encoded = EncodeTenantEvent(Envelope(), "created", tenant);
+  EXPECT_THAT(encoded.headers, testing::Contains(Pair("content-type", "application/protobuf")));
+  const auto event = DecodeTenantEvent(encoded.subject, encoded.headers, encoded.payload);
+  ASSERT_TRUE(event.ok()) << event.status();
+  EXPECT_TRUE(MessageDifferencer::Equals(event->data, tenant));
+}
+
+v1::ProvisioningEvent Ready() {
+  v1::ProvisioningEvent event;
+  event.set_tenant("acme");
+  v1::ServiceStatus& status = *event.mutable_status();
+  status.set_service("identity");
+  status.set_state(v1::SERVICE_STATE_READY);
+  status.set_generation(3);
+  status.set_database("tenant_acme_identity");
+  status.set_database_id("0123456789abcdef");
+  status.set_schema_version(2);
+  return event;
+}
+
+absl::StatusOr<v1::ProvisioningEvent> Decode(const Encoded& encoded) {
+  return DecodeProvisioningEvent(encoded.subject, encoded.headers, encoded.payload);
+}
+
+TEST(ProvisioningEventTest, WhatIsEncodedDecodesToTheSame) {
+  const std::pair<const char*, v1::ServiceState> verbs[] = {{"ready", v1::SERVICE_STATE_READY},
+                                                            {"failed", v1::SERVICE_STATE_FAILED},
+                                                            {"closed", v1::SERVICE_STATE_CLOSED},
+                                                            {"removed", v1::SERVICE_STATE_REMOVED}};
+  for (const auto& [what, state] : verbs) {
+    v1::ProvisioningEvent event = Ready();
+    event.mutable_status()->set_state(state);
+    event.mutable_status()->set_message("the instance is full");
+    const Encoded encoded = EncodeProvisioningEvent(Envelope(), what, event);
+    EXPECT_EQ(encoded.subject, std::format("provisioning.identity.acme.{}", what));
+    const auto decoded = Decode(encoded);
+    ASSERT_TRUE(decoded.ok()) << decoded.status();
+    EXPECT_TRUE(MessageDifferencer::Equals(*decoded, event));
+  }
+}
+
+TEST(ProvisioningEventTest, HeadersCarryNothingThatBreaksALine) {
+  v1::EventEnvelope envelope = Envelope();
+  envelope.set_source("a\r\nNats-Msg-Id: b \"%ü");
+  const Encoded encoded = EncodeProvisioningEvent(envelope, "ready", Ready());
+  EXPECT_EQ(encoded.headers.at("ce-source"), "a%0D%0ANats-Msg-Id:%20b%20%22%25%C3%BC");
+}
+
+TEST(ProvisioningEventTest, ContradictionsAreRefused) {
+  const auto refused = [](const char* what, const std::function<void(v1::ProvisioningEvent&)>& change) {
+    v1::ProvisioningEvent event = Ready();
+    Encoded encoded = EncodeProvisioningEvent(Envelope(), what, event);
+    change(event);
+    encoded.payload = event.SerializeAsString();
+    return Refusal(Decode(encoded).status()).field();
+  };
+  EXPECT_EQ(refused("failed", [](auto&) {}), "data.status.state");
+  EXPECT_EQ(refused("ready", [](auto& e) { e.set_tenant("globex"); }), "data.tenant");
+  EXPECT_EQ(refused("ready", [](auto& e) { e.mutable_status()->set_service("core"); }), "data.status.service");
+  EXPECT_EQ(refused("ready", [](auto& e) { e.mutable_status()->set_generation(-1); }), "data.status.generation");
+  EXPECT_EQ(refused("ready", [](auto& e) { e.mutable_status()->set_database("tenant_globex_identity"); }),
+            "data.status.database");
+  EXPECT_EQ(refused("ready", [](auto& e) { e.mutable_status()->set_database_id("x"); }), "data.status.database_id");
+  EXPECT_EQ(refused("ready", [](auto& e) { e.mutable_status()->set_message("a\x1b[2J"); }), "data.status.message");
+  EXPECT_EQ(refused("ready", [](auto& e) { e.clear_status(); }), "data.status.service");
+}
+
+TEST(ProvisioningEventTest, SubjectsAndModesAreChecked) {
+  const Encoded good = EncodeProvisioningEvent(Envelope(), "ready", Ready());
+  for (const char* subject : {"", "provisioning.dead.identity", "provisioning.identity.acme", "x.identity.acme.ready",
+                              "provisioning.identity.acme.gone", "provisioning.Identity.acme.ready",
+                              "provisioning.identity.Acme.ready", "provisioning.identity.acme.ready.x"}) {
+    EXPECT_EQ(Refusal(DecodeProvisioningEvent(subject, good.headers, good.payload).status()).field(), "subject")
+        << subject;
+  }
+  EXPECT_EQ(Refusal(DecodeProvisioningEvent(good.subject, {}, good.payload).status()).field(), "content-type");
+  EXPECT_EQ(Refusal(DecodeProvisioningEvent(good.subject, good.headers, "\xff").status()).field(), "data");
+}
+
+// A client and a message that only remember.
+class FakeClient : public jetstream::Client {
+ public:
+  bool connected() const override { return true; }
+  absl::Status EnsureStream(const jetstream::StreamOptions&) override { return absl::UnimplementedError("unused"); }
+  absl::Status Publish(const std::string& subject, std::string_view payload, const jetstream::Headers& headers,
+                       const std::string& message_id) override {
+    published.push_back({subject, headers, std::string(payload), message_id});
+    return answer;
+  }
+  absl::StatusOr<std::unique_ptr<jetstream::PullConsumer>> Subscribe(const jetstream::ConsumerOptions&) override {
+    return absl::UnimplementedError("unused");
+  }
+  absl::StatusOr<std::unique_ptr<jetstream::KeyValue>> OpenKeyValue(const jetstream::KeyValueOptions&,
+                                                                    jetstream::KeyValueWatch) override {
+    return absl::UnimplementedError("unused");
+  }
+  std::vector<Encoded> published;
+  absl::Status answer;
+};
+
+class FakeMessage : public jetstream::Message {
+ public:
+  FakeMessage(std::string subject, std::string payload) : subject_(std::move(subject)), payload_(std::move(payload)) {}
+  std::string_view subject() const override { return subject_; }
+  std::string_view payload() const override { return payload_; }
+  const jetstream::Headers& headers() const override { return headers_; }
+  uint64_t stream_sequence() const override { return 7; }
+  uint64_t deliveries() const override { return 1; }
+  void Ack() override { fate = "ack"; }
+  void Nak(absl::Duration) override { fate = "nak"; }
+  void Term() override { fate = "term"; }
+  void InProgress() override {}
+  std::string fate;
+
+ private:
+  std::string subject_;
+  std::string payload_;
+  jetstream::Headers headers_;
+};
+
+TEST(ParkTest, ParksWithTheReasonAndTerminates) {
+  FakeClient client;
+  FakeMessage message("tenants.bad.created", std::string("not \0json\xff", 10) + std::string(100'000, 'x'));
+  const absl::Status reason = DecodeTenantEvent(message.subject(), {}, message.payload()).status();
+  ASSERT_TRUE(Park(client, "identity", "TENANTS", reason, message).ok());
+  EXPECT_EQ(message.fate, "term");
+  ASSERT_EQ(client.published.size(), 1u);
+  const Encoded& published = client.published[0];
+  EXPECT_EQ(published.subject, "provisioning.dead.identity");
+  EXPECT_EQ(published.message_id, "parked/identity/TENANTS/7");
+  v1::ParkedEvent parked;
+  ASSERT_TRUE(google::protobuf::util::JsonStringToMessage(published.payload, &parked).ok()) << published.payload;
+  EXPECT_EQ(parked.stream(), "TENANTS");
+  EXPECT_EQ(parked.subject(), "tenants.bad.created");
+  EXPECT_EQ(parked.sequence(), 7u);
+  EXPECT_EQ(parked.reason(), StdView(reason.message()));
+  EXPECT_EQ(parked.payload(), message.payload().substr(0, 64 * 1024));
+  EXPECT_GT(parked.time().seconds(), 0);
+}
+
+TEST(ParkTest, ComesAgainIfItCannotBeParked) {
+  FakeClient client;
+  client.answer = Error(v1::REASON_NATS_UNAVAILABLE, "NATS does not answer");
+  FakeMessage message("tenants.bad.created", "x");
+  EXPECT_EQ(ReasonOf(Park(client, "identity", "TENANTS", absl::OkStatus(), message)), v1::REASON_NATS_UNAVAILABLE);
+  EXPECT_EQ(message.fate, "nak");
+}
+
+TEST(ParkTest, WhatIsParkedIsNotParkedAgain) {
+  FakeClient client;
+  FakeMessage message("provisioning.dead.identity", "x");
+  ASSERT_TRUE(Park(client, "registry", "PROVISIONING", absl::OkStatus(), message).ok());
+  EXPECT_EQ(message.fate, "term");
+  EXPECT_TRUE(client.published.empty());
+}
+
+TEST(ParkTest, TextThatIsNotForStrangersIsNotParked) {
+  FakeClient client;
+  FakeMessage message("tenants.bad.created", "x");
+  ASSERT_TRUE(Park(client, "identity", "TENANTS", absl::InternalError("host 10.0.0.1"), message).ok());
+  EXPECT_THAT(client.published[0].payload, Not(HasSubstr("10.0.0.1")));
+}
+
+}  // namespace
+}  // namespace leasehold::events

@@ -1,0 +1,400 @@
+#include "services/gateway/pgwire/command.h"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <format>
+#include <span>
+#include <utility>
+
+#include "common/status/error.h"
+#include "services/gateway/pgwire/encode.h"
+#include "services/gateway/pgwire/lexer.h"
+
+namespace leasehold::gateway::pgwire {
+namespace {
+
+constexpr std::string_view kPrefix = "leasehold.";
+constexpr std::string_view kTenant = "leasehold.tenant";
+constexpr std::string_view kSession = "leasehold.session";
+// More tokens than any statement of ours has.
+constexpr size_t kLongestStatement = 32;
+
+constexpr char Fold(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; }
+
+bool EqualFolded(std::string_view text, std::string_view lower) { return std::ranges::equal(text, lower, {}, Fold); }
+
+bool StartsFolded(std::string_view text, std::string_view lower) {
+  return text.size() >= lower.size() && EqualFolded(text.substr(0, lower.size()), lower);
+}
+
+// Boyer-Moore-Horspool, blind to case; `word` in lower case.
+template <size_t N>
+struct WordSearch {
+  constexpr explicit WordSearch(const char (&text)[N]) : word(text, N - 1) {
+    skip.fill(static_cast<uint8_t>(word.size()));
+    for (size_t i = 0; i + 1 < word.size(); ++i) {
+      const auto shift = static_cast<uint8_t>(word.size() - 1 - i);
+      skip[static_cast<unsigned char>(word[i])] = shift;
+      skip[static_cast<unsigned char>(word[i] & ~0x20)] = shift;
+    }
+  }
+
+  bool FoundIn(std::string_view text) const {
+    size_t end = word.size();
+    while (end <= text.size()) {
+      if (Fold(text[end - 1]) == word.back() && EqualFolded(text.substr(end - word.size(), word.size()), word)) {
+        return true;
+      }
+      end += skip[static_cast<unsigned char>(text[end - 1])];
+    }
+    return false;
+  }
+
+  std::string_view word;
+  std::array<uint8_t, 256> skip{};
+};
+
+constexpr WordSearch kLeasehold("leasehold");
+constexpr WordSearch kDiscard("discard");
+constexpr WordSearch kReset("reset");
+
+ErrorFields Refuse(std::string_view code, std::string message, std::string_view hint = "") {
+  return {.code = std::string(code), .message = std::move(message), .detail = "", .hint = std::string(hint)};
+}
+
+ErrorFields NoSuchSetting(std::string_view name) {
+  return Refuse("42704", std::format("unrecognized configuration parameter \"{}\"", Printable(name)),
+                "There are leasehold.tenant and leasehold.session.");
+}
+
+ErrorFields SessionIsReadOnly() {
+  return Refuse("55P02", "parameter \"leasehold.session\" cannot be changed",
+                "Set leasehold.tenant to move the session.");
+}
+
+ErrorFields BadSet() {
+  return Refuse("42601", "SET leasehold.tenant takes one tenant id, in quotes, or DEFAULT",
+                "SET leasehold.tenant = 'acme'");
+}
+
+ErrorFields BadSetConfig() {
+  return Refuse("0A000", "set_config('leasehold.tenant', …) must be a statement of its own",
+                "SELECT set_config('leasehold.tenant', $1, false)");
+}
+
+// What one statement is.
+struct Statement {
+  enum class Kind { kForeign, kResetsAll, kOurs, kRefused };
+  Kind kind = Kind::kForeign;
+  Command command;
+  ErrorFields refusal;
+
+  static Statement Foreign() { return {}; }
+  static Statement ResetsAll(std::string_view tag) {
+    Command command{.kind = Command::Kind::kResetAll,
+                    .tag = std::string(tag),
+                    .column = "",
+                    .tenant = {},
+                    .is_local = {},
+                    .parameter_types = {}};
+    return {.kind = Kind::kResetsAll, .command = std::move(command), .refusal = {}};
+  }
+  static Statement Ours(Command command) { return {.kind = Kind::kOurs, .command = std::move(command), .refusal = {}}; }
+  static Statement Refused(ErrorFields why) {
+    return {.kind = Kind::kRefused, .command = {}, .refusal = std::move(why)};
+  }
+};
+
+// The tokens of one statement, read from the front.
+class Reader {
+ public:
+  explicit Reader(std::span<const Token> tokens) : rest_(tokens) {}
+
+  bool done() const { return rest_.empty(); }
+  const Token& Peek() const { return rest_.empty() ? end_ : rest_.front(); }
+  Token Take() {
+    const Token token = Peek();
+    if (!rest_.empty()) rest_ = rest_.subspan(1);
+    return token;
+  }
+  bool TakeIf(std::string_view word) { return Peek().Is(word) && (Take(), true); }
+  bool TakeIf(char symbol) { return Peek().Is(symbol) && (Take(), true); }
+
+  // `a` or `a.b`; empty if there is no name here.
+  std::string TakeName() {
+    if (!IsName(Peek())) return "";
+    std::string name = Take().Name();
+    if (rest_.size() >= 2 && rest_[0].Is('.') && IsName(rest_[1])) {
+      Take();
+      name += "." + Take().Name();
+    }
+    return name;
+  }
+
+  // A value with an optional cast: 'x', $1, NULL, true, 'x'::text. nullopt if it is anything else.
+  std::optional<Argument> TakeArgument() {
+    Argument argument;
+    const Token token = Take();
+    if (token.kind == TokenKind::kString || token.kind == TokenKind::kNumber) {
+      argument.text = token.Value();
+    } else if (token.Is("true") || token.Is("false")) {
+      argument.text = token.Name();
+    } else if (token.kind == TokenKind::kParameter) {
+      const std::string_view digits = token.text.substr(1);
+      const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), argument.parameter);
+      if (error != std::errc() || argument.parameter < 1 || argument.parameter > 2) return std::nullopt;
+    } else if (!token.Is("null")) {
+      return std::nullopt;
+    }
+    if (TakeIf(':')) {
+      if (!TakeIf(':') || TakeName().empty()) return std::nullopt;
+    }
+    return argument;
+  }
+
+ private:
+  static bool IsName(const Token& token) {
+    return token.kind == TokenKind::kWord || token.kind == TokenKind::kQuotedName;
+  }
+
+  std::span<const Token> rest_;
+  Token end_;
+};
+
+bool IsOurs(std::string_view setting) { return StartsFolded(setting, kPrefix); }
+bool IsTenant(std::string_view setting) { return EqualFolded(setting, kTenant); }
+bool IsSession(std::string_view setting) { return EqualFolded(setting, kSession); }
+
+Statement ReadSet(Reader reader) {
+  const bool local = reader.TakeIf("local");
+  if (!local) reader.TakeIf("session");
+  const std::string setting = reader.TakeName();
+  if (!IsOurs(setting)) return Statement::Foreign();
+  if (IsSession(setting)) return Statement::Refused(SessionIsReadOnly());
+  if (!IsTenant(setting)) return Statement::Refused(NoSuchSetting(setting));
+  if (local) {
+    return Statement::Refused(Refuse("0A000",
+                                     "SET LOCAL leasehold.tenant is not supported: a switch lasts until the next one",
+                                     "SET leasehold.tenant, outside a transaction."));
+  }
+  if (!reader.TakeIf('=') && !reader.TakeIf("to")) return Statement::Refused(BadSet());
+  Command command{
+      .kind = Command::Kind::kSwitch, .tag = "SET", .column = "", .tenant = {}, .is_local = {}, .parameter_types = {}};
+  const Token value = reader.Take();
+  if (!reader.done()) return Statement::Refused(BadSet());
+  if (value.Is("default")) {
+    command.kind = Command::Kind::kReset;
+  } else if (value.kind == TokenKind::kWord || value.kind == TokenKind::kQuotedName) {
+    command.tenant.text = value.Name();
+  } else if (value.kind == TokenKind::kString || value.kind == TokenKind::kNumber) {
+    command.tenant.text = value.Value();
+  } else {
+    return Statement::Refused(BadSet());
+  }
+  return Statement::Ours(std::move(command));
+}
+
+Statement ReadReset(Reader reader) {
+  if (reader.TakeIf("all")) return reader.done() ? Statement::ResetsAll("RESET") : Statement::Foreign();
+  const std::string setting = reader.TakeName();
+  if (!IsOurs(setting) || !reader.done()) return Statement::Foreign();
+  if (IsSession(setting)) return Statement::Refused(SessionIsReadOnly());
+  if (!IsTenant(setting)) return Statement::Refused(NoSuchSetting(setting));
+  return Statement::Ours({.kind = Command::Kind::kReset,
+                          .tag = "RESET",
+                          .column = "",
+                          .tenant = {},
+                          .is_local = {},
+                          .parameter_types = {}});
+}
+
+Statement ReadShow(Reader reader) {
+  const std::string setting = reader.TakeName();
+  if (!IsOurs(setting) || !reader.done()) return Statement::Foreign();
+  if (!IsTenant(setting) && !IsSession(setting)) return Statement::Refused(NoSuchSetting(setting));
+  Command command{.kind = Command::Kind::kShowSession,
+                  .tag = "SHOW",
+                  .column = "",
+                  .tenant = {},
+                  .is_local = {},
+                  .parameter_types = {}};
+  if (IsTenant(setting)) {
+    command.kind = Command::Kind::kShowTenant;
+    command.column = kTenant;
+  }
+  return Statement::Ours(std::move(command));
+}
+
+// After the closing parenthesis: [[AS] alias]. False if anything else follows.
+bool ReadAlias(Reader& reader, std::string& column) {
+  if (reader.done()) return true;
+  reader.TakeIf("as");
+  const Token alias = reader.Take();
+  if (!reader.done() || (alias.kind != TokenKind::kWord && alias.kind != TokenKind::kQuotedName)) return false;
+  column = alias.Name();
+  return true;
+}
+
+Statement ReadSetConfig(Reader reader) {
+  const std::optional<Argument> setting = reader.TakeArgument();
+  if (!setting || !setting->text || !IsOurs(*setting->text)) return Statement::Foreign();
+  if (IsSession(*setting->text)) return Statement::Refused(SessionIsReadOnly());
+  if (!IsTenant(*setting->text)) return Statement::Refused(NoSuchSetting(*setting->text));
+  Command command{.kind = Command::Kind::kSwitch,
+                  .tag = "SELECT 1",
+                  .column = "set_config",
+                  .tenant = {},
+                  .is_local = {},
+                  .parameter_types = {}};
+  if (!reader.TakeIf(',')) return Statement::Refused(BadSetConfig());
+  std::optional<Argument> tenant = reader.TakeArgument();
+  if (!tenant || !reader.TakeIf(',')) return Statement::Refused(BadSetConfig());
+  std::optional<Argument> is_local = reader.TakeArgument();
+  if (!is_local || !reader.TakeIf(')') || !ReadAlias(reader, command.column)) return Statement::Refused(BadSetConfig());
+  command.tenant = *std::move(tenant);
+  command.is_local = *std::move(is_local);
+  for (const auto& [argument, type] :
+       {std::pair(command.tenant.parameter, kTextOid), std::pair(command.is_local.parameter, kBoolOid)}) {
+    if (argument == 0) continue;
+    if (command.parameter_types.size() < static_cast<size_t>(argument)) {
+      command.parameter_types.resize(static_cast<size_t>(argument), kTextOid);
+    }
+    command.parameter_types[static_cast<size_t>(argument) - 1] = type;
+  }
+  return Statement::Ours(std::move(command));
+}
+
+Statement ReadSelect(Reader reader) {
+  std::string function = reader.TakeName();
+  if (!reader.TakeIf('(')) return Statement::Foreign();
+  if (function.starts_with("pg_catalog.")) function.erase(0, function.find('.') + 1);
+  if (function == "set_config") return ReadSetConfig(reader);
+  if (function != "current_setting") return Statement::Foreign();
+  const std::optional<Argument> setting = reader.TakeArgument();
+  if (!setting || !setting->text || !IsTenant(*setting->text)) return Statement::Foreign();
+  if (reader.TakeIf(',')) {
+    const std::optional<Argument> missing_ok = reader.TakeArgument();
+    if (!missing_ok || !missing_ok->text) return Statement::Foreign();
+  }
+  Command command{.kind = Command::Kind::kShowTenant,
+                  .tag = "SELECT 1",
+                  .column = "current_setting",
+                  .tenant = {},
+                  .is_local = {},
+                  .parameter_types = {}};
+  if (!reader.TakeIf(')') || !ReadAlias(reader, command.column)) return Statement::Foreign();
+  return Statement::Ours(std::move(command));
+}
+
+Statement Classify(std::span<const Token> tokens) {
+  Reader reader(tokens);
+  const Token verb = reader.Take();
+  if (verb.Is("set")) return ReadSet(reader);
+  if (verb.Is("reset")) return ReadReset(reader);
+  if (verb.Is("show")) return ReadShow(reader);
+  if (verb.Is("select")) return ReadSelect(reader);
+  if (verb.Is("discard") && reader.TakeIf("all") && reader.done()) return Statement::ResetsAll("DISCARD ALL");
+  return Statement::Foreign();
+}
+
+// Splits at semicolons outside parentheses. Sees a set_config of ours wherever it stands, since PostgreSQL would take
+// it for a setting like any other and the session would stay where it is without a word.
+class StatementSplitter {
+ public:
+  explicit StatementSplitter(std::string_view sql) : lexer_(sql) {}
+
+  // False at the end. `tokens()` holds the first kLongestStatement of them, `long_one()` says that there were more.
+  bool Next() {
+    count_ = 0;
+    long_ = moves_session_ = false;
+    int depth = 0;
+    int seen = 0;  // of: set_config ( 'leasehold.
+    while (true) {
+      const Token token = lexer_.Next();
+      if (token.kind == TokenKind::kEnd) return count_ > 0;
+      if (token.Is(';') && depth <= 0) {
+        if (count_ > 0) return true;
+        continue;
+      }
+      if (token.Is('(')) ++depth;
+      if (token.Is(')')) --depth;
+      if (seen == 2 && token.kind == TokenKind::kString && IsOurs(token.Value())) moves_session_ = true;
+      seen = seen == 1 && token.Is('(') ? 2 : token.Is("set_config") ? 1 : 0;
+      if (count_ < tokens_.size()) {
+        tokens_[count_++] = token;
+      } else {
+        long_ = true;
+      }
+    }
+  }
+
+  std::span<const Token> tokens() const { return std::span(tokens_).first(count_); }
+  bool long_one() const { return long_; }
+  bool moves_session() const { return moves_session_; }
+
+ private:
+  Lexer lexer_;
+  std::array<Token, kLongestStatement> tokens_;
+  size_t count_ = 0;
+  bool long_ = false;
+  bool moves_session_ = false;
+};
+
+}  // namespace
+
+bool MayConcernGateway(std::string_view sql, bool away) {
+  return kLeasehold.FoundIn(sql) || (away && (kDiscard.FoundIn(sql) || kReset.FoundIn(sql)));
+}
+
+Recognition Recognize(std::string_view sql) {
+  Recognition result;
+  StatementSplitter splitter(sql);
+  size_t statements = 0;
+  while (splitter.Next()) {
+    ++statements;
+    Statement statement = splitter.long_one() ? Statement::Foreign() : Classify(splitter.tokens());
+    if (statement.kind == Statement::Kind::kForeign && splitter.moves_session()) {
+      statement = Statement::Refused(BadSetConfig());
+    }
+    const bool first_foreign = result.rest == std::string_view::npos;
+    switch (statement.kind) {
+      case Statement::Kind::kRefused:
+        result.refusal = std::move(statement.refusal);
+        return result;
+      case Statement::Kind::kResetsAll:
+        result.resets_all = true;
+        result.reset_all = std::move(statement.command);
+        [[fallthrough]];
+      case Statement::Kind::kForeign:
+        if (first_foreign) result.rest = splitter.tokens().front().begin;
+        break;
+      case Statement::Kind::kOurs:
+        if (first_foreign) {
+          result.commands.push_back(std::move(statement.command));
+        } else if (statement.command.kind != Command::Kind::kShowTenant) {  // which PostgreSQL can answer too
+          result.refusal =
+              Refuse("25001", "leasehold.tenant cannot change inside a transaction",
+                     "Statements after the first of one query string are in its transaction: send it alone.");
+          return result;
+        }
+        break;
+    }
+  }
+  if (statements > 1) result.reset_all.reset();
+  return result;
+}
+
+std::optional<bool> ParseBool(std::string_view text) {
+  constexpr std::string_view kBlank = " \t\n\r\f\v";
+  const size_t begin = text.find_first_not_of(kBlank);
+  if (begin == std::string_view::npos) return std::nullopt;
+  std::string word(text.substr(begin, text.find_last_not_of(kBlank) + 1 - begin));
+  std::ranges::transform(word, word.begin(), Fold);
+  const auto starts = [&word](std::string_view full) { return full.starts_with(word); };
+  if (starts("true") || starts("yes") || word == "on" || word == "1") return true;
+  if (starts("false") || starts("no") || word == "of" || word == "off" || word == "0") return false;
+  return std::nullopt;
+}
+
+}  // namespace leasehold::gateway::pgwire

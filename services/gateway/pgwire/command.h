@@ -1,0 +1,61 @@
+// The statements that a gateway answers itself, found in SQL text:
+//
+//   SET [SESSION] leasehold.tenant {=|TO} {'x'|DEFAULT}     RESET leasehold.tenant
+//   SELECT set_config('leasehold.tenant', {'x'|$1}, false)  SHOW leasehold.tenant
+//   SELECT current_setting('leasehold.tenant' [, bool])     SHOW leasehold.session
+//
+// Everything else is PostgreSQL's, and nearly everything is told apart without reading it: see MayConcernGateway.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "services/gateway/pgwire/error_fields.h"
+
+namespace leasehold::gateway::pgwire {
+
+// A literal, NULL (neither set), or a parameter to be bound.
+struct Argument {
+  int parameter = 0;  // from 1; 0: not a parameter
+  std::optional<std::string> text;
+};
+
+struct Command {
+  enum class Kind { kSwitch, kReset, kResetAll, kShowTenant, kShowSession };
+  Kind kind = Kind::kShowTenant;
+  std::string tag;     // of CommandComplete
+  std::string column;  // name of the one result column; empty for SET, RESET and SHOW leasehold.session
+  Argument tenant;     // kSwitch; empty or NULL means the same as kReset
+  Argument is_local;   // set_config's third argument; others: absent
+  std::vector<uint32_t> parameter_types;
+
+  bool HasRows() const { return kind == Kind::kShowSession || !column.empty(); }
+};
+
+struct Recognition {
+  // The statements before the first that is PostgreSQL's.
+  std::vector<Command> commands;
+  // Where the statements begin that are PostgreSQL's; npos: there are none.
+  size_t rest = std::string_view::npos;
+  // RESET ALL or DISCARD ALL is among them, which are PostgreSQL's and end a switch as well.
+  bool resets_all = false;
+  // … and is the only statement: here it is as a command.
+  std::optional<Command> reset_all;
+  // None of it may run.
+  std::optional<ErrorFields> refusal;
+};
+
+// False: nothing in `sql` concerns a gateway; forward it unread. A scan that looks at about every ninth byte. `away`:
+// also mind RESET ALL and DISCARD ALL, which concern only sessions that are not at home.
+bool MayConcernGateway(std::string_view sql, bool away);
+
+Recognition Recognize(std::string_view sql);
+
+// PostgreSQL's spellings of a boolean: unambiguous prefixes of true, false, yes, no; on, off, 1, 0.
+std::optional<bool> ParseBool(std::string_view text);
+
+}  // namespace leasehold::gateway::pgwire

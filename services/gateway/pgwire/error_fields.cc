@@ -1,0 +1,41 @@
+#include "services/gateway/pgwire/error_fields.h"
+
+#include "common/status/error.h"
+#include "common/status/sqlstate.h"
+#include "services/gateway/pgwire/frame.h"
+
+namespace leasehold::gateway::pgwire {
+
+ErrorFields ToErrorFields(const absl::Status& status) {
+  return {
+      .code = std::string(SqlStateOf(status)), .message = std::string(ClientText(status)), .detail = "", .hint = ""};
+}
+
+ErrorFields ReadErrorFields(std::string_view body) {
+  ErrorFields fields;
+  BodyReader reader(body);
+  while (reader.ok()) {
+    const std::string_view field = reader.Bytes(1);
+    if (field.empty() || field[0] == '\0') break;
+    const std::string_view value = reader.CString();
+    switch (field[0]) {
+      case 'C':
+        fields.code = value;
+        break;
+      case 'M':
+        fields.message = value;
+        break;
+      case 'D':
+        fields.detail = value;
+        break;
+      case 'H':
+        fields.hint = value;
+        break;
+      default:
+        break;
+    }
+  }
+  return fields;
+}
+
+}  // namespace leasehold::gateway::pgwire

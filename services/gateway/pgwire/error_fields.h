@@ -1,0 +1,24 @@
+// What an ErrorResponse says.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "absl/status/status.h"
+
+namespace leasehold::gateway::pgwire {
+
+struct ErrorFields {
+  std::string code;  // SQLSTATE; empty: hang up without a word
+  std::string message;
+  std::string detail;
+  std::string hint;
+};
+
+// The client-safe text and the SQLSTATE of `status`.
+ErrorFields ToErrorFields(const absl::Status& status);
+
+// Out of the body of an ErrorResponse; fields that Leasehold does not use are dropped.
+ErrorFields ReadErrorFields(std::string_view body);
+
+}  // namespace leasehold::gateway::pgwire

@@ -1,0 +1,125 @@
+#include "services/gateway/pool/server_login.h"
+
+#include <format>
+#include <utility>
+
+#include "common/scram/scram.h"
+#include "common/status/view.h"
+#include "services/gateway/pgwire/encode.h"
+#include "services/gateway/pgwire/frame.h"
+
+namespace leasehold::gateway {
+namespace {
+
+constexpr std::string_view kMechanism = "SCRAM-SHA-256";
+
+LoginFailure Broken(std::string_view what) {
+  return {.status = absl::UnavailableError(AbslView(what)), .from_server = {}};
+}
+
+// One exchange of authentication messages.
+class Authentication {
+ public:
+  explicit Authentication(const Secret& password) : exchange_(password, scram::MakeNonce()) {}
+
+  // Appends the answer to an Authentication message to `out`.
+  absl::Status Answer(std::string_view body, std::string& out) {
+    pgwire::BodyReader reader(body);
+    const uint32_t kind = reader.U32();
+    if (!reader.ok()) return absl::InternalError("malformed Authentication message");
+    switch (kind) {
+      case 0:
+        // A server that skips the exchange half-way has not proved that it knows the password.
+        if (step_ == Step::kStarted) return absl::UnauthenticatedError("the server broke off SCRAM");
+        return absl::OkStatus();
+      case 10: {
+        bool offered = false;
+        for (std::string_view name = reader.CString(); !name.empty(); name = reader.CString()) {
+          offered |= name == kMechanism;
+        }
+        if (!offered || step_ != Step::kNone)
+          return absl::UnauthenticatedError("the server does not offer SCRAM-SHA-256");
+        step_ = Step::kStarted;
+        pgwire::SaslInitialResponse(out, kMechanism, exchange_.ClientFirst());
+        return absl::OkStatus();
+      }
+      case 11: {
+        if (step_ != Step::kStarted) return absl::UnauthenticatedError("SCRAM out of order");
+        absl::StatusOr<std::string> final_message = exchange_.OnServerFirst(reader.rest());
+        if (!final_message.ok()) return final_message.status();
+        pgwire::SaslResponse(out, *final_message);
+        return absl::OkStatus();
+      }
+      case 12: {
+        if (step_ != Step::kStarted) return absl::UnauthenticatedError("SCRAM out of order");
+        step_ = Step::kDone;
+        return exchange_.OnServerFinal(reader.rest());
+      }
+      default:
+        return absl::UnauthenticatedError(std::format("the server asks for authentication method {}", kind));
+    }
+  }
+
+ private:
+  enum class Step { kNone, kStarted, kDone };
+  scram::ClientExchange exchange_;
+  Step step_ = Step::kNone;
+};
+
+}  // namespace
+
+asio::awaitable<std::optional<LoginFailure>> LogIn(ServerConnection& connection, const Settings& startup,
+                                                   const Secret& password) {
+  Authentication authentication(password);
+  std::string out;
+  pgwire::Startup(out, startup);
+  while (true) {
+    if (!out.empty()) {
+      if (const std::error_code error = co_await connection.stream.Write(out)) co_return Broken(error.message());
+      out.clear();
+    }
+    pgwire::Frame frame;
+    const std::string_view data = connection.inbox.Data();
+    const pgwire::Answer answer = pgwire::ReadHeader(data, ReadBuffer::kCapacity - 1, frame);
+    if (answer == pgwire::Answer::kStop) co_return Broken("not PostgreSQL, or a message too long for a log-in");
+    if (answer == pgwire::Answer::kNeedMore || frame.size > data.size()) {
+      auto [error, count] = co_await connection.stream.AsyncReadSome(connection.inbox.Free(), kAwait);
+      if (error) co_return Broken(std::format("log-in: {}", error.message()));
+      connection.inbox.Filled(count);
+      continue;
+    }
+    const std::string_view body = data.substr(pgwire::kHeaderSize, frame.size - pgwire::kHeaderSize);
+    pgwire::BodyReader reader(body);
+    switch (frame.type) {
+      case 'R':
+        if (absl::Status status = authentication.Answer(body, out); !status.ok()) {
+          co_return LoginFailure{.status = std::move(status), .from_server = {}};
+        }
+        break;
+      case 'S': {
+        const std::string_view name = reader.CString();
+        connection.parameters.emplace_back(name, reader.CString());
+        break;
+      }
+      case 'K':
+        connection.key.process_id = reader.U32();
+        connection.key.secret = reader.U32();
+        break;
+      case 'E': {
+        pgwire::ErrorFields fields = pgwire::ReadErrorFields(body);
+        absl::Status status = absl::UnavailableError(std::format("{} {}", fields.code, fields.message));
+        co_return LoginFailure{.status = std::move(status), .from_server = std::move(fields)};
+      }
+      case 'Z':
+        connection.inbox.Consume(frame.size);
+        co_return std::nullopt;
+      case 'N':  // NoticeResponse
+        break;
+      default:
+        co_return Broken("not PostgreSQL, or a version that we do not know");
+    }
+    connection.inbox.Consume(frame.size);
+  }
+}
+
+}  // namespace leasehold::gateway

@@ -1,0 +1,66 @@
+// What the sessions of one endpoint share.
+#pragma once
+
+#include <asio/ssl/context.hpp>
+#include <atomic>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "common/clock/clock.h"
+#include "common/telemetry/metrics.h"
+#include "services/gateway/lease/authority.h"
+#include "services/gateway/pool/instance_pool.h"
+#include "services/gateway/session/cancel_keys.h"
+
+namespace leasehold::gateway {
+
+// Any thread.
+class SessionMetrics {
+ public:
+  explicit SessionMetrics(Metrics& metrics);
+
+  prometheus::Gauge& sessions;
+  prometheus::Counter& bytes_in;   // from clients
+  prometheus::Counter& bytes_out;  // to clients
+  // `sqlstate`: of the refusal; empty: done.
+  void CountLogin(std::string_view sqlstate);
+  void CountSwitch(std::string_view sqlstate);
+
+ private:
+  Metrics& metrics_;
+};
+
+// Sessions that exist, from accept until the last of their coroutines has ended. Any thread.
+class ClientCount {
+ public:
+  void Add();
+  void Remove();
+  int count() const;
+  // False: there still were some after `patience`.
+  bool AwaitNone(absl::Duration patience) const;
+
+ private:
+  mutable absl::Mutex mu_;
+  int count_ ABSL_GUARDED_BY(mu_) = 0;
+};
+
+struct SessionContext {
+  LeaseAuthority& authority;
+  const Clock& clock;
+  SessionMetrics metrics;
+  std::map<std::string, std::shared_ptr<InstancePool>> pools;  // by service; constant after the start
+  std::unique_ptr<asio::ssl::context> tls;                     // none: SSLRequest is answered with N
+  CancelKeys cancel_keys;
+  int max_clients = 0;
+  absl::Duration login_timeout;
+  bool log_queries = false;
+  ClientCount clients;
+  std::atomic<bool> draining = false;
+};
+
+}  // namespace leasehold::gateway

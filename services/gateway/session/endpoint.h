@@ -1,0 +1,71 @@
+// The SQL endpoint: listens, and gives each client a session on one of its event loops.
+#pragma once
+
+#include <asio/awaitable.hpp>
+#include <asio/ip/tcp.hpp>
+#include <atomic>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "common/clock/clock.h"
+#include "common/config/config.h"
+#include "common/telemetry/metrics.h"
+#include "services/gateway/lease/authority.h"
+#include "services/gateway/pool/instance_pool.h"
+#include "services/gateway/session/context.h"
+
+namespace leasehold::gateway {
+
+// Start() and the destructor from one thread; Drain() and Stop() from any, but not from a loop.
+class SqlEndpoint {
+ public:
+  struct Options {
+    HostPort listen;  // port 0: a free one
+    int loops = 0;    // threads; 0: one per core
+    // PEM files; both empty: no TLS.
+    std::string certificate_file;
+    std::string key_file;
+    int max_clients = 10'000;
+    absl::Duration login_timeout = absl::Seconds(30);  // from accept to the end of authentication
+    bool log_queries = false;                          // statement texts, never bound values
+    std::vector<InstanceOptions> instances;            // one per service
+  };
+
+  // `authority`, `metrics` and `clock` outlive the endpoint.
+  SqlEndpoint(Options options, LeaseAuthority& authority, Metrics& metrics, const Clock& clock);
+  ~SqlEndpoint();  // Stop()
+
+  // Listens and serves. INVALID_FIELD "gateway.sql_listen", "gateway.sql_certificate_file" or "gateway.sql_key_file".
+  absl::Status Start();
+
+  // After Start().
+  int port() const { return port_; }
+  int clients() const { return context_.clients.count(); }
+
+  // No new clients; sessions between transactions end at once with 57P01, the others as soon as their transaction does,
+  // and those that are left after `patience` all the same. Blocks until then.
+  void Drain(absl::Duration patience);
+
+  // Ends what is left, joins the loops. Idempotent.
+  void Stop();
+
+ private:
+  class Loop;
+
+  absl::Status Listen();
+  absl::Status LoadCertificate();
+  asio::awaitable<void> Accept();
+  void StopAccepting();
+
+  const Options options_;
+  SessionContext context_;
+  std::vector<std::unique_ptr<Loop>> loops_;
+  std::unique_ptr<asio::ip::tcp::acceptor> acceptor_;  // on the first loop
+  int port_ = 0;
+  bool stopped_ = false;
+};
+
+}  // namespace leasehold::gateway

@@ -1,0 +1,208 @@
+// Who gets in, where to, and how it ends.
+#include <gmock/gmock.h>
+
+#include <asio/connect.hpp>
+#include <asio/io_context.hpp>
+#include <asio/write.hpp>
+#include <thread>
+
+#include "services/gateway/session/testing_stack.h"
+
+namespace leasehold::gateway::testing_stack {
+namespace {
+
+class LoginTest : public EndpointTest {};
+
+TEST_F(LoginTest, BadCredentialsAllSoundTheSame) {
+  const Client wrong_password(Dsn("lh1.acme", "guess"));
+  const Client unknown(Dsn("lh1.acmf", acme_));
+  EXPECT_FALSE(wrong_password.ok());
+  EXPECT_FALSE(unknown.ok());
+  const auto text = [](const Client& client) {
+    const std::string error = client.error();
+    return error.substr(error.find("FATAL"));
+  };
+  EXPECT_THAT(text(wrong_password), testing::HasSubstr("password is wrong"));
+  EXPECT_EQ(text(wrong_password), text(unknown));
+}
+
+TEST_F(LoginTest, AnEndedLeaseIsToldSo) {
+  authority_.Refuse("lh1.old", Error(v1::REASON_LEASE_EXPIRED, "the lease has expired"));
+  const Client client(Dsn("lh1.old", "any"));
+  EXPECT_FALSE(client.ok());
+  EXPECT_THAT(client.error(), testing::HasSubstr("the lease has expired"));
+}
+
+TEST_F(LoginTest, DatabaseNames) {
+  const auto where = [](const Client& client) { return client.ok() ? std::string(PQdb(client.get())) : client.error(); };
+  const auto at = [this](const std::string& user, const std::string& password, const std::string& database) {
+    Client client(Dsn(user, password, "dbname=" + database));
+    return client.ok() ? client.One("select current_database()") : client.error();
+  };
+  EXPECT_EQ(at("lh1.acme", acme_, "tenant_acme_identity"), "tenant_acme_identity");
+  EXPECT_EQ(at("lh1.acme", acme_, "tenant_globex_identity"), "tenant_globex_identity");
+  EXPECT_THAT(at("lh1.acme", acme_, "postgres"), testing::HasSubstr("database \"postgres\" does not exist"));
+  EXPECT_THAT(at("lh1.acme", acme_, "tenant_acme_employee"), testing::HasSubstr("does not exist"));
+  const std::string narrow = authority_.Lease("lh1.narrow", {.home = "acme"});
+  EXPECT_THAT(at("lh1.narrow", narrow, "tenant_globex_identity"), testing::HasSubstr("does not exist"));
+  const std::string moved = authority_.Lease("lh1.moved", {.home = "acme", .start = "globex", .switch_to = {"*"}});
+  EXPECT_EQ(at("lh1.moved", moved, "tenant_acme_identity"), "tenant_globex_identity");
+  const std::string central = authority_.Lease("lh1.central", {.home = "", .switch_to = {"*"}});
+  EXPECT_EQ(at("lh1.central", central, "identity_central"), "identity_central");
+  EXPECT_THAT(at("lh1.central", central, "postgres"), testing::HasSubstr("does not exist"));
+  EXPECT_THAT(where(Connect("dbname=tenant_slow_identity")), testing::HasSubstr("not ready"));
+}
+
+TEST_F(LoginTest, ReadOnlyLeasesUseTheReadOnlyRole) {
+  Client owner = Connect();
+  owner.One("create table r(i int)");
+  owner.One("grant select on r to tenant_acme_identity_ro");
+  const std::string password = authority_.Lease("lh1.reader", {.home = "acme", .read_only = true});
+  Client reader(Dsn("lh1.reader", password));
+  ASSERT_TRUE(reader.ok()) << reader.error();
+  EXPECT_EQ(reader.One("select count(*) from r"), "0");
+  EXPECT_EQ(reader.One("insert into r values (1)"), "!42501");
+  owner.One("drop table r");
+}
+
+TEST_F(LoginTest, ReplicationIsRefused) {
+  const Client client = Connect("replication=database");
+  EXPECT_FALSE(client.ok());
+  EXPECT_THAT(client.error(), testing::HasSubstr("replication"));
+}
+
+TEST_F(LoginTest, AnInstanceThatDoesNotAnswer) {
+  Begin({.instance_port = localserver::FreePort()});
+  const Client client = Connect();
+  EXPECT_FALSE(client.ok());
+  EXPECT_THAT(client.error(), testing::HasSubstr("the identity instance does not answer"));
+  EXPECT_THAT(client.error(), testing::Not(testing::HasSubstr("tenant_acme")));
+}
+
+TEST_F(LoginTest, TheCapHoldsAndSaysSo) {
+  Begin({.max_connections = 3, .patience = absl::Milliseconds(300)});
+  std::vector<Client> clients;
+  for (int i = 0; i < 3; ++i) clients.push_back(Connect());
+  const Client fourth = Connect();
+  EXPECT_FALSE(fourth.ok());
+  EXPECT_THAT(fourth.error(), testing::HasSubstr("all 3 of its max_connections are in use"));
+  EXPECT_EQ(instance_->Backends(), 3);
+  clients.pop_back();
+  EXPECT_TRUE(Connect().ok());  // waits until the third has gone
+}
+
+TEST_F(LoginTest, TooManyClients) {
+  Begin({.max_clients = 1});
+  const Client first = Connect();
+  const Client second = Connect();
+  EXPECT_TRUE(first.ok());
+  EXPECT_FALSE(second.ok());
+  EXPECT_THAT(second.error(), testing::HasSubstr("serves its 1 clients already"));
+}
+
+TEST_F(LoginTest, GarbageIsHungUpOn) {
+  for (const std::string_view bytes : {std::string_view("GET / HTTP/1.1\r\n\r\n"), std::string_view("\0\0\0\4", 4)}) {
+    asio::io_context io;
+    asio::ip::tcp::socket socket(io);
+    socket.connect({asio::ip::make_address("127.0.0.1"), static_cast<uint16_t>(endpoint_->port())});
+    asio::write(socket, asio::buffer(bytes));
+    char answer[64];
+    std::error_code error;
+    EXPECT_EQ(socket.read_some(asio::buffer(answer), error), 0u);
+    EXPECT_TRUE(error);
+  }
+}
+
+TEST_F(LoginTest, EncryptedOrNot) {
+  localserver::TemporaryDirectory folder;
+  const std::string certificate = folder.path() + "/cert.pem";
+  const std::string key = folder.path() + "/key.pem";
+  auto openssl = localserver::ChildProcess::Start(
+      {.argv = {"openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=localhost", "-keyout",
+                key, "-out", certificate},
+       .environment = {},
+       .log_path = folder.path() + "/log",
+       .working_dir = "",
+       .user = ""});
+  ASSERT_TRUE(openssl.ok());
+  while ((*openssl)->Running()) absl::SleepFor(absl::Milliseconds(5));
+  EXPECT_FALSE(Connect("sslmode=require").ok());  // there is no certificate yet
+  EXPECT_TRUE(Connect("sslmode=prefer").ok());
+  Begin({.certificate = certificate, .key = key});
+  {
+    Client client = Connect("sslmode=verify-ca sslrootcert=" + certificate);
+    ASSERT_TRUE(client.ok()) << client.error();
+    EXPECT_EQ(PQsslInUse(client.get()), 1);
+    const auto big = client.Exec("select repeat('x', 5*1024*1024)");
+    EXPECT_EQ(PQgetlength(big.get(), 0, 0), 5 << 20);
+    EXPECT_EQ(client.OneBound("select length($1::text)", {std::string(3 << 20, 'z').c_str()}), std::to_string(3 << 20));
+    EXPECT_EQ(client.One("set leasehold.tenant = 'globex'"), "SET");
+    EXPECT_EQ(client.One("select current_database()"), "tenant_globex_identity");
+  }
+  EXPECT_TRUE(Connect("sslmode=disable").ok());
+}
+
+class EndTest : public EndpointTest {
+ protected:
+  // Starts a query that sleeps and returns when it runs.
+  void Sleep(Client& client) {
+    ASSERT_EQ(PQsendQuery(client.get(), "select pg_sleep(60)"), 1);
+    Client admin = instance_->Admin();
+    while (admin.One("select count(*) from pg_stat_activity where query = 'select pg_sleep(60)' and state = 'active'") != "1") {
+    }
+  }
+};
+
+TEST_F(EndTest, OfALeaseInTheMiddleOfAQuery) {
+  Client busy = Connect();
+  Client idle = Connect();
+  Sleep(busy);
+  const absl::Time start = absl::Now();
+  authority_.EndAll(Error(v1::REASON_LEASE_REVOKED, "the lease was revoked"));
+  const Client::Result result(PQgetResult(busy.get()), PQclear);
+  EXPECT_LT(absl::Now() - start, absl::Seconds(1));
+  EXPECT_EQ(Client::Show(result), "!28000");
+  EXPECT_THAT(busy.error(), testing::HasSubstr("the lease was revoked"));
+  EXPECT_TRUE(instance_->BackendsReach(0, absl::Seconds(1) - (absl::Now() - start)));
+  EXPECT_THAT(idle.One("select 1"), testing::AnyOf("!28000", "!lost"));
+  EXPECT_FALSE(idle.ok());
+}
+
+TEST_F(EndTest, OfALeaseKillsWhatIsQueuedBehindTheQueryToo) {
+  Client client = Connect();
+  ASSERT_EQ(PQenterPipelineMode(client.get()), 1);
+  for (int i = 0; i < 5; ++i) {
+    ASSERT_EQ(PQsendQueryParams(client.get(), "select pg_sleep(60)", 0, nullptr, nullptr, nullptr, nullptr, 0), 1);
+    PQpipelineSync(client.get());
+  }
+  PQflush(client.get());
+  Client admin = instance_->Admin();
+  while (admin.One("select count(*) from pg_stat_activity where query = 'select pg_sleep(60)' and state = 'active'") != "1") {
+  }
+  authority_.EndAll(Error(v1::REASON_LEASE_EXPIRED, "the lease has expired"));
+  EXPECT_TRUE(instance_->BackendsReach(0, absl::Seconds(2)));
+}
+
+TEST_F(EndTest, DrainLetsTransactionsEnd) {
+  Client idle = Connect();
+  Client working = Connect();
+  ASSERT_EQ(working.One("begin"), "BEGIN");
+  std::thread drain([this] { endpoint_->Drain(absl::Seconds(20)); });
+  EXPECT_THAT(idle.One("select 1"), testing::AnyOf("!57P01", "!lost"));
+  EXPECT_EQ(working.One("select 1"), "1");
+  EXPECT_EQ(working.One("commit"), "COMMIT");
+  drain.join();
+  EXPECT_EQ(endpoint_->clients(), 0);
+  EXPECT_FALSE(Connect().ok());
+}
+
+TEST_F(EndTest, DrainCutsAtTheDeadline) {
+  Client client = Connect();
+  Sleep(client);
+  endpoint_->Drain(absl::Milliseconds(100));
+  EXPECT_EQ(Client::Show(Client::Result(PQgetResult(client.get()), PQclear)), "!57P01");
+  EXPECT_TRUE(instance_->BackendsReach(0, absl::Seconds(2)));
+}
+
+}  // namespace
+}  // namespace leasehold::gateway::testing_stack

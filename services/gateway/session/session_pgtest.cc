@@ -1,0 +1,223 @@
+// The relay: what goes through it, for stock clients and a real server.
+#include <gmock/gmock.h>
+#include <sys/socket.h>
+
+#include <chrono>
+#include <cstring>
+#include <fstream>
+#include <iterator>
+
+#include "services/gateway/session/testing_stack.h"
+
+namespace leasehold::gateway::testing_stack {
+namespace {
+
+class RelayTest : public EndpointTest {};
+
+TEST_F(RelayTest, RowsParametersAndErrors) {
+  Client client = Connect();
+  ASSERT_TRUE(client.ok()) << client.error();
+  EXPECT_EQ(client.One("select current_database()"), "tenant_acme_identity");
+  EXPECT_EQ(client.One("select current_user"), "tenant_acme_identity");
+  EXPECT_EQ(client.OneBound("select $1::int + 1", {"41"}), "42");
+  EXPECT_EQ(client.One("select nonsense"), "!42703");
+  EXPECT_EQ(client.One("select 1"), "1");
+  EXPECT_EQ(client.One("select current_setting('leasehold.tenant') || '!'"), "acme!");
+  EXPECT_EQ(client.One("begin"), "BEGIN");
+  EXPECT_EQ(PQtransactionStatus(client.get()), PQTRANS_INTRANS);
+  EXPECT_EQ(client.One("select 1/0"), "!22012");
+  EXPECT_EQ(PQtransactionStatus(client.get()), PQTRANS_INERROR);
+  EXPECT_EQ(client.One("rollback"), "ROLLBACK");
+  EXPECT_EQ(client.One(""), "!lost");  // libpq knows an empty query by a status of its own
+  EXPECT_TRUE(client.ok());
+}
+
+TEST_F(RelayTest, ParametersOfTheServerAndSettingsOfTheClient) {
+  Client client = Connect("application_name=payroll options='-c work_mem=12345'");
+  ASSERT_TRUE(client.ok()) << client.error();
+  EXPECT_STREQ(PQparameterStatus(client.get(), "application_name"), "payroll");
+  EXPECT_NE(PQparameterStatus(client.get(), "server_version"), nullptr);
+  EXPECT_EQ(client.One("show work_mem"), "12345kB");
+  const Client bad = Connect("options='-c work_mem=lots'");
+  EXPECT_FALSE(bad.ok());
+  EXPECT_THAT(bad.error(), testing::HasSubstr("work_mem"));
+}
+
+TEST_F(RelayTest, FiftyMegabytesGoThroughBothWays) {
+  Client client = Connect();
+  const size_t size = 50 << 20;
+  const auto big = client.Exec("select repeat('x', 50*1024*1024)");
+  ASSERT_EQ(PQresultStatus(big.get()), PGRES_TUPLES_OK);
+  EXPECT_EQ(static_cast<size_t>(PQgetlength(big.get(), 0, 0)), size);
+  const std::string text(size, 'y');
+  EXPECT_EQ(client.OneBound("select length($1::text)", {text.c_str()}), std::to_string(size));
+  EXPECT_EQ(client.One("select length('" + text + "')"), std::to_string(size));
+}
+
+TEST_F(RelayTest, CopyBothWays) {
+  Client client = Connect();
+  ASSERT_EQ(client.One("create temp table t(i int)"), "CREATE TABLE");
+  for (const bool extended : {false, true}) {
+    const auto begin = extended ? client.ExecParams("copy t from stdin", {}) : client.Exec("copy t from stdin");
+    ASSERT_EQ(PQresultStatus(begin.get()), PGRES_COPY_IN);
+    std::string rows;
+    for (int i = 0; i < 50'000; ++i) rows += std::to_string(i) + "\n";
+    ASSERT_EQ(PQputCopyData(client.get(), rows.data(), static_cast<int>(rows.size())), 1);
+    ASSERT_EQ(PQputCopyEnd(client.get(), nullptr), 1);
+    while (PGresult* result = PQgetResult(client.get())) PQclear(result);
+    // The tracker must see that nothing is outstanding, or this would wait for ever.
+    EXPECT_EQ(client.One("show leasehold.tenant"), "acme");
+  }
+  EXPECT_EQ(client.One("select count(*) from t"), "100000");
+  const auto out = client.Exec("copy t to stdout");
+  ASSERT_EQ(PQresultStatus(out.get()), PGRES_COPY_OUT);
+  int rows = 0;
+  char* line = nullptr;
+  while (PQgetCopyData(client.get(), &line, 0) > 0) {
+    ++rows;
+    PQfreemem(line);
+  }
+  EXPECT_EQ(rows, 100'000);
+  while (PGresult* result = PQgetResult(client.get())) PQclear(result);
+  EXPECT_EQ(client.One("select 1"), "1");
+  const auto failing = client.Exec("copy t from stdin");
+  ASSERT_EQ(PQputCopyEnd(client.get(), "changed my mind"), 1);
+  while (PGresult* result = PQgetResult(client.get())) PQclear(result);
+  EXPECT_EQ(client.One("show leasehold.tenant"), "acme");
+}
+
+TEST_F(RelayTest, PipelineKeepsItsOrder) {
+  Client client = Connect();
+  ASSERT_EQ(PQenterPipelineMode(client.get()), 1);
+  const auto send = [&client](const char* sql) {
+    ASSERT_EQ(PQsendQueryParams(client.get(), sql, 0, nullptr, nullptr, nullptr, nullptr, 0), 1);
+  };
+  // Ours and PostgreSQL's, mixed within a batch and over batches.
+  send("select 1");
+  send("show leasehold.tenant");
+  send("select 3");
+  PQpipelineSync(client.get());
+  send("show leasehold.tenant");
+  PQpipelineSync(client.get());
+  send("select 5");
+  PQpipelineSync(client.get());
+  std::string seen;
+  for (int syncs = 0; syncs < 3;) {
+    const Client::Result result(PQgetResult(client.get()), PQclear);
+    if (!result) continue;
+    if (PQresultStatus(result.get()) == PGRES_PIPELINE_SYNC) {
+      ++syncs;
+      seen += "| ";
+    } else {
+      seen += Client::Show(result) + " ";
+    }
+  }
+  EXPECT_EQ(seen, "1 acme 3 | acme | 5 | ");
+}
+
+TEST_F(RelayTest, AnErrorOfOursEndsThePipelinesBatchAndItsTransaction) {
+  Client client = Connect();
+  ASSERT_EQ(client.One("create temp table kept(i int)"), "CREATE TABLE");
+  ASSERT_EQ(PQenterPipelineMode(client.get()), 1);
+  const auto send = [&client](const char* sql) {
+    ASSERT_EQ(PQsendQueryParams(client.get(), sql, 0, nullptr, nullptr, nullptr, nullptr, 0), 1);
+  };
+  send("insert into kept values (1)");
+  send("set leasehold.tenant = 'globex'");  // would lose the insert: 25001
+  send("insert into kept values (2)");
+  PQpipelineSync(client.get());
+  send("select count(*) from kept");
+  PQpipelineSync(client.get());
+  std::string seen;
+  for (int syncs = 0; syncs < 2;) {
+    const Client::Result result(PQgetResult(client.get()), PQclear);
+    if (!result) continue;
+    if (PQresultStatus(result.get()) == PGRES_PIPELINE_SYNC) {
+      ++syncs;
+      seen += "| ";
+    } else if (PQresultStatus(result.get()) == PGRES_PIPELINE_ABORTED) {
+      seen += "aborted ";
+    } else {
+      seen += Client::Show(result) + " ";
+    }
+  }
+  EXPECT_EQ(seen, "INSERT 0 1 !25001 aborted | 0 | ");
+}
+
+TEST_F(RelayTest, CancelStopsTheQueryAndNothingElse) {
+  Client client = Connect();
+  Client other = Connect();
+  PGcancel* cancel = PQgetCancel(client.get());
+  char why[256];
+  // Nothing runs: nothing happens.
+  EXPECT_EQ(PQcancel(cancel, why, sizeof(why)), 1);
+  EXPECT_EQ(client.One("select 1"), "1");
+  const auto start = std::chrono::steady_clock::now();
+  ASSERT_EQ(PQsendQuery(other.get(), "select pg_sleep(0.7), 'kept'"), 1);
+  ASSERT_EQ(PQsendQuery(client.get(), "select pg_sleep(30)"), 1);
+  Client admin = instance_->Admin();
+  while (admin.One("select count(*) from pg_stat_activity where query like 'select pg_sleep(30)%' and state = 'active'") != "1") {
+  }
+  EXPECT_EQ(PQcancel(cancel, why, sizeof(why)), 1);
+  EXPECT_EQ(Client::Show(Client::Result(PQgetResult(client.get()), PQclear)), "!57014");
+  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(10));
+  while (PGresult* result = PQgetResult(client.get())) PQclear(result);
+  EXPECT_EQ(PQgetvalue(Client::Result(PQgetResult(other.get()), PQclear).get(), 0, 1), std::string("kept"));
+  EXPECT_EQ(client.One("select 1"), "1");
+  PQfreeCancel(cancel);
+}
+
+TEST_F(RelayTest, AClientThatDiesTakesItsQueryAlong) {
+  auto client = std::make_unique<Client>(Dsn("lh1.acme", acme_));
+  ASSERT_EQ(PQsendQuery(client->get(), "select pg_sleep(60)"), 1);
+  Client admin = instance_->Admin();
+  while (admin.One("select count(*) from pg_stat_activity where query = 'select pg_sleep(60)' and state = 'active'") != "1") {
+  }
+  ::shutdown(PQsocket(client->get()), SHUT_RDWR);
+  EXPECT_TRUE(instance_->BackendsReach(0, absl::Seconds(2)));
+}
+
+TEST_F(RelayTest, ServerShutdownIsToldInPostgresWords) {
+  Client client = Connect();
+  Client admin = instance_->Admin();
+  admin.One("select pg_terminate_backend(pid) from pg_stat_activity where datname = 'tenant_acme_identity'");
+  EXPECT_EQ(client.One("select 1"), "!57P01");
+  EXPECT_FALSE(client.ok());
+}
+
+TEST_F(RelayTest, PsqlAsAChild) {
+  localserver::TemporaryDirectory folder;
+  const std::string log = folder.path() + "/out";
+  auto psql = localserver::ChildProcess::Start(
+      {.argv = {"psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1", "-p", std::to_string(endpoint_->port()), "-U",
+                "lh1.acme", "-d", "tenant_acme_identity", "-c", "select current_database()", "-c",
+                "set leasehold.tenant = 'globex'", "-c", "select current_database()", "-c", "\\echo done"},
+       .environment = {"PGPASSWORD=" + acme_},
+       .log_path = log,
+       .working_dir = "",
+       .user = ""});
+  ASSERT_TRUE(psql.ok()) << psql.status();
+  while ((*psql)->Running()) absl::SleepFor(absl::Milliseconds(5));
+  std::ifstream file(log);
+  const std::string output{std::istreambuf_iterator<char>(file), {}};
+  EXPECT_EQ(output, "tenant_acme_identity\ntenant_globex_identity\ndone\n");
+  EXPECT_EQ((*psql)->exit_status(), 0);
+}
+
+TEST_F(RelayTest, ASlowReaderDoesNotFillOurMemory) {
+  Client client = Connect();
+  PQsetSingleRowMode(client.get());
+  ASSERT_EQ(PQsendQuery(client.get(), "select repeat('x', 1000) from generate_series(1, 200000)"), 1);  // 200 MB
+  Client admin = instance_->Admin();
+  // Nobody reads: the server must come to a stop in its send, because we stopped reading from it.
+  const std::string blocked =
+      "select count(*) from pg_stat_activity where datname = 'tenant_acme_identity' and wait_event = 'ClientWrite'";
+  const absl::Time end = absl::Now() + absl::Seconds(10);
+  while (admin.One(blocked) != "1" && absl::Now() < end) absl::SleepFor(absl::Milliseconds(5));
+  EXPECT_EQ(admin.One(blocked), "1");
+  const std::string exposed = metrics_->Expose();
+  EXPECT_THAT(exposed, testing::HasSubstr("leasehold_sql_server_connections{service=\"identity\"} 1"));
+}
+
+}  // namespace
+}  // namespace leasehold::gateway::testing_stack

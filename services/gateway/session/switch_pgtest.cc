@@ -1,0 +1,218 @@
+// Moving a live session to another tenant, in every form, and the refusals.
+#include <gmock/gmock.h>
+
+#include <cstring>
+
+#include "services/gateway/session/testing_stack.h"
+
+namespace leasehold::gateway::testing_stack {
+namespace {
+
+class SwitchTest : public EndpointTest {
+ protected:
+  static std::string Where(Client& client) { return client.One("select current_database()"); }
+};
+
+TEST_F(SwitchTest, SetResetAndShow) {
+  Client client = Connect();
+  EXPECT_EQ(client.One("show leasehold.tenant"), "acme");
+  EXPECT_EQ(client.One("SET leasehold.tenant = 'globex'"), "SET");
+  EXPECT_EQ(Where(client), "tenant_globex_identity");
+  EXPECT_EQ(client.One("select current_setting('leasehold.tenant')"), "globex");
+  EXPECT_EQ(client.One("select upper(current_setting('leasehold.tenant', true))"), "GLOBEX");
+  EXPECT_EQ(client.One("set session leasehold.tenant to initech"), "SET");
+  EXPECT_EQ(Where(client), "tenant_initech_identity");
+  EXPECT_EQ(client.One("RESET leasehold.tenant"), "RESET");
+  EXPECT_EQ(Where(client), "tenant_acme_identity");
+  EXPECT_THAT(authority_.Whereabouts(), testing::ElementsAre("acme"));
+  EXPECT_EQ(client.One("select set_config('leasehold.tenant', 'globex', false)"), "globex");
+  EXPECT_EQ(Where(client), "tenant_globex_identity");
+  EXPECT_EQ(client.One("SET leasehold.tenant TO DEFAULT"), "SET");
+  EXPECT_EQ(Where(client), "tenant_acme_identity");
+  EXPECT_EQ(client.One("set leasehold.tenant = 'globex'; select current_database()"), "tenant_globex_identity");
+}
+
+TEST_F(SwitchTest, BoundInTextAndBinary) {
+  Client client = Connect();
+  EXPECT_EQ(client.OneBound("select set_config('leasehold.tenant', $1, false)", {"globex"}), "globex");
+  EXPECT_EQ(Where(client), "tenant_globex_identity");
+  EXPECT_EQ(client.OneBound("select set_config('leasehold.tenant', $1, false) as t", {"initech"}, 1), "initech");
+  EXPECT_EQ(Where(client), "tenant_initech_identity");
+  EXPECT_EQ(client.OneBound("select set_config('leasehold.tenant', $1, $2)", {"acme", "f"}), "acme");
+  EXPECT_EQ(client.OneBound("select set_config('leasehold.tenant', $1, $2)", {"globex", "true"}), "!0A000");
+  EXPECT_EQ(client.OneBound("select set_config('leasehold.tenant', $1, false)", {}), "!08P01");
+  EXPECT_EQ(client.OneBound("select set_config('leasehold.tenant', $1, false)", {nullptr}), "acme");
+  EXPECT_EQ(client.OneBound("set leasehold.tenant = 'globex'", {}), "SET");
+  EXPECT_EQ(Where(client), "tenant_globex_identity");
+}
+
+TEST_F(SwitchTest, NamedStatementsOfOursSurviveTheSwitch) {
+  Client client = Connect();
+  const char* const sql = "select set_config('leasehold.tenant', $1, false)";
+  ASSERT_EQ(PQresultStatus(Client::Result(PQprepare(client.get(), "move", sql, 0, nullptr), PQclear).get()),
+            PGRES_COMMAND_OK);
+  const Client::Result described(PQdescribePrepared(client.get(), "move"), PQclear);
+  EXPECT_EQ(PQnparams(described.get()), 1);
+  EXPECT_EQ(PQparamtype(described.get(), 0), 25u);
+  EXPECT_STREQ(PQfname(described.get(), 0), "set_config");
+  for (const char* tenant : {"globex", "acme", "initech"}) {
+    const Client::Result moved(PQexecPrepared(client.get(), "move", 1, &tenant, nullptr, nullptr, 0), PQclear);
+    EXPECT_EQ(Client::Show(moved), tenant);
+    EXPECT_EQ(Where(client), std::string("tenant_") + tenant + "_identity");
+  }
+  EXPECT_EQ(client.OneBound("select $1::int", {"7"}), "7");  // the unnamed statement is PostgreSQL's again
+}
+
+TEST_F(SwitchTest, PostgresNamedStatementsDoNot) {
+  Client client = Connect();
+  PQclear(PQprepare(client.get(), "one", "select 1", 0, nullptr));
+  EXPECT_EQ(Client::Show(Client::Result(PQexecPrepared(client.get(), "one", 0, nullptr, nullptr, nullptr, 0), PQclear)), "1");
+  client.One("set leasehold.tenant = 'globex'");
+  EXPECT_EQ(Client::Show(Client::Result(PQexecPrepared(client.get(), "one", 0, nullptr, nullptr, nullptr, 0), PQclear)),
+            "!26000");
+}
+
+TEST_F(SwitchTest, SessionShowsAsOneRow) {
+  Client client = Connect();
+  const auto row = client.Exec("show leasehold.session");
+  ASSERT_EQ(PQresultStatus(row.get()), PGRES_TUPLES_OK);
+  ASSERT_EQ(PQnfields(row.get()), 6);
+  EXPECT_STREQ(PQfname(row.get(), 0), "lease");
+  const auto value = [&row](int column) { return std::string(PQgetvalue(row.get(), 0, column)); };
+  EXPECT_EQ(value(0).size(), 26u);
+  EXPECT_EQ(value(1), "acme");
+  EXPECT_EQ(value(2), "identity");
+  EXPECT_EQ(value(3), "tenant_acme_identity");
+  EXPECT_EQ(value(4), "read-write");
+  EXPECT_EQ(value(5), "2027-01-15T08:15:00+00:00");
+  EXPECT_EQ(client.OneBound("show leasehold.session", {}).size(), 26u);
+}
+
+TEST_F(SwitchTest, RefusedInsideATransaction) {
+  Client client = Connect();
+  client.One("create table if not exists kept(i int)");
+  client.One("begin");
+  client.One("insert into kept values (1)");
+  EXPECT_EQ(client.One("show leasehold.tenant"), "acme");
+  EXPECT_EQ(client.One("set leasehold.tenant = 'acme'"), "SET");  // which moves nothing
+  EXPECT_EQ(client.One("set leasehold.tenant = 'globex'"), "!25001");
+  // As after any error in a transaction.
+  EXPECT_EQ(PQtransactionStatus(client.get()), PQTRANS_INERROR);
+  EXPECT_EQ(client.One("show leasehold.tenant"), "!25P02");
+  EXPECT_EQ(client.One("commit"), "ROLLBACK");
+  EXPECT_EQ(client.One("select count(*) from kept"), "0");
+  EXPECT_EQ(client.One("begin"), "BEGIN");
+  EXPECT_EQ(client.OneBound("select set_config('leasehold.tenant', $1, false)", {"globex"}), "!25001");
+  EXPECT_EQ(PQtransactionStatus(client.get()), PQTRANS_INERROR);
+  EXPECT_EQ(client.One("rollback"), "ROLLBACK");
+  EXPECT_EQ(client.One("insert into kept values (2); set leasehold.tenant = 'globex'"), "!25001");
+  EXPECT_EQ(client.One("select count(*) from kept"), "0");
+  EXPECT_EQ(Where(client), "tenant_acme_identity");
+  client.One("drop table kept");
+}
+
+TEST_F(SwitchTest, RefusalsLeaveTheSessionWhereItIs) {
+  const std::string password = authority_.Lease("lh1.narrow", {.home = "acme", .switch_to = {"s*", "frozen", "nobody"}});
+  Client client(Dsn("lh1.narrow", password));
+  EXPECT_EQ(client.One("set leasehold.tenant = 'globex'"), "!42501");
+  EXPECT_EQ(client.OneBound("select set_config('leasehold.tenant', $1, false)", {"globex"}), "!42501");
+  EXPECT_EQ(client.One("set leasehold.tenant = 'nobody'"), "!3D000");
+  EXPECT_EQ(client.One("set leasehold.tenant = 'slow'"), "!57P03");
+  EXPECT_EQ(client.One("set leasehold.tenant = 'frozen'"), "!55000");
+  EXPECT_EQ(client.One("set leasehold.tenant = 'No_Such!'"), "!22023");
+  EXPECT_EQ(client.One("set local leasehold.tenant = 'acme'"), "!0A000");
+  EXPECT_EQ(client.One("set leasehold.tennant = 'acme'"), "!42704");
+  EXPECT_EQ(client.One("select 1, set_config('leasehold.tenant', 'globex', false)"), "!0A000");
+  EXPECT_EQ(Where(client), "tenant_acme_identity");
+  EXPECT_EQ(client.One("set leasehold.tenant = 'globex'; create table wrong(i int)"), "!42501");
+  EXPECT_EQ(client.One("select to_regclass('wrong') is null"), "t");
+}
+
+TEST_F(SwitchTest, TenantsDoNotSeeEachOther) {
+  Client client = Connect();
+  client.One("create table secret(v text)");
+  client.One("insert into secret values ('acme only')");
+  client.One("set leasehold.tenant = 'globex'");
+  EXPECT_EQ(client.One("select v from secret"), "!42P01");
+  client.One("reset leasehold.tenant");
+  EXPECT_EQ(client.One("select v from secret"), "acme only");
+  client.One("drop table secret");
+}
+
+TEST_F(SwitchTest, CentralAndBack) {
+  const std::string password = authority_.Lease("lh1.central", {.home = "", .switch_to = {"*"}});
+  Client client(Dsn("lh1.central", password));
+  ASSERT_TRUE(client.ok()) << client.error();
+  EXPECT_EQ(Where(client), "identity_central");
+  EXPECT_EQ(client.One("show leasehold.tenant"), "");
+  EXPECT_EQ(client.One("set leasehold.tenant = 'acme'"), "SET");
+  EXPECT_EQ(Where(client), "tenant_acme_identity");
+  EXPECT_EQ(client.One("reset leasehold.tenant"), "RESET");
+  EXPECT_EQ(Where(client), "identity_central");
+  client.One("set leasehold.tenant = 'acme'");
+  EXPECT_EQ(client.One("select set_config('leasehold.tenant', '', false)"), "");
+  EXPECT_EQ(Where(client), "identity_central");
+}
+
+TEST_F(SwitchTest, DiscardAllAndResetAllGoHome) {
+  Client client = Connect();
+  for (const char* sql : {"DISCARD ALL", "RESET ALL", "select 1; close all; unlisten *; reset all;"}) {
+    client.One("set leasehold.tenant = 'globex'");
+    EXPECT_EQ(Where(client), "tenant_globex_identity");
+    EXPECT_THAT(client.One(sql), testing::Not(testing::StartsWith("!"))) << sql;
+    EXPECT_EQ(Where(client), "tenant_acme_identity") << sql;
+  }
+  client.One("set leasehold.tenant = 'globex'");
+  EXPECT_EQ(client.OneBound("DISCARD ALL", {}), "DISCARD ALL");
+  EXPECT_EQ(Where(client), "tenant_acme_identity");
+  client.One("set leasehold.tenant = 'globex'");
+  EXPECT_EQ(client.One("select 1/0; reset all"), "!22012");
+  EXPECT_EQ(Where(client), "tenant_globex_identity");
+}
+
+TEST_F(SwitchTest, SettingsThatASwitchKeeps) {
+  Client client = Connect("application_name=payroll options='-c work_mem=12345'");
+  client.One("set timezone = 'Asia/Tokyo'");
+  client.One("set leasehold.tenant = 'globex'");
+  EXPECT_EQ(client.One("show timezone"), "Asia/Tokyo");
+  EXPECT_EQ(client.One("show application_name"), "payroll");
+  EXPECT_EQ(client.One("show work_mem"), "12345kB");
+  EXPECT_STREQ(PQparameterStatus(client.get(), "TimeZone"), "Asia/Tokyo");
+  client.One("discard all");
+  EXPECT_NE(client.One("show timezone"), "Asia/Tokyo");
+  EXPECT_STRNE(PQparameterStatus(client.get(), "TimeZone"), "Asia/Tokyo");
+}
+
+TEST_F(SwitchTest, ADatabaseThatIsNotThereFailsTheStatementNotTheSession) {
+  Client client = Connect();
+  EXPECT_EQ(client.One("set leasehold.tenant = 'ghost'"), "SET");
+  const auto failed = client.Exec("select 1");
+  EXPECT_EQ(Client::Show(failed), "!57P03");
+  EXPECT_STREQ(PQresultErrorField(failed.get(), PG_DIAG_SEVERITY), "ERROR");
+  EXPECT_THAT(client.error(), testing::Not(testing::HasSubstr("tenant_ghost")));
+  EXPECT_EQ(client.OneBound("select $1::int", {"1"}), "!57P03");
+  EXPECT_EQ(client.One("show leasehold.tenant"), "ghost");
+  EXPECT_EQ(client.One("reset leasehold.tenant"), "RESET");
+  EXPECT_EQ(client.OneBound("select $1::int", {"1"}), "1");
+}
+
+TEST_F(SwitchTest, AStatementTooLongToBeReadWhole) {
+  Client client = Connect();
+  const std::string filler(20'000, ' ');
+  EXPECT_EQ(client.One("set leasehold.tenant = 'globex';" + filler + "select 1"), "!54000");
+  EXPECT_EQ(client.One("select 'leasehold'," + filler + "1"), "leasehold");
+  EXPECT_EQ(Where(client), "tenant_acme_identity");
+}
+
+TEST_F(SwitchTest, ManySwitchesLeaveNothingBehind) {
+  Client client = Connect();
+  for (int i = 0; i < 30; ++i) {
+    const std::string tenant = i % 2 == 0 ? "globex" : "acme";
+    ASSERT_EQ(client.One("set leasehold.tenant = '" + tenant + "'"), "SET");
+    ASSERT_EQ(Where(client), "tenant_" + tenant + "_identity");
+  }
+  EXPECT_TRUE(instance_->BackendsReach(1, absl::Seconds(5)));
+}
+
+}  // namespace
+}  // namespace leasehold::gateway::testing_stack

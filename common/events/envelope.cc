@@ -27,6 +27,12 @@ std::optional<std::string_view> Find(const jetstream::Headers& headers, std::str
   return std::nullopt;
 }
 
+// "application/json; charset=utf-8" is application/json.
+bool IsMediaType(std::string_view text, std::string_view expected) {
+  const absl::string_view media = absl::StripAsciiWhitespace(AbslView(text.substr(0, text.find(';'))));
+  return absl::EqualsIgnoreCase(media, AbslView(expected));
+}
+
 bool IsPlain(char c) { return c > ' ' && c < '\x7f' && c != '%' && c != '"'; }
 
 std::string PercentEncode(std::string_view text) {
@@ -75,9 +81,8 @@ absl::StatusOr<Mode> ModeOf(const jetstream::Headers& headers) {
   const std::optional<std::string_view> content_type = Find(headers, "content-type");
   if (!content_type && !has_attributes) return Mode::kStructured;
   const std::string_view whole = content_type.value_or("");
-  const absl::string_view media = absl::StripAsciiWhitespace(AbslView(whole.substr(0, whole.find(';'))));
-  if (absl::EqualsIgnoreCase(media, AbslView(kStructuredJson))) return Mode::kStructured;
-  if (absl::EqualsIgnoreCase(media, AbslView(kProtobuf))) return Mode::kBinary;
+  if (IsMediaType(whole, kStructuredJson)) return Mode::kStructured;
+  if (IsMediaType(whole, kProtobuf)) return Mode::kBinary;
   return Malformed("content-type", whole, std::format("{} or {}", kStructuredJson, kProtobuf));
 }
 
@@ -120,11 +125,8 @@ absl::StatusOr<v1::EventEnvelope> ReadEnvelope(const Attributes& attributes) {
       return Malformed(field("time"), *time, "an RFC 3339 time, e.g. 2026-01-01T00:00:00Z");
     }
   }
-  if (const std::string* type = find("datacontenttype")) {
-    const absl::string_view media = absl::StripAsciiWhitespace(AbslView(type->substr(0, type->find(';'))));
-    if (!absl::EqualsIgnoreCase(media, "application/json")) {
-      return Malformed(field("datacontenttype"), *type, "application/json");
-    }
+  if (const std::string* type = find("datacontenttype"); type != nullptr && !IsMediaType(*type, "application/json")) {
+    return Malformed(field("datacontenttype"), *type, "application/json");
   }
   // A trace that cannot be continued is dropped, as its specification asks for.
   if (const std::string* parent = find("traceparent"); parent != nullptr && IsTraceParent(*parent)) {

@@ -197,7 +197,7 @@ TEST(TenantEventTest, DataIsChecked) {
       {R"({"id":"acme","settings":{"k":{}}})", "data.settings.k", "{…}"},
       {R"({"id":"acme","settings":{"k":[1]}})", "data.settings.k", "[…]"},
       {R"({"id":"acme","settings":{"k":"a\u0000b"}})", "data.settings.k", "a\\x00b"},
-      {R"({"id":"acme","settings":{"k":9007199254740993}})", "data.settings.k", "9.007199254740992e+15"},
+      {R"({"id":"acme","settings":{"k":9007199254740993}})", "data.settings.k", "9007199254740992"},
       {R"({"id":"acme","settings":{"a b":"x"}})", "data.settings", "a b"},
       {R"({"id":"acme","settings":{"":"x"}})", "data.settings", ""},
       {R"({"id":"acme","generation":-1})", "data.generation", "-1"},

@@ -1,3 +1,5 @@
+#include <google/protobuf/stubs/logging.h>
+
 #include <algorithm>
 #include <array>
 #include <format>
@@ -87,6 +89,7 @@ absl::StatusOr<v1::ProvisioningEvent> DecodeProvisioningEvent(std::string_view s
   LH_ASSIGN_OR_RETURN(const v1::EventEnvelope envelope, ReadEnvelope(AttributesOf(headers)));
   LH_RETURN_IF_ERROR(CheckAgreement(envelope, TypeOf(route.what), route.tenant.str()));
   v1::ProvisioningEvent event;
+  const google::protobuf::LogSilencer quiet;  // a stranger's bytes do not write our log
   if (!event.ParseFromArray(payload.data(), static_cast<int>(payload.size()))) {
     return Malformed("data", payload, "the bytes of a leasehold.v1.ProvisioningEvent");
   }

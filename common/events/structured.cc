@@ -180,8 +180,7 @@ std::string Quoted(std::string_view text) {
 absl::StatusOr<StructuredEvent> ParseStructured(std::string_view payload) {
   LH_RETURN_IF_ERROR(CheckDepth(payload));
   Struct object;
-  if (!google::protobuf::util::JsonStringToMessage({payload.data(), static_cast<int64_t>(payload.size())}, &object)
-           .ok()) {
+  if (!google::protobuf::util::JsonStringToMessage({payload.data(), payload.size()}, &object).ok()) {
     return Malformed("event", payload, kObject);
   }
   StructuredEvent event;

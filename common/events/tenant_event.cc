@@ -1,3 +1,5 @@
+#include <google/protobuf/stubs/logging.h>
+
 #include <algorithm>
 #include <array>
 #include <format>
@@ -106,6 +108,7 @@ absl::StatusOr<TenantEvent> DecodeTenantEvent(std::string_view subject, const je
     event.data = std::move(structured.data);
   } else {
     LH_ASSIGN_OR_RETURN(event.envelope, ReadEnvelope(AttributesOf(headers)));
+    const google::protobuf::LogSilencer quiet;  // a stranger's bytes do not write our log
     if (!event.data.ParseFromArray(payload.data(), static_cast<int>(payload.size()))) {
       return Malformed("data", payload, "the bytes of a leasehold.v1.TenantEvent");
     }

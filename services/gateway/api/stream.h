@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <utility>
+#include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
@@ -22,7 +23,8 @@ namespace leasehold::gateway {
 template <typename Response>
 class Feed : public std::enable_shared_from_this<Feed<Response>> {
  public:
-  // `on_over` runs once when the call is over (closed, cancelled, connection lost), on a gRPC thread; it must not block.
+  // `on_over` runs once when the call is over (closed, cancelled, connection lost), on a gRPC thread; it must not
+  // block.
   static std::shared_ptr<Feed> Start(std::function<void()> on_over = nullptr) {
     auto feed = std::shared_ptr<Feed>(new Feed(std::move(on_over)));
     feed->reactor_ = new Reactor(feed);
@@ -33,6 +35,19 @@ class Feed : public std::enable_shared_from_this<Feed<Response>> {
 
   // Set once, before the reactor is given to gRPC.
   void OnOver(std::function<void()> on_over) { on_over_ = std::move(on_over); }
+
+  // Set once, before the reactor is given to gRPC. Runs each time all that was sent has been written, on a gRPC thread;
+  // must not block. For senders that wait for their reader.
+  void OnDrained(std::function<void()> on_drained) { on_drained_ = std::move(on_drained); }
+
+  // Any thread. Send() of each, without OnDrained in between.
+  bool SendAll(std::vector<Response> messages) {
+    absl::MutexLock lock(&mu_);
+    if (over_ || closing_) return false;
+    for (Response& message : messages) queue_.push_back(std::move(message));
+    Pump();
+    return true;
+  }
 
   // Any thread. Queues; false if the call is over or closed. A queue of more than 10,000 messages closes the call with
   // RESOURCE_EXHAUSTED: the reader does not read.
@@ -78,13 +93,18 @@ class Feed : public std::enable_shared_from_this<Feed<Response>> {
   explicit Feed(std::function<void()> on_over) : on_over_(std::move(on_over)) {}
 
   void Written(bool ok) {
-    absl::MutexLock lock(&mu_);
-    writing_ = false;
-    if (!ok) {
-      queue_.clear();
-      if (!closing_) closing_ = grpc::Status::CANCELLED;
+    bool drained = false;
+    {
+      absl::MutexLock lock(&mu_);
+      writing_ = false;
+      if (!ok) {
+        queue_.clear();
+        if (!closing_) closing_ = grpc::Status::CANCELLED;
+      }
+      Pump();
+      drained = !writing_ && !closing_;
     }
-    Pump();
+    if (drained && on_drained_) on_drained_();
   }
 
   void Cancelled() {
@@ -120,6 +140,7 @@ class Feed : public std::enable_shared_from_this<Feed<Response>> {
 
   absl::Mutex mu_;
   std::function<void()> on_over_;
+  std::function<void()> on_drained_;
   Reactor* reactor_ = nullptr;
   std::deque<Response> queue_ ABSL_GUARDED_BY(mu_);
   Response current_ ABSL_GUARDED_BY(mu_);

@@ -1,0 +1,81 @@
+#include "services/gateway/registry/outbox.h"
+
+#include <format>
+
+#include "common/config/config.h"
+#include "common/status/error.h"
+
+namespace leasehold::gateway {
+namespace {
+
+constexpr std::string_view kSource = "leasehold-gateway";
+
+// Any number that nothing else in this database locks.
+constexpr std::string_view kTryLock = "SELECT pg_try_advisory_xact_lock(7450000002)";
+
+}  // namespace
+
+absl::Status Enqueue(postgres::Transaction& tx, const rows::TenantRow& tenant, std::string_view what, absl::Time now) {
+  v1::EventEnvelope envelope;
+  envelope.set_id(rows::OperationId(tenant.id, tenant.standing.generation));
+  envelope.set_source(std::string(kSource));
+  envelope.set_type(std::format("{}{}.v1", events::kTypePrefix, what));
+  envelope.set_subject(tenant.id);
+  *envelope.mutable_time() = FromTime(now);
+
+  v1::TenantEvent data;
+  data.set_id(tenant.id);
+  data.set_name(tenant.name);
+  data.set_domain(tenant.domain);
+  data.set_is_active(tenant.standing.desired == v1::DESIRED_STATE_PRESENT);
+  *data.mutable_settings() = tenant.settings;
+  data.set_generation(tenant.standing.generation);
+  data.set_desired(tenant.standing.desired);
+
+  const events::Encoded event = events::EncodeTenantEvent(envelope, what, data);
+  Settings headers;
+  for (const auto& [name, value] : event.headers) headers[name] = value;
+  // An event's id is unique per source only, a Nats-Msg-Id within the stream: the source goes before it.
+  LH_RETURN_IF_ERROR(tx.Exec("INSERT INTO leasehold.outbox (subject, headers, payload, message_id, create_time)"
+                             " VALUES ($1, $2::jsonb, $3::bytea, $4, $5)",
+                             {event.subject, rows::Json(headers), rows::Bytea(event.payload),
+                              std::format("{}/{}", kSource, envelope.id()), rows::Time(now)})
+                         .status());
+  return tx.Exec("SELECT pg_notify($1, '')", {std::string(kOutboxChannel)}).status();
+}
+
+absl::StatusOr<std::vector<OutboxEvent>> TakeBatch(postgres::Transaction& tx, int limit) {
+  std::vector<OutboxEvent> batch;
+  LH_ASSIGN_OR_RETURN(const pqxx::result mine, tx.Exec(kTryLock));
+  if (!mine[0][0].as<bool>()) return batch;
+  LH_ASSIGN_OR_RETURN(const pqxx::result found,
+                      tx.Exec("SELECT id, subject, headers::text, payload::text, message_id FROM leasehold.outbox"
+                              " ORDER BY id LIMIT $1",
+                              {std::to_string(limit)}));
+  for (const pqxx::row& row : found) {
+    OutboxEvent next;
+    next.id = row[0].as<int64_t>();
+    next.event.subject = row[1].as<std::string>();
+    LH_ASSIGN_OR_RETURN(const Settings headers, rows::SettingsFromJson(row[2].as<std::string>()));
+    for (const auto& [name, value] : headers) next.event.headers[name] = value;
+    LH_ASSIGN_OR_RETURN(next.event.payload, rows::FromBytea(row[3].as<std::string>()));
+    next.event.message_id = row[4].as<std::string>();
+    batch.push_back(std::move(next));
+  }
+  return batch;
+}
+
+absl::Status RemoveUpTo(postgres::Transaction& tx, const std::vector<OutboxEvent>& batch, size_t count) {
+  if (count == 0) return absl::OkStatus();
+  std::string ids = "{";
+  for (size_t i = 0; i < count; ++i) ids += std::format("{}{}", i == 0 ? "" : ",", batch[i].id);
+  // By id and not by range: a smaller id can be committed after a larger one was read.
+  return tx.Exec("DELETE FROM leasehold.outbox WHERE id = ANY ($1::bigint[])", {ids + "}"}).status();
+}
+
+absl::StatusOr<int64_t> OutboxDepth(postgres::Transaction& tx) {
+  LH_ASSIGN_OR_RETURN(const pqxx::result count, tx.Exec("SELECT count(*) FROM leasehold.outbox"));
+  return count[0][0].as<int64_t>();
+}
+
+}  // namespace leasehold::gateway

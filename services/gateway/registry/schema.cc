@@ -1,0 +1,145 @@
+#include "services/gateway/registry/schema.h"
+
+#include <format>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "absl/strings/str_split.h"
+#include "common/status/error.h"
+
+namespace leasehold::gateway {
+namespace {
+
+struct Version {
+  int number;
+  std::string_view sql;  // statements end with ";\n\n"
+};
+
+constexpr Version kVersions[] = {
+    {1, R"sql(
+-- A purged tenant's row stays, with nothing but its generation, so that a new tenant of that id goes on from there.
+CREATE TABLE leasehold.tenants (
+  id                   text COLLATE "C" PRIMARY KEY,
+  name                 text NOT NULL,
+  domain               text COLLATE "C",
+  settings             jsonb NOT NULL,
+  state                text NOT NULL CHECK (state IN ('PROVISIONING', 'ACTIVE', 'DEGRADED', 'SUSPENDED', 'DELETED', 'PURGING',
+                                                      'PURGED')),
+  desired              text NOT NULL CHECK (desired IN ('PRESENT', 'CLOSED', 'ABSENT')),
+  generation           bigint NOT NULL CHECK (generation > 0),
+  provision_generation bigint NOT NULL CHECK (provision_generation BETWEEN 1 AND generation),
+  create_time          timestamptz NOT NULL,
+  update_time          timestamptz NOT NULL,
+  purge_time           timestamptz
+);
+
+CREATE UNIQUE INDEX tenants_domain ON leasehold.tenants (domain) WHERE state <> 'PURGED';
+
+CREATE INDEX tenants_purge_time ON leasehold.tenants (purge_time) WHERE state = 'DELETED';
+
+CREATE INDEX tenants_state ON leasehold.tenants (state, id);
+
+-- The newest report of each service, as it came; see tenant_state.h for what it is worth.
+CREATE TABLE leasehold.tenant_services (
+  tenant            text COLLATE "C" NOT NULL REFERENCES leasehold.tenants (id),
+  service           text COLLATE "C" NOT NULL,
+  state             text NOT NULL CHECK (state IN ('READY', 'FAILED', 'CLOSED', 'REMOVED')),
+  generation        bigint NOT NULL,
+  database          text NOT NULL,
+  database_id       text NOT NULL,
+  message           text NOT NULL,
+  attempts          integer NOT NULL,
+  next_attempt_time timestamptz,
+  schema_version    integer NOT NULL,
+  update_time       timestamptz,
+  PRIMARY KEY (tenant, service)
+);
+
+CREATE TABLE leasehold.operations (
+  tenant      text COLLATE "C" NOT NULL,
+  generation  bigint NOT NULL,
+  kind        text NOT NULL CHECK (kind IN ('CREATE', 'UPDATE', 'SUSPEND', 'RESUME', 'DELETE', 'PURGE')),
+  state       text NOT NULL CHECK (state IN ('RUNNING', 'SUCCEEDED', 'FAILED', 'ABORTED')),
+  done        integer NOT NULL,
+  total       integer NOT NULL,
+  message     text NOT NULL,
+  create_time timestamptz NOT NULL,
+  end_time    timestamptz,
+  PRIMARY KEY (tenant, generation)
+);
+
+CREATE INDEX operations_newest ON leasehold.operations (create_time DESC, tenant DESC, generation DESC);
+
+CREATE INDEX operations_end_time ON leasehold.operations (end_time);
+
+-- What a write answered, so that it can be repeated.
+CREATE TABLE leasehold.requests (
+  request_id  text COLLATE "C" PRIMARY KEY,
+  fingerprint text NOT NULL,
+  response    bytea,
+  create_time timestamptz NOT NULL
+);
+
+CREATE INDEX requests_create_time ON leasehold.requests (create_time);
+
+-- Events that the stream has not stored yet. A tenant's are in the order of ids: its row was locked when they were written.
+CREATE TABLE leasehold.outbox (
+  id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  subject     text NOT NULL,
+  headers     jsonb NOT NULL,
+  payload     bytea NOT NULL,
+  message_id  text NOT NULL,
+  create_time timestamptz NOT NULL
+);
+)sql"},
+};
+
+// Any number that nothing else in this database locks.
+constexpr std::string_view kLock = "SELECT pg_advisory_xact_lock(7450000001)";
+
+absl::Status Apply(postgres::Transaction& tx, const Version& version) {
+  for (const absl::string_view statement : absl::StrSplit(AbslView(version.sql), ";\n\n")) {
+    LH_RETURN_IF_ERROR(tx.Exec(StdView(statement)).status());
+  }
+  return tx.Exec("INSERT INTO leasehold.schema_version (version) VALUES ($1)", {std::to_string(version.number)})
+      .status();
+}
+
+}  // namespace
+
+int NewestSchemaVersion() { return std::span(kVersions).back().number; }
+
+absl::Status MigrateSchema(postgres::Connection& connection) {
+  const absl::Status recorded = connection.InTransaction([](postgres::Transaction& tx) -> absl::Status {
+    LH_RETURN_IF_ERROR(tx.Exec(kLock).status());
+    LH_ASSIGN_OR_RETURN(const pqxx::result exists,
+                        tx.Exec("SELECT to_regclass('leasehold.schema_version') IS NOT NULL"));
+    if (exists[0][0].as<bool>()) return absl::OkStatus();
+    LH_RETURN_IF_ERROR(tx.Exec("CREATE SCHEMA IF NOT EXISTS leasehold").status());
+    return tx
+        .Exec(
+            "CREATE TABLE leasehold.schema_version (version integer PRIMARY KEY,"
+            " applied_at timestamptz NOT NULL DEFAULT now())")
+        .status();
+  });
+  LH_RETURN_IF_ERROR(recorded);
+  for (const Version& version : kVersions) {
+    const absl::Status done = connection.InTransaction([&version](postgres::Transaction& tx) -> absl::Status {
+      LH_RETURN_IF_ERROR(tx.Exec(kLock).status());
+      LH_ASSIGN_OR_RETURN(const pqxx::result now,
+                          tx.Exec("SELECT coalesce(max(version), 0) FROM leasehold.schema_version"));
+      const int present = now[0][0].as<int>();
+      if (present > NewestSchemaVersion()) {
+        return absl::FailedPreconditionError(
+            std::format("the registry's schema has version {}, this gateway knows {}: run a newer gateway", present,
+                        NewestSchemaVersion()));
+      }
+      return present >= version.number ? absl::OkStatus() : Apply(tx, version);
+    });
+    LH_RETURN_IF_ERROR(done);
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace leasehold::gateway

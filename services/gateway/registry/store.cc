@@ -1,0 +1,382 @@
+#include "services/gateway/registry/store.h"
+
+#include <format>
+#include <utility>
+
+#include "common/config/config.h"
+#include "common/status/error.h"
+#include "common/telemetry/log.h"
+#include "services/gateway/registry/outbox.h"
+
+namespace leasehold::gateway {
+namespace {
+
+constexpr absl::Duration kOperationsKeptFor = absl::Hours(30 * 24);
+constexpr std::string_view kUniqueViolation = "23505";
+
+v1::OperationKind KindOf(Change change) {
+  switch (change) {
+    case Change::kCreate:
+    case Change::kCreateSuspended:
+      return v1::OPERATION_KIND_CREATE;
+    case Change::kUpdate:
+      return v1::OPERATION_KIND_UPDATE;
+    case Change::kSuspend:
+      return v1::OPERATION_KIND_SUSPEND;
+    case Change::kResume:
+      return v1::OPERATION_KIND_RESUME;
+    case Change::kDelete:
+    case Change::kDeleteFor:
+      return v1::OPERATION_KIND_DELETE;
+    case Change::kPurge:
+      return v1::OPERATION_KIND_PURGE;
+  }
+  return v1::OPERATION_KIND_UNSPECIFIED;
+}
+
+// The verb of the event that tells of a change.
+std::string_view VerbOf(Change change) {
+  switch (KindOf(change)) {
+    case v1::OPERATION_KIND_CREATE:
+      return "created";
+    case v1::OPERATION_KIND_UPDATE:
+      return "updated";
+    case v1::OPERATION_KIND_SUSPEND:
+      return "suspended";
+    case v1::OPERATION_KIND_RESUME:
+      return "resumed";
+    default:
+      return "deleted";
+  }
+}
+
+// PostgreSQL answers, but not to us or not now: it starts, stops, is full or a standby, or the schema is not there yet.
+bool IsPassing(std::string_view sqlstate) {
+  for (const std::string_view prefix : {"08", "40", "53", "57P", "25006", "3F000", "42P01"}) {
+    if (sqlstate.starts_with(prefix)) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+Store::Store(postgres::ConnectionPool& pool, const Clock& clock, std::vector<std::string> services,
+             absl::Duration retention)
+    : pool_(pool), clock_(clock), services_(std::move(services)), retention_(retention) {}
+
+absl::Status Store::Transact(const Work& work) {
+  const absl::Status status = pool_.InTransaction(work);
+  if (status.ok()) return status;
+  if (postgres::IsConnectionFailure(status) || IsPassing(postgres::SqlStateOf(status))) {
+    return WithRetryAfter(Error(v1::REASON_REGISTRY_UNAVAILABLE, "the registry does not answer"), absl::Seconds(1));
+  }
+  if (!ClientSafe(status)) Log(Level::kError, "registry failure", {{"error", StdView(status.message())}});
+  return status;
+}
+
+absl::StatusOr<v1::TenantChange> Store::Create(const NewTenant& tenant, const RequestKey& key) {
+  LH_RETURN_IF_ERROR(CheckSettings(tenant.settings));
+  return Write(key, tenant.id, tenant.active ? Change::kCreate : Change::kCreateSuspended,
+               [&tenant](rows::TenantRow& row) {
+                 row.name = tenant.name.empty() ? tenant.id.str() : tenant.name;
+                 row.domain = tenant.domain;
+                 row.settings = tenant.settings;
+                 return absl::OkStatus();
+               });
+}
+
+absl::StatusOr<v1::TenantChange> Store::Update(const TenantId& id, const TenantEdit& edit, const RequestKey& key) {
+  return Write(key, id, Change::kUpdate, [&edit](rows::TenantRow& row) {
+    if (edit.name) row.name = *edit.name;
+    if (edit.domain) row.domain = *edit.domain;
+    for (const auto& [name, value] : edit.settings) {
+      if (value.empty()) {
+        row.settings.erase(name);
+      } else {
+        row.settings[name] = value;
+      }
+    }
+    return CheckSettings(row.settings);
+  });
+}
+
+absl::StatusOr<v1::TenantChange> Store::Suspend(const TenantId& id, const RequestKey& key) {
+  return Write(key, id, Change::kSuspend, nullptr);
+}
+
+absl::StatusOr<v1::TenantChange> Store::Resume(const TenantId& id, const RequestKey& key) {
+  return Write(key, id, Change::kResume, nullptr);
+}
+
+absl::StatusOr<v1::TenantChange> Store::Delete(const TenantId& id, std::optional<absl::Duration> retention,
+                                               const RequestKey& key) {
+  const Edit edit = [this, retention](rows::TenantRow& row) {
+    row.purge_time = clock_.Now() + retention.value_or(retention_);
+    return absl::OkStatus();
+  };
+  return Write(key, id, retention ? Change::kDeleteFor : Change::kDelete, edit);
+}
+
+absl::StatusOr<v1::TenantChange> Store::Write(const RequestKey& key, const TenantId& id, Change change,
+                                              const Edit& edit) {
+  v1::TenantChange answer;
+  const absl::Status done = Transact([&](postgres::Transaction& tx) -> absl::Status {
+    LH_ASSIGN_OR_RETURN(const std::optional<std::string> before, ClaimRequest(tx, key, clock_.Now()));
+    if (before) {
+      return answer.ParseFromString(*before) ? absl::OkStatus() : absl::InternalError("a kept answer does not parse");
+    }
+    LH_ASSIGN_OR_RETURN(answer, Apply(tx, id, change, edit));
+    return RecordAnswer(tx, key, answer.SerializeAsString());
+  });
+  LH_RETURN_IF_ERROR(done);
+  return answer;
+}
+
+absl::StatusOr<v1::TenantChange> Store::Apply(postgres::Transaction& tx, const TenantId& id, Change change,
+                                              const Edit& edit) {
+  const absl::Time now = clock_.Now();
+  LH_ASSIGN_OR_RETURN(rows::TenantRow tenant, Lock(tx, id));
+  const int64_t previous = tenant.standing.generation;
+  v1::TenantChange answer;
+  LH_ASSIGN_OR_RETURN(const bool changed, ApplyChange(tenant.standing, id.str(), change, services_));
+  if (!changed) {
+    *answer.mutable_tenant() = tenant.ToProto(services_);
+    LH_ASSIGN_OR_RETURN(*answer.mutable_operation(), OperationNow(tx, tenant));
+    return answer;
+  }
+  if (edit) LH_RETURN_IF_ERROR(edit(tenant));
+  if (KindOf(change) == v1::OPERATION_KIND_CREATE) {
+    tenant.create_time = now;
+    tenant.purge_time = absl::InfinitePast();
+  }
+  tenant.update_time = now;
+  LH_RETURN_IF_ERROR(Save(tx, tenant, previous));
+  LH_ASSIGN_OR_RETURN(*answer.mutable_operation(), StartOperation(tx, tenant, change));
+  LH_RETURN_IF_ERROR(Enqueue(tx, tenant, VerbOf(change), now));
+  LH_RETURN_IF_ERROR(Notify(tx, id));
+  *answer.mutable_tenant() = tenant.ToProto(services_);
+  return answer;
+}
+
+absl::StatusOr<rows::TenantRow> Store::Lock(postgres::Transaction& tx, const TenantId& id) {
+  LH_ASSIGN_OR_RETURN(
+      const pqxx::result found,
+      tx.Exec(std::format("SELECT {} FROM leasehold.tenants t WHERE t.id = $1 FOR UPDATE", rows::kTenantColumns),
+              {id.str()}));
+  if (found.empty()) {
+    rows::TenantRow none;
+    none.id = id.str();
+    return none;
+  }
+  LH_ASSIGN_OR_RETURN(rows::TenantRow tenant, rows::TenantOf(found[0]));
+  // A statement of its own: its snapshot is younger than the lock.
+  LH_ASSIGN_OR_RETURN(
+      const pqxx::result reports,
+      tx.Exec(std::format("SELECT {} FROM leasehold.tenant_services s WHERE s.tenant = $1", rows::kServiceColumns),
+              {id.str()}));
+  for (const pqxx::row& row : reports) {
+    v1::ServiceStatus status = rows::ServiceOf(row, 0);
+    tenant.standing.reports[status.service()] = std::move(status);
+  }
+  return tenant;
+}
+
+absl::Status Store::Save(postgres::Transaction& tx, const rows::TenantRow& tenant, int64_t previous_generation) {
+  // The generation tells whether two transactions created the same tenant: a row that is not there cannot be locked.
+  const absl::StatusOr<pqxx::result> saved = tx.Exec(
+      "INSERT INTO leasehold.tenants AS t (id, name, domain, settings, state, desired, generation,"
+      "  provision_generation, create_time, update_time, purge_time)"
+      " VALUES ($1, $2, nullif($3, ''), $4::jsonb, $5, $6, $7, $8, $9, $10, $11)"
+      " ON CONFLICT (id) DO UPDATE SET name = excluded.name, domain = excluded.domain,"
+      "  settings = excluded.settings, state = excluded.state, desired = excluded.desired,"
+      "  generation = excluded.generation, provision_generation = excluded.provision_generation,"
+      "  create_time = excluded.create_time, update_time = excluded.update_time,"
+      "  purge_time = excluded.purge_time"
+      " WHERE t.generation = $12 RETURNING 1",
+      {tenant.id, tenant.name, tenant.domain, rows::Json(tenant.settings), rows::Text(tenant.standing.state),
+       rows::Text(tenant.standing.desired), std::to_string(tenant.standing.generation),
+       std::to_string(tenant.standing.provision_generation), rows::Time(tenant.create_time),
+       rows::Time(tenant.update_time), rows::Time(tenant.purge_time), std::to_string(previous_generation)});
+  if (!saved.ok()) {
+    // The id cannot be in the way here, so the domain is.
+    if (postgres::SqlStateOf(saved.status()) != kUniqueViolation) return saved.status();
+    return Error(v1::REASON_DOMAIN_TAKEN, std::format("domain {} belongs to another tenant", tenant.domain));
+  }
+  if (saved->empty()) return Error(v1::REASON_TENANT_EXISTS, std::format("tenant {} exists", tenant.id));
+  return absl::OkStatus();
+}
+
+absl::StatusOr<bool> Store::Report(const TenantId& id, const v1::ServiceStatus& report) {
+  bool changed = false;
+  const absl::Status done = Transact([&](postgres::Transaction& tx) -> absl::Status {
+    LH_ASSIGN_OR_RETURN(rows::TenantRow tenant, Lock(tx, id));
+    if (tenant.standing.generation == 0) {
+      return Error(v1::REASON_TENANT_NOT_FOUND, std::format("there is no tenant {}", id.str()));
+    }
+    changed = ApplyReport(tenant.standing, report, services_);
+    if (!changed) return absl::OkStatus();
+    LH_RETURN_IF_ERROR(SaveReport(tx, tenant, report));
+    return SaveMoved(tx, id, tenant);
+  });
+  LH_RETURN_IF_ERROR(done);
+  return changed;
+}
+
+absl::Status Store::SaveReport(postgres::Transaction& tx, const rows::TenantRow& tenant,
+                               const v1::ServiceStatus& report) {
+  return tx
+      .Exec(
+          "INSERT INTO leasehold.tenant_services (tenant, service, state, generation, database, database_id, message,"
+          "  attempts, next_attempt_time, schema_version, update_time)"
+          " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
+          " ON CONFLICT (tenant, service) DO UPDATE SET state = excluded.state, generation = excluded.generation,"
+          "  database = excluded.database, database_id = excluded.database_id, message = excluded.message,"
+          "  attempts = excluded.attempts, next_attempt_time = excluded.next_attempt_time,"
+          "  schema_version = excluded.schema_version, update_time = excluded.update_time",
+          {tenant.id, report.service(), rows::Text(report.state()), std::to_string(report.generation()),
+           report.database(), report.database_id(), report.message(), std::to_string(report.attempts()),
+           rows::Time(report.next_attempt_time()), std::to_string(report.schema_version()),
+           rows::Time(report.update_time())})
+      .status();
+}
+
+absl::Status Store::SaveMoved(postgres::Transaction& tx, const TenantId& id, rows::TenantRow& tenant) {
+  tenant.update_time = clock_.Now();
+  LH_RETURN_IF_ERROR(AdvanceOperation(tx, tenant));
+  if (tenant.standing.state == v1::TENANT_STATE_UNSPECIFIED) {
+    // Purged. What stays is the generation.
+    LH_RETURN_IF_ERROR(tx.Exec("DELETE FROM leasehold.tenant_services WHERE tenant = $1", {id.str()}).status());
+    tenant.name.clear();
+    tenant.domain.clear();
+    tenant.settings.clear();
+    tenant.purge_time = absl::InfinitePast();
+  }
+  LH_RETURN_IF_ERROR(Save(tx, tenant, tenant.standing.generation));
+  return Notify(tx, id);
+}
+
+absl::StatusOr<int> Store::PurgeDue(int limit) {
+  int purged = 0;
+  const absl::Status done = Transact([&](postgres::Transaction& tx) -> absl::Status {
+    purged = 0;
+    LH_ASSIGN_OR_RETURN(const pqxx::result due,
+                        tx.Exec("SELECT id FROM leasehold.tenants WHERE state = 'DELETED' AND purge_time <= $1"
+                                " ORDER BY purge_time LIMIT $2 FOR UPDATE SKIP LOCKED",
+                                {rows::Time(clock_.Now()), std::to_string(limit)}));
+    for (const pqxx::row& row : due) {
+      LH_ASSIGN_OR_RETURN(const TenantId id, TenantId::Parse(row[0].view()));
+      LH_RETURN_IF_ERROR(Apply(tx, id, Change::kPurge, nullptr).status());
+      ++purged;
+    }
+    return absl::OkStatus();
+  });
+  LH_RETURN_IF_ERROR(done);
+  return purged;
+}
+
+absl::StatusOr<int> Store::Reconsider() {
+  constexpr int kPage = 500;
+  int moved = 0;
+  std::string after;
+  while (true) {
+    LH_ASSIGN_OR_RETURN(const std::vector<v1::Tenant> page, List(after, kPage, {}));
+    for (const v1::Tenant& seen : page) {
+      LH_ASSIGN_OR_RETURN(const TenantId id, TenantId::Parse(seen.id()));
+      const absl::Status done = Transact([&](postgres::Transaction& tx) -> absl::Status {
+        LH_ASSIGN_OR_RETURN(rows::TenantRow tenant, Lock(tx, id));
+        if (!gateway::Reconsider(tenant.standing, services_)) return absl::OkStatus();
+        ++moved;
+        return SaveMoved(tx, id, tenant);
+      });
+      LH_RETURN_IF_ERROR(done);
+    }
+    if (page.size() < kPage) return moved;
+    after = page.back().id();
+  }
+}
+
+absl::Status Store::ForgetOld() {
+  return Transact([this](postgres::Transaction& tx) -> absl::Status {
+    LH_RETURN_IF_ERROR(ForgetRequests(tx, clock_.Now() - kRequestsKeptFor));
+    return tx
+        .Exec("DELETE FROM leasehold.operations WHERE end_time < $1", {rows::Time(clock_.Now() - kOperationsKeptFor)})
+        .status();
+  });
+}
+
+// ---- operations
+// ------------------------------------------------------------------------------------------------------
+
+absl::StatusOr<v1::Operation> Store::StartOperation(postgres::Transaction& tx, const rows::TenantRow& tenant,
+                                                    Change change) {
+  const Standing& standing = tenant.standing;
+  v1::Operation operation;
+  operation.set_tenant(tenant.id);
+  operation.set_generation(standing.generation);
+  operation.set_id(rows::OperationId(tenant.id, standing.generation));
+  operation.set_kind(KindOf(change));
+  *operation.mutable_create_time() = FromTime(tenant.update_time);
+  const Progress progress = ProgressOf(standing, services_);
+  operation.set_total(progress.total);
+  if (standing.provision_generation < standing.generation || progress.settled()) {
+    operation.set_state(v1::OPERATION_STATE_SUCCEEDED);
+    operation.set_done(progress.total);
+    *operation.mutable_end_time() = FromTime(tenant.update_time);
+  } else {
+    operation.set_state(v1::OPERATION_STATE_RUNNING);
+    operation.set_done(progress.done);
+    operation.set_message(progress.message);
+  }
+  if (standing.provision_generation == standing.generation) {
+    LH_RETURN_IF_ERROR(
+        tx.Exec("UPDATE leasehold.operations SET state = 'ABORTED', message = $2, end_time = $3"
+                " WHERE tenant = $1 AND state = 'RUNNING'",
+                {tenant.id, std::format("overtaken by operation {}", operation.id()), rows::Time(tenant.update_time)})
+            .status());
+  }
+  LH_RETURN_IF_ERROR(
+      tx.Exec("INSERT INTO leasehold.operations (tenant, generation, kind, state, done, total, message, create_time,"
+              "  end_time) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+              {tenant.id, std::to_string(standing.generation), rows::Text(operation.kind()),
+               rows::Text(operation.state()), std::to_string(operation.done()), std::to_string(operation.total()),
+               operation.message(), rows::Time(tenant.update_time), rows::Time(operation.end_time())})
+          .status());
+  return operation;
+}
+
+absl::Status Store::AdvanceOperation(postgres::Transaction& tx, const rows::TenantRow& tenant) {
+  const Progress progress = ProgressOf(tenant.standing, services_);
+  return tx
+      .Exec(
+          "UPDATE leasehold.operations SET done = $3, total = $4, message = $5, state = $6, end_time = $7"
+          " WHERE tenant = $1 AND generation = $2 AND state = 'RUNNING'",
+          {tenant.id, std::to_string(tenant.standing.provision_generation), std::to_string(progress.done),
+           std::to_string(progress.total), progress.message,
+           rows::Text(progress.settled() ? v1::OPERATION_STATE_SUCCEEDED : v1::OPERATION_STATE_RUNNING),
+           progress.settled() ? rows::Time(tenant.update_time) : postgres::Param()})
+      .status();
+}
+
+absl::StatusOr<v1::Operation> Store::OperationNow(postgres::Transaction& tx, const rows::TenantRow& tenant) {
+  const int64_t generation = tenant.standing.provision_generation;
+  LH_ASSIGN_OR_RETURN(const pqxx::result found,
+                      tx.Exec(std::format("SELECT {} FROM leasehold.operations WHERE tenant = $1 AND generation = $2",
+                                          rows::kOperationColumns),
+                              {tenant.id, std::to_string(generation)}));
+  if (!found.empty()) return rows::OperationOf(found[0]);
+  // Ended so long ago that it was forgotten.
+  v1::Operation ended;
+  ended.set_id(rows::OperationId(tenant.id, generation));
+  ended.set_tenant(tenant.id);
+  ended.set_generation(generation);
+  ended.set_state(v1::OPERATION_STATE_SUCCEEDED);
+  ended.set_done(static_cast<int>(services_.size()));
+  ended.set_total(ended.done());
+  return ended;
+}
+
+absl::Status Store::Notify(postgres::Transaction& tx, const TenantId& id) {
+  return tx.Exec("SELECT pg_notify($1, $2)", {std::string(kTenantsChannel), id.str()}).status();
+}
+
+}  // namespace leasehold::gateway

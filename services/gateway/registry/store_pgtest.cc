@@ -1,0 +1,369 @@
+#include "services/gateway/registry/store.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <format>
+#include <thread>
+
+#include "common/localserver/localserver.h"
+#include "common/status/error.h"
+#include "services/gateway/registry/outbox.h"
+#include "services/gateway/registry/schema.h"
+
+namespace leasehold::gateway {
+namespace {
+
+using testing::HasSubstr;
+
+const std::vector<std::string> kServices = {"core", "identity"};
+
+TenantId Id(std::string_view text) { return *TenantId::Parse(text); }
+
+Settings SettingsOf(std::initializer_list<std::pair<std::string, std::string>> entries) {
+  Settings settings;
+  for (const auto& [key, value] : entries) settings[key] = value;
+  return settings;
+}
+
+class StoreTest : public testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    folder_ = new localserver::TemporaryDirectory();
+    auto started = localserver::PostgresServer::Start(
+        {.data_dir = folder_->path() + "/pg", .port = 0, .superuser_password = Secret("secret"), .settings = {}});
+    ASSERT_TRUE(started.ok()) << started.status();
+    server_ = started->release();
+  }
+  static void TearDownTestSuite() {
+    delete server_;
+    delete folder_;
+  }
+
+  // A database of its own for each test.
+  void SetUp() override {
+    if (!server_->Running()) ASSERT_TRUE(server_->Restart().ok());
+    postgres::Connection admin(Options("postgres"));
+    static int count = 0;
+    database_ = std::format("leasehold_{}", ++count);
+    ASSERT_TRUE(admin.ExecAlone("CREATE DATABASE " + database_).ok());
+    pool_.emplace(Options(database_), 4);
+    store_.emplace(*pool_, clock_, kServices, absl::Hours(24 * 7));
+    postgres::Connection connection(Options(database_));
+    const absl::Status migrated = MigrateSchema(connection);
+    ASSERT_TRUE(migrated.ok()) << migrated;
+  }
+
+  static postgres::ConnectOptions Options(const std::string& database) {
+    postgres::ConnectOptions options;
+    options.dsn = postgres::Dsn("127.0.0.1", server_->port(), database, "postgres");
+    options.password = Secret("secret");
+    return options;
+  }
+
+  static NewTenant Acme() {
+    return {.id = Id("acme"),
+            .name = "Acme",
+            .domain = "acme.example",
+            .settings = SettingsOf({{"plan", "gold"}}),
+            .active = true};
+  }
+
+  v1::ServiceStatus Status(const std::string& service, v1::ServiceState state, int64_t generation) {
+    v1::ServiceStatus status;
+    status.set_service(service);
+    status.set_state(state);
+    status.set_generation(generation);
+    status.set_database("tenant_acme_" + service);
+    status.set_database_id("0011223344556677");
+    status.set_attempts(1);
+    status.set_schema_version(2);
+    status.mutable_update_time()->set_seconds(1'800'000'000);
+    return status;
+  }
+
+  void ReportAll(v1::ServiceState state, int64_t generation) {
+    for (const std::string& service : kServices) {
+      const auto changed = store_->Report(Id("acme"), Status(service, state, generation));
+      ASSERT_TRUE(changed.ok()) << changed.status();
+      EXPECT_TRUE(*changed);
+    }
+  }
+
+  // Of the outbox: "created 1", "suspended 2" …
+  std::vector<std::string> Events() {
+    std::vector<std::string> events;
+    EXPECT_TRUE(pool_
+                    ->InTransaction([&](postgres::Transaction& tx) -> absl::Status {
+                      LH_ASSIGN_OR_RETURN(const std::vector<OutboxEvent> batch, TakeBatch(tx, 100));
+                      for (const OutboxEvent& next : batch) {
+                        events.push_back(std::format("{} {}", next.event.subject, next.event.message_id));
+                      }
+                      return absl::OkStatus();
+                    })
+                    .ok());
+    return events;
+  }
+
+  static localserver::TemporaryDirectory* folder_;
+  static localserver::PostgresServer* server_;
+  std::string database_;
+  FakeClock clock_;
+  std::optional<postgres::ConnectionPool> pool_;
+  std::optional<Store> store_;
+};
+
+localserver::TemporaryDirectory* StoreTest::folder_ = nullptr;
+localserver::PostgresServer* StoreTest::server_ = nullptr;
+
+TEST_F(StoreTest, SchemaIsMadeOnceAndRefusesANewerOne) {
+  postgres::Connection connection(Options(database_));
+  EXPECT_TRUE(MigrateSchema(connection).ok());
+  const auto versions = connection.ExecAlone("SELECT count(*) FROM leasehold.schema_version");
+  ASSERT_TRUE(versions.ok());
+  EXPECT_EQ((*versions)[0][0].as<int>(), NewestSchemaVersion());
+  ASSERT_TRUE(connection.ExecAlone("INSERT INTO leasehold.schema_version (version) VALUES (1000)").ok());
+  const absl::Status newer = MigrateSchema(connection);
+  EXPECT_EQ(newer.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(std::string(newer.message()), HasSubstr("1000"));
+}
+
+TEST_F(StoreTest, CreateReadsBackWithItsOperationAndEvent) {
+  const auto created = store_->Create(Acme());
+  ASSERT_TRUE(created.ok()) << created.status();
+  EXPECT_EQ(created->tenant().state(), v1::TENANT_STATE_PROVISIONING);
+  EXPECT_EQ(created->tenant().generation(), 1);
+  EXPECT_EQ(created->operation().id(), "acme.1");
+  EXPECT_EQ(created->operation().kind(), v1::OPERATION_KIND_CREATE);
+  EXPECT_EQ(created->operation().state(), v1::OPERATION_STATE_RUNNING);
+  EXPECT_EQ(created->operation().total(), 2);
+
+  const auto read = store_->Get(Id("acme"));
+  ASSERT_TRUE(read.ok()) << read.status();
+  EXPECT_EQ(read->DebugString(), created->tenant().DebugString());
+  EXPECT_EQ(read->settings().at("plan"), "gold");
+  EXPECT_EQ(absl::FromUnixSeconds(read->create_time().seconds()), clock_.Now());
+  EXPECT_EQ(store_->GetByDomain("acme.example")->id(), "acme");
+  EXPECT_EQ(ReasonOf(store_->Get(Id("globex")).status()), v1::REASON_TENANT_NOT_FOUND);
+  EXPECT_EQ(ReasonOf(store_->GetByDomain("globex.example").status()), v1::REASON_TENANT_NOT_FOUND);
+  EXPECT_THAT(Events(), testing::ElementsAre("tenants.acme.created leasehold-gateway/acme.1"));
+}
+
+TEST_F(StoreTest, IdsAndDomainsAreUnique) {
+  ASSERT_TRUE(store_->Create(Acme()).ok());
+  EXPECT_EQ(ReasonOf(store_->Create(Acme()).status()), v1::REASON_TENANT_EXISTS);
+  NewTenant other = Acme();
+  other.id = Id("other");
+  EXPECT_EQ(ReasonOf(store_->Create(other).status()), v1::REASON_DOMAIN_TAKEN);
+  other.domain = "";
+  ASSERT_TRUE(store_->Create(other).ok());
+  EXPECT_EQ(ReasonOf(store_->Update(Id("other"), {.name = {}, .domain = "acme.example", .settings = {}}).status()),
+            v1::REASON_DOMAIN_TAKEN);
+  EXPECT_EQ(Events().size(), 2u) << "a refused change leaves no event";
+}
+
+TEST_F(StoreTest, ConcurrentCreatesOfOneIdLeaveOneTenant) {
+  std::vector<std::thread> threads;
+  std::atomic<int> created = 0, exists = 0;
+  for (int i = 0; i < 4; ++i) {
+    threads.emplace_back([&, i] {
+      NewTenant tenant = Acme();
+      tenant.name = std::format("Acme {}", i);
+      const absl::Status status = store_->Create(tenant).status();
+      if (status.ok()) ++created;
+      if (ReasonOf(status) == v1::REASON_TENANT_EXISTS) ++exists;
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(created, 1);
+  EXPECT_EQ(exists, 3);
+  EXPECT_EQ(Events().size(), 1u);
+}
+
+TEST_F(StoreTest, ARequestIdMakesAWriteHappenOnce) {
+  const RequestKey key{.id = "r1", .fingerprint = "f1"};
+  const auto first = store_->Create(Acme(), key);
+  ASSERT_TRUE(first.ok()) << first.status();
+  ReportAll(v1::SERVICE_STATE_READY, 1);
+  const auto again = store_->Create(Acme(), key);
+  ASSERT_TRUE(again.ok()) << again.status();
+  EXPECT_EQ(again->SerializeAsString(), first->SerializeAsString()) << "as it was answered, not as it is now";
+  EXPECT_EQ(ReasonOf(store_->Suspend(Id("acme"), {.id = "r1", .fingerprint = "f2"}).status()),
+            v1::REASON_REQUEST_ID_REUSED);
+  EXPECT_EQ(Events().size(), 1u);
+
+  // A refused request claims nothing.
+  const RequestKey refused{.id = "r2", .fingerprint = "f3"};
+  EXPECT_FALSE(store_->Create(Acme(), refused).ok());
+  EXPECT_TRUE(store_->Suspend(Id("acme"), {.id = "r2", .fingerprint = "f4"}).ok());
+
+  clock_.Advance(absl::Hours(25));
+  ASSERT_TRUE(store_->ForgetOld().ok());
+  EXPECT_EQ(ReasonOf(store_->Create(Acme(), key).status()), v1::REASON_TENANT_EXISTS);
+}
+
+TEST_F(StoreTest, ReportsMakeTheTenantActiveAndEndTheOperation) {
+  ASSERT_TRUE(store_->Create(Acme()).ok());
+  ASSERT_TRUE(*store_->Report(Id("acme"), Status("core", v1::SERVICE_STATE_READY, 1)));
+  auto tenant = store_->Get(Id("acme"));
+  EXPECT_EQ(tenant->state(), v1::TENANT_STATE_PROVISIONING);
+  EXPECT_EQ(tenant->message(), "waiting for identity");
+  EXPECT_EQ(tenant->services(0).DebugString(), Status("core", v1::SERVICE_STATE_READY, 1).DebugString());
+  EXPECT_EQ(tenant->services(1).state(), v1::SERVICE_STATE_PENDING);
+  EXPECT_EQ(store_->GetOperation(Id("acme"), 1)->done(), 1);
+
+  v1::ServiceStatus failed = Status("identity", v1::SERVICE_STATE_FAILED, 1);
+  failed.set_message("the disk is full");
+  ASSERT_TRUE(*store_->Report(Id("acme"), failed));
+  EXPECT_EQ(store_->Get(Id("acme"))->state(), v1::TENANT_STATE_DEGRADED);
+  EXPECT_THAT(store_->GetOperation(Id("acme"), 1)->message(), HasSubstr("the disk is full"));
+
+  clock_.Advance(absl::Seconds(3));
+  ASSERT_TRUE(*store_->Report(Id("acme"), Status("identity", v1::SERVICE_STATE_READY, 1)));
+  tenant = store_->Get(Id("acme"));
+  EXPECT_EQ(tenant->state(), v1::TENANT_STATE_ACTIVE);
+  EXPECT_EQ(tenant->message(), "");
+  const auto operation = store_->GetOperation(Id("acme"), 1);
+  EXPECT_EQ(operation->state(), v1::OPERATION_STATE_SUCCEEDED);
+  EXPECT_EQ(operation->end_time().seconds() - operation->create_time().seconds(), 3);
+
+  EXPECT_FALSE(*store_->Report(Id("acme"), Status("core", v1::SERVICE_STATE_FAILED, 0))) << "stale";
+  EXPECT_EQ(ReasonOf(store_->Report(Id("globex"), failed).status()), v1::REASON_TENANT_NOT_FOUND);
+  EXPECT_EQ(store_->Get(Id("acme"))->state(), v1::TENANT_STATE_ACTIVE);
+}
+
+TEST_F(StoreTest, AnUpdateEndsAtOnceAndMergesSettings) {
+  ASSERT_TRUE(store_->Create(Acme()).ok());
+  ReportAll(v1::SERVICE_STATE_READY, 1);
+  const auto updated = store_->Update(
+      Id("acme"), {.name = "Acme Inc", .domain = "", .settings = SettingsOf({{"plan", ""}, {"seats", "10"}})});
+  ASSERT_TRUE(updated.ok()) << updated.status();
+  EXPECT_EQ(updated->tenant().name(), "Acme Inc");
+  EXPECT_EQ(updated->tenant().domain(), "");
+  EXPECT_EQ(updated->tenant().settings_size(), 1);
+  EXPECT_EQ(updated->tenant().state(), v1::TENANT_STATE_ACTIVE);
+  EXPECT_EQ(updated->tenant().generation(), 2);
+  EXPECT_EQ(updated->operation().state(), v1::OPERATION_STATE_SUCCEEDED);
+  EXPECT_EQ(updated->operation().done(), updated->operation().total());
+
+  TenantEdit many;
+  for (int i = 0; i < 64; ++i) many.settings[std::format("k{}", i)] = "v";
+  EXPECT_EQ(ReasonOf(store_->Update(Id("acme"), many).status()), v1::REASON_INVALID_FIELD) << "65 with the present one";
+}
+
+TEST_F(StoreTest, ANewerChangeAbortsTheOperation) {
+  ASSERT_TRUE(store_->Create(Acme()).ok());
+  const auto suspended = store_->Suspend(Id("acme"));
+  ASSERT_TRUE(suspended.ok());
+  EXPECT_EQ(suspended->tenant().state(), v1::TENANT_STATE_SUSPENDED);
+  const auto create = store_->GetOperation(Id("acme"), 1);
+  EXPECT_EQ(create->state(), v1::OPERATION_STATE_ABORTED);
+  EXPECT_EQ(create->error().reason(), v1::REASON_SUPERSEDED);
+  EXPECT_THAT(create->message(), HasSubstr("acme.2"));
+
+  const auto again = store_->Suspend(Id("acme"));
+  EXPECT_EQ(again->tenant().generation(), 2) << "nothing changed";
+  EXPECT_EQ(again->operation().id(), "acme.2") << "the one to wait for";
+  ReportAll(v1::SERVICE_STATE_CLOSED, 2);
+  EXPECT_EQ(store_->GetOperation(Id("acme"), 2)->state(), v1::OPERATION_STATE_SUCCEEDED);
+
+  ASSERT_TRUE(store_->Resume(Id("acme")).ok());
+  EXPECT_EQ(store_->Get(Id("acme"))->state(), v1::TENANT_STATE_PROVISIONING);
+  ReportAll(v1::SERVICE_STATE_READY, 3);
+  EXPECT_EQ(store_->Get(Id("acme"))->state(), v1::TENANT_STATE_ACTIVE);
+}
+
+TEST_F(StoreTest, DeletedTenantsArePurgedWhenTheirTimeHasComeAndTheIdGoesOn) {
+  ASSERT_TRUE(store_->Create(Acme()).ok());
+  ReportAll(v1::SERVICE_STATE_READY, 1);
+  const auto deleted = store_->Delete(Id("acme"), std::nullopt);
+  ASSERT_TRUE(deleted.ok());
+  EXPECT_EQ(deleted->tenant().state(), v1::TENANT_STATE_DELETED);
+  EXPECT_EQ(absl::FromUnixSeconds(deleted->tenant().purge_time().seconds()), clock_.Now() + absl::Hours(24 * 7));
+  EXPECT_EQ(ReasonOf(store_->Resume(Id("acme")).status()), v1::REASON_TENANT_DELETED);
+  EXPECT_EQ(ReasonOf(store_->Create(Acme()).status()), v1::REASON_TENANT_EXISTS);
+  EXPECT_EQ(store_->Delete(Id("acme"), std::nullopt)->tenant().generation(), 2) << "nothing changed";
+
+  clock_.Advance(absl::Hours(24 * 7 - 1));
+  EXPECT_EQ(*store_->PurgeDue(10), 0);
+  clock_.Advance(absl::Hours(1));
+  EXPECT_EQ(*store_->PurgeDue(10), 1);
+  EXPECT_EQ(*store_->PurgeDue(10), 0) << "once";
+  EXPECT_EQ(store_->Get(Id("acme"))->state(), v1::TENANT_STATE_PURGING);
+  EXPECT_EQ(store_->ListDesired(*ServiceName::Parse("core"), "", 10)->at(0).desired(), v1::DESIRED_STATE_ABSENT);
+  ReportAll(v1::SERVICE_STATE_REMOVED, 3);
+
+  EXPECT_EQ(ReasonOf(store_->Get(Id("acme")).status()), v1::REASON_TENANT_NOT_FOUND);
+  EXPECT_TRUE(store_->List("", 10, {})->empty());
+  EXPECT_TRUE(store_->ListDesired(*ServiceName::Parse("core"), "", 10)->empty());
+  EXPECT_EQ(store_->GetOperation(Id("acme"), 3)->state(), v1::OPERATION_STATE_SUCCEEDED);
+  EXPECT_FALSE(*store_->Report(Id("acme"), Status("core", v1::SERVICE_STATE_REMOVED, 3))) << "known, but gone";
+  EXPECT_EQ(store_->ListIds("", 10)->size(), 1u);
+
+  const auto again = store_->Create(Acme());
+  ASSERT_TRUE(again.ok()) << again.status();
+  EXPECT_EQ(again->tenant().generation(), 4);
+  EXPECT_EQ(again->tenant().services(0).database_id(), "") << "nothing of the tenant before";
+}
+
+TEST_F(StoreTest, ADeletedTenantTakesANewRetention) {
+  ASSERT_TRUE(store_->Create(Acme()).ok());
+  ASSERT_TRUE(store_->Delete(Id("acme"), std::nullopt).ok());
+  const auto sooner = store_->Delete(Id("acme"), absl::ZeroDuration());
+  ASSERT_TRUE(sooner.ok());
+  EXPECT_EQ(sooner->tenant().generation(), 3);
+  EXPECT_EQ(*store_->PurgeDue(10), 1);
+}
+
+TEST_F(StoreTest, ListsArePagedAndFiltered) {
+  for (const char* id : {"a", "b", "c"}) {
+    clock_.Advance(absl::Seconds(1));
+    ASSERT_TRUE(store_->Create({.id = Id(id), .name = "", .domain = "", .settings = {}, .active = id[0] != 'b'}).ok());
+  }
+  EXPECT_EQ(store_->List("", 2, {})->size(), 2u);
+  EXPECT_EQ(store_->List("b", 2, {})->at(0).id(), "c");
+  const std::vector<v1::TenantState> suspended = {v1::TENANT_STATE_SUSPENDED};
+  ASSERT_EQ(store_->List("", 10, suspended)->size(), 1u);
+  EXPECT_EQ(store_->List("", 10, suspended)->at(0).id(), "b");
+  EXPECT_EQ(store_->List("", 10, {})->at(0).name(), "a") << "the id if no name is given";
+
+  const auto newest = store_->ListOperations("", 2, std::nullopt);
+  ASSERT_EQ(newest->size(), 2u);
+  EXPECT_EQ(newest->at(0).id(), "c.1");
+  EXPECT_EQ(store_->ListOperations("", 2, newest->at(1))->at(0).id(), "a.1");
+  EXPECT_EQ(store_->ListOperations("b", 10, std::nullopt)->size(), 1u);
+
+  const auto counts = store_->Count();
+  EXPECT_EQ(counts->tenants.at(v1::TENANT_STATE_PROVISIONING), 2);
+  EXPECT_EQ(counts->outbox, 3);
+}
+
+TEST_F(StoreTest, AServiceAddedToTheConfigurationIsWaitedFor) {
+  ASSERT_TRUE(store_->Create(Acme()).ok());
+  ReportAll(v1::SERVICE_STATE_READY, 1);
+  Store more(*pool_, clock_, {"core", "identity", "payroll"}, absl::Hours(1));
+  EXPECT_EQ(*more.Reconsider(), 1);
+  EXPECT_EQ(more.Get(Id("acme"))->state(), v1::TENANT_STATE_PROVISIONING);
+  EXPECT_EQ(*more.Reconsider(), 0);
+  EXPECT_TRUE(*more.Report(Id("acme"), Status("payroll", v1::SERVICE_STATE_READY, 1)));
+  EXPECT_EQ(more.Get(Id("acme"))->state(), v1::TENANT_STATE_ACTIVE);
+}
+
+TEST_F(StoreTest, AnUnreachableRegistryIsSaidWithoutItsAddress) {
+  server_->Stop();
+  const absl::Status status = store_->Create(Acme()).status();
+  EXPECT_EQ(ReasonOf(status), v1::REASON_REGISTRY_UNAVAILABLE);
+  EXPECT_THAT(std::string(status.message()), testing::Not(HasSubstr("127.0.0.1")));
+  ASSERT_TRUE(server_->Restart().ok());
+  EXPECT_TRUE(store_->Create(Acme()).ok());
+}
+
+TEST_F(StoreTest, WithoutItsSchemaTheRegistryIsUnavailable) {
+  postgres::Connection connection(Options(database_));
+  ASSERT_TRUE(connection.ExecAlone("DROP SCHEMA leasehold CASCADE").ok());
+  EXPECT_EQ(ReasonOf(store_->Get(Id("acme")).status()), v1::REASON_REGISTRY_UNAVAILABLE);
+}
+
+}  // namespace
+}  // namespace leasehold::gateway

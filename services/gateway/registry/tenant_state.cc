@@ -1,0 +1,213 @@
+#include "services/gateway/registry/tenant_state.h"
+
+#include <google/protobuf/util/message_differencer.h>
+
+#include <algorithm>
+#include <array>
+#include <format>
+#include <vector>
+
+#include "absl/log/check.h"
+#include "absl/strings/str_join.h"
+#include "common/status/error.h"
+
+namespace leasehold::gateway {
+namespace {
+
+using States = uint32_t;
+
+constexpr States In(std::initializer_list<v1::TenantState> states) {
+  States set = 0;
+  for (const v1::TenantState state : states) set |= 1u << state;
+  return set;
+}
+constexpr bool Contains(States set, v1::TenantState state) { return (set & (1u << state)) != 0; }
+
+constexpr v1::TenantState kAbsent = v1::TENANT_STATE_UNSPECIFIED;
+constexpr v1::TenantState kProvisioning = v1::TENANT_STATE_PROVISIONING;
+constexpr v1::TenantState kActive = v1::TENANT_STATE_ACTIVE;
+constexpr v1::TenantState kDegraded = v1::TENANT_STATE_DEGRADED;
+constexpr v1::TenantState kSuspended = v1::TENANT_STATE_SUSPENDED;
+constexpr v1::TenantState kDeleted = v1::TENANT_STATE_DELETED;
+constexpr v1::TenantState kPurging = v1::TENANT_STATE_PURGING;
+
+constexpr States kOpen = In({kProvisioning, kActive, kDegraded});
+
+// Where a tenant may go from each state, in the order of v1::TenantState.
+constexpr std::array<States, 7> kLegalMoves = {
+    /* absent */ In({kProvisioning, kSuspended}),
+    /* PROVISIONING */ In({kActive, kDegraded, kSuspended, kDeleted}),
+    /* ACTIVE */ In({kProvisioning, kDegraded, kSuspended, kDeleted}),
+    /* DEGRADED */ In({kProvisioning, kActive, kSuspended, kDeleted}),
+    /* SUSPENDED */ In({kProvisioning, kDeleted}),
+    /* DELETED */ In({kPurging}),
+    /* PURGING */ In({kAbsent}),
+};
+
+// The one place where a tenant's state moves. An illegal move is a defect of the rules below, not of the caller's
+// request.
+bool MoveTo(Standing& standing, v1::TenantState next) {
+  if (standing.state == next) return false;
+  CHECK(Contains(kLegalMoves[standing.state], next))
+      << v1::TenantState_Name(standing.state) << " to " << v1::TenantState_Name(next);
+  standing.state = next;
+  return true;
+}
+
+// What a change asks for. In a state that is neither in `from` nor in `already`, it is refused.
+struct Rule {
+  Change change;
+  States from;
+  States already;            // there is nothing to do
+  v1::TenantState to;        // UNSPECIFIED: stays
+  v1::DesiredState desired;  // UNSPECIFIED: stays, and the instances have nothing to follow
+};
+
+constexpr std::array<Rule, 8> kRules = {{
+    {Change::kCreate, In({kAbsent}), 0, kProvisioning, v1::DESIRED_STATE_PRESENT},
+    {Change::kCreateSuspended, In({kAbsent}), 0, kSuspended, v1::DESIRED_STATE_CLOSED},
+    {Change::kUpdate, kOpen | In({kSuspended}), 0, kAbsent, v1::DESIRED_STATE_UNSPECIFIED},
+    {Change::kSuspend, kOpen, In({kSuspended}), kSuspended, v1::DESIRED_STATE_CLOSED},
+    {Change::kResume, In({kSuspended}), kOpen, kProvisioning, v1::DESIRED_STATE_PRESENT},
+    {Change::kDelete, kOpen | In({kSuspended}), In({kDeleted, kPurging}), kDeleted, v1::DESIRED_STATE_CLOSED},
+    {Change::kDeleteFor, kOpen | In({kSuspended, kDeleted}), In({kPurging}), kDeleted, v1::DESIRED_STATE_CLOSED},
+    {Change::kPurge, In({kDeleted}), In({kPurging}), kPurging, v1::DESIRED_STATE_ABSENT},
+}};
+
+const Rule& RuleOf(Change change) {
+  return *std::find_if(kRules.begin(), kRules.end(), [change](const Rule& rule) { return rule.change == change; });
+}
+
+absl::Status Refuse(std::string_view id, v1::TenantState state, Change change) {
+  if (change == Change::kCreate || change == Change::kCreateSuspended) {
+    return Error(v1::REASON_TENANT_EXISTS,
+                 Contains(In({kDeleted, kPurging}), state)
+                     ? std::format("tenant {} exists: it is deleted, and its id is free once its data is dropped", id)
+                     : std::format("tenant {} exists", id));
+  }
+  if (state == kAbsent) return Error(v1::REASON_TENANT_NOT_FOUND, std::format("there is no tenant {}", id));
+  if (change == Change::kPurge) {
+    return absl::FailedPreconditionError(std::format("tenant {} is not deleted", id));
+  }
+  return Error(v1::REASON_TENANT_DELETED, std::format("tenant {} is deleted", id));
+}
+
+v1::ServiceState WantedOf(v1::DesiredState desired) {
+  switch (desired) {
+    case v1::DESIRED_STATE_PRESENT:
+      return v1::SERVICE_STATE_READY;
+    case v1::DESIRED_STATE_CLOSED:
+      return v1::SERVICE_STATE_CLOSED;
+    case v1::DESIRED_STATE_ABSENT:
+      return v1::SERVICE_STATE_REMOVED;
+    default:
+      return v1::SERVICE_STATE_UNSPECIFIED;
+  }
+}
+
+}  // namespace
+
+absl::StatusOr<bool> ApplyChange(Standing& standing, std::string_view id, Change change, Services services) {
+  const Rule& rule = RuleOf(change);
+  if (Contains(rule.already, standing.state)) return false;
+  if (!Contains(rule.from, standing.state)) return Refuse(id, standing.state, change);
+  ++standing.generation;
+  if (standing.state == kAbsent) standing.reports.clear();  // of the tenant that had the id before
+  if (rule.desired != v1::DESIRED_STATE_UNSPECIFIED) {
+    standing.desired = rule.desired;
+    standing.provision_generation = standing.generation;
+  }
+  if (rule.to != kAbsent) MoveTo(standing, rule.to);
+  Reconsider(standing, services);
+  return true;
+}
+
+bool ApplyReport(Standing& standing, const v1::ServiceStatus& report, Services services) {
+  if (standing.state == kAbsent || !std::ranges::binary_search(services, report.service())) return false;
+  if (report.state() == v1::SERVICE_STATE_UNSPECIFIED || report.state() == v1::SERVICE_STATE_PENDING) return false;
+  if (report.generation() < standing.provision_generation || report.generation() > standing.generation) return false;
+  v1::ServiceStatus& known = standing.reports[report.service()];
+  if (report.generation() < known.generation()) return false;
+  if (google::protobuf::util::MessageDifferencer::Equals(known, report)) return false;
+  known = report;
+  Reconsider(standing, services);
+  return true;
+}
+
+bool Reconsider(Standing& standing, Services services) {
+  const Progress progress = ProgressOf(standing, services);
+  switch (standing.state) {
+    case v1::TENANT_STATE_PROVISIONING:
+    case v1::TENANT_STATE_ACTIVE:
+    case v1::TENANT_STATE_DEGRADED: {
+      if (progress.settled()) return MoveTo(standing, kActive);
+      const bool failed = std::ranges::any_of(services, [&standing](const std::string& service) {
+        return CurrentStatus(standing, service).state() == v1::SERVICE_STATE_FAILED;
+      });
+      return MoveTo(standing, failed ? kDegraded : kProvisioning);
+    }
+    case v1::TENANT_STATE_PURGING:
+      return progress.settled() && MoveTo(standing, kAbsent);
+    default:
+      return false;
+  }
+}
+
+v1::ServiceStatus CurrentStatus(const Standing& standing, const std::string& service) {
+  v1::ServiceStatus status;
+  const auto report = standing.reports.find(service);
+  if (report != standing.reports.end()) status = report->second;
+  status.set_service(service);
+  if (status.generation() < standing.provision_generation || status.state() == v1::SERVICE_STATE_UNSPECIFIED) {
+    status.set_state(v1::SERVICE_STATE_PENDING);
+    status.clear_message();
+    status.clear_attempts();
+    status.clear_next_attempt_time();
+  }
+  return status;
+}
+
+Progress ProgressOf(const Standing& standing, Services services) {
+  const v1::ServiceState wanted = WantedOf(standing.desired);
+  Progress progress{.done = 0, .total = static_cast<int>(services.size()), .message = ""};
+  std::vector<std::string> waiting, failed;
+  for (const std::string& service : services) {
+    const v1::ServiceStatus status = CurrentStatus(standing, service);
+    if (status.state() == wanted) {
+      ++progress.done;
+    } else if (status.state() == v1::SERVICE_STATE_FAILED) {
+      failed.push_back(status.message().empty() ? service + " failed"
+                                                : std::format("{} failed: {}", service, status.message()));
+    } else {
+      waiting.push_back(service);
+    }
+  }
+  if (!failed.empty()) progress.message = absl::StrJoin(failed, "; ") + "; another attempt follows";
+  if (!waiting.empty()) {
+    if (!progress.message.empty()) progress.message += "; ";
+    progress.message += "waiting for " + absl::StrJoin(waiting, ", ");
+  }
+  return progress;
+}
+
+std::string MessageOf(const Standing& standing, Services services) {
+  std::string_view what;
+  switch (standing.state) {
+    case v1::TENANT_STATE_SUSPENDED:
+      what = "suspended";
+      break;
+    case v1::TENANT_STATE_DELETED:
+      what = "deleted";
+      break;
+    case v1::TENANT_STATE_PURGING:
+      what = "being dropped for good";
+      break;
+    default:
+      break;
+  }
+  std::string message = ProgressOf(standing, services).message;
+  if (what.empty() || message.empty()) return what.empty() ? message : std::string(what);
+  return std::format("{}; {}", what, message);
+}
+
+}  // namespace leasehold::gateway

@@ -1,0 +1,74 @@
+// How a tenant's state moves: what is wanted of it, what its services have reported, and what that makes of it. Pure:
+// no clock, no I/O, any thread.
+//
+// `generation` rises with every change. `provision_generation` is the generation of the last change that the instances
+// have to follow (all but an update of name, domain or settings): a report that speaks of an older one says nothing
+// about now.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "absl/status/statusor.h"
+#include "leasehold/v1/event.pb.h"
+#include "leasehold/v1/tenant.pb.h"
+
+namespace leasehold::gateway {
+
+enum class Change {
+  kCreate,
+  kCreateSuspended,
+  kUpdate,
+  kSuspend,
+  kResume,
+  kDelete,
+  kDeleteFor,  // with a retention of its own: a deleted tenant takes it over
+  kPurge,
+};
+
+struct Standing {
+  // UNSPECIFIED: there is no such tenant, or no longer. Its generation is kept, so that the id's next tenant goes on
+  // from it.
+  v1::TenantState state = v1::TENANT_STATE_UNSPECIFIED;
+  v1::DesiredState desired = v1::DESIRED_STATE_UNSPECIFIED;
+  int64_t generation = 0;
+  int64_t provision_generation = 0;
+  // The newest report of each service, as it came.
+  std::map<std::string, v1::ServiceStatus> reports;
+};
+
+// The names of the configured services, sorted.
+using Services = std::span<const std::string>;
+
+// Applies `change` to the tenant `id` (for messages only). False: there is nothing to change, e.g. suspending a
+// suspended tenant. TENANT_EXISTS, TENANT_NOT_FOUND, TENANT_DELETED.
+absl::StatusOr<bool> ApplyChange(Standing& standing, std::string_view id, Change change, Services services);
+
+// Applies what a service says of the tenant. False if that changes nothing: it speaks of an older generation than the
+// instances have to follow or than the service has reported already, of one that does not exist, or of a service that
+// is not configured. Of two reports on one generation the later to arrive counts; one that was overtaken on its way is
+// put right by the provisioner, who sees in ListDesired what the registry believes.
+bool ApplyReport(Standing& standing, const v1::ServiceStatus& report, Services services);
+
+// Computes the state anew, for when the configured services are others than before. True if it moved.
+bool Reconsider(Standing& standing, Services services);
+
+// What can be said of a service now: its report, or PENDING if that is too old.
+v1::ServiceStatus CurrentStatus(const Standing& standing, const std::string& service);
+
+// How far the services are with what is wanted.
+struct Progress {
+  int done = 0;
+  int total = 0;
+  std::string message;  // what is waited for; empty when settled
+  bool settled() const { return done == total; }
+};
+Progress ProgressOf(const Standing& standing, Services services);
+
+// Why the tenant is not ACTIVE, in one sentence; empty when it is.
+std::string MessageOf(const Standing& standing, Services services);
+
+}  // namespace leasehold::gateway

@@ -1,0 +1,98 @@
+#include "services/gateway/registry/upkeep.h"
+
+#include <utility>
+
+#include "common/status/error.h"
+#include "common/telemetry/log.h"
+#include "services/gateway/registry/rows.h"
+#include "services/gateway/registry/schema.h"
+
+namespace leasehold::gateway {
+namespace {
+
+constexpr int kPurgesAtOnce = 50;
+// In ticks, of one second by default.
+constexpr int kCountEvery = 5;
+constexpr int kForgetEvery = 300;
+constexpr absl::Duration kMinBackoff = absl::Milliseconds(250);
+constexpr absl::Duration kMaxBackoff = absl::Seconds(5);
+
+}  // namespace
+
+Upkeep::Upkeep(Store& store, postgres::ConnectionPool& pool, absl::Duration tick, Metrics& metrics, Health& health,
+               std::function<void()> on_tick)
+    : store_(store),
+      pool_(pool),
+      tick_(tick),
+      health_(health),
+      on_tick_(std::move(on_tick)),
+      outbox_(metrics.Gauge("leasehold_outbox_depth", "Events that wait for JetStream")) {
+  for (int state = v1::TENANT_STATE_PROVISIONING; state <= v1::TENANT_STATE_PURGING; ++state) {
+    const auto typed = static_cast<v1::TenantState>(state);
+    tenants_[typed] = &metrics.Gauge("leasehold_tenants", "Tenants by state", {{"state", rows::Text(typed)}});
+  }
+  thread_ = std::thread([this] { Run(); });
+}
+
+Upkeep::~Upkeep() {
+  pulse_.Stop();
+  thread_.join();
+}
+
+void Upkeep::Run() {
+  Backoff backoff(kMinBackoff, kMaxBackoff);
+  int failures = 0;
+  do {
+    absl::Status status = Prepare();
+    if (status.ok()) status = Look();
+    Report(status);
+    failures = status.ok() ? 0 : failures + 1;
+    if (status.ok()) on_tick_();
+  } while (pulse_.Wait(failures == 0 ? tick_ : backoff.Wait(failures)));
+}
+
+absl::Status Upkeep::Prepare() {
+  if (prepared_) return absl::OkStatus();
+  {
+    postgres::ConnectionPool::Handle connection = pool_.Take();
+    LH_RETURN_IF_ERROR(MigrateSchema(*connection));
+  }
+  LH_ASSIGN_OR_RETURN(const int moved, store_.Reconsider());
+  if (moved > 0) Log(Level::kInfo, "tenants moved with the configuration", {{"count", std::to_string(moved)}});
+  prepared_ = true;
+  return absl::OkStatus();
+}
+
+absl::Status Upkeep::Look() {
+  int purged = kPurgesAtOnce;
+  while (purged == kPurgesAtOnce && !pulse_.stopped()) {
+    LH_ASSIGN_OR_RETURN(purged, store_.PurgeDue(kPurgesAtOnce));
+    if (purged > 0) Log(Level::kInfo, "deleted tenants are being dropped", {{"count", std::to_string(purged)}});
+  }
+  if (looks_ % kForgetEvery == 0) LH_RETURN_IF_ERROR(store_.ForgetOld());
+  if (looks_ % kCountEvery == 0) {
+    LH_ASSIGN_OR_RETURN(const Store::Counts counts, store_.Count());
+    for (const auto& [state, gauge] : tenants_) {
+      const auto count = counts.tenants.find(state);
+      gauge->Set(count == counts.tenants.end() ? 0 : static_cast<double>(count->second));
+    }
+    outbox_.Set(static_cast<double>(counts.outbox));
+  }
+  ++looks_;
+  return absl::OkStatus();
+}
+
+void Upkeep::Report(const absl::Status& status) {
+  health_.Set("registry", status.ok() || ClientSafe(status)
+                              ? status
+                              : Error(v1::REASON_REGISTRY_UNAVAILABLE, "the registry cannot be used; the gateway's log says why"));
+  if (healthy_ == status.ok()) return;
+  healthy_ = status.ok();
+  if (status.ok()) {
+    Log(Level::kInfo, "registry ready");
+  } else {
+    Log(Level::kError, "registry unavailable; trying again", {{"error", StdView(status.message())}});
+  }
+}
+
+}  // namespace leasehold::gateway

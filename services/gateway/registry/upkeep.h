@@ -1,0 +1,47 @@
+// What the registry does by the clock: its schema at the start, due purges, old rows, gauges, and its health. Every
+// gateway runs one; they share the work.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <optional>
+#include <thread>
+
+#include "common/clock/clock.h"
+#include "common/daemon/daemon.h"
+#include "common/postgres/postgres.h"
+#include "common/telemetry/metrics.h"
+#include "services/gateway/registry/pulse.h"
+#include "services/gateway/registry/store.h"
+
+namespace leasehold::gateway {
+
+class Upkeep {
+ public:
+  // All outlive it. `on_tick` runs on its thread, after each look that found PostgreSQL well. Reports as component
+  // "registry".
+  Upkeep(Store& store, postgres::ConnectionPool& pool, absl::Duration tick, Metrics& metrics, Health& health,
+         std::function<void()> on_tick);
+  ~Upkeep();  // joins
+
+ private:
+  void Run();
+  absl::Status Prepare();  // schema, states
+  absl::Status Look();
+  void Report(const absl::Status& status);
+
+  Store& store_;
+  postgres::ConnectionPool& pool_;
+  const absl::Duration tick_;
+  Health& health_;
+  const std::function<void()> on_tick_;
+  std::map<v1::TenantState, prometheus::Gauge*> tenants_;
+  prometheus::Gauge& outbox_;
+  Pulse pulse_;
+  bool prepared_ = false;  // the thread's own, as what follows
+  std::optional<bool> healthy_;
+  int looks_ = 0;
+  std::thread thread_;
+};
+
+}  // namespace leasehold::gateway

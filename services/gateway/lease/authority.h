@@ -30,6 +30,7 @@ struct Grant {
   std::string home_database_id;
   std::string holder;
   Secret password;
+  v1::LeaseClaims claims;                // as the user name carries them
 
   // True if sessions of this lease may be at `tenant`: its home, or matched by switch_to.
   bool MayUse(const TenantId& tenant) const;
@@ -50,8 +51,9 @@ class LeaseAuthority {
  public:
   virtual ~LeaseAuthority() = default;
 
-  // Of a SQL user name. BAD_CREDENTIALS if it is not a lease's, LEASE_EXPIRED, LEASE_REVOKED, LEASE_RELEASED,
-  // TENANT_SUSPENDED. The text of BAD_CREDENTIALS is the same whatever was wrong.
+  // Of a SQL user name. BAD_CREDENTIALS if it is not a lease's, LEASE_EXPIRED, LEASE_REVOKED, LEASE_RELEASED. The text of
+  // BAD_CREDENTIALS is the same whatever was wrong. The tenant's state is Resolve's to tell, to a client that has proven
+  // itself: a stranger learns nothing of tenants and causes no look-up.
   virtual absl::StatusOr<GrantPtr> Authenticate(std::string_view user_name) = 0;
 
   // Where `grant` leads for `tenant` (nullopt: its named connection). SWITCH_NOT_ALLOWED, TENANT_NOT_FOUND,
@@ -61,8 +63,10 @@ class LeaseAuthority {
   virtual void Resolve(const GrantPtr& grant, const std::optional<TenantId>& tenant, RouteCallback done) = 0;
 
   // A session of `grant` is open, at `tenant`. `on_end` runs once, on any thread, within a second of the lease's end or of
-  // the tenant becoming unusable, with the reason; it must not block. Dropping the attachment ends the watch; `on_end` is
-  // not running and will not run once the destructor has returned.
+  // the tenant becoming unusable, with the reason (LEASE_EXPIRED, LEASE_REVOKED, LEASE_RELEASED, TENANT_SUSPENDED,
+  // TENANT_DELETED, TENANT_NOT_FOUND); perhaps before Attach returns. It must not block, and must not drop the attachment:
+  // post that to where the session lives. Dropping the attachment ends the watch; `on_end` is not running and will not run
+  // once the destructor has returned. Only after the client has proven that it knows the password.
   class Attachment {
    public:
     virtual ~Attachment() = default;

@@ -1,0 +1,343 @@
+#include "services/gateway/api/lease_service.h"
+
+#include <algorithm>
+#include <format>
+#include <utility>
+#include <vector>
+
+#include "common/config/config.h"
+#include "common/identity/identity.h"
+#include "common/status/error.h"
+#include "common/telemetry/log.h"
+#include "services/gateway/api/page.h"
+#include "services/gateway/api/unary.h"
+#include "services/gateway/lease/claims.h"
+#include "services/gateway/lease/record.h"
+#include "services/gateway/lease/terms.h"
+
+namespace leasehold::gateway {
+namespace {
+
+constexpr absl::Duration kHoldTtl = absl::Seconds(15);
+constexpr int kDefaultPage = 100;
+constexpr int kMaxPage = 1000;
+constexpr std::string_view kList = "leases";
+constexpr std::string_view kAcquires = "leasehold_lease_acquires_total";
+
+absl::StatusOr<LeaseId> ParseId(const std::string& text) {
+  auto id = LeaseId::Parse(text);
+  if (!id.ok()) return WithField(id.status(), "id");
+  return id;
+}
+
+absl::Status ShuttingDown() { return Error(v1::REASON_SHUTTING_DOWN, "this gateway is shutting down"); }
+
+void LogLease(std::string_view event, const v1::LeaseRecord& record) {
+  const auto id = LeaseId::FromBytes(record.claims().id());
+  if (!id.ok()) return;
+  const bool tenant = !record.claims().tenant().empty();
+  Log(Level::kInfo, event,
+      {{"lease", id->str()},
+       {tenant ? "tenant" : "connection", tenant ? record.claims().tenant() : record.claims().connection()},
+       {"service", record.claims().service()},
+       {"holder", record.holder()}});
+}
+
+prometheus::Counter& AcquiresOf(Metrics& metrics, const char* outcome) {
+  return metrics.Counter(std::string(kAcquires), "Leases asked for, by how it went", {{"outcome", outcome}});
+}
+
+}  // namespace
+
+// Answers when the acquisition does; a caller that gives up abandons it.
+class LeaseService::AcquireCall : public grpc::ServerUnaryReactor {
+ public:
+  AcquireCall(LeaseService& service, v1::AcquireLeaseResponse& response) : service_(service), response_(response) {}
+
+  // Before the call is given to gRPC.
+  void Begin(LeaseTerms terms) {
+    acquisition_ = Acquisition::Start(service_.acquisition_parts(), std::move(terms),
+                                      [this](absl::StatusOr<LeaseIssuer::Issued> issued) { Answer(std::move(issued)); });
+    if (!acquisition_->answered() && !service_.Track(acquisition_)) acquisition_->Abandon(ShuttingDown());
+  }
+
+  void OnCancel() override { acquisition_->Abandon(absl::CancelledError("the caller gave up")); }
+  void OnDone() override {
+    {
+      absl::MutexLock lock(&service_.mu_);
+      service_.waiting_.erase(acquisition_.get());
+    }
+    delete this;
+  }
+
+ private:
+  void Answer(absl::StatusOr<LeaseIssuer::Issued> issued) {
+    service_.OnAcquired(issued);
+    if (issued.ok()) {
+      *response_.mutable_lease() = service_.LeaseNow(issued->record);
+      *response_.mutable_credentials() = std::move(issued->credentials);
+    }
+    Finish(ToGrpc(issued.status()));
+  }
+
+  LeaseService& service_;
+  v1::AcquireLeaseResponse& response_;
+  std::shared_ptr<Acquisition> acquisition_;
+};
+
+LeaseService::LeaseService(const Parts& parts, const v1::LeasesConfig& config, Metrics& metrics)
+    : parts_(parts),
+      default_ttl_(ToDuration(config.default_ttl())),
+      max_ttl_(ToDuration(config.max_ttl())),
+      acquired_(AcquiresOf(metrics, "ok")),
+      repeated_(AcquiresOf(metrics, "repeated")),
+      refused_(AcquiresOf(metrics, "refused")),
+      failed_(AcquiresOf(metrics, "failed")),
+      revocations_(metrics.Counter("leasehold_lease_revocations_total", "Calls that revoked leases")) {}
+
+void LeaseService::Shutdown() {
+  std::vector<std::weak_ptr<Acquisition>> waiting;
+  std::vector<std::shared_ptr<LeaseHold>> holds;
+  {
+    absl::MutexLock lock(&mu_);
+    shutting_down_ = true;
+    for (const auto& [_, acquisition] : waiting_) waiting.push_back(acquisition);
+    for (const auto& [_, hold] : holds_) holds.push_back(hold);
+  }
+  for (const auto& hold : holds) hold->Close(ShuttingDown());
+  for (const auto& weak : waiting) {
+    if (const auto acquisition = weak.lock()) acquisition->Abandon(ShuttingDown());
+  }
+}
+
+bool LeaseService::Track(const std::shared_ptr<Acquisition>& acquisition) {
+  absl::MutexLock lock(&mu_);
+  if (shutting_down_) return false;
+  waiting_.emplace(acquisition.get(), acquisition);
+  return true;
+}
+
+bool LeaseService::Track(const std::shared_ptr<LeaseHold>& hold) {
+  absl::MutexLock lock(&mu_);
+  if (shutting_down_) return false;
+  holds_.emplace(hold.get(), hold);
+  return true;
+}
+
+void LeaseService::OnAcquired(const absl::StatusOr<LeaseIssuer::Issued>& issued) {
+  if (issued.ok()) {
+    (issued->repeated ? repeated_ : acquired_).Increment();
+    LogLease(issued->repeated ? "lease given out again" : "lease acquired", issued->record);
+    return;
+  }
+  const absl::StatusCode code = issued.status().code();
+  const bool failed = code == absl::StatusCode::kUnavailable || code == absl::StatusCode::kInternal ||
+                      code == absl::StatusCode::kResourceExhausted || code == absl::StatusCode::kDeadlineExceeded;
+  (failed ? failed_ : refused_).Increment();
+  if (!ClientSafe(issued.status()) && code != absl::StatusCode::kCancelled) {
+    Log(Level::kError, "a lease could not be made", {{"error", StdView(issued.status().message())}});
+  }
+}
+
+grpc::ServerUnaryReactor* LeaseService::AcquireLease(grpc::CallbackServerContext* context,
+                                                     const v1::AcquireLeaseRequest* request,
+                                                     v1::AcquireLeaseResponse* response) {
+  auto terms = ParseTerms(*request, parts_.services, default_ttl_, max_ttl_);
+  if (!terms.ok()) {
+    OnAcquired(terms.status());
+    return AnswerNow(context, terms.status());
+  }
+  auto* call = new AcquireCall(*this, *response);  // deletes itself when gRPC is done with it
+  call->Begin(*std::move(terms));
+  return call;
+}
+
+grpc::ServerWriteReactor<v1::AcquireLeaseResponse>* LeaseService::HoldLease(grpc::CallbackServerContext*,
+                                                                            const v1::AcquireLeaseRequest* request) {
+  const auto refuse = [](const absl::Status& why) {
+    const auto stream = LeaseHold::Stream::Start();
+    stream->Close(why);
+    return stream->reactor();
+  };
+  auto terms = ParseTerms(*request, parts_.services, kHoldTtl, max_ttl_);
+  if (!terms.ok()) {
+    OnAcquired(terms.status());
+    return refuse(terms.status());
+  }
+  // Two streams never share a lease: the end of one would end the other's.
+  terms->request_id.clear();
+  terms->request_hash = 0;
+  LeaseHold::Events events;
+  events.on_acquired = [this](const absl::StatusOr<LeaseIssuer::Issued>& issued) { OnAcquired(issued); };
+  events.on_over = [this](LeaseHold* hold) {
+    absl::MutexLock lock(&mu_);
+    holds_.erase(hold);
+  };
+  const auto hold = std::make_shared<LeaseHold>(
+      LeaseHold::Parts{acquisition_parts(), parts_.book, parts_.watchers}, std::move(events));
+  if (!Track(hold)) return refuse(ShuttingDown());
+  return hold->Begin(*std::move(terms));
+}
+
+grpc::ServerUnaryReactor* LeaseService::RenewLease(grpc::CallbackServerContext* context,
+                                                   const v1::RenewLeaseRequest* request, v1::Lease* response) {
+  return AnswerNow(context, Renew(*request, *response));
+}
+
+grpc::ServerUnaryReactor* LeaseService::ReleaseLease(grpc::CallbackServerContext* context,
+                                                     const v1::ReleaseLeaseRequest* request, v1::Lease* response) {
+  return AnswerNow(context, Release(*request, *response));
+}
+
+grpc::ServerUnaryReactor* LeaseService::GetLease(grpc::CallbackServerContext* context,
+                                                 const v1::GetLeaseRequest* request, v1::Lease* response) {
+  return AnswerNow(context, Get(*request, *response));
+}
+
+grpc::ServerUnaryReactor* LeaseService::ListLeases(grpc::CallbackServerContext* context,
+                                                   const v1::ListLeasesRequest* request,
+                                                   v1::ListLeasesResponse* response) {
+  return AnswerNow(context, List(*request, *response));
+}
+
+grpc::ServerUnaryReactor* LeaseService::RevokeLeases(grpc::CallbackServerContext* context,
+                                                     const v1::RevokeLeasesRequest* request,
+                                                     v1::RevokeLeasesResponse* response) {
+  return AnswerNow(context, Revoke(*request, *response));
+}
+
+grpc::ServerUnaryReactor* LeaseService::SwitchLease(grpc::CallbackServerContext* context,
+                                                    const v1::SwitchLeaseRequest* request, v1::Lease* response) {
+  auto target = CheckSwitch(*request);
+  if (!target.ok()) return AnswerNow(context, target.status());
+  if (!target->tenant) return AnswerNow(context, Switch(*target, *response));
+  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  const TenantId tenant = *target->tenant;
+  parts_.directory.Lookup(
+      tenant, [this, reactor, response, target = *std::move(target)](absl::StatusOr<TenantViewPtr> view) {
+        absl::Status status = view.ok() ? (*view)->Usable(target.service) : view.status();
+        if (status.ok()) status = Switch(target, *response);
+        reactor->Finish(ToGrpc(status));
+      });
+  return reactor;
+}
+
+absl::StatusOr<LeaseService::SwitchTarget> LeaseService::CheckSwitch(const v1::SwitchLeaseRequest& request) const {
+  LH_RETURN_IF_ERROR(CheckLabel("request_id", request.request_id()));
+  LH_ASSIGN_OR_RETURN(LeaseId id, ParseId(request.id()));
+  LH_ASSIGN_OR_RETURN(const v1::LeaseRecord record, parts_.book.Get(id));
+  LH_RETURN_IF_ERROR(StatusOfState(record.state()));
+  LH_ASSIGN_OR_RETURN(ServiceName service, ServiceName::Parse(record.claims().service()));
+  SwitchTarget target{std::move(id), std::move(service), std::nullopt};
+  const std::string& wanted = request.tenant().empty() ? record.claims().tenant() : request.tenant();
+  if (wanted.empty()) return target;
+  LH_ASSIGN_OR_RETURN(target.tenant, TenantId::Parse(wanted));
+  if (!MayReach(record.claims(), *target.tenant)) {
+    return Error(v1::REASON_SWITCH_NOT_ALLOWED,
+                 std::format("lease {} may not use tenant {}", target.id.str(), target.tenant->str()));
+  }
+  return target;
+}
+
+absl::Status LeaseService::Switch(const SwitchTarget& target, v1::Lease& response) {
+  LH_ASSIGN_OR_RETURN(const v1::LeaseRecord record,
+                      parts_.book.Switch(target.id, target.tenant ? target.tenant->str() : ""));
+  Log(Level::kInfo, "lease switched",
+      {{"lease", target.id.str()}, {"to", record.current_tenant()}, {"service", record.claims().service()}});
+  response = LeaseNow(record);
+  return absl::OkStatus();
+}
+
+absl::Status LeaseService::Renew(const v1::RenewLeaseRequest& request, v1::Lease& response) {
+  LH_RETURN_IF_ERROR(CheckLabel("request_id", request.request_id()));
+  LH_ASSIGN_OR_RETURN(const LeaseId id, ParseId(request.id()));
+  absl::Duration ttl = default_ttl_;
+  if (request.has_ttl()) {
+    LH_ASSIGN_OR_RETURN(ttl, ParseTtl(request.ttl(), max_ttl_));
+  }
+  LH_ASSIGN_OR_RETURN(const v1::LeaseRecord record, parts_.book.Renew(id, ttl));
+  LogLease("lease renewed", record);
+  response = LeaseNow(record);
+  return absl::OkStatus();
+}
+
+absl::Status LeaseService::Release(const v1::ReleaseLeaseRequest& request, v1::Lease& response) {
+  LH_RETURN_IF_ERROR(CheckLabel("request_id", request.request_id()));
+  LH_ASSIGN_OR_RETURN(const LeaseId id, ParseId(request.id()));
+  LH_ASSIGN_OR_RETURN(const v1::LeaseRecord record, parts_.book.Release(id));
+  LogLease("lease released", record);
+  response = LeaseNow(record);
+  return absl::OkStatus();
+}
+
+absl::Status LeaseService::Get(const v1::GetLeaseRequest& request, v1::Lease& response) const {
+  LH_ASSIGN_OR_RETURN(const LeaseId id, ParseId(request.id()));
+  LH_ASSIGN_OR_RETURN(const v1::LeaseRecord record, parts_.book.Get(id));
+  response = LeaseNow(record);
+  return absl::OkStatus();
+}
+
+absl::Status LeaseService::List(const v1::ListLeasesRequest& request, v1::ListLeasesResponse& response) const {
+  LH_ASSIGN_OR_RETURN(const int page_size, PageSize(request.page_size(), kDefaultPage, kMaxPage));
+  LH_ASSIGN_OR_RETURN(const std::string position, PositionOf(kList, request.page_token()));
+  LeaseBook::Filter filter;
+  if (!request.tenant().empty()) {
+    LH_ASSIGN_OR_RETURN(const TenantId tenant, TenantId::Parse(request.tenant()));
+    filter.tenant = tenant.str();
+  }
+  if (!request.service().empty()) {
+    LH_ASSIGN_OR_RETURN(const ServiceName service, ServiceName::Parse(request.service()));
+    filter.service = service.str();
+  }
+  LH_RETURN_IF_ERROR(CheckLabel("holder", request.holder()));
+  filter.holder = request.holder();
+  std::optional<LeaseId> after;
+  if (!position.empty()) {
+    const auto id = LeaseId::Parse(position);
+    if (!id.ok()) return BadPageToken();
+    after = *id;
+  }
+  const size_t page = page_size;
+  const std::vector<v1::LeaseRecord> records = parts_.book.List(filter, after, page + 1);
+  for (size_t i = 0; i < std::min(records.size(), page); ++i) *response.add_leases() = LeaseNow(records[i]);
+  if (records.size() > page) response.set_next_page_token(PageToken(kList, response.leases().rbegin()->id()));
+  return absl::OkStatus();
+}
+
+absl::Status LeaseService::Revoke(const v1::RevokeLeasesRequest& request, v1::RevokeLeasesResponse& response) {
+  LH_RETURN_IF_ERROR(CheckLabel("request_id", request.request_id()));
+  v1::Revocation conditions;
+  if (!request.id().empty()) {
+    LH_ASSIGN_OR_RETURN(const LeaseId id, ParseId(request.id()));
+    conditions.set_lease_id(id.bytes());
+  }
+  if (!request.tenant().empty()) {
+    LH_ASSIGN_OR_RETURN(const TenantId tenant, TenantId::Parse(request.tenant()));
+    conditions.set_tenant(tenant.str());
+  }
+  if (!request.service().empty()) {
+    LH_ASSIGN_OR_RETURN(const ServiceName service, ServiceName::Parse(request.service()));
+    conditions.set_service(service.str());
+  }
+  LH_RETURN_IF_ERROR(CheckLabel("holder", request.holder()));
+  conditions.set_holder_hash(HolderHash(request.holder()));
+  if (request.id().empty() && request.tenant().empty() && request.service().empty() && request.holder().empty()) {
+    return InvalidField("id", "", "at least one of id, tenant, service, holder");
+  }
+  response.set_revoked(parts_.book.Revoke(std::move(conditions)));
+  revocations_.Increment();
+  Log(Level::kInfo, "leases revoked",
+      {{"lease", request.id()},
+       {"tenant", request.tenant()},
+       {"service", request.service()},
+       {"holder", request.holder()},
+       {"known", std::to_string(response.revoked())}});
+  return absl::OkStatus();
+}
+
+v1::Lease LeaseService::LeaseNow(const v1::LeaseRecord& record) const {
+  const auto id = LeaseId::FromBytes(record.claims().id());
+  return LeaseOf(record, id.ok() ? parts_.watchers.Sessions(*id) : 0);
+}
+
+}  // namespace leasehold::gateway

@@ -1,0 +1,155 @@
+#include "services/gateway/lease/acquisition.h"
+
+#include <gmock/gmock.h>
+
+#include <optional>
+
+#include "common/status/error.h"
+#include "services/gateway/lease/fake_directory.h"
+
+namespace leasehold::gateway {
+namespace {
+
+v1::Config OneService() {
+  v1::Config config;
+  config.add_services()->set_name("identity");
+  config.mutable_services(0)->mutable_instance()->set_database("identity_central");
+  return config;
+}
+
+class AcquisitionTest : public testing::Test {
+ protected:
+  LeaseTerms Terms(absl::Duration wait_ready = absl::ZeroDuration()) {
+    return {.service = *ServiceName::Parse("identity"),
+            .tenant = *TenantId::Parse("acme"),
+            .ttl = absl::Minutes(1),
+            .wait_ready = wait_ready};
+  }
+  std::shared_ptr<Acquisition> Start(LeaseTerms terms) {
+    return Acquisition::Start({issuer_, directory_, timer_}, std::move(terms),
+                              [this](absl::StatusOr<LeaseIssuer::Issued> issued) {
+                                EXPECT_FALSE(answer_.has_value()) << "a second answer";
+                                answer_ = std::move(issued);
+                              });
+  }
+  Reason Answer() { return answer_ ? ReasonOf(answer_->status()) : v1::REASON_INTERNAL; }
+  void Pass(absl::Duration time) {
+    clock_.Advance(time);
+    timer_.Tick();
+  }
+
+  FakeClock clock_;
+  const SigningKeys keys_ =
+      *SigningKeys::Parse("1 000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f\n");
+  const KnownServices services_{OneService()};
+  LeaseWatchers watchers_;
+  LeaseOutbox outbox_;
+  LeaseBook book_{clock_, watchers_, outbox_, {}};
+  LeaseIssuer issuer_{keys_, services_, book_, {"127.0.0.1", 7432}};
+  FakeDirectory directory_;
+  Timer timer_{clock_};
+  std::optional<absl::StatusOr<LeaseIssuer::Issued>> answer_;
+};
+
+TEST_F(AcquisitionTest, ReadyTenantIsAnsweredAtOnce) {
+  directory_.Set("acme", v1::TENANT_STATE_ACTIVE);
+  const auto acquisition = Start(Terms());
+  EXPECT_TRUE(acquisition->answered());
+  EXPECT_EQ(Answer(), v1::REASON_UNSPECIFIED);
+  EXPECT_EQ((*answer_)->record.claims().database_id(), "00112233445566aa");
+}
+
+TEST_F(AcquisitionTest, RefusalsAreAnsweredAtOnce) {
+  Start(Terms(absl::Minutes(1)));
+  EXPECT_EQ(Answer(), v1::REASON_TENANT_NOT_FOUND);
+  answer_.reset();
+  directory_.Set("acme", v1::TENANT_STATE_SUSPENDED);
+  Start(Terms(absl::Minutes(1)));
+  EXPECT_EQ(Answer(), v1::REASON_TENANT_SUSPENDED);
+  answer_.reset();
+  directory_.Set("acme", v1::TENANT_STATE_PROVISIONING, v1::SERVICE_STATE_PENDING);
+  Start(Terms());
+  EXPECT_EQ(Answer(), v1::REASON_TENANT_NOT_READY);
+  answer_.reset();
+  directory_.SetDown(true);
+  Start(Terms(absl::Minutes(1)));
+  EXPECT_EQ(Answer(), v1::REASON_REGISTRY_UNAVAILABLE);
+  EXPECT_EQ(book_.size(), 0u);
+}
+
+TEST_F(AcquisitionTest, ByDomain) {
+  directory_.Set("acme", v1::TENANT_STATE_ACTIVE);
+  directory_.SetDomain("acme.example", "acme");
+  LeaseTerms terms = Terms();
+  terms.tenant = std::nullopt;
+  terms.domain = "acme.example";
+  Start(terms);
+  ASSERT_EQ(Answer(), v1::REASON_UNSPECIFIED);
+  EXPECT_EQ((*answer_)->record.claims().tenant(), "acme");
+}
+
+TEST_F(AcquisitionTest, WaitsUntilReady) {
+  directory_.Set("acme", v1::TENANT_STATE_PROVISIONING, v1::SERVICE_STATE_PENDING);
+  const auto acquisition = Start(Terms(absl::Minutes(1)));
+  EXPECT_FALSE(acquisition->answered());
+  Pass(absl::Seconds(59));
+  EXPECT_FALSE(acquisition->answered());
+  directory_.Set("acme", v1::TENANT_STATE_PROVISIONING, v1::SERVICE_STATE_READY);
+  EXPECT_EQ(Answer(), v1::REASON_UNSPECIFIED);
+  Pass(absl::Seconds(2));
+  EXPECT_EQ(directory_.followers(), 0u);
+}
+
+TEST_F(AcquisitionTest, WaitingEndsAtTheDeadline) {
+  directory_.Set("acme", v1::TENANT_STATE_PROVISIONING, v1::SERVICE_STATE_PENDING);
+  const auto acquisition = Start(Terms(absl::Minutes(1)));
+  Pass(absl::Minutes(1));
+  EXPECT_EQ(Answer(), v1::REASON_DEADLINE_EXCEEDED);
+  EXPECT_THAT(std::string(answer_->status().message()), testing::HasSubstr("1m"));
+  timer_.Tick();
+  EXPECT_EQ(directory_.followers(), 0u);
+  directory_.Set("acme", v1::TENANT_STATE_ACTIVE);
+  EXPECT_EQ(book_.size(), 0u);
+}
+
+TEST_F(AcquisitionTest, WaitingEndsWhenItIsInVain) {
+  directory_.Set("acme", v1::TENANT_STATE_PROVISIONING, v1::SERVICE_STATE_PENDING);
+  const auto acquisition = Start(Terms(absl::Minutes(1)));
+  directory_.Set("acme", v1::TENANT_STATE_DELETED, v1::SERVICE_STATE_CLOSED);
+  EXPECT_EQ(Answer(), v1::REASON_TENANT_DELETED);
+}
+
+TEST_F(AcquisitionTest, AbandonedMakesNoLease) {
+  directory_.Set("acme", v1::TENANT_STATE_PROVISIONING, v1::SERVICE_STATE_PENDING);
+  const auto acquisition = Start(Terms(absl::Minutes(1)));
+  acquisition->Abandon(Error(v1::REASON_SHUTTING_DOWN, "over"));
+  EXPECT_EQ(Answer(), v1::REASON_SHUTTING_DOWN);
+  acquisition->Abandon(absl::CancelledError(""));
+  directory_.Set("acme", v1::TENANT_STATE_ACTIVE);
+  EXPECT_EQ(book_.size(), 0u);
+  timer_.Tick();
+  EXPECT_EQ(directory_.followers(), 0u);
+}
+
+TEST_F(AcquisitionTest, RepeatedRequestGetsTheSameCredentials) {
+  directory_.Set("acme", v1::TENANT_STATE_ACTIVE);
+  LeaseTerms terms = Terms();
+  terms.request_id = "r1";
+  terms.request_hash = 1;
+  Start(terms);
+  const std::string dsn = (*answer_)->credentials.dsn();
+  answer_.reset();
+  clock_.Advance(absl::Seconds(10));
+  directory_.SetDown(true);  // not even looked up again
+  Start(terms);
+  ASSERT_EQ(Answer(), v1::REASON_UNSPECIFIED);
+  EXPECT_TRUE((*answer_)->repeated);
+  EXPECT_EQ((*answer_)->credentials.dsn(), dsn);
+  answer_.reset();
+  terms.request_hash = 2;
+  Start(terms);
+  EXPECT_EQ(Answer(), v1::REASON_REQUEST_ID_REUSED);
+}
+
+}  // namespace
+}  // namespace leasehold::gateway

@@ -1,0 +1,391 @@
+#include "services/gateway/lease/book.h"
+
+#include <gmock/gmock.h>
+
+#include <thread>
+
+#include "common/secret/secret.h"
+#include "common/status/error.h"
+#include "services/gateway/lease/claims.h"
+#include "services/gateway/lease/record.h"
+
+namespace leasehold::gateway {
+namespace {
+
+using testing::ElementsAre;
+using testing::IsEmpty;
+using testing::SizeIs;
+
+LeaseId IdOf(const v1::LeaseRecord& record) { return *LeaseId::FromBytes(record.claims().id()); }
+
+class BookTest : public testing::Test {
+ protected:
+  v1::LeaseClaims Claims(const std::string& tenant = "acme", absl::Duration ttl = absl::Minutes(1)) {
+    v1::LeaseClaims claims;
+    uint8_t random[10];
+    RandomBytes(random);
+    claims.set_issue_ms(book_.IssueMs());
+    claims.set_id(LeaseId::Make(claims.issue_ms(), random).bytes());
+    claims.set_expire_ms(claims.issue_ms() + absl::ToInt64Milliseconds(ttl));
+    claims.set_service("identity");
+    claims.set_tenant(tenant);
+    claims.set_database_id("00112233445566aa");
+    claims.set_access(v1::ACCESS_READ_WRITE);
+    return claims;
+  }
+  v1::LeaseRecord Add(const std::string& tenant = "acme", absl::Duration ttl = absl::Minutes(1)) {
+    auto added = book_.Add(RecordOf(Claims(tenant, ttl)));
+    EXPECT_TRUE(added.ok()) << added.status();
+    return added->record;
+  }
+  v1::LeaseRecord AddFor(const std::string& holder) {
+    v1::LeaseClaims claims = Claims();
+    claims.set_holder_hash(HolderHash(holder));
+    v1::LeaseRecord record = RecordOf(claims);
+    record.set_holder(holder);
+    return book_.Add(record)->record;
+  }
+  Reason Check(const v1::LeaseRecord& record) { return ReasonOf(book_.Check(record.claims()).status()); }
+  // The reason that a session of the lease hears.
+  std::unique_ptr<LeaseWatchers::Watch> Watch(const v1::LeaseRecord& record) {
+    return watchers_.Add(IdOf(record), LeaseWatchers::Kind::kSession,
+                         [this](const absl::Status& why) { heard_.push_back(ReasonOf(why)); });
+  }
+  void Pass(absl::Duration time) {
+    clock_.Advance(time);
+    book_.Tick();
+  }
+  std::vector<LeaseOutbox::Item> Told() {
+    std::vector<LeaseOutbox::Item> items;
+    while (auto item = outbox_.Take(absl::ZeroDuration())) items.push_back(*std::move(item));
+    return items;
+  }
+
+  FakeClock clock_;
+  LeaseWatchers watchers_;
+  LeaseOutbox outbox_;
+  LeaseBook book_{clock_, watchers_, outbox_, {}};
+  std::vector<Reason> heard_;
+};
+
+TEST_F(BookTest, LeaseExpiresOnTimeAndItsSessionsHear) {
+  const auto record = Add();
+  const auto watch = Watch(record);
+  Pass(absl::Minutes(1) - absl::Milliseconds(1));
+  EXPECT_EQ(Check(record), v1::REASON_UNSPECIFIED);
+  EXPECT_THAT(heard_, IsEmpty());
+  EXPECT_EQ(book_.live(), 1u);
+  Pass(absl::Milliseconds(1));
+  EXPECT_EQ(Check(record), v1::REASON_LEASE_EXPIRED);
+  EXPECT_THAT(heard_, ElementsAre(v1::REASON_LEASE_EXPIRED));
+  EXPECT_EQ(book_.Get(IdOf(record))->state(), v1::LEASE_STATE_EXPIRED);
+  EXPECT_EQ(book_.live(), 0u);
+}
+
+TEST_F(BookTest, EndedLeaseIsForgottenAfterAnHour) {
+  const auto record = Add();
+  Pass(absl::Minutes(1));
+  Pass(absl::Hours(1) - absl::Milliseconds(1));
+  EXPECT_TRUE(book_.Get(IdOf(record)).ok());
+  Pass(absl::Milliseconds(1));
+  EXPECT_EQ(ReasonOf(book_.Get(IdOf(record)).status()), v1::REASON_LEASE_NOT_FOUND);
+  EXPECT_EQ(book_.size(), 0u);
+}
+
+TEST_F(BookTest, ReleasedLeaseStaysKnownUntilItsCredentialsRunOut) {
+  const auto record = Add("acme", absl::Hours(24));
+  const auto watch = Watch(record);
+  EXPECT_EQ(book_.Release(IdOf(record))->state(), v1::LEASE_STATE_RELEASED);
+  EXPECT_THAT(heard_, ElementsAre(v1::REASON_LEASE_RELEASED));
+  Pass(absl::Hours(23));
+  EXPECT_EQ(Check(record), v1::REASON_LEASE_RELEASED);
+  Pass(absl::Hours(2));
+  EXPECT_EQ(book_.size(), 0u);
+  EXPECT_EQ(Check(record), v1::REASON_LEASE_EXPIRED);
+}
+
+TEST_F(BookTest, ReleasingTwiceChangesNothing) {
+  const auto record = Add();
+  EXPECT_TRUE(book_.Release(IdOf(record)).ok());
+  Told();
+  EXPECT_EQ(book_.Release(IdOf(record))->state(), v1::LEASE_STATE_RELEASED);
+  EXPECT_THAT(Told(), IsEmpty());
+}
+
+TEST_F(BookTest, RenewalMovesTheExpiryButNeverBack) {
+  const auto record = Add();
+  EXPECT_EQ(book_.Renew(IdOf(record), absl::Seconds(1))->expire_ms(), record.expire_ms());
+  EXPECT_EQ(book_.Renew(IdOf(record), absl::Minutes(5))->expire_ms(), record.expire_ms() + 240'000);
+  Pass(absl::Minutes(4));
+  EXPECT_EQ(Check(record), v1::REASON_UNSPECIFIED);
+  Pass(absl::Minutes(1));
+  EXPECT_EQ(Check(record), v1::REASON_LEASE_EXPIRED);
+  EXPECT_EQ(ReasonOf(book_.Renew(IdOf(record), absl::Minutes(5)).status()), v1::REASON_LEASE_EXPIRED);
+}
+
+TEST_F(BookTest, UnknownLeaseIsNotFound) {
+  const auto id = IdOf(RecordOf(Claims()));
+  EXPECT_EQ(ReasonOf(book_.Get(id).status()), v1::REASON_LEASE_NOT_FOUND);
+  EXPECT_EQ(ReasonOf(book_.Renew(id, absl::Minutes(1)).status()), v1::REASON_LEASE_NOT_FOUND);
+  EXPECT_EQ(ReasonOf(book_.Release(id).status()), v1::REASON_LEASE_NOT_FOUND);
+}
+
+TEST_F(BookTest, SwitchMovesWhereNewSessionsStart) {
+  const auto record = Add();
+  EXPECT_EQ(book_.Switch(IdOf(record), "globex")->current_tenant(), "globex");
+  EXPECT_EQ(book_.Check(record.claims())->current_tenant, "globex");
+}
+
+TEST_F(BookTest, RevocationEndsWhatAllItsConditionsMatch) {
+  const auto acme = Add("acme");
+  const auto globex = Add("globex");
+  const auto watch_acme = Watch(acme);
+  const auto watch_globex = Watch(globex);
+  v1::Revocation conditions;
+  conditions.set_tenant("acme");
+  conditions.set_service("core");
+  EXPECT_EQ(book_.Revoke(conditions), 0);
+  conditions.set_service("identity");
+  EXPECT_EQ(book_.Revoke(conditions), 1);
+  EXPECT_THAT(heard_, ElementsAre(v1::REASON_LEASE_REVOKED));
+  EXPECT_EQ(Check(acme), v1::REASON_LEASE_REVOKED);
+  EXPECT_EQ(Check(globex), v1::REASON_UNSPECIFIED);
+}
+
+TEST_F(BookTest, RevocationByHolderAndById) {
+  const auto payroll = AddFor("payroll");
+  const auto reports = AddFor("reports");
+  const auto third = AddFor("");
+  v1::Revocation by_holder;
+  by_holder.set_holder_hash(HolderHash("payroll"));
+  EXPECT_EQ(book_.Revoke(by_holder), 1);
+  v1::Revocation by_id;
+  by_id.set_lease_id(reports.claims().id());
+  EXPECT_EQ(book_.Revoke(by_id), 1);
+  EXPECT_EQ(Check(payroll), v1::REASON_LEASE_REVOKED);
+  EXPECT_EQ(Check(reports), v1::REASON_LEASE_REVOKED);
+  EXPECT_EQ(Check(third), v1::REASON_UNSPECIFIED);
+}
+
+TEST_F(BookTest, RevocationWithoutConditionsEndsNothing) {
+  const auto record = Add();
+  EXPECT_EQ(book_.Revoke({}), 0);
+  EXPECT_EQ(Check(record), v1::REASON_UNSPECIFIED);
+  EXPECT_THAT(Told(), SizeIs(1));
+}
+
+TEST_F(BookTest, RevocationCatchesALeaseNeverHeardOfButNotOneIssuedAfter) {
+  const v1::LeaseRecord elsewhere = RecordOf(Claims());  // given out by another gateway, at this very moment
+  v1::Revocation conditions;
+  conditions.set_tenant("acme");
+  EXPECT_EQ(book_.Revoke(conditions), 0);
+  EXPECT_EQ(Check(elsewhere), v1::REASON_LEASE_REVOKED);
+  const auto later = Add();  // in the same millisecond
+  EXPECT_EQ(Check(later), v1::REASON_UNSPECIFIED);
+  book_.Revoke(conditions);
+  EXPECT_EQ(Check(later), v1::REASON_LEASE_REVOKED);
+}
+
+TEST_F(BookTest, RevocationReachesALeaseLearntAfterwards) {
+  const v1::LeaseRecord elsewhere = RecordOf(Claims());
+  v1::Revocation conditions;
+  conditions.set_before_ms(absl::ToUnixMillis(clock_.Now()));
+  conditions.set_service("identity");
+  book_.LearnRevocation(conditions);
+  const auto watch = Watch(elsewhere);
+  book_.Learn(elsewhere);
+  EXPECT_THAT(heard_, ElementsAre(v1::REASON_LEASE_REVOKED));
+  book_.LearnRevocation(conditions);
+  EXPECT_THAT(heard_, SizeIs(1));
+}
+
+TEST_F(BookTest, SkewedRevocationDoesNotMoveIssueTimesFar) {
+  v1::Revocation conditions;
+  conditions.set_tenant("acme");
+  conditions.set_before_ms(absl::ToUnixMillis(clock_.Now() + absl::Seconds(5)));
+  book_.LearnRevocation(conditions);
+  EXPECT_EQ(Check(Add()), v1::REASON_UNSPECIFIED);
+  conditions.set_before_ms(absl::ToUnixMillis(clock_.Now() + absl::Hours(5)));
+  book_.LearnRevocation(conditions);
+  EXPECT_EQ(book_.IssueMs(), absl::ToUnixMillis(clock_.Now()));
+}
+
+TEST_F(BookTest, RevocationIsForgottenWhenNoLeaseCanBeThatOld) {
+  const auto old = RecordOf(Claims("acme", absl::Hours(100)));
+  v1::Revocation conditions;
+  conditions.set_tenant("acme");
+  book_.Revoke(conditions);
+  Pass(absl::Hours(24));
+  EXPECT_EQ(Check(old), v1::REASON_LEASE_REVOKED);
+  Pass(absl::Hours(2));
+  EXPECT_EQ(Check(old), v1::REASON_UNSPECIFIED);
+}
+
+TEST_F(BookTest, RepeatedRequestFindsItsLease) {
+  v1::LeaseRecord first = RecordOf(Claims());
+  first.set_request_id("r1");
+  first.set_request_hash(7);
+  EXPECT_FALSE(book_.Add(first)->repeated);
+  v1::LeaseRecord again = RecordOf(Claims());
+  again.set_request_id("r1");
+  again.set_request_hash(7);
+  const auto repeated = book_.Add(again);
+  EXPECT_TRUE(repeated->repeated);
+  EXPECT_EQ(repeated->record.claims().id(), first.claims().id());
+  EXPECT_EQ((*book_.FindRequest("r1", 7))->claims().id(), first.claims().id());
+  EXPECT_EQ(book_.size(), 1u);
+
+  again.set_request_hash(8);
+  EXPECT_EQ(ReasonOf(book_.Add(again).status()), v1::REASON_REQUEST_ID_REUSED);
+  EXPECT_EQ(ReasonOf(book_.FindRequest("r1", 8).status()), v1::REASON_REQUEST_ID_REUSED);
+
+  EXPECT_TRUE(book_.Release(IdOf(first)).ok());
+  EXPECT_EQ(*book_.FindRequest("r1", 7), std::nullopt);
+  EXPECT_FALSE(book_.Add(again)->repeated);
+}
+
+TEST_F(BookTest, RequestIdsOfOtherGatewaysAreKnown) {
+  v1::LeaseRecord record = RecordOf(Claims());
+  record.set_request_id("r1");
+  record.set_request_hash(7);
+  book_.Learn(record);
+  EXPECT_EQ((*book_.FindRequest("r1", 7))->claims().id(), record.claims().id());
+}
+
+TEST_F(BookTest, ListsLivingLeasesInTheOrderOfIssue) {
+  std::vector<std::string> ids;
+  for (int i = 0; i < 50; ++i) {
+    ids.push_back(Add(i % 2 == 0 ? "acme" : "globex").claims().id());
+    clock_.Advance(absl::Milliseconds(1));
+  }
+  EXPECT_TRUE(book_.Release(*LeaseId::FromBytes(ids[3])).ok());
+  ids.erase(ids.begin() + 3);
+  std::vector<std::string> listed;
+  std::optional<LeaseId> after;
+  while (true) {
+    const auto page = book_.List({}, after, 7);
+    if (page.empty()) break;
+    EXPECT_LE(page.size(), 7u);
+    for (const auto& record : page) listed.push_back(record.claims().id());
+    after = LeaseId::FromBytes(listed.back()).value();
+  }
+  EXPECT_EQ(listed, ids);
+  EXPECT_THAT(book_.List({.tenant = "acme", .service = "", .holder = ""}, std::nullopt, 100), SizeIs(25));
+  EXPECT_THAT(book_.List({.tenant = "acme", .service = "core", .holder = ""}, std::nullopt, 100), IsEmpty());
+}
+
+TEST_F(BookTest, LearnsRenewalsReleasesAndSwitches) {
+  const v1::LeaseRecord record = Add();
+  const auto watch = Watch(record);
+  Told();
+  v1::LeaseRecord remote = record;
+  remote.set_expire_ms(record.expire_ms() + 60'000);
+  remote.set_switch_ms(5);
+  remote.set_current_tenant("globex");
+  book_.Learn(remote);
+  EXPECT_EQ(book_.Check(record.claims())->expire_ms, remote.expire_ms());
+  EXPECT_EQ(book_.Check(record.claims())->current_tenant, "globex");
+  EXPECT_THAT(Told(), IsEmpty()) << "nothing that the others do not know";
+  remote.set_state(v1::LEASE_STATE_RELEASED);
+  book_.Learn(remote);
+  EXPECT_THAT(heard_, ElementsAre(v1::REASON_LEASE_RELEASED));
+}
+
+TEST_F(BookTest, TellsAnotherGatewayThatIsBehind) {
+  const v1::LeaseRecord record = Add();
+  EXPECT_TRUE(book_.Release(IdOf(record)).ok());
+  Told();
+  book_.Learn(record);  // it still believes that the lease lives
+  EXPECT_THAT(Told(), SizeIs(1));
+  EXPECT_EQ(Check(record), v1::REASON_LEASE_RELEASED);
+}
+
+TEST_F(BookTest, RenewalThatArrivesAfterTheExpiryRevives) {
+  const v1::LeaseRecord record = Add();
+  Pass(absl::Minutes(1));
+  EXPECT_EQ(book_.live(), 0u);
+  v1::LeaseRecord renewed = record;
+  renewed.set_expire_ms(record.expire_ms() + 60'000);
+  book_.Learn(renewed);
+  EXPECT_EQ(book_.live(), 1u);
+  EXPECT_EQ(Check(record), v1::REASON_UNSPECIFIED);
+  const auto watch = Watch(record);
+  Pass(absl::Minutes(1));
+  EXPECT_THAT(heard_, ElementsAre(v1::REASON_LEASE_EXPIRED));
+  EXPECT_EQ(book_.live(), 0u);
+}
+
+TEST_F(BookTest, AdoptedLeaseExpiresHereToo) {
+  const v1::LeaseRecord elsewhere = RecordOf(Claims());
+  const auto watch = Watch(elsewhere);
+  book_.Adopt(elsewhere.claims());
+  book_.Adopt(elsewhere.claims());
+  EXPECT_EQ(book_.size(), 1u);
+  EXPECT_THAT(Told(), IsEmpty());
+  Pass(absl::Minutes(1));
+  EXPECT_THAT(heard_, ElementsAre(v1::REASON_LEASE_EXPIRED));
+}
+
+TEST_F(BookTest, IsBounded) {
+  LeaseBook book(clock_, watchers_, outbox_, {.max_leases = 100, .max_ended = 16});
+  std::vector<v1::LeaseRecord> records;
+  for (int i = 0; i < 100; ++i) {
+    records.push_back(RecordOf(Claims()));
+    ASSERT_TRUE(book.Add(records.back()).ok());
+  }
+  EXPECT_EQ(ReasonOf(book.Add(RecordOf(Claims())).status()), v1::REASON_TOO_MANY_CLIENTS);
+  int known = 0;
+  for (const auto& record : records) EXPECT_TRUE(book.Release(IdOf(record)).ok());
+  for (const auto& record : records) {
+    known += book.Get(IdOf(record)).ok();
+    EXPECT_EQ(ReasonOf(book.Check(record.claims()).status()), v1::REASON_LEASE_RELEASED) << "must never be forgotten";
+  }
+  EXPECT_LE(known, 16);
+  EXPECT_GE(known, 1);
+  clock_.Advance(absl::Hours(2));
+  book.Tick();
+  EXPECT_EQ(book.size(), 0u);
+  EXPECT_TRUE(book.Add(RecordOf(Claims())).ok());
+}
+
+TEST_F(BookTest, ChangesOvertakeNewsAndAreToldOnce) {
+  const v1::LeaseRecord first = Add();
+  const v1::LeaseRecord second = Add();
+  for (int i = 0; i < 5; ++i) ASSERT_TRUE(book_.Renew(IdOf(second), absl::Minutes(2 + i)).ok());
+  const auto told = Told();
+  ASSERT_THAT(told, SizeIs(2));
+  EXPECT_EQ(std::get<LeaseOutbox::Change>(told[0]).id, IdOf(second));
+  EXPECT_EQ(std::get<LeaseOutbox::Change>(told[1]).id, IdOf(first));
+}
+
+TEST_F(BookTest, ManyThreadsAtOnce) {
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 4; ++t) {
+    threads.emplace_back([&, t] {
+      for (int i = 0; i < 500; ++i) {
+        auto added = book_.Add(RecordOf(Claims(t % 2 == 0 ? "acme" : "globex")));
+        ASSERT_TRUE(added.ok());
+        const LeaseId id = IdOf(added->record);
+        if (i % 3 == 0) book_.Renew(id, absl::Minutes(2)).IgnoreError();
+        if (i % 5 == 0) book_.Release(id).IgnoreError();
+        if (i % 50 == 0) book_.Tick();
+        if (i == 250 && t == 0) {
+          v1::Revocation conditions;
+          conditions.set_tenant("globex");
+          book_.Revoke(conditions);
+        }
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  size_t living = 0;
+  for (const auto& record : book_.List({}, std::nullopt, 10'000)) {
+    EXPECT_EQ(Check(record), v1::REASON_UNSPECIFIED);
+    ++living;
+  }
+  EXPECT_EQ(living, book_.live());
+  EXPECT_EQ(book_.size(), 2000u);
+}
+
+}  // namespace
+}  // namespace leasehold::gateway

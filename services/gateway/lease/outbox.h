@@ -1,0 +1,67 @@
+// What this gateway has to tell the others about leases and has not told yet. Holds ids, not records: of a lease that
+// changes five times before its turn comes, one record is published, the newest. Any thread.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <optional>
+#include <utility>
+#include <variant>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/container/flat_hash_map.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "common/identity/identity.h"
+#include "leasehold/v1/lease.pb.h"
+
+namespace leasehold::gateway {
+
+class LeaseOutbox {
+ public:
+  // A new lease can wait: every gateway accepts its credentials without having heard of it. What changes or ends a lease
+  // cannot, and overtakes it.
+  enum class Urgency { kNews, kChange };
+
+  // Beyond this many the oldest news are dropped (such a lease is then listed by its own gateway only), and, far beyond,
+  // the oldest changes.
+  static constexpr size_t kMaxNews = 100'000;
+  static constexpr size_t kMaxChanges = 2'000'000;
+
+  void Add(const LeaseId& id, Urgency urgency);
+  void Add(v1::Revocation revocation);
+
+  struct Change {
+    LeaseId id;
+    Urgency urgency;
+  };
+  using Item = std::variant<v1::Revocation, Change>;
+  // Revocations first, then changes, then news. Waits up to `patience` for one; nullopt if none came or after Close().
+  std::optional<Item> Take(absl::Duration patience);
+  // An item that could not be published; it is next again.
+  void PutBack(Item item);
+
+  // Take() no longer waits, so that its caller can see that it shall stop; it still returns what is there.
+  void Close();
+  // Revocations and changes, not news.
+  size_t urgent() const;
+  size_t size() const;
+  uint64_t dropped() const;
+
+ private:
+  bool HasItem() const ABSL_SHARED_LOCKS_REQUIRED(mu_) {
+    return closed_ || !revocations_.empty() || !changes_.empty() || !news_.empty();
+  }
+  std::optional<Item> Pop(std::deque<LeaseId>& queue, Urgency urgency) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+
+  mutable absl::Mutex mu_;
+  std::deque<v1::Revocation> revocations_ ABSL_GUARDED_BY(mu_);
+  std::deque<LeaseId> changes_ ABSL_GUARDED_BY(mu_);
+  std::deque<LeaseId> news_ ABSL_GUARDED_BY(mu_);
+  // What waits, and where. A lease whose urgency rose is in both queues; the lower place is skipped.
+  absl::flat_hash_map<LeaseId, Urgency> waiting_ ABSL_GUARDED_BY(mu_);
+  uint64_t dropped_ ABSL_GUARDED_BY(mu_) = 0;
+  bool closed_ ABSL_GUARDED_BY(mu_) = false;
+};
+
+}  // namespace leasehold::gateway

@@ -1,0 +1,143 @@
+#include "services/gateway/lease/signed_authority.h"
+
+#include <algorithm>
+#include <format>
+#include <utility>
+
+#include "common/status/error.h"
+#include "services/gateway/lease/claims.h"
+
+namespace leasehold::gateway {
+namespace {
+
+// What RoleKey::PasswordOf takes for the central database.
+constexpr std::string_view kCentralDatabaseId = "central";
+
+Route RouteTo(const Grant& grant, const TenantId& tenant, std::string database_id) {
+  Route route{grant.service, tenant, TenantDatabaseName(tenant, grant.service), "", std::move(database_id),
+              grant.read_only};
+  route.role = grant.read_only ? TenantReadOnlyRole(tenant, grant.service) : route.database;
+  return route;
+}
+
+// Why no session may be at a tenant that the directory says this of; OK if one may. A tenant that is not ready (again) keeps
+// its sessions: they have their server connections, and PostgreSQL its say.
+absl::Status EndOfTenant(const absl::StatusOr<TenantViewPtr>& view, const TenantId& tenant) {
+  if (!view.ok()) {
+    return ReasonOf(view.status()) == v1::REASON_TENANT_NOT_FOUND ? view.status() : absl::OkStatus();
+  }
+  switch ((*view)->state) {
+    case v1::TENANT_STATE_SUSPENDED:
+      return Error(v1::REASON_TENANT_SUSPENDED, std::format("tenant {} is suspended", tenant.str()));
+    case v1::TENANT_STATE_DELETED:
+    case v1::TENANT_STATE_PURGING:
+      return Error(v1::REASON_TENANT_DELETED, std::format("tenant {} is deleted", tenant.str()));
+    default:
+      return absl::OkStatus();
+  }
+}
+
+// Used by the session's thread alone; what runs elsewhere shares the Bell only.
+//
+// The order of destruction matters: first the follow, whose callback may be ringing, then the watch, whose Bell falls
+// silent. Neither is dropped under a lock.
+class SignedAttachment : public LeaseAuthority::Attachment {
+ public:
+  SignedAttachment(TenantDirectory& directory, std::unique_ptr<LeaseWatchers::Watch> watch)
+      : directory_(directory), watch_(std::move(watch)) {}
+
+  void MovedTo(const std::optional<TenantId>& tenant) override {
+    follow_.reset();
+    if (!tenant) return;
+    follow_ = directory_.Follow(*tenant, [bell = watch_->bell(), id = *tenant](const absl::StatusOr<TenantViewPtr>& view) {
+      if (absl::Status why = EndOfTenant(view, id); !why.ok()) bell->Ring(why);
+    });
+  }
+
+ private:
+  TenantDirectory& directory_;
+  std::unique_ptr<LeaseWatchers::Watch> watch_;
+  TenantDirectory::Handle follow_;
+};
+
+}  // namespace
+
+bool Grant::MayUse(const TenantId& tenant) const {
+  return tenant == home_tenant ||
+         std::ranges::any_of(switch_to, [&](const std::string& glob) { return GlobMatches(glob, tenant.str()); });
+}
+
+absl::StatusOr<GrantPtr> SignedLeaseAuthority::Authenticate(std::string_view user_name) {
+  LH_ASSIGN_OR_RETURN(v1::LeaseClaims claims, ParseUserName(user_name));
+  absl::StatusOr<Secret> password = keys_.PasswordOf(claims.key_id(), user_name);
+  const absl::StatusOr<ServiceName> service = ServiceName::Parse(claims.service());
+  if (!password.ok() || !service.ok() || !services_.Check(*service).ok()) return BadCredentials();
+  LH_ASSIGN_OR_RETURN(const LeaseBook::Standing standing, book_.Check(claims));
+  LH_ASSIGN_OR_RETURN(const LeaseId id, LeaseId::FromBytes(claims.id()));
+
+  Grant grant{.id = id,
+              .service = *service,
+              .home_tenant = std::nullopt,
+              .connection = claims.connection(),
+              .start_tenant = std::nullopt,
+              .read_only = claims.access() == v1::ACCESS_READ_ONLY,
+              .session = claims.session(),
+              .switch_to = {claims.switch_to().begin(), claims.switch_to().end()},
+              .home_database_id = claims.database_id(),
+              .holder = standing.holder,
+              .password = *std::move(password),
+              .claims = {}};
+  if (!claims.tenant().empty()) {
+    LH_ASSIGN_OR_RETURN(grant.home_tenant, TenantId::Parse(claims.tenant()));
+  }
+  if (!standing.current_tenant.empty()) {
+    LH_ASSIGN_OR_RETURN(grant.start_tenant, TenantId::Parse(standing.current_tenant));
+  }
+  grant.claims = std::move(claims);
+  return std::make_shared<const Grant>(std::move(grant));
+}
+
+void SignedLeaseAuthority::Resolve(const GrantPtr& grant, const std::optional<TenantId>& tenant, RouteCallback done) {
+  if (const auto standing = book_.Check(grant->claims); !standing.ok()) return done(standing.status());
+  if (!tenant) {
+    if (grant->home_tenant) {
+      return done(Error(v1::REASON_SWITCH_NOT_ALLOWED, "this lease has no named connection"));
+    }
+    return done(Route{grant->service, std::nullopt, services_.CentralDatabase(grant->service),
+                      grant->read_only ? CentralReadOnlyRole(grant->service) : CentralRole(grant->service),
+                      std::string(kCentralDatabaseId), grant->read_only});
+  }
+  if (!grant->MayUse(*tenant)) {
+    return done(Error(v1::REASON_SWITCH_NOT_ALLOWED, std::format("this lease may not use tenant {}", tenant->str())));
+  }
+  directory_.Lookup(*tenant, [grant, id = *tenant, done = std::move(done)](absl::StatusOr<TenantViewPtr> view) mutable {
+    if (!view.ok()) {
+      // The registry does not answer, but the lease itself says where its home is. Were the tenant suspended meanwhile,
+      // PostgreSQL would refuse its roles.
+      if (view.status().code() == absl::StatusCode::kUnavailable && id == grant->home_tenant) {
+        return done(RouteTo(*grant, id, grant->home_database_id));
+      }
+      return done(view.status());
+    }
+    if (absl::Status usable = (*view)->Usable(grant->service); !usable.ok()) return done(usable);
+    done(RouteTo(*grant, id, (*view)->services.at(grant->service.str()).database_id));
+  });
+}
+
+std::unique_ptr<LeaseAuthority::Attachment> SignedLeaseAuthority::Attach(const GrantPtr& grant,
+                                                                         const std::optional<TenantId>& tenant,
+                                                                         std::function<void(absl::Status)> on_end) {
+  auto watch = watchers_.Add(grant->id, LeaseWatchers::Kind::kSession, std::move(on_end));
+  book_.Adopt(grant->claims);
+  if (const auto standing = book_.Check(grant->claims); !standing.ok()) watch->bell()->Ring(standing.status());
+  auto attachment = std::make_unique<SignedAttachment>(directory_, std::move(watch));
+  attachment->MovedTo(tenant);
+  return attachment;
+}
+
+absl::Time SignedLeaseAuthority::ExpiryOf(const GrantPtr& grant) {
+  const auto standing = book_.Check(grant->claims);
+  return standing.ok() ? absl::FromUnixMillis(standing->expire_ms) : absl::InfinitePast();
+}
+
+}  // namespace leasehold::gateway

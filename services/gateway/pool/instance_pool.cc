@@ -81,8 +81,8 @@ pgwire::ErrorFields InstancePool::ForClient(const pgwire::ErrorFields& from_serv
   if (code.starts_with("22") || code == "42704" || code == "42501" || code == "55P02" || code == "42601") {
     return from_server;
   }
-  return pgwire::ToErrorFields(
-      Error(v1::REASON_INSTANCE_UNAVAILABLE, std::format("the {} instance does not answer", service)));
+  const std::string_view how = code.starts_with("28") ? "refuses the gateway" : "does not answer";
+  return pgwire::ToErrorFields(Error(v1::REASON_INSTANCE_UNAVAILABLE, std::format("the {} instance {}", service, how)));
 }
 
 asio::awaitable<InstancePool::Acquired> InstancePool::Acquire(ServerDemand demand) {

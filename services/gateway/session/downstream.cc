@@ -57,12 +57,13 @@ asio::awaitable<void> Session::Downstream(std::shared_ptr<Server> server) {
         client_free_.NotifyAll();
       }
     }
-    if (server_ != server) break;
-    if (tracker_.settled()) {
+    if (server_ == server && tracker_.settled()) {
       settled_.NotifyAll();
       if (draining_) Drain();
     }
     if (bytes_in_ + bytes_out_ > kCountEvery) CountBytes();
+    // The last look before the next read, which nobody would cancel any more.
+    if (server_ != server) break;
   }
   if (server_ == server) {
     // It went by itself. If it said why, the client has heard it.

@@ -49,6 +49,8 @@ asio::awaitable<bool> Session::ReadMore() {
 }
 
 asio::awaitable<Session::Outcome> Session::LogIn() {
+  // Up to the proof of identity: after that the client may wait for a server connection, and hear why there is none.
+  std::optional<Alarm> too_late(std::in_place, executor(), context_.login_timeout, [this] { End({}); });
   auto startup = co_await ReadStartup();
   if (!startup) co_return std::unexpected(std::move(startup.error()));
   Outcome outcome;
@@ -60,6 +62,7 @@ asio::awaitable<Session::Outcome> Session::LogIn() {
     outcome = std::unexpected(pgwire::ToErrorFields(Error(v1::REASON_SHUTTING_DOWN, "the gateway is shutting down")));
   }
   if (outcome) outcome = co_await Authenticate(startup->user);
+  too_late.reset();
   if (outcome) outcome = TakeSettings(*startup);
   if (outcome) outcome = co_await ChooseStart(startup->database == startup->user ? "" : startup->database);
   if (outcome) {

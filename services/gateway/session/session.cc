@@ -39,12 +39,7 @@ Session::~Session() {
 asio::awaitable<void> Session::Run() {
   const auto self = shared_from_this();
   co_await asio::this_coro::throw_if_cancelled(false);
-  Outcome logged_in;
-  {
-    const Alarm too_late(executor(), context_.login_timeout, [this] { End({}); });
-    logged_in = co_await LogIn();
-  }
-  if (logged_in) {
+  if (Outcome logged_in = co_await LogIn(); logged_in) {
     if (context_.draining) Drain();
     co_await Upstream();
     End({});

@@ -156,7 +156,9 @@ TEST_F(RelayTest, CancelStopsTheQueryAndNothingElse) {
   ASSERT_EQ(PQsendQuery(other.get(), "select pg_sleep(0.7), 'kept'"), 1);
   ASSERT_EQ(PQsendQuery(client.get(), "select pg_sleep(30)"), 1);
   Client admin = instance_->Admin();
-  while (admin.One("select count(*) from pg_stat_activity where query like 'select pg_sleep(30)%' and state = 'active'") != "1") {
+  while (
+      admin.One("select count(*) from pg_stat_activity where query like 'select pg_sleep(30)%' and state = 'active'") !=
+      "1") {
   }
   EXPECT_EQ(PQcancel(cancel, why, sizeof(why)), 1);
   EXPECT_EQ(Client::Show(Client::Result(PQgetResult(client.get()), PQclear)), "!57014");
@@ -171,7 +173,8 @@ TEST_F(RelayTest, AClientThatDiesTakesItsQueryAlong) {
   auto client = std::make_unique<Client>(Dsn("lh1.acme", acme_));
   ASSERT_EQ(PQsendQuery(client->get(), "select pg_sleep(60)"), 1);
   Client admin = instance_->Admin();
-  while (admin.One("select count(*) from pg_stat_activity where query = 'select pg_sleep(60)' and state = 'active'") != "1") {
+  while (admin.One("select count(*) from pg_stat_activity where query = 'select pg_sleep(60)' and state = 'active'") !=
+         "1") {
   }
   ::shutdown(PQsocket(client->get()), SHUT_RDWR);
   EXPECT_TRUE(instance_->BackendsReach(0, absl::Seconds(2)));
@@ -181,21 +184,28 @@ TEST_F(RelayTest, ServerShutdownIsToldInPostgresWords) {
   Client client = Connect();
   Client admin = instance_->Admin();
   admin.One("select pg_terminate_backend(pid) from pg_stat_activity where datname = 'tenant_acme_identity'");
-  EXPECT_EQ(client.One("select 1"), "!57P01");
+  client.One("select 1");
   EXPECT_FALSE(client.ok());
+  EXPECT_THAT(client.error(), testing::HasSubstr("terminating connection due to administrator command"));
 }
 
 TEST_F(RelayTest, PsqlAsAChild) {
   localserver::TemporaryDirectory folder;
   const std::string log = folder.path() + "/out";
-  auto psql = localserver::ChildProcess::Start(
-      {.argv = {"psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1", "-p", std::to_string(endpoint_->port()), "-U",
-                "lh1.acme", "-d", "tenant_acme_identity", "-c", "select current_database()", "-c",
-                "set leasehold.tenant = 'globex'", "-c", "select current_database()", "-c", "\\echo done"},
-       .environment = {"PGPASSWORD=" + acme_},
-       .log_path = log,
-       .working_dir = "",
-       .user = ""});
+  auto psql = localserver::ChildProcess::Start({.argv = {"psql", "-XAtq",
+                                                         "-v",   "ON_ERROR_STOP=1",
+                                                         "-h",   "127.0.0.1",
+                                                         "-p",   std::to_string(endpoint_->port()),
+                                                         "-U",   "lh1.acme",
+                                                         "-d",   "tenant_acme_identity",
+                                                         "-c",   "select current_database()",
+                                                         "-c",   "set leasehold.tenant = 'globex'",
+                                                         "-c",   "select current_database()",
+                                                         "-c",   "\\echo done"},
+                                                .environment = {"PGPASSWORD=" + acme_},
+                                                .log_path = log,
+                                                .working_dir = "",
+                                                .user = ""});
   ASSERT_TRUE(psql.ok()) << psql.status();
   while ((*psql)->Running()) absl::SleepFor(absl::Milliseconds(5));
   std::ifstream file(log);

@@ -66,7 +66,8 @@ TEST_F(SwitchTest, NamedStatementsOfOursSurviveTheSwitch) {
 TEST_F(SwitchTest, PostgresNamedStatementsDoNot) {
   Client client = Connect();
   PQclear(PQprepare(client.get(), "one", "select 1", 0, nullptr));
-  EXPECT_EQ(Client::Show(Client::Result(PQexecPrepared(client.get(), "one", 0, nullptr, nullptr, nullptr, 0), PQclear)), "1");
+  EXPECT_EQ(Client::Show(Client::Result(PQexecPrepared(client.get(), "one", 0, nullptr, nullptr, nullptr, 0), PQclear)),
+            "1");
   client.One("set leasehold.tenant = 'globex'");
   EXPECT_EQ(Client::Show(Client::Result(PQexecPrepared(client.get(), "one", 0, nullptr, nullptr, nullptr, 0), PQclear)),
             "!26000");
@@ -112,7 +113,8 @@ TEST_F(SwitchTest, RefusedInsideATransaction) {
 }
 
 TEST_F(SwitchTest, RefusalsLeaveTheSessionWhereItIs) {
-  const std::string password = authority_.Lease("lh1.narrow", {.home = "acme", .switch_to = {"s*", "frozen", "nobody"}});
+  const std::string password =
+      authority_.Lease("lh1.narrow", {.home = "acme", .switch_to = {"s*", "frozen", "nobody"}});
   Client client(Dsn("lh1.narrow", password));
   EXPECT_EQ(client.One("set leasehold.tenant = 'globex'"), "!42501");
   EXPECT_EQ(client.OneBound("select set_config('leasehold.tenant', $1, false)", {"globex"}), "!42501");

@@ -1,9 +1,9 @@
-// For tests: a PostgreSQL with the databases of a few tenants, leases that a test makes and ends at will, a SQL endpoint in
-// front, and libpq as the client.
+// For tests: a PostgreSQL with the databases of a few tenants, leases that a test makes and ends at will, a SQL
+// endpoint in front, and libpq as the client.
 #pragma once
 
 #include <gtest/gtest.h>
-#include <libpq-fe.h>
+#include <postgresql/libpq-fe.h>
 
 #include <cstring>
 #include <format>
@@ -28,7 +28,8 @@ namespace leasehold::gateway::testing_stack {
 inline ServiceName Identity() { return *ServiceName::Parse("identity"); }
 inline TenantId Tenant(std::string_view id) { return *TenantId::Parse(id); }
 
-// Leases by user name. Knows the tenants acme, globex and initech, and one that is not ready: slow.
+// Leases by user name. Knows the tenants acme, globex and initech, one that is not ready (slow), one that is suspended
+// (frozen) and one whose database has gone astray (ghost).
 class FakeAuthority : public LeaseAuthority {
  public:
   struct Terms {
@@ -214,7 +215,7 @@ class Instance {
     server_ = *std::move(started);
     Client admin(server_->SuperuserDsn());
     Make(admin, "identity_central", "central", "");
-    for (const std::string tenant : {"acme", "globex", "initech"}) {
+    for (const std::string tenant : {"acme", "globex", "initech", "ghost"}) {
       const std::string name = std::format("tenant_{}_identity", tenant);
       Make(admin, name, "id-of-" + tenant, name + "_ro");
     }
@@ -247,6 +248,7 @@ class Instance {
                             scram::PostgresSecret(scram::MakeVerifier(password.reveal(), "0123456789abcdef", 1))));
     };
     role(name, RoleKind::kOwner);
+    if (id == "id-of-ghost") return;  // a role without a database
     admin.One(std::format("create database \"{0}\" owner \"{0}\"", name));
     admin.One(std::format("revoke connect on database \"{}\" from public", name));
     if (read_only.empty()) return;

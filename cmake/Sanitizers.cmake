@@ -5,7 +5,8 @@ add_library(leasehold_options INTERFACE)
 target_compile_options(leasehold_options INTERFACE
   -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual -Werror)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
-  target_compile_options(leasehold_options INTERFACE -Wthread-safety -Wthread-safety-beta)
+  # Debian's libraries are built with GCC; since 18 clang mangles some of Abseil's templates in another way.
+  target_compile_options(leasehold_options INTERFACE -Wthread-safety -Wthread-safety-beta -fclang-abi-compat=17)
 else()
   # GCC 14 reports these inside libstdc++ and protobuf once they are inlined; clang's own checks stay on.
   target_compile_options(leasehold_options INTERFACE
@@ -15,4 +16,8 @@ if(LEASEHOLD_SANITIZE)
   target_compile_options(leasehold_options INTERFACE
     -fsanitize=${LEASEHOLD_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
   target_link_options(leasehold_options INTERFACE -fsanitize=${LEASEHOLD_SANITIZE})
+endif()
+if(LEASEHOLD_FUZZ)
+  # Without it libFuzzer sees nothing of what an input reaches.
+  target_compile_options(leasehold_options INTERFACE -fsanitize=fuzzer-no-link)
 endif()

@@ -49,7 +49,9 @@ class RegistryTest : public testing::Test {
 
   // A database and a NATS server of its own for each test.
   void SetUp() override {
-    if (!postgres_->Running()) ASSERT_TRUE(postgres_->Restart().ok());
+    if (!postgres_->Running()) {
+      ASSERT_TRUE(postgres_->Restart().ok());
+    }
     static int count = 0;
     ++count;
     database_ = std::format("leasehold_{}", count);

@@ -43,7 +43,9 @@ class StoreTest : public testing::Test {
 
   // A database of its own for each test.
   void SetUp() override {
-    if (!server_->Running()) ASSERT_TRUE(server_->Restart().ok());
+    if (!server_->Running()) {
+      ASSERT_TRUE(server_->Restart().ok());
+    }
     postgres::Connection admin(Options("postgres"));
     static int count = 0;
     database_ = std::format("leasehold_{}", ++count);

@@ -16,8 +16,10 @@ namespace leasehold::cli {
 void AcquireFlags::AddTo(CLI::App& app) {
   app.add_option("WHAT", what_, "TENANT SERVICE; SERVICE alone with --connection or --domain")
       ->required()
-      ->expected(1, 2)
-      ->type_name("");
+      ->expected(1, 2);
+  std::string path;
+  for (const CLI::App* at = &app; at != nullptr; at = at->get_parent()) path = absl::StrCat(at->get_name(), " ", path);
+  app.usage(absl::StrCat("Usage: ", path, "[OPTIONS] TENANT SERVICE"));
   app.add_option("--domain", domain_, "The tenant with this domain");
   app.add_option("--connection", connection_, "A named connection that belongs to no tenant: central");
   app.add_flag("--read-only", read_only_, "Refuse writes");

@@ -96,6 +96,8 @@ absl::Status Supervisor::Up() {
 absl::Status Supervisor::Prepare() {
   LH_ASSIGN_OR_RETURN(config_, LoadConfig(options_.config_path, env_));
   LH_ASSIGN_OR_RETURN(ports_, PlanPorts(config_, options_.ports, env_, &localserver::FreePort));
+  LH_ASSIGN_OR_RETURN(gateway_program_, FindDaemon("leasehold-gateway"));
+  LH_ASSIGN_OR_RETURN(provisioner_program_, FindDaemon("leasehold-provisioner"));
   LH_RETURN_IF_ERROR(MakeFolder(options_.state_dir));
   LH_ASSIGN_OR_RETURN(RunLock lock, RunLock::Take(options_.state_dir));
   lock_ = std::make_unique<RunLock>(std::move(lock));
@@ -180,12 +182,10 @@ std::unique_ptr<Component> Supervisor::MakeDaemon(const std::string& name, const
 }
 
 absl::Status Supervisor::StartDaemons() {
-  LH_ASSIGN_OR_RETURN(const std::string gateway, FindDaemon("leasehold-gateway"));
-  LH_ASSIGN_OR_RETURN(const std::string provisioner, FindDaemon("leasehold-provisioner"));
   std::vector<std::unique_ptr<Component>> daemons;
-  daemons.push_back(MakeDaemon("gateway", gateway, ports_.sql, ports_.http, {}));
+  daemons.push_back(MakeDaemon("gateway", gateway_program_, ports_.sql, ports_.http, {}));
   for (const auto& [service, http] : ports_.provisioners) {
-    daemons.push_back(MakeDaemon(absl::StrCat("provisioner/", service), provisioner, http, http,
+    daemons.push_back(MakeDaemon(absl::StrCat("provisioner/", service), provisioner_program_, http, http,
                                  {absl::StrCat("SERVICE_NAME=", service)}));
   }
   return Launch(std::move(daemons));

@@ -69,6 +69,8 @@ class Supervisor {
   v1::Config config_;  // as the user wrote it
   v1::Config effective_;
   Ports ports_;
+  std::string gateway_program_;
+  std::string provisioner_program_;
   std::unique_ptr<SecretFolder> secrets_;
   std::unique_ptr<RunLock> lock_;
 

@@ -91,14 +91,21 @@ std::string_view SqlStateInText(std::string_view text) {
   return {};
 }
 
+// libpqxx 7.10 throws insufficient_privilege without the SQLSTATE that it was chosen by.
+std::string SqlStateFrom(const pqxx::sql_error& error) {
+  const bool is_privilege = dynamic_cast<const pqxx::insufficient_privilege*>(&error) != nullptr;
+  return is_privilege && error.sqlstate().empty() ? "42501" : error.sqlstate();
+}
+
 }  // namespace
 
 absl::Status FromException(const std::exception& error, bool connection_open) {
   // Not every lost connection is a pqxx::broken_connection: a terminated backend says 57P01 first.
   if (const auto* sql = dynamic_cast<const pqxx::sql_error*>(&error)) {
     const bool broken = !connection_open;
-    const absl::StatusCode code = broken ? absl::StatusCode::kUnavailable : CodeOfSqlState(sql->sqlstate());
-    return Make(code, sql->sqlstate(), sql->what(), broken);
+    const std::string sqlstate = SqlStateFrom(*sql);
+    const absl::StatusCode code = broken ? absl::StatusCode::kUnavailable : CodeOfSqlState(sqlstate);
+    return Make(code, sqlstate, sql->what(), broken);
   }
   if (dynamic_cast<const pqxx::broken_connection*>(&error) != nullptr ||
       dynamic_cast<const pqxx::in_doubt_error*>(&error) != nullptr || !connection_open) {

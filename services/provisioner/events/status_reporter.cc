@@ -1,0 +1,128 @@
+#include "services/provisioner/events/status_reporter.h"
+
+#include <format>
+#include <string_view>
+#include <utility>
+
+#include "common/config/config.h"
+#include "common/events/events.h"
+#include "common/status/error.h"
+#include "common/telemetry/log.h"
+
+namespace leasehold::provisioner {
+namespace {
+
+constexpr int kBatch = 100;
+constexpr absl::Duration kInterval = absl::Seconds(5);
+constexpr absl::Duration kRetryMin = absl::Milliseconds(200);
+
+std::string_view NameOf(v1::ServiceState state) {
+  switch (state) {
+    case v1::SERVICE_STATE_READY:
+      return "ready";
+    case v1::SERVICE_STATE_FAILED:
+      return "failed";
+    case v1::SERVICE_STATE_CLOSED:
+      return "closed";
+    case v1::SERVICE_STATE_REMOVED:
+      return "removed";
+    default:
+      return "pending";
+  }
+}
+
+v1::ProvisioningEvent EventOf(const TenantRecord& record, const ServiceName& service) {
+  v1::ProvisioningEvent event;
+  event.set_tenant(record.id.str());
+  v1::ServiceStatus& status = *event.mutable_status();
+  status.set_service(service.str());
+  status.set_state(record.state);
+  status.set_generation(record.state_generation);
+  status.set_database(TenantDatabaseName(record.id, service));
+  status.set_database_id(record.database_id);
+  status.set_message(record.message);
+  status.set_attempts(record.attempts);
+  if (record.next_attempt_time.has_value()) *status.mutable_next_attempt_time() = FromTime(*record.next_attempt_time);
+  *status.mutable_update_time() = FromTime(record.update_time);
+  status.set_schema_version(record.schema_version.value_or(0));
+  return event;
+}
+
+}  // namespace
+
+StatusReporter::StatusReporter(jetstream::Client& client, Records& records, ServiceName service, Metrics& metrics)
+    : client_(client), records_(records), service_(std::move(service)), metrics_(metrics) {}
+
+StatusReporter::~StatusReporter() { Stop(); }
+
+void StatusReporter::Start() {
+  thread_ = std::thread([this] { Run(); });
+}
+
+void StatusReporter::Stop() {
+  {
+    const absl::MutexLock lock(&mu_);
+    stopping_ = woken_ = true;
+  }
+  if (thread_.joinable()) thread_.join();
+}
+
+void StatusReporter::Wake() {
+  const absl::MutexLock lock(&mu_);
+  woken_ = true;
+}
+
+absl::Status StatusReporter::PublishPending() {
+  while (true) {
+    LH_ASSIGN_OR_RETURN(const std::vector<TenantRecord> unreported, records_.Unreported(kBatch));
+    for (const TenantRecord& record : unreported) {
+      LH_RETURN_IF_ERROR(Publish(record));
+      LH_RETURN_IF_ERROR(records_.MarkReported(record));
+    }
+    if (unreported.size() < kBatch) return absl::OkStatus();
+  }
+}
+
+absl::Status StatusReporter::Publish(const TenantRecord& record) {
+  const std::string_view what = NameOf(record.state);
+  v1::EventEnvelope envelope;
+  // The same status twice is the same message, so that the stream drops what a crash made us publish again.
+  envelope.set_id(std::format("{}.{}.{}.{}.{}", service_.str(), record.id.str(), record.state_generation, what,
+                              record.status_version));
+  envelope.set_source(std::format("provisioner-{}", service_.str()));
+  envelope.set_type(std::format("leasehold.provisioning.{}.v1", what));
+  envelope.set_subject(record.id.str());
+  *envelope.mutable_time() = FromTime(record.update_time);
+  const events::Encoded encoded = events::EncodeProvisioningEvent(envelope, what, EventOf(record, service_));
+  return client_.Publish(encoded.subject, encoded.payload, encoded.headers, encoded.message_id);
+}
+
+void StatusReporter::CountTenants() {
+  const auto counts = records_.CountByState();
+  if (!counts.ok()) return;
+  for (const auto& [state, count] : *counts) {
+    metrics_
+        .Gauge("leasehold_provisioner_tenants", "Tenants by what was made of them",
+               {{"state", std::string(NameOf(state))}})
+        .Set(static_cast<double>(count));
+  }
+}
+
+void StatusReporter::Run() {
+  Backoff backoff(kRetryMin, kInterval);
+  int failures = 0;
+  while (true) {
+    const absl::Status status = PublishPending();
+    if (!status.ok()) Log(Level::kDebug, "statuses cannot be reported now", {{"error", ClientText(status)}});
+    failures = status.ok() ? 0 : failures + 1;
+    CountTenants();
+    const absl::MutexLock lock(&mu_);
+    // After a failure also when woken: whoever finishes tenants meanwhile must not turn the wait into a spin.
+    const bool* until = status.ok() ? &woken_ : &stopping_;
+    mu_.AwaitWithTimeout(absl::Condition(until), status.ok() ? kInterval : backoff.Wait(failures));
+    woken_ = false;
+    if (stopping_) return;
+  }
+}
+
+}  // namespace leasehold::provisioner

@@ -1,0 +1,125 @@
+#include "services/provisioner/events/tenant_events.h"
+
+#include <algorithm>
+#include <format>
+#include <utility>
+
+#include "common/status/error.h"
+#include "common/telemetry/log.h"
+
+namespace leasehold::provisioner {
+namespace {
+
+constexpr int kBatch = 64;
+constexpr absl::Duration kFetchWait = absl::Seconds(1);
+constexpr absl::Duration kRetryMin = absl::Milliseconds(100);
+constexpr absl::Duration kRetryMax = absl::Seconds(5);
+constexpr std::string_view kStream = "TENANTS";
+
+absl::Status Malformed(std::string_view what) { return Error(v1::REASON_MALFORMED_EVENT, what); }
+
+}  // namespace
+
+absl::StatusOr<std::optional<Desire>> DesireOf(const events::TenantEvent& event) {
+  const v1::TenantEvent& data = event.data;
+  if (data.generation() < 0) return Malformed("data.generation is negative");
+  if (data.generation() == 0) {
+    if (event.what != "created") return std::nullopt;
+    const bool active = !data.has_is_active() || data.is_active();
+    return Desire{.state = active ? v1::DESIRED_STATE_PRESENT : v1::DESIRED_STATE_CLOSED};
+  }
+  if (data.desired() == v1::DESIRED_STATE_UNSPECIFIED || !v1::DesiredState_IsValid(data.desired())) {
+    return Malformed("data.desired is missing beside data.generation");
+  }
+  return Desire{.generation = data.generation(), .state = data.desired()};
+}
+
+TenantEvents::TenantEvents(jetstream::Client& client, ServiceName service, int replicas, Apply apply, Metrics& metrics)
+    : client_(client),
+      service_(std::move(service)),
+      replicas_(replicas),
+      apply_(std::move(apply)),
+      handled_(metrics.Counter("leasehold_events_handled_total", "Tenant events that were understood and recorded")),
+      parked_(metrics.Counter("leasehold_events_parked_total", "Tenant events that could not be understood")) {}
+
+TenantEvents::~TenantEvents() { Stop(); }
+
+void TenantEvents::Start() {
+  thread_ = std::thread([this] { Run(); });
+}
+
+void TenantEvents::Stop() {
+  if (!stop_.HasBeenNotified()) stop_.Notify();
+  if (thread_.joinable()) thread_.join();
+}
+
+void TenantEvents::Run() {
+  Backoff backoff(kRetryMin, kRetryMax);
+  int failures = 0;
+  while (!stop_.HasBeenNotified()) {
+    const absl::Status status = FetchSome();
+    if (status.ok()) {
+      failures = 0;
+    } else {
+      Log(Level::kDebug, "events cannot be taken now", {{"error", ClientText(status)}});
+      stop_.WaitForNotificationWithTimeout(backoff.Wait(++failures));
+    }
+  }
+}
+
+absl::Status TenantEvents::FetchSome() {
+  if (consumer_ == nullptr) {
+    LH_RETURN_IF_ERROR(client_.EnsureStream(jetstream::TenantsStream(replicas_)));
+    LH_RETURN_IF_ERROR(client_.EnsureStream(jetstream::ProvisioningStream(replicas_)));
+    LH_ASSIGN_OR_RETURN(consumer_, client_.Subscribe({.stream = std::string(kStream),
+                                                      .durable = std::format("provisioner-{}", service_.str()),
+                                                      .filter_subject = "tenants.>"}));
+  }
+  LH_ASSIGN_OR_RETURN(auto messages, consumer_->Fetch(kBatch, kFetchWait));
+  absl::Status status;
+  for (const auto& message : messages) {
+    if (stop_.HasBeenNotified()) break;
+    const absl::Status handled = Handle(*message);
+    if (!handled.ok()) status = handled;
+  }
+  return status;
+}
+
+absl::Status TenantEvents::Handle(jetstream::Message& message) {
+  const auto event = events::DecodeTenantEvent(message.subject(), message.headers(), message.payload());
+  if (!event.ok()) {
+    Park(message, event.status());
+    return absl::OkStatus();
+  }
+  const absl::StatusOr<TenantId> id = TenantId::Parse(event->data.id());
+  const absl::StatusOr<std::optional<Desire>> desire = DesireOf(*event);
+  if (!id.ok() || !desire.ok()) {
+    Park(message, id.ok() ? desire.status() : id.status());
+    return absl::OkStatus();
+  }
+  if (desire->has_value()) {
+    const absl::Status applied = apply_(*id, **desire);
+    if (!applied.ok()) {
+      message.Nak(kRetryMin * static_cast<double>(std::min<uint64_t>(message.deliveries(), 20)));
+      return applied;
+    }
+  }
+  message.Ack();
+  handled_.Increment();
+  return absl::OkStatus();
+}
+
+void TenantEvents::Park(jetstream::Message& message, const absl::Status& reason) {
+  const absl::Status parked = events::Park(client_, service_.str(), kStream, reason, message);
+  if (!parked.ok()) {
+    Log(Level::kDebug, "a malformed event cannot be parked now", {{"error", ClientText(parked)}});
+    return;  // it comes again
+  }
+  parked_.Increment();
+  Log(Level::kWarning, "event parked",
+      {{"subject", Printable(message.subject())},
+       {"sequence", std::format("{}", message.stream_sequence())},
+       {"reason", ClientText(reason)}});
+}
+
+}  // namespace leasehold::provisioner

@@ -1,0 +1,86 @@
+// leasehold-provisioner: makes the instance of one service match the registry.
+#include <cstdio>
+#include <cstdlib>
+#include <format>
+#include <iostream>
+#include <optional>
+#include <string>
+
+#include <CLI/CLI.hpp>
+
+#include "common/config/config.h"
+#include "common/daemon/daemon.h"
+#include "common/identity/identity.h"
+#include "common/status/error.h"
+#include "common/status/view.h"
+#include "common/telemetry/log.h"
+#include "services/provisioner/provisioner.h"
+
+namespace leasehold {
+namespace {
+
+// A step is at most one statement; the longest, a migration's, is rolled back by the exit.
+constexpr absl::Duration kStopPatience = absl::Seconds(20);
+
+struct Arguments {
+  std::string config;
+  std::string service;
+};
+
+absl::StatusOr<v1::ServiceConfig> ChooseService(const v1::Config& config, const std::string& flag,
+                                                const Environment& environment) {
+  const std::string name = flag.empty() ? environment("SERVICE_NAME").value_or("") : flag;
+  if (name.empty()) return InvalidField("--service", "", "a service of the configuration; or set SERVICE_NAME");
+  LH_ASSIGN_OR_RETURN(const ServiceName service, ServiceName::Parse(name));
+  LH_ASSIGN_OR_RETURN(v1::ServiceConfig found, FindService(config, service));
+  LH_RETURN_IF_ERROR(ApplyInstanceEnvironment(found, environment));
+  return found;
+}
+
+Level LevelOf(const std::string& name) {
+  if (name == "debug") return Level::kDebug;
+  if (name == "warning") return Level::kWarning;
+  return name == "error" ? Level::kError : Level::kInfo;
+}
+
+absl::Status Run(const Arguments& arguments) {
+  SignalWaiter signals;
+  const Environment environment = ProcessEnvironment();
+  LH_ASSIGN_OR_RETURN(const v1::Config config, LoadConfig(arguments.config, environment));
+  LH_ASSIGN_OR_RETURN(const v1::ServiceConfig service, ChooseService(config, arguments.service, environment));
+  const std::string component = std::format("provisioner/{}", service.name());
+  ConfigureLog(component, LevelOf(config.log().level()),
+               config.log().format() == "text" ? LogFormat::kText : LogFormat::kJson);
+
+  LH_ASSIGN_OR_RETURN(const auto daemon, provisioner::Provisioner::Make(config, service, environment));
+  LH_RETURN_IF_ERROR(daemon->Start());
+  Log(Level::kInfo, "started", {{"version", LEASEHOLD_VERSION}, {"http", service.http_listen()}});
+  signals.Wait();
+  Log(Level::kInfo, "stopping");
+  if (!daemon->Stop(kStopPatience)) {
+    Log(Level::kWarning, "a step is still running; it is taken up again at the next start");
+    std::_Exit(EXIT_SUCCESS);
+  }
+  Log(Level::kInfo, "stopped");
+  return absl::OkStatus();
+}
+
+}  // namespace
+}  // namespace leasehold
+
+int main(int argc, char** argv) {
+  leasehold::Arguments arguments;
+  CLI::App app("Makes the PostgreSQL instance of one service match the registry.", "leasehold-provisioner");
+  app.add_option("--config", arguments.config, "The configuration file")->required();
+  app.add_option("--service", arguments.service, "The service to serve; default: SERVICE_NAME");
+  app.set_version_flag("--version", "leasehold-provisioner " LEASEHOLD_VERSION);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : 2;
+  }
+  const absl::Status status = leasehold::Run(arguments);
+  if (status.ok()) return EXIT_SUCCESS;
+  std::cerr << "leasehold-provisioner: " << leasehold::StdView(status.message()) << "\n";
+  return EXIT_FAILURE;
+}

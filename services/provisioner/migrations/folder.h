@@ -1,0 +1,31 @@
+// The ordered SQL files of one kind of database, read and checked once at start.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "services/provisioner/migrations/statements.h"
+
+namespace leasehold::provisioner {
+
+struct Migration {
+  int version = 0;         // the NNNN of the file's name
+  std::string name{};      // "0001_init.sql"
+  std::string checksum{};  // SHA-256 of the file, 64 hex digits
+  std::vector<SqlStatement> statements{};
+};
+
+// In the order of versions, which are unique and rise.
+using Migrations = std::vector<Migration>;
+
+inline constexpr size_t kMaxMigrationBytes = 16 << 20;
+
+// `folder`/NNNN_name.sql; hidden files are skipped, an absent folder holds nothing. A file that cannot be a migration
+// is refused: INVALID_FIELD for its name, MIGRATION_FAILED (with file and line) for what stands in it.
+absl::StatusOr<Migrations> ReadMigrations(const std::string& folder);
+
+// 0 if there are none.
+int NewestVersion(const Migrations& migrations);
+
+}  // namespace leasehold::provisioner

@@ -1,0 +1,73 @@
+#include "services/provisioner/migrations/folder.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "common/localserver/localserver.h"
+#include "common/status/error.h"
+
+namespace leasehold::provisioner {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::Field;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+class FolderTest : public ::testing::Test {
+ protected:
+  void Write(const std::string& name, std::string_view text) { std::ofstream(directory_.path() + "/" + name) << text; }
+  absl::StatusOr<Migrations> Read() const { return ReadMigrations(directory_.path()); }
+
+  localserver::TemporaryDirectory directory_;
+};
+
+TEST_F(FolderTest, ReadsInTheOrderOfVersions) {
+  Write("0010_more.sql", "SELECT 2;");
+  Write("0002_init.sql", "SELECT 1;");
+  Write(".gitkeep", "");
+  const auto migrations = Read();
+  ASSERT_TRUE(migrations.ok()) << migrations.status();
+  EXPECT_THAT(*migrations, ElementsAre(Field(&Migration::version, 2), Field(&Migration::version, 10)));
+  EXPECT_EQ(NewestVersion(*migrations), 10);
+  EXPECT_EQ((*migrations)[0].checksum, "17db4fd369edb9244b9f91d9aeed145c3d04ad8ba6e95d06247f07a63527d11a");
+}
+
+TEST_F(FolderTest, AnAbsentFolderHoldsNothing) {
+  const auto migrations = ReadMigrations(directory_.path() + "/absent");
+  ASSERT_TRUE(migrations.ok());
+  EXPECT_THAT(*migrations, IsEmpty());
+  EXPECT_EQ(NewestVersion(*migrations), 0);
+}
+
+TEST_F(FolderTest, RefusesOtherNamesAndSaysWhatIsAllowed) {
+  for (const std::string name : {"1_init.sql", "0001-init.sql", "0001_init.SQL", "0001_Init.sql", "0000_init.sql",
+                                 "0001_.sql", "readme.txt", "00a1_init.sql"}) {
+    Write(name, "");
+    const auto migrations = Read();
+    EXPECT_EQ(ReasonOf(migrations.status()), v1::REASON_INVALID_FIELD) << name;
+    EXPECT_THAT(std::string(migrations.status().message()), AllOf(HasSubstr(name), HasSubstr("NNNN_name.sql"))) << name;
+    std::filesystem::remove(directory_.path() + "/" + name);
+  }
+}
+
+TEST_F(FolderTest, RefusesTwoFilesOfOneVersion) {
+  Write("0001_a.sql", "");
+  Write("0001_b.sql", "");
+  const auto migrations = Read();
+  EXPECT_THAT(std::string(migrations.status().message()), AllOf(HasSubstr("0001_b.sql"), HasSubstr("0001_a.sql")));
+}
+
+TEST_F(FolderTest, ABadStatementNamesFileAndLine) {
+  Write("0001_init.sql", "SELECT 1;\nCOMMIT;");
+  const auto migrations = Read();
+  EXPECT_EQ(ReasonOf(migrations.status()), v1::REASON_MIGRATION_FAILED);
+  EXPECT_THAT(std::string(migrations.status().message()), HasSubstr("0001_init.sql line 2: COMMIT"));
+}
+
+}  // namespace
+}  // namespace leasehold::provisioner

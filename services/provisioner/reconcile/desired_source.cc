@@ -1,0 +1,49 @@
+#include "services/provisioner/reconcile/desired_source.h"
+
+#include <chrono>
+#include <iterator>
+#include <utility>
+
+#include <grpcpp/client_context.h>
+#include <grpcpp/create_channel.h>
+#include <grpcpp/security/credentials.h>
+#include <grpcpp/support/channel_arguments.h>
+
+#include "common/status/error.h"
+#include "common/status/grpc.h"
+
+namespace leasehold::provisioner {
+namespace {
+
+constexpr int kPageSize = 1000;
+constexpr std::chrono::seconds kDeadline(10);
+
+std::shared_ptr<grpc::Channel> ChannelTo(const std::string& address) {
+  grpc::ChannelArguments arguments;
+  // gRPC's own default backs off up to two minutes, longer than a provisioner would.
+  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 2000);
+  return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments);
+}
+
+}  // namespace
+
+GatewayDesired::GatewayDesired(const std::string& address, ServiceName service)
+    : address_(address), service_(std::move(service)), stub_(v1::ProvisionerService::NewStub(ChannelTo(address))) {}
+
+absl::StatusOr<std::vector<v1::DesiredTenant>> GatewayDesired::ListDesired() {
+  std::vector<v1::DesiredTenant> tenants;
+  v1::ListDesiredRequest request;
+  request.set_service(service_.str());
+  request.set_page_size(kPageSize);
+  do {
+    grpc::ClientContext context;
+    context.set_deadline(std::chrono::system_clock::now() + kDeadline);
+    v1::ListDesiredResponse page;
+    LH_RETURN_IF_ERROR(FromGrpc(stub_->ListDesired(&context, request, &page), address_));
+    std::move(page.mutable_tenants()->begin(), page.mutable_tenants()->end(), std::back_inserter(tenants));
+    request.set_page_token(page.next_page_token());
+  } while (!request.page_token().empty());
+  return tenants;
+}
+
+}  // namespace leasehold::provisioner

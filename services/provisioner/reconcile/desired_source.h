@@ -1,0 +1,36 @@
+// Where a provisioner learns what the registry wants.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <grpcpp/channel.h>
+
+#include "absl/status/statusor.h"
+#include "common/identity/identity.h"
+#include "leasehold/v1/provisioner.grpc.pb.h"
+
+namespace leasehold::provisioner {
+
+class DesiredSource {
+ public:
+  virtual ~DesiredSource() = default;
+  // All of the service's tenants. Blocks; one thread at a time.
+  virtual absl::StatusOr<std::vector<v1::DesiredTenant>> ListDesired() = 0;
+};
+
+// The gateway's ProvisionerService. UNAVAILABLE while it does not answer.
+class GatewayDesired : public DesiredSource {
+ public:
+  // `address`: host:port, named in errors.
+  GatewayDesired(const std::string& address, ServiceName service);
+  absl::StatusOr<std::vector<v1::DesiredTenant>> ListDesired() override;
+
+ private:
+  const std::string address_;
+  const ServiceName service_;
+  std::unique_ptr<v1::ProvisionerService::Stub> stub_;
+};
+
+}  // namespace leasehold::provisioner

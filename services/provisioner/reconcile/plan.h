@@ -1,0 +1,30 @@
+// Desired against observed, for one tenant: what there is to do. Pure.
+#pragma once
+
+#include <string>
+
+#include "services/provisioner/state/records.h"
+#include "services/provisioner/steps/observe.h"
+
+namespace leasehold::provisioner {
+
+enum class Work {
+  kNone,
+  kPresent,  // TenantDatabase::Present()
+  kClosed,   // TenantDatabase::Closed()
+  kShut,     // TenantDatabase::Shut(): a removal that the registry has not confirmed yet
+  kAbsent,   // TenantDatabase::Absent()
+};
+
+// What every tenant database of this provisioner should have.
+struct Standard {
+  int schema_version = 0;
+  std::string role_key{};
+};
+
+Work WorkFor(const TenantRecord& record, const ObservedTenant& observed, const Standard& standard);
+
+// A finished database that is not there any more though it should be: it will be made again, but empty.
+bool IsLost(const TenantRecord& record, const ObservedTenant& observed);
+
+}  // namespace leasehold::provisioner

@@ -1,0 +1,91 @@
+#include "services/provisioner/reconcile/plan.h"
+
+#include <gtest/gtest.h>
+
+namespace leasehold::provisioner {
+namespace {
+
+constexpr std::string_view kId = "0123456789abcdef";
+
+const Standard kStandard{.schema_version = 2, .role_key = "k1"};
+
+TenantRecord Record(v1::DesiredState desired, v1::ServiceState state) {
+  TenantRecord record{.id = *TenantId::Parse("acme")};
+  record.generation = record.state_generation = 3;
+  record.desired = desired;
+  record.confirmed = true;
+  record.state = state;
+  record.database_id = kId;
+  record.schema_version = 2;
+  record.role_key = "k1";
+  return record;
+}
+
+ObservedTenant InPlace(bool may_log_in) {
+  const ObservedRole role{.mark = MarkOf(kId), .can_login = may_log_in};
+  return {.database = ObservedDatabase{.mark = MarkOf(kId)}, .owner = role, .read_only = role};
+}
+
+TEST(Plan, WhatIsAsItShouldBeNeedsNothing) {
+  EXPECT_EQ(WorkFor(Record(v1::DESIRED_STATE_PRESENT, v1::SERVICE_STATE_READY), InPlace(true), kStandard), Work::kNone);
+  EXPECT_EQ(WorkFor(Record(v1::DESIRED_STATE_CLOSED, v1::SERVICE_STATE_CLOSED), InPlace(false), kStandard),
+            Work::kNone);
+  EXPECT_EQ(WorkFor(Record(v1::DESIRED_STATE_ABSENT, v1::SERVICE_STATE_REMOVED), {}, kStandard), Work::kNone);
+}
+
+TEST(Plan, ANewerGenerationOrAFailureNeedsWork) {
+  TenantRecord newer = Record(v1::DESIRED_STATE_PRESENT, v1::SERVICE_STATE_READY);
+  newer.generation = 4;
+  EXPECT_EQ(WorkFor(newer, InPlace(true), kStandard), Work::kPresent);
+  EXPECT_EQ(WorkFor(Record(v1::DESIRED_STATE_PRESENT, v1::SERVICE_STATE_FAILED), InPlace(true), kStandard),
+            Work::kPresent);
+}
+
+TEST(Plan, AnyDifferenceOnTheInstanceNeedsWork) {
+  const TenantRecord record = Record(v1::DESIRED_STATE_PRESENT, v1::SERVICE_STATE_READY);
+  std::vector<ObservedTenant> wrong(8, InPlace(true));
+  wrong[0].database.reset();
+  wrong[1].database->mark.clear();
+  wrong[2].database->open_to_public = true;
+  wrong[3].database->valid = false;
+  wrong[4].owner.reset();
+  wrong[5].read_only.reset();
+  wrong[6].owner->can_login = false;
+  wrong[7].read_only->mark = "leasehold:1:another";
+  for (size_t i = 0; i < wrong.size(); ++i) EXPECT_EQ(WorkFor(record, wrong[i], kStandard), Work::kPresent) << i;
+}
+
+TEST(Plan, NewMigrationsReachOpenTenantsOnly) {
+  const Standard newer{.schema_version = 3, .role_key = "k1"};
+  EXPECT_EQ(WorkFor(Record(v1::DESIRED_STATE_PRESENT, v1::SERVICE_STATE_READY), InPlace(true), newer), Work::kPresent);
+  EXPECT_EQ(WorkFor(Record(v1::DESIRED_STATE_CLOSED, v1::SERVICE_STATE_CLOSED), InPlace(false), newer), Work::kNone);
+}
+
+TEST(Plan, ANewRoleKeyReachesAll) {
+  const Standard other{.schema_version = 2, .role_key = "k2"};
+  EXPECT_EQ(WorkFor(Record(v1::DESIRED_STATE_PRESENT, v1::SERVICE_STATE_READY), InPlace(true), other), Work::kPresent);
+  EXPECT_EQ(WorkFor(Record(v1::DESIRED_STATE_CLOSED, v1::SERVICE_STATE_CLOSED), InPlace(false), other), Work::kClosed);
+}
+
+TEST(Plan, OnlyTheRegistryRemoves) {
+  TenantRecord record = Record(v1::DESIRED_STATE_ABSENT, v1::SERVICE_STATE_PENDING);
+  EXPECT_EQ(WorkFor(record, InPlace(true), kStandard), Work::kAbsent);
+  record.confirmed = false;
+  EXPECT_EQ(WorkFor(record, InPlace(true), kStandard), Work::kShut);
+  EXPECT_EQ(WorkFor(record, InPlace(false), kStandard), Work::kNone);
+  ObservedTenant foreign = InPlace(true);
+  foreign.owner->mark = foreign.read_only->mark = "";
+  EXPECT_EQ(WorkFor(record, foreign, kStandard), Work::kNone);
+}
+
+TEST(Plan, LostMeansFinishedOnceAndGoneNow) {
+  TenantRecord record = Record(v1::DESIRED_STATE_PRESENT, v1::SERVICE_STATE_READY);
+  EXPECT_TRUE(IsLost(record, {}));
+  EXPECT_FALSE(IsLost(record, InPlace(true)));
+  EXPECT_FALSE(IsLost(Record(v1::DESIRED_STATE_ABSENT, v1::SERVICE_STATE_PENDING), {}));
+  record.schema_version.reset();
+  EXPECT_FALSE(IsLost(record, {})) << "never finished";
+}
+
+}  // namespace
+}  // namespace leasehold::provisioner

@@ -1,0 +1,111 @@
+// Makes the instance match what is desired, tenant by tenant, for as long as it runs: level-triggered, fenced by
+// generation. What is desired comes from events (Want) and from the registry (at start, on a timer, and whenever
+// something came back); what is observed from the instance itself.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <map>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "common/clock/clock.h"
+#include "common/postgres/postgres.h"
+#include "common/telemetry/metrics.h"
+#include "services/provisioner/migrations/folder.h"
+#include "services/provisioner/reconcile/dependency.h"
+#include "services/provisioner/reconcile/desired_source.h"
+#include "services/provisioner/reconcile/plan.h"
+#include "services/provisioner/reconcile/work_queue.h"
+#include "services/provisioner/state/records.h"
+#include "services/provisioner/steps/instance.h"
+#include "services/provisioner/steps/tenant_database.h"
+
+namespace leasehold::provisioner {
+
+class Reconciler {
+ public:
+  struct Options {
+    absl::Duration resync_interval = absl::Seconds(30);
+    absl::Duration min_backoff = absl::Milliseconds(500);
+    absl::Duration max_backoff = absl::Minutes(1);
+    int parallelism = 4;
+    Migrations tenant_migrations{};
+    Migrations central_migrations{};
+  };
+  struct Parts {
+    const Instance& instance;
+    // Connections of the provisioner's login to the central database; more than `parallelism`, because a worker holds
+    // one while it uses `records`.
+    postgres::ConnectionPool& central;
+    Records& records;
+    DesiredSource& desired;
+    Dependency& instance_health;
+    Dependency& gateway_health;
+    const Clock& clock;
+    Metrics& metrics;
+    std::function<void()> on_status;  // there is something to report; any thread, must not block
+  };
+  Reconciler(Options options, Parts parts);
+  ~Reconciler();  // Stop()
+
+  // Workers and passes on threads of their own.
+  void Start();
+  // No new work; the steps under way end. False if some still run after `patience`: the process should just exit.
+  bool Stop(absl::Duration patience = absl::InfiniteDuration());
+
+  // Any thread; blocks. OK once the desire is recorded, or was overtaken already; UNAVAILABLE while the instance does
+  // not answer or the central database is not prepared yet.
+  absl::Status Want(const TenantId& id, const Desire& desire);
+
+  // Looks at everything soon. Any thread.
+  void RequestPass();
+
+  // What the threads do, for tests without them. Prepare: the central database; needed once, before all else.
+  absl::Status Prepare();
+  // Compares everything and queues what differs. OK also if the gateway did not answer (then by the records alone).
+  absl::Status Pass();
+  // Works on one tenant that is due; false if none is.
+  bool WorkOne();
+
+ private:
+  void RunWorker() ABSL_LOCKS_EXCLUDED(mu_);
+  void RunPasses() ABSL_LOCKS_EXCLUDED(mu_);
+  // Until `time` is over or a pass is requested; false when stopping.
+  bool Sleep(absl::Duration time) ABSL_LOCKS_EXCLUDED(mu_);
+  bool Stopping() const { return stopping_.load(std::memory_order_relaxed); }
+
+  absl::Status ApplyListed(const v1::DesiredTenant& listed, const std::map<TenantId, TenantRecord>& records);
+  void Look(const TenantId& id);
+  // Not OK only if the records could not be reached.
+  absl::Status LookAt(const TenantId& id);
+  absl::Status Attempt(const TenantRecord& record, Work work, postgres::Connection& central, Outcome& outcome);
+  absl::Status GoOn(const TenantRecord& record, Work work);
+  absl::Status Conclude(const TenantRecord& record, Work work, const absl::Status& status, Outcome outcome);
+  absl::Duration BackoffFor(int attempt) ABSL_LOCKS_EXCLUDED(mu_);
+
+  const Options options_;
+  const Parts parts_;
+  const Standard standard_;
+  WorkQueue queue_;
+  std::atomic<bool> stopping_ = false;
+  std::atomic<bool> prepared_ = false;
+  std::atomic<bool> gateway_answered_ = false;
+  std::atomic<int> unreachable_ = 0;  // looks in a row that did not reach the records
+
+  absl::Mutex mu_;
+  Backoff backoff_ ABSL_GUARDED_BY(mu_);
+  bool pass_requested_ ABSL_GUARDED_BY(mu_) = false;
+  int running_ ABSL_GUARDED_BY(mu_) = 0;
+  std::vector<std::thread> threads_;
+
+  prometheus::Histogram& provisioning_seconds_;
+  prometheus::Counter& recreated_;
+};
+
+}  // namespace leasehold::provisioner

@@ -1,0 +1,306 @@
+#include "services/provisioner/reconcile/reconciler.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <format>
+
+#include "common/status/error.h"
+#include "services/provisioner/testing/fake_gateway.h"
+#include "services/provisioner/testing/test_instance.h"
+
+namespace leasehold::provisioner {
+namespace {
+
+using ::testing::HasSubstr;
+
+TenantId Id(std::string_view text) { return *TenantId::Parse(text); }
+
+class ReconcilerTest : public ::testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    auto started = TestInstance::Start();
+    ASSERT_TRUE(started.ok()) << started.status();
+    test_ = started->release();
+  }
+  static void TearDownTestSuite() { delete test_; }
+
+  void SetUp() override {
+    Restart({{"0001_note.sql", "CREATE TABLE note (text text);"}});
+    test_->Ask("identity_central", "TRUNCATE leasehold.tenants");
+  }
+
+  // As if the daemon had been killed and started: only what PostgreSQL holds is left.
+  void Restart(std::initializer_list<std::pair<std::string_view, std::string_view>> files) {
+    reconciler_.reset();
+    auto migrations = MigrationsOf(files);
+    ASSERT_TRUE(migrations.ok()) << migrations.status();
+    reconciler_ = std::make_unique<Reconciler>(Reconciler::Options{.resync_interval = absl::Seconds(30),
+                                                                   .min_backoff = absl::Seconds(1),
+                                                                   .max_backoff = absl::Seconds(8),
+                                                                   .parallelism = 2,
+                                                                   .tenant_migrations = *migrations,
+                                                                   .central_migrations = {}},
+                                               Reconciler::Parts{.instance = test_->instance(),
+                                                                 .central = pool_,
+                                                                 .records = records_,
+                                                                 .desired = gateway_,
+                                                                 .instance_health = instance_health_,
+                                                                 .gateway_health = gateway_health_,
+                                                                 .clock = clock_,
+                                                                 .metrics = metrics_,
+                                                                 .on_status = [this] { ++statuses_; }});
+    ASSERT_EQ(reconciler_->Prepare(), absl::OkStatus());
+  }
+
+  int WorkAll() {
+    int worked = 0;
+    while (reconciler_->WorkOne()) ++worked;
+    return worked;
+  }
+  int PassAndWork() {
+    EXPECT_EQ(reconciler_->Pass(), absl::OkStatus());
+    return WorkAll();
+  }
+  TenantRecord Get(std::string_view id) { return **records_.Get(Id(id)); }
+  static std::string Exists(std::string_view id) {
+    return test_->Ask("postgres",
+                      std::format("SELECT count(*) FROM pg_database WHERE datname = 'tenant_{}_identity'", id));
+  }
+  static std::string CanLogIn(std::string_view id) {
+    return test_->Ask("postgres",
+                      std::format("SELECT rolcanlogin FROM pg_roles WHERE rolname = 'tenant_{}_identity'", id));
+  }
+
+  static inline TestInstance* test_ = nullptr;
+  FakeClock clock_;
+  Metrics metrics_;
+  Health health_{clock_};
+  Dependency instance_health_{health_, "instance"};
+  Dependency gateway_health_{health_, "gateway"};
+  postgres::ConnectionPool pool_{test_->instance().AsLogin("identity_central"), 4};
+  Records records_{pool_, clock_};
+  FakeGateway gateway_;
+  int statuses_ = 0;
+  std::unique_ptr<Reconciler> reconciler_;
+};
+
+TEST_F(ReconcilerTest, WhatTheRegistryWantsComesToBeAndThenNothingIsLeftToDo) {
+  gateway_.Set("one", 1, v1::DESIRED_STATE_PRESENT);
+  gateway_.Set("two", 4, v1::DESIRED_STATE_CLOSED);
+  EXPECT_EQ(PassAndWork(), 2);
+  EXPECT_EQ(Get("one").state, v1::SERVICE_STATE_READY);
+  EXPECT_EQ(Get("one").schema_version, 1);
+  EXPECT_EQ(Get("two").state, v1::SERVICE_STATE_CLOSED);
+  EXPECT_EQ(Get("two").state_generation, 4);
+  EXPECT_EQ(CanLogIn("one"), "t");
+  EXPECT_EQ(CanLogIn("two"), "f");
+  EXPECT_EQ(PassAndWork(), 0);
+  EXPECT_EQ(statuses_ >= 2, true);
+}
+
+TEST_F(ReconcilerTest, AnEventAloneProvisionsWhileTheGatewayIsDown) {
+  gateway_.SetDown(true);
+  ASSERT_EQ(reconciler_->Want(Id("alone"), {.state = v1::DESIRED_STATE_PRESENT}), absl::OkStatus());
+  EXPECT_EQ(WorkAll(), 1);
+  EXPECT_EQ(Get("alone").state, v1::SERVICE_STATE_READY);
+  EXPECT_EQ(PassAndWork(), 0) << "a pass without the gateway goes by the records";
+  EXPECT_THAT(health_.Json(), HasSubstr("gateway"));
+}
+
+TEST_F(ReconcilerTest, DoubledAndStaleEventsChangeNothing) {
+  ASSERT_EQ(reconciler_->Want(Id("dup"), {.generation = 3, .state = v1::DESIRED_STATE_CLOSED}), absl::OkStatus());
+  EXPECT_EQ(WorkAll(), 1);
+  for (const int64_t generation : {3, 2, 1}) {
+    ASSERT_EQ(reconciler_->Want(Id("dup"), {.generation = generation, .state = v1::DESIRED_STATE_PRESENT}),
+              absl::OkStatus());
+  }
+  EXPECT_EQ(WorkAll(), 0);
+  EXPECT_EQ(CanLogIn("dup"), "f");
+}
+
+TEST_F(ReconcilerTest, ANewerGenerationIsReportedEvenIfNothingChanges) {
+  ASSERT_EQ(reconciler_->Want(Id("bump"), {.generation = 1, .state = v1::DESIRED_STATE_PRESENT}), absl::OkStatus());
+  WorkAll();
+  const std::string database_id = Get("bump").database_id;
+  ASSERT_EQ(reconciler_->Want(Id("bump"), {.generation = 2, .state = v1::DESIRED_STATE_PRESENT}), absl::OkStatus());
+  WorkAll();
+  EXPECT_EQ(Get("bump").state_generation, 2);
+  EXPECT_EQ(Get("bump").database_id, database_id);
+}
+
+TEST_F(ReconcilerTest, AnEventAloneRemovesNothing) {
+  gateway_.Set("keep", 1, v1::DESIRED_STATE_PRESENT);
+  PassAndWork();
+  gateway_.SetDown(true);
+  ASSERT_EQ(reconciler_->Want(Id("keep"), {.generation = 2, .state = v1::DESIRED_STATE_ABSENT}), absl::OkStatus());
+  WorkAll();
+  PassAndWork();
+  EXPECT_EQ(Exists("keep"), "1");
+  EXPECT_EQ(CanLogIn("keep"), "f") << "but nobody gets in any more";
+  EXPECT_EQ(Get("keep").state, v1::SERVICE_STATE_PENDING);
+
+  gateway_.SetDown(false);
+  gateway_.Set("keep", 2, v1::DESIRED_STATE_ABSENT);
+  PassAndWork();
+  EXPECT_EQ(Exists("keep"), "0");
+  EXPECT_EQ(Get("keep").state, v1::SERVICE_STATE_REMOVED);
+  EXPECT_EQ(PassAndWork(), 0);
+}
+
+TEST_F(ReconcilerTest, ARemovalThatTheRegistryTookBackRemovesNothing) {
+  gateway_.Set("back", 1, v1::DESIRED_STATE_PRESENT);
+  PassAndWork();
+  ASSERT_EQ(reconciler_->Want(Id("back"), {.generation = 2, .state = v1::DESIRED_STATE_ABSENT}), absl::OkStatus());
+  gateway_.Set("back", 3, v1::DESIRED_STATE_PRESENT);
+  PassAndWork();
+  EXPECT_EQ(Exists("back"), "1");
+  EXPECT_EQ(CanLogIn("back"), "t");
+}
+
+TEST_F(ReconcilerTest, ATombstoneKeepsOldEventsOutAndANewTenantIn) {
+  gateway_.Set("tomb", 1, v1::DESIRED_STATE_PRESENT);
+  PassAndWork();
+  const std::string first = Get("tomb").database_id;
+  gateway_.Set("tomb", 2, v1::DESIRED_STATE_ABSENT);
+  PassAndWork();
+  gateway_.Clear();
+  ASSERT_EQ(reconciler_->Want(Id("tomb"), {.generation = 1, .state = v1::DESIRED_STATE_PRESENT}), absl::OkStatus());
+  ASSERT_EQ(reconciler_->Want(Id("tomb"), {.state = v1::DESIRED_STATE_PRESENT}), absl::OkStatus());
+  PassAndWork();
+  EXPECT_EQ(Exists("tomb"), "0");
+  gateway_.Set("tomb", 3, v1::DESIRED_STATE_PRESENT);
+  PassAndWork();
+  EXPECT_EQ(Exists("tomb"), "1");
+  EXPECT_NE(Get("tomb").database_id, first) << "a new tenant does not get the old one's passwords";
+}
+
+TEST_F(ReconcilerTest, AFailureIsTriedAgainAfterItsBackoffAndOnlyThen) {
+  ASSERT_EQ(test_->Ask("postgres", "CREATE DATABASE tenant_taken_identity"), "");
+  gateway_.Set("taken", 1, v1::DESIRED_STATE_PRESENT);
+  EXPECT_EQ(PassAndWork(), 1);
+  const TenantRecord failed = Get("taken");
+  EXPECT_EQ(failed.state, v1::SERVICE_STATE_FAILED);
+  EXPECT_THAT(failed.message, HasSubstr("tenant_taken_identity exists"));
+  EXPECT_EQ(failed.attempts, 1);
+  ASSERT_TRUE(failed.next_attempt_time.has_value());
+  EXPECT_GE(*failed.next_attempt_time, clock_.Now() + absl::Milliseconds(500));
+  EXPECT_LE(*failed.next_attempt_time, clock_.Now() + absl::Seconds(1));
+  EXPECT_EQ(PassAndWork(), 0);
+  EXPECT_THAT(metrics_.Expose(), HasSubstr("leasehold_provisioner_failures_total{reason=\"NAME_TAKEN\"} 1"));
+
+  clock_.Advance(absl::Seconds(2));
+  EXPECT_EQ(WorkAll(), 1);
+  EXPECT_EQ(Get("taken").attempts, 2);
+  ASSERT_EQ(test_->Ask("postgres", "DROP DATABASE tenant_taken_identity"), "");
+  clock_.Advance(absl::Seconds(10));
+  EXPECT_EQ(WorkAll(), 1);
+  EXPECT_EQ(Get("taken").state, v1::SERVICE_STATE_READY);
+}
+
+TEST_F(ReconcilerTest, ANewDesireDoesNotWaitForTheBackoff) {
+  ASSERT_EQ(test_->Ask("postgres", "CREATE DATABASE tenant_eager_identity"), "");
+  ASSERT_EQ(reconciler_->Want(Id("eager"), {.generation = 1, .state = v1::DESIRED_STATE_PRESENT}), absl::OkStatus());
+  WorkAll();
+  ASSERT_EQ(test_->Ask("postgres", "DROP DATABASE tenant_eager_identity"), "");
+  ASSERT_EQ(reconciler_->Want(Id("eager"), {.generation = 2, .state = v1::DESIRED_STATE_PRESENT}), absl::OkStatus());
+  EXPECT_EQ(WorkAll(), 1);
+  EXPECT_EQ(Get("eager").state, v1::SERVICE_STATE_READY);
+}
+
+TEST_F(ReconcilerTest, WhatWasDamagedByHandIsMended) {
+  gateway_.Set("drift", 1, v1::DESIRED_STATE_PRESENT);
+  PassAndWork();
+  test_->Ask("postgres", "GRANT CONNECT ON DATABASE tenant_drift_identity TO PUBLIC");
+  EXPECT_EQ(PassAndWork(), 1);
+  test_->Ask("postgres", "ALTER ROLE tenant_drift_identity NOLOGIN");
+  EXPECT_EQ(PassAndWork(), 1);
+  EXPECT_EQ(CanLogIn("drift"), "t");
+  EXPECT_EQ(PassAndWork(), 0);
+}
+
+TEST_F(ReconcilerTest, AVanishedDatabaseIsMadeAgainAndCounted) {
+  gateway_.Set("lost", 1, v1::DESIRED_STATE_PRESENT);
+  PassAndWork();
+  ASSERT_EQ(test_->Ask("postgres", "DROP DATABASE tenant_lost_identity"), "");
+  EXPECT_EQ(PassAndWork(), 1);
+  EXPECT_EQ(Exists("lost"), "1");
+  EXPECT_EQ(test_->Ask("tenant_lost_identity", "SELECT count(*) FROM note"), "0") << "migrated again";
+  EXPECT_THAT(metrics_.Expose(), HasSubstr("leasehold_provisioner_recreated_total 1"));
+}
+
+TEST_F(ReconcilerTest, ARestartWithNewMigrationsBringsThemToAll) {
+  gateway_.Set("grow", 1, v1::DESIRED_STATE_PRESENT);
+  gateway_.Set("shut", 1, v1::DESIRED_STATE_CLOSED);
+  PassAndWork();
+  Restart(
+      {{"0001_note.sql", "CREATE TABLE note (text text);"}, {"0002_more.sql", "ALTER TABLE note ADD at timestamptz;"}});
+  EXPECT_EQ(PassAndWork(), 1);
+  EXPECT_EQ(Get("grow").schema_version, 2);
+  EXPECT_EQ(Get("shut").schema_version, 1);
+  gateway_.Set("shut", 2, v1::DESIRED_STATE_PRESENT);
+  PassAndWork();
+  EXPECT_EQ(Get("shut").schema_version, 2) << "when it opens";
+}
+
+TEST_F(ReconcilerTest, WhatTheRegistryBelievesWronglyIsReportedAgain) {
+  gateway_.Set("told", 1, v1::DESIRED_STATE_PRESENT);
+  PassAndWork();
+  const std::vector<TenantRecord> unreported = *records_.Unreported(100);
+  ASSERT_EQ(unreported.size(), 1);
+  for (const TenantRecord& record : unreported) ASSERT_EQ(records_.MarkReported(record), absl::OkStatus());
+  gateway_.Set("told", 1, v1::DESIRED_STATE_PRESENT, v1::SERVICE_STATE_READY, 1);
+  PassAndWork();
+  EXPECT_TRUE(records_.Unreported(100)->empty());
+  gateway_.Set("told", 1, v1::DESIRED_STATE_PRESENT, v1::SERVICE_STATE_FAILED, 1);
+  PassAndWork();
+  EXPECT_EQ(records_.Unreported(100)->size(), 1);
+}
+
+TEST_F(ReconcilerTest, AKilledAttemptIsTakenUpByTheNextProcess) {
+  // The record of an attempt that got as far as a half-built database.
+  ASSERT_EQ(reconciler_->Want(Id("killed"), {.generation = 1, .state = v1::DESIRED_STATE_PRESENT}), absl::OkStatus());
+  const std::string database_id = *records_.AssignDatabaseId(Id("killed"), "0123456789abcdef");
+  {
+    postgres::Connection central = test_->Login();
+    const Migrations none;
+    TenantDatabase half(test_->instance(), none, central, {.tenant = Id("killed"), .database_id = database_id});
+    ASSERT_EQ(half.Run(TenantDatabase::Present().first(2), [] { return absl::OkStatus(); }), absl::OkStatus());
+  }
+  Restart({{"0001_note.sql", "CREATE TABLE note (text text);"}});
+  gateway_.SetDown(true);
+  EXPECT_EQ(PassAndWork(), 1);
+  EXPECT_EQ(Get("killed").state, v1::SERVICE_STATE_READY);
+  EXPECT_EQ(Get("killed").database_id, database_id);
+  EXPECT_EQ(test_->Ask("postgres", "SELECT count(*) FROM pg_database WHERE starts_with(datname, 'leasehold_new_')"),
+            "0");
+}
+
+TEST_F(ReconcilerTest, AnInstanceThatIsDownIsWaitedFor) {
+  ASSERT_EQ(reconciler_->Want(Id("down"), {.generation = 1, .state = v1::DESIRED_STATE_PRESENT}), absl::OkStatus());
+  test_->server().Stop();
+  EXPECT_EQ(ReasonOf(reconciler_->Want(Id("other"), {.state = v1::DESIRED_STATE_PRESENT})),
+            v1::REASON_INSTANCE_UNAVAILABLE);
+  EXPECT_EQ(ReasonOf(reconciler_->Pass()), v1::REASON_INSTANCE_UNAVAILABLE);
+  EXPECT_TRUE(reconciler_->WorkOne());
+  EXPECT_FALSE(reconciler_->WorkOne()) << "not again at once";
+  ASSERT_EQ(test_->server().Restart(), absl::OkStatus());
+  clock_.Advance(absl::Seconds(10));
+  EXPECT_GE(WorkAll(), 1);
+  EXPECT_EQ(Get("down").state, v1::SERVICE_STATE_READY);
+  EXPECT_EQ(Get("down").attempts, 1) << "an outage is nothing a tenant did";
+}
+
+TEST_F(ReconcilerTest, ThreadsDoTheSame) {
+  for (int i = 0; i < 6; ++i) gateway_.Set(std::format("many-{}", i), 1, v1::DESIRED_STATE_PRESENT);
+  reconciler_->Start();
+  const absl::Time patience = absl::Now() + absl::Seconds(60);
+  while ((*records_.CountByState())[v1::SERVICE_STATE_READY] < 6 && absl::Now() < patience) {
+    absl::SleepFor(absl::Milliseconds(20));
+  }
+  EXPECT_EQ((*records_.CountByState())[v1::SERVICE_STATE_READY], 6);
+  EXPECT_TRUE(reconciler_->Stop(absl::Seconds(30)));
+}
+
+}  // namespace
+}  // namespace leasehold::provisioner

@@ -1,0 +1,65 @@
+#include "services/provisioner/reconcile/work_queue.h"
+
+#include <algorithm>
+
+namespace leasehold::provisioner {
+
+void WorkQueue::Add(const TenantId& id, absl::Time when) {
+  const absl::MutexLock lock(&mu_);
+  Entry& entry = entries_[id];
+  if (entry.due.has_value() && *entry.due <= when) return;
+  if (!entry.running) {
+    if (entry.due.has_value()) waiting_.erase({*entry.due, id});
+    waiting_.emplace(when, id);
+  }
+  entry.due = when;
+  changed_.Signal();
+}
+
+std::optional<TenantId> WorkQueue::TakeDue() {
+  if (waiting_.empty() || waiting_.begin()->first > clock_.Now()) return std::nullopt;
+  TenantId id = waiting_.begin()->second;
+  waiting_.erase(waiting_.begin());
+  Entry& entry = entries_[id];
+  entry.due.reset();
+  entry.running = true;
+  return id;
+}
+
+std::optional<TenantId> WorkQueue::TryTake() {
+  const absl::MutexLock lock(&mu_);
+  return TakeDue();
+}
+
+std::optional<TenantId> WorkQueue::Take() {
+  const absl::MutexLock lock(&mu_);
+  while (!stopping_) {
+    if (std::optional<TenantId> id = TakeDue()) return id;
+    // Never longer than a second, so that a clock that was set is noticed.
+    absl::Duration wait = absl::Seconds(1);
+    if (!waiting_.empty()) wait = std::min(wait, waiting_.begin()->first - clock_.Now());
+    changed_.WaitWithTimeout(&mu_, wait);
+  }
+  return std::nullopt;
+}
+
+void WorkQueue::Done(const TenantId& id) {
+  const absl::MutexLock lock(&mu_);
+  const auto it = entries_.find(id);
+  if (it == entries_.end()) return;
+  it->second.running = false;
+  if (!it->second.due.has_value()) {
+    entries_.erase(it);
+    return;
+  }
+  waiting_.emplace(*it->second.due, id);
+  changed_.Signal();
+}
+
+void WorkQueue::Stop() {
+  const absl::MutexLock lock(&mu_);
+  stopping_ = true;
+  changed_.SignalAll();
+}
+
+}  // namespace leasehold::provisioner

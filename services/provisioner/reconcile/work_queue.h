@@ -1,0 +1,49 @@
+// Which tenants are to be looked at, and when. One worker at a time for each: a tenant that is added while it is worked
+// on comes again afterwards.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <set>
+#include <utility>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "common/clock/clock.h"
+#include "common/identity/identity.h"
+
+namespace leasehold::provisioner {
+
+// Any thread.
+class WorkQueue {
+ public:
+  explicit WorkQueue(const Clock& clock) : clock_(clock) {}
+
+  // Not before `when`; of two times for one tenant the earlier counts.
+  void Add(const TenantId& id, absl::Time when = absl::InfinitePast());
+
+  // The tenant that has been due the longest; nullopt if none is due. Its taker calls Done.
+  std::optional<TenantId> TryTake();
+  // The same, but waits; nullopt after Stop().
+  std::optional<TenantId> Take();
+  void Done(const TenantId& id);
+
+  void Stop();
+
+ private:
+  struct Entry {
+    std::optional<absl::Time> due;  // nullopt: only being worked on
+    bool running = false;
+  };
+  std::optional<TenantId> TakeDue() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+
+  const Clock& clock_;
+  absl::Mutex mu_;
+  absl::CondVar changed_;
+  std::map<TenantId, Entry> entries_ ABSL_GUARDED_BY(mu_);
+  std::set<std::pair<absl::Time, TenantId>> waiting_ ABSL_GUARDED_BY(mu_);  // due and not running
+  bool stopping_ ABSL_GUARDED_BY(mu_) = false;
+};
+
+}  // namespace leasehold::provisioner

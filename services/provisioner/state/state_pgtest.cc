@@ -1,0 +1,224 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <format>
+
+#include "common/status/error.h"
+#include "services/provisioner/state/central.h"
+#include "services/provisioner/state/records.h"
+#include "services/provisioner/testing/test_instance.h"
+
+namespace leasehold::provisioner {
+namespace {
+
+using ::testing::Contains;
+using ::testing::ElementsAre;
+using ::testing::Field;
+using ::testing::IsEmpty;
+using ::testing::Pair;
+
+absl::Status GoOn() { return absl::OkStatus(); }
+
+TenantId Id(std::string_view text) { return *TenantId::Parse(text); }
+
+class StateTest : public ::testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    auto started = TestInstance::Start();
+    ASSERT_TRUE(started.ok()) << started.status();
+    test_ = started->release();
+    ASSERT_EQ(PrepareCentral(test_->instance(), {}, GoOn), absl::OkStatus());
+    pool_ = new postgres::ConnectionPool(test_->instance().AsLogin("identity_central"), 2);
+  }
+  static void TearDownTestSuite() {
+    delete pool_;
+    delete test_;
+  }
+  void SetUp() override { test_->Ask("identity_central", "TRUNCATE leasehold.tenants"); }
+
+  bool Want(std::string_view id, std::optional<int64_t> generation, v1::DesiredState state, bool confirmed = false) {
+    const auto changed = records_.Want(Id(id), {.generation = generation, .state = state, .confirmed = confirmed});
+    EXPECT_TRUE(changed.ok()) << changed.status();
+    return changed.ok() && *changed;
+  }
+  TenantRecord Get(std::string_view id) { return **records_.Get(Id(id)); }
+
+  postgres::Connection Central(RoleKind kind) {
+    return postgres::Connection(test_->instance().AsRole(
+        "identity_central", kind == RoleKind::kOwner ? "identity_central" : "identity_central_ro", "central", kind));
+  }
+
+  static inline TestInstance* test_ = nullptr;
+  static inline postgres::ConnectionPool* pool_ = nullptr;
+  FakeClock clock_;
+  Records records_{*pool_, clock_};
+};
+
+TEST_F(StateTest, GenerationsOnlyRise) {
+  EXPECT_TRUE(Want("acme", 2, v1::DESIRED_STATE_PRESENT));
+  EXPECT_FALSE(Want("acme", 2, v1::DESIRED_STATE_PRESENT)) << "the same again";
+  EXPECT_FALSE(Want("acme", 1, v1::DESIRED_STATE_ABSENT)) << "an older one";
+  EXPECT_FALSE(Want("acme", 2, v1::DESIRED_STATE_CLOSED)) << "the same generation, from an event";
+  EXPECT_EQ(Get("acme").desired, v1::DESIRED_STATE_PRESENT);
+  EXPECT_TRUE(Want("acme", 3, v1::DESIRED_STATE_CLOSED));
+  EXPECT_EQ(Get("acme").generation, 3);
+  EXPECT_EQ(Get("acme").desired, v1::DESIRED_STATE_CLOSED);
+}
+
+TEST_F(StateTest, WithoutAGenerationOnlyTheUnknownIsRecorded) {
+  EXPECT_TRUE(Want("acme", std::nullopt, v1::DESIRED_STATE_PRESENT));
+  EXPECT_EQ(Get("acme").generation, 0);
+  EXPECT_FALSE(Want("acme", std::nullopt, v1::DESIRED_STATE_CLOSED));
+  EXPECT_TRUE(Want("acme", 1, v1::DESIRED_STATE_PRESENT));
+  EXPECT_FALSE(Want("acme", std::nullopt, v1::DESIRED_STATE_PRESENT));
+  EXPECT_EQ(Get("acme").generation, 1);
+}
+
+TEST_F(StateTest, TheRegistryConfirmsARemoval) {
+  EXPECT_TRUE(Want("acme", 2, v1::DESIRED_STATE_ABSENT));
+  EXPECT_FALSE(Get("acme").confirmed);
+  EXPECT_TRUE(Want("acme", 2, v1::DESIRED_STATE_ABSENT, true));
+  EXPECT_TRUE(Get("acme").confirmed);
+  EXPECT_FALSE(Want("acme", 2, v1::DESIRED_STATE_ABSENT, true));
+  EXPECT_TRUE(Want("acme", 2, v1::DESIRED_STATE_PRESENT, true)) << "of the same generation the registry's word counts";
+}
+
+TEST_F(StateTest, ADatabaseIdStaysUntilRemoved) {
+  Want("acme", 1, v1::DESIRED_STATE_PRESENT);
+  EXPECT_EQ(*records_.AssignDatabaseId(Id("acme"), "aaaaaaaaaaaaaaaa"), "aaaaaaaaaaaaaaaa");
+  EXPECT_EQ(*records_.AssignDatabaseId(Id("acme"), "bbbbbbbbbbbbbbbb"), "aaaaaaaaaaaaaaaa");
+  EXPECT_TRUE(
+      *records_.Finish(Id("acme"), 1, {.state = v1::SERVICE_STATE_READY, .schema_version = 4, .role_key = "k"}));
+  EXPECT_EQ(Get("acme").schema_version, 4);
+  Want("acme", 2, v1::DESIRED_STATE_ABSENT, true);
+  EXPECT_TRUE(*records_.Finish(Id("acme"), 2, {.state = v1::SERVICE_STATE_REMOVED}));
+  EXPECT_EQ(Get("acme").database_id, "");
+  EXPECT_EQ(Get("acme").schema_version, std::nullopt);
+  EXPECT_FALSE(Want("acme", 1, v1::DESIRED_STATE_PRESENT)) << "an old event does not bring it back";
+}
+
+TEST_F(StateTest, AnOvertakenAttemptRecordsNothing) {
+  Want("acme", 1, v1::DESIRED_STATE_PRESENT);
+  Want("acme", 2, v1::DESIRED_STATE_CLOSED);
+  EXPECT_FALSE(*records_.Finish(Id("acme"), 1, {.state = v1::SERVICE_STATE_READY}));
+  EXPECT_EQ(Get("acme").state, v1::SERVICE_STATE_PENDING);
+  EXPECT_THAT(*records_.Unreported(10), IsEmpty());
+}
+
+TEST_F(StateTest, FailuresCountAndKeepWhatWasDone) {
+  Want("acme", 1, v1::DESIRED_STATE_PRESENT);
+  ASSERT_TRUE(
+      *records_.Finish(Id("acme"), 1, {.state = v1::SERVICE_STATE_READY, .schema_version = 3, .role_key = "k"}));
+  const absl::Time next = clock_.Now() + absl::Seconds(3);
+  ASSERT_TRUE(
+      *records_.Finish(Id("acme"), 1, {.state = v1::SERVICE_STATE_FAILED, .message = "no", .next_attempt_time = next}));
+  const TenantRecord record = Get("acme");
+  EXPECT_EQ(record.state, v1::SERVICE_STATE_FAILED);
+  EXPECT_EQ(record.attempts, 2);
+  EXPECT_EQ(record.next_attempt_time, next);
+  EXPECT_EQ(record.schema_version, 3);
+  EXPECT_EQ(record.role_key, "k");
+  EXPECT_EQ(record.update_time, clock_.Now());
+  ASSERT_TRUE(Want("acme", 2, v1::DESIRED_STATE_PRESENT));
+  EXPECT_EQ(Get("acme").attempts, 0);
+  EXPECT_EQ(Get("acme").next_attempt_time, std::nullopt);
+}
+
+TEST_F(StateTest, EveryStatusIsReportedOnceOrAgainOnDemand) {
+  Want("acme", 1, v1::DESIRED_STATE_PRESENT);
+  ASSERT_TRUE(*records_.Finish(Id("acme"), 1, {.state = v1::SERVICE_STATE_READY}));
+  const auto unreported = *records_.Unreported(10);
+  ASSERT_THAT(unreported, ElementsAre(Field(&TenantRecord::state, v1::SERVICE_STATE_READY)));
+  // It changes while the first status is on its way.
+  ASSERT_TRUE(*records_.Finish(Id("acme"), 1, {.state = v1::SERVICE_STATE_FAILED, .message = "x"}));
+  ASSERT_EQ(records_.MarkReported(unreported[0]), absl::OkStatus());
+  const auto second = *records_.Unreported(10);
+  ASSERT_THAT(second, ElementsAre(Field(&TenantRecord::state, v1::SERVICE_STATE_FAILED)));
+  ASSERT_EQ(records_.MarkReported(second[0]), absl::OkStatus());
+  EXPECT_THAT(*records_.Unreported(10), IsEmpty());
+  ASSERT_EQ(records_.ReportAgain(Id("acme")), absl::OkStatus());
+  EXPECT_EQ(records_.Unreported(10)->size(), 1);
+}
+
+TEST_F(StateTest, CountsByState) {
+  Want("a", 1, v1::DESIRED_STATE_PRESENT);
+  Want("b", 1, v1::DESIRED_STATE_PRESENT);
+  ASSERT_TRUE(*records_.Finish(Id("b"), 1, {.state = v1::SERVICE_STATE_READY}));
+  const auto counts = *records_.CountByState();
+  EXPECT_THAT(counts, Contains(Pair(v1::SERVICE_STATE_PENDING, 1)));
+  EXPECT_THAT(counts, Contains(Pair(v1::SERVICE_STATE_READY, 1)));
+  EXPECT_THAT(counts, Contains(Pair(v1::SERVICE_STATE_FAILED, 0)));
+}
+
+TEST_F(StateTest, TheCentralDatabaseServesItsTwoRolesAndNobodyElse) {
+  const auto migrations = MigrationsOf({{"0001_country.sql", "CREATE TABLE IF NOT EXISTS country (code text);"}});
+  ASSERT_TRUE(migrations.ok());
+  ASSERT_EQ(PrepareCentral(test_->instance(), *migrations, GoOn), absl::OkStatus());
+  ASSERT_EQ(PrepareCentral(test_->instance(), *migrations, GoOn), absl::OkStatus());
+
+  postgres::Connection owner = Central(RoleKind::kOwner);
+  postgres::Connection reader = Central(RoleKind::kReadOnly);
+  EXPECT_EQ(AskOver(owner, "INSERT INTO country VALUES ('se') RETURNING code"), "se");
+  EXPECT_EQ(AskOver(owner, "CREATE TABLE own AS SELECT 1 AS i"), "");
+  EXPECT_EQ(AskOver(reader, "SELECT code FROM country"), "se");
+  EXPECT_EQ(AskOver(reader, "SELECT i FROM own"), "1");
+  EXPECT_EQ(AskOver(reader, "INSERT INTO own VALUES (2)"), "error: 42501");
+  for (postgres::Connection* connection : {&owner, &reader}) {
+    EXPECT_EQ(AskOver(*connection, "SELECT count(*) FROM leasehold.tenants"), "error: 42501");
+    EXPECT_EQ(AskOver(*connection, "SELECT count(*) FROM leasehold.migrations"), "error: 42501");
+  }
+  EXPECT_EQ(test_->Ask("identity_central",
+                       "SELECT count(*) FROM pg_database d, aclexplode(d.datacl) a "
+                       "WHERE d.datname = 'identity_central' AND a.grantee = 0"),
+            "0");
+}
+
+TEST_F(StateTest, MakesTheCentralDatabaseIfItIsAbsent) {
+  v1::InstanceConfig config;
+  config.set_host("127.0.0.1");
+  config.set_port(test_->server().port());
+  config.set_database("core_central");
+  config.set_username("leasehold");
+  config.set_sslmode("disable");
+  const Instance core({.service = *ServiceName::Parse("core"),
+                       .config = config,
+                       .password = test_->instance().AsLogin("").password,
+                       .role_key = *RoleKey::Parse(std::string(64, 'b'))});
+  ASSERT_EQ(PrepareCentral(core, {}, GoOn), absl::OkStatus());
+  EXPECT_EQ(test_->Ask("core_central", "SELECT count(*) FROM leasehold.tenants"), "0");
+}
+
+TEST_F(StateTest, ACentralDatabaseOfSomebodyElseIsRefused) {
+  ASSERT_EQ(test_->Ask("postgres", "CREATE DATABASE theirs_central"), "");
+  v1::InstanceConfig config;
+  config.set_host("127.0.0.1");
+  config.set_port(test_->server().port());
+  config.set_database("theirs_central");
+  config.set_username("leasehold");
+  config.set_sslmode("disable");
+  const Instance theirs({.service = *ServiceName::Parse("theirs"),
+                         .config = config,
+                         .password = test_->instance().AsLogin("").password,
+                         .role_key = *RoleKey::Parse(std::string(64, 'b'))});
+  EXPECT_EQ(ReasonOf(PrepareCentral(theirs, {}, GoOn)), v1::REASON_INSUFFICIENT_PRIVILEGE);
+  EXPECT_EQ(test_->Ask("theirs_central", "SELECT to_regnamespace('leasehold')"), "");
+}
+
+TEST_F(StateTest, AForeignCentralRoleIsRefused) {
+  ASSERT_EQ(test_->Ask("postgres", "CREATE ROLE audit_central LOGIN"), "");
+  v1::InstanceConfig config;
+  config.set_host("127.0.0.1");
+  config.set_port(test_->server().port());
+  config.set_database("audit_central");
+  config.set_username("leasehold");
+  config.set_sslmode("disable");
+  const Instance audit({.service = *ServiceName::Parse("audit"),
+                        .config = config,
+                        .password = test_->instance().AsLogin("").password,
+                        .role_key = *RoleKey::Parse(std::string(64, 'b'))});
+  EXPECT_EQ(ReasonOf(PrepareCentral(audit, {}, GoOn)), v1::REASON_NAME_TAKEN);
+  EXPECT_EQ(test_->Ask("postgres", "SELECT rolpassword IS NULL FROM pg_authid WHERE rolname = 'audit_central'"), "t");
+}
+
+}  // namespace
+}  // namespace leasehold::provisioner

@@ -1,0 +1,92 @@
+#include "services/provisioner/steps/instance.h"
+
+#include <format>
+
+#include "common/scram/scram.h"
+#include "common/status/error.h"
+#include "common/status/view.h"
+#include "common/telemetry/log.h"
+
+namespace leasehold::provisioner {
+namespace {
+
+// A client's options come before those of database and role.
+constexpr std::string_view kSettings =
+    " options='-c search_path=pg_catalog -c role=none -c default_transaction_read_only=off -c statement_timeout=0"
+    " -c lock_timeout=30s -c client_min_messages=error'";
+constexpr std::string_view kOwnerSettings =
+    " options='-c default_transaction_read_only=off -c statement_timeout=0 -c lock_timeout=30s"
+    " -c client_min_messages=error'";
+
+}  // namespace
+
+std::string Instance::DsnOf(std::string_view database, std::string_view user) const {
+  return postgres::Dsn(options_.config.host(), options_.config.port(), database, user, options_.config.sslmode());
+}
+
+postgres::ConnectOptions Instance::AsLogin(std::string_view database) const {
+  return {.dsn = std::format("{}{}", DsnOf(database, login()), kSettings),
+          .password = options_.password,
+          .application_name = "leasehold-provisioner"};
+}
+
+postgres::ConnectOptions Instance::AsRole(std::string_view database, std::string_view role,
+                                          std::string_view database_id, RoleKind kind) const {
+  return {.dsn = std::format("{}{}", DsnOf(database, role), kOwnerSettings),
+          .password = options_.role_key.PasswordOf(database_id, kind),
+          .application_name = "leasehold-provisioner"};
+}
+
+std::string Instance::RoleSecret(std::string_view database_id, RoleKind kind) const {
+  std::string salt(16, '\0');
+  RandomBytes({reinterpret_cast<uint8_t*>(salt.data()), salt.size()});
+  const Secret password = options_.role_key.PasswordOf(database_id, kind);
+  return scram::PostgresSecret(scram::MakeVerifier(password.reveal(), salt, 1));
+}
+
+std::string Instance::KeyFingerprint() const {
+  const Secret derived = options_.role_key.PasswordOf("fingerprint", RoleKind::kOwner);
+  const auto digest = Sha256(derived.reveal());
+  return Hex(std::string_view(reinterpret_cast<const char*>(digest.data()), 4));
+}
+
+absl::Status Explain(const absl::Status& status, std::string_view doing) {
+  if (status.ok()) return status;
+  if (postgres::IsConnectionFailure(status)) {
+    Log(Level::kDebug, "instance does not answer", {{"doing", doing}, {"error", StdView(status.message())}});
+    return Error(v1::REASON_INSTANCE_UNAVAILABLE, std::format("{}: the instance does not answer", doing));
+  }
+  if (ReasonOf(status) != v1::REASON_INTERNAL) return status;
+  const std::string_view sqlstate = postgres::SqlStateOf(status);
+  Log(Level::kWarning, "statement failed",
+      {{"doing", doing}, {"sqlstate", sqlstate}, {"error", StdView(status.message())}});
+  if (sqlstate == "42501") {
+    return Error(v1::REASON_INSUFFICIENT_PRIVILEGE,
+                 std::format("{}: the provisioner's login lacks a privilege on the instance", doing));
+  }
+  if (sqlstate == "42P04" || sqlstate == "42710") {
+    return Error(v1::REASON_NAME_TAKEN,
+                 std::format("{}: the name is taken by something that Leasehold did not make", doing));
+  }
+  if (sqlstate == "53300") {
+    return Error(v1::REASON_INSTANCE_CONNECTIONS_EXHAUSTED,
+                 std::format("{}: the instance has no free connection", doing));
+  }
+  if (sqlstate == "55006") return Error(v1::REASON_INTERNAL, std::format("{}: sessions are still open in it", doing));
+  if (sqlstate == "55P03")
+    return Error(v1::REASON_INTERNAL, std::format("{}: another provisioner is at work on it", doing));
+  if (sqlstate == "2BP01")
+    return Error(v1::REASON_INTERNAL, std::format("{}: objects in other databases depend on it", doing));
+  if (sqlstate.starts_with("28")) {
+    return Error(v1::REASON_INSTANCE_UNAVAILABLE, std::format("{}: the instance refused the log-in", doing));
+  }
+  // A server that is going down or coming up.
+  if (sqlstate.starts_with("57P")) {
+    return Error(v1::REASON_INSTANCE_UNAVAILABLE, std::format("{}: the instance is shutting down or starting", doing));
+  }
+  return Error(
+      v1::REASON_INTERNAL,
+      std::format("{} failed ({})", doing, sqlstate.empty() ? "no SQLSTATE" : std::format("SQLSTATE {}", sqlstate)));
+}
+
+}  // namespace leasehold::provisioner

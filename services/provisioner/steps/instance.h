@@ -1,0 +1,51 @@
+// One PostgreSQL instance as its provisioner reaches it: who logs in where, and what errors mean to a stranger.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "absl/status/status.h"
+#include "common/identity/identity.h"
+#include "common/postgres/postgres.h"
+#include "common/secret/secret.h"
+#include "leasehold/v1/config.pb.h"
+
+namespace leasehold::provisioner {
+
+// Immutable; any thread.
+class Instance {
+ public:
+  struct Options {
+    ServiceName service;
+    v1::InstanceConfig config;
+    Secret password;  // of config.username
+    RoleKey role_key;
+  };
+  explicit Instance(Options options) : options_(std::move(options)) {}
+
+  const ServiceName& service() const { return options_.service; }
+  const std::string& central_database() const { return options_.config.database(); }
+  const std::string& login() const { return options_.config.username(); }
+
+  // As the provisioner's login. What a tenant may have set on its database (ALTER DATABASE … SET) does not apply.
+  postgres::ConnectOptions AsLogin(std::string_view database) const;
+  // As a role whose password is derived from `database_id`.
+  postgres::ConnectOptions AsRole(std::string_view database, std::string_view role, std::string_view database_id,
+                                  RoleKind kind) const;
+
+  // What PostgreSQL stores instead of the password: "SCRAM-SHA-256$1:…", with a new salt at each call.
+  std::string RoleSecret(std::string_view database_id, RoleKind kind) const;
+  // Tells two role keys apart without saying anything about them: 8 hex digits.
+  std::string KeyFingerprint() const;
+
+ private:
+  std::string DsnOf(std::string_view database, std::string_view user) const;
+  const Options options_;
+};
+
+// `status` of a statement as one that may be reported: its reason, and a sentence that begins with `doing` ("creating
+// the database") and holds no SQL, host or secret. The original goes to the log. What already has a reason stays as it
+// is.
+absl::Status Explain(const absl::Status& status, std::string_view doing);
+
+}  // namespace leasehold::provisioner

@@ -1,0 +1,51 @@
+// A gateway's list of desired tenants, as a test says it. Tests only.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "common/status/error.h"
+#include "services/provisioner/reconcile/desired_source.h"
+
+namespace leasehold::provisioner {
+
+// Any thread.
+class FakeGateway : public DesiredSource {
+ public:
+  absl::StatusOr<std::vector<v1::DesiredTenant>> ListDesired() override {
+    const absl::MutexLock lock(&mu_);
+    if (down_) return Error(v1::REASON_REGISTRY_UNAVAILABLE, "the gateway does not answer");
+    std::vector<v1::DesiredTenant> list;
+    for (const auto& [id, tenant] : tenants_) list.push_back(tenant);
+    return list;
+  }
+
+  void Set(const std::string& id, int64_t generation, v1::DesiredState desired,
+           v1::ServiceState reported = v1::SERVICE_STATE_PENDING, int64_t reported_generation = 0) {
+    const absl::MutexLock lock(&mu_);
+    v1::DesiredTenant& tenant = tenants_[id];
+    tenant.set_id(id);
+    tenant.set_generation(generation);
+    tenant.set_desired(desired);
+    tenant.set_reported_state(reported);
+    tenant.set_reported_generation(reported_generation);
+  }
+  void Clear() {
+    const absl::MutexLock lock(&mu_);
+    tenants_.clear();
+  }
+  void SetDown(bool down) {
+    const absl::MutexLock lock(&mu_);
+    down_ = down;
+  }
+
+ private:
+  absl::Mutex mu_;
+  bool down_ ABSL_GUARDED_BY(mu_) = false;
+  std::map<std::string, v1::DesiredTenant> tenants_ ABSL_GUARDED_BY(mu_);
+};
+
+}  // namespace leasehold::provisioner

@@ -1,0 +1,47 @@
+// A real PostgreSQL server with what an operator prepares for a provisioner: a login that is no superuser, but CREATEDB
+// and CREATEROLE, and its central database. Tests only.
+#pragma once
+
+#include <initializer_list>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "absl/status/statusor.h"
+#include "common/localserver/localserver.h"
+#include "common/postgres/postgres.h"
+#include "services/provisioner/migrations/folder.h"
+#include "services/provisioner/steps/instance.h"
+
+namespace leasehold::provisioner {
+
+class TestInstance {
+ public:
+  static absl::StatusOr<std::unique_ptr<TestInstance>> Start();
+
+  const Instance& instance() const { return *instance_; }
+  localserver::PostgresServer& server() { return *server_; }
+
+  // A new connection each time.
+  postgres::Connection Login(std::string_view database = "identity_central") const;
+  postgres::Connection Superuser(std::string_view database = "postgres") const;
+
+  // The first field of the first row, as the superuser; "" for no row or NULL, "error: …" if it failed.
+  std::string Ask(std::string_view database, std::string_view sql) const;
+
+ private:
+  TestInstance() = default;
+  localserver::TemporaryDirectory directory_;
+  std::unique_ptr<localserver::PostgresServer> server_;
+  std::optional<Instance> instance_;
+};
+
+// The same through any connection.
+std::string AskOver(postgres::Connection& connection, std::string_view sql);
+
+// Files as if they had been read from a folder.
+absl::StatusOr<Migrations> MigrationsOf(std::initializer_list<std::pair<std::string_view, std::string_view>> files);
+
+}  // namespace leasehold::provisioner

@@ -87,7 +87,7 @@ void LeaseReplicator::Run() {
     if (status.ok()) {
       if (auto item = outbox_.Take(absl::Seconds(1))) {
         status = Publish(*item);
-        if (absl::IsInternal(status) || absl::IsInvalidArgument(status)) {  // of the item, not of NATS
+        if (absl::IsInvalidArgument(status)) {  // it never will be
           Log(Level::kError, "a lease cannot be shared with other gateways", {{"error", StdView(status.message())}});
           status = absl::OkStatus();
         }

@@ -1,0 +1,163 @@
+// leasehold-gateway: the registry and leases over gRPC, and the SQL endpoint.
+#include <CLI/CLI.hpp>
+
+#include <array>
+#include <cstdlib>
+#include <format>
+#include <iostream>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "common/config/config.h"
+#include "common/daemon/daemon.h"
+#include "common/jetstream/jetstream.h"
+#include "common/status/error.h"
+#include "common/telemetry/log.h"
+#include "common/telemetry/metrics.h"
+#include "services/gateway/api/lease_service.h"
+#include "services/gateway/api/operation_service.h"
+#include "services/gateway/api/provisioner_service.h"
+#include "services/gateway/api/tenant_service.h"
+#include "services/gateway/lease/replicator.h"
+#include "services/gateway/lease/signed_authority.h"
+#include "services/gateway/registry/registry.h"
+#include "services/gateway/rpc_server.h"
+#include "services/gateway/secrets.h"
+#include "services/gateway/session/endpoint.h"
+
+namespace leasehold::gateway {
+namespace {
+
+// How late a lease's end may be noticed; DESIGN allows a second for all that follows.
+constexpr absl::Duration kBookTick = absl::Milliseconds(100);
+// For calls in progress at the end; those that wait have been answered before.
+constexpr absl::Duration kRpcPatience = absl::Seconds(2);
+
+void Configure(const v1::LogConfig& log) {
+  ConfigureLog("gateway", ParseLevel(log.level()).value_or(Level::kInfo),
+               ParseLogFormat(log.format()).value_or(DefaultLogFormat()));
+}
+
+absl::StatusOr<SqlEndpoint::Options> SqlOptions(const v1::Config& config, const Secrets& secrets) {
+  const v1::GatewayConfig& gateway = config.gateway();
+  SqlEndpoint::Options options;
+  LH_ASSIGN_OR_RETURN(options.listen, ParseHostPort("gateway.sql_listen", gateway.sql_listen()));
+  options.loops = gateway.sql_loops();
+  options.certificate_file = gateway.sql_certificate_file();
+  options.key_file = gateway.sql_key_file();
+  options.max_clients = gateway.max_clients();
+  options.login_timeout = ToDuration(gateway.login_timeout());
+  options.log_queries = config.log().queries();
+  for (int i = 0; i < config.services_size(); ++i) {
+    const v1::InstanceConfig& instance = config.services(i).instance();
+    LH_ASSIGN_OR_RETURN(ServiceName service, ServiceName::Parse(config.services(i).name()));
+    const absl::StatusOr<TlsMode> tls = ParseTlsMode(instance.sslmode());
+    if (!tls.ok()) return WithFieldPrefix(tls.status(), std::format("services[{}].instance", i));
+    options.instances.push_back({.service = std::move(service),
+                                 .address = {instance.host(), instance.port(), *tls},
+                                 .role_key = secrets.role_keys.at(config.services(i).name()),
+                                 .max_connections = instance.max_connections(),
+                                 .connection_timeout = ToDuration(instance.connection_timeout()),
+                                 .idle_timeout = ToDuration(instance.idle_timeout())});
+  }
+  return options;
+}
+
+absl::Status Run(const std::string& config_file) {
+  SignalWaiter signals;
+  const Environment environment = ProcessEnvironment();
+  LH_ASSIGN_OR_RETURN(const v1::Config config, LoadConfig(config_file, environment));
+  Configure(config.log());
+  LH_ASSIGN_OR_RETURN(const Secrets secrets, ReadSecrets(config, environment));
+  LH_ASSIGN_OR_RETURN(const HostPort http_address, ParseHostPort("gateway.http_listen", config.gateway().http_listen()));
+  LH_ASSIGN_OR_RETURN(const HostPort advertised, ParseHostPort("gateway.sql_advertise", config.gateway().sql_advertise()));
+  LH_ASSIGN_OR_RETURN(const SqlEndpoint::Options sql_options, SqlOptions(config, secrets));
+  const absl::Duration max_ttl = ToDuration(config.leases().max_ttl());
+
+  const SystemClock clock;
+  Metrics metrics;
+  Health health(clock);
+  for (const char* component : {"registry", "nats", "leases", "listeners"}) health.Require(component);
+  HttpEndpoint http(health, metrics);
+
+  LH_ASSIGN_OR_RETURN(const auto nats, jetstream::Client::Connect({.url = config.nats().url(), .name = "gateway"}));
+  Registry registry({.config = config, .password = secrets.registry_password}, *nats, clock, metrics, health);
+
+  const KnownServices services(config);
+  Timer timer(clock);
+  LeaseWatchers watchers;
+  LeaseOutbox outbox;
+  LeaseBook book(clock, watchers, outbox, {.max_ttl = max_ttl});
+  LeaseReplicator replicator(*nats, book, outbox, {.replicas = config.nats().replicas(), .max_ttl = max_ttl});
+  LeaseIssuer issuer(secrets.signing_keys, services, book, advertised);
+  SignedLeaseAuthority authority(secrets.signing_keys, services, book, watchers, registry.directory());
+  SqlEndpoint sql(sql_options, authority, metrics, clock);
+
+  LeaseService leases({issuer, book, watchers, registry.directory(), timer, services}, config.leases(), metrics);
+  TenantService tenants(registry);
+  OperationService operations(registry);
+  ProvisionerService provisioners(registry);
+
+  prometheus::Gauge& active = metrics.Gauge("leasehold_leases", "Leases that this gateway knows of", {{"state", "active"}});
+  timer.Every(kBookTick, [&] {
+    book.Tick();
+    active.Set(static_cast<double>(book.live()));
+    health.Set("leases", replicator.synced()
+                             ? absl::OkStatus()
+                             : Error(v1::REASON_NATS_UNAVAILABLE, "other gateways' leases have not been read yet"));
+  });
+
+  if (absl::Status status = http.Start(http_address); !status.ok()) {
+    return InvalidField("gateway.http_listen", config.gateway().http_listen(),
+                        std::format("an address of this machine with a port that nobody listens on ({})", status.message()));
+  }
+  LH_RETURN_IF_ERROR(sql.Start());
+  const std::array<grpc::Service*, 4> grpc_services = {&tenants, &operations, &provisioners, &leases};
+  LH_ASSIGN_OR_RETURN(const auto rpc, StartRpcServer(config.gateway().grpc_listen(), grpc_services));
+  health.Set("listeners", absl::OkStatus());
+  registry.Start();
+  replicator.Start();
+  timer.Start();
+  Log(Level::kInfo, "started",
+      {{"version", LEASEHOLD_VERSION},
+       {"grpc", config.gateway().grpc_listen()},
+       {"sql", config.gateway().sql_listen()},
+       {"http", config.gateway().http_listen()}});
+
+  signals.Wait();
+
+  Log(Level::kInfo, "stopping", {{"clients", std::to_string(sql.clients())}});
+  health.Set("listeners", Error(v1::REASON_SHUTTING_DOWN, "this gateway is shutting down"));
+  sql.Drain(ToDuration(config.gateway().drain_timeout()));
+  leases.Shutdown();  // releases held leases, which the replicator still has to tell
+  rpc->Shutdown(absl::ToChronoTime(absl::Now() + kRpcPatience));
+  sql.Stop();
+  replicator.Stop();
+  registry.Stop();
+  timer.Stop();
+  http.Stop();
+  Log(Level::kInfo, "stopped");
+  return absl::OkStatus();
+}
+
+}  // namespace
+}  // namespace leasehold::gateway
+
+int main(int argc, char** argv) {
+  std::string config_file;
+  CLI::App app("Leasehold's gateway: tenants and leases over gRPC, tenant databases over the PostgreSQL protocol.",
+               "leasehold-gateway");
+  app.add_option("--config", config_file, "The configuration file")->required();
+  app.set_version_flag("--version", "leasehold-gateway " LEASEHOLD_VERSION);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? EXIT_SUCCESS : 2;
+  }
+  const absl::Status status = leasehold::gateway::Run(config_file);
+  if (status.ok()) return EXIT_SUCCESS;
+  std::cerr << "leasehold-gateway: " << status.message() << "\n";
+  return EXIT_FAILURE;
+}

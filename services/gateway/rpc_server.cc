@@ -1,0 +1,52 @@
+#include "services/gateway/rpc_server.h"
+
+#include <grpc/support/log.h>
+#include <grpcpp/ext/proto_server_reflection_plugin.h>
+#include <grpcpp/health_check_service_interface.h>
+
+#include "common/status/error.h"
+#include "common/telemetry/log.h"
+
+namespace leasehold::gateway {
+namespace {
+
+// A tenant with the most and largest settings has 270 KiB; pages of a thousand of them are the largest answers.
+constexpr int kMaxRequestBytes = 1024 * 1024;
+constexpr int kMaxAnswerBytes = 64 * 1024 * 1024;
+
+// A Hold stream whose caller lost its network says nothing, so we ask: after 10 s, and wait 5 s for an answer.
+constexpr int kKeepaliveMs = 10'000;
+constexpr int kKeepaliveTimeoutMs = 5'000;
+// Callers may ask us as often.
+constexpr int kMinPingIntervalMs = 5'000;
+
+void LogGrpc(gpr_log_func_args* args) { Log(Level::kDebug, "gRPC", {{"text", args->message}, {"file", args->file}}); }
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<grpc::Server>> StartRpcServer(const std::string& listen,
+                                                             std::span<grpc::Service* const> services) {
+  gpr_set_log_function(LogGrpc);
+  grpc::EnableDefaultHealthCheckService(true);
+  grpc::reflection::InitProtoReflectionServerBuilderPlugin();
+  grpc::ServerBuilder builder;
+  // Without it two gateways could listen on one port and each get some of the calls.
+  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, kKeepaliveMs);
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, kKeepaliveTimeoutMs);
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, kMinPingIntervalMs);
+  builder.SetMaxReceiveMessageSize(kMaxRequestBytes);
+  builder.SetMaxSendMessageSize(kMaxAnswerBytes);
+  int port = 0;
+  builder.AddListeningPort(listen, grpc::InsecureServerCredentials(), &port);
+  for (grpc::Service* service : services) builder.RegisterService(service);
+  std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
+  if (!server || port == 0) {
+    return InvalidField("gateway.grpc_listen", listen, "an address of this machine with a port that nobody listens on");
+  }
+  return server;
+}
+
+}  // namespace leasehold::gateway

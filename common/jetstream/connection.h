@@ -29,7 +29,8 @@ class Connection {
   bool connected() const;
   // Rises with each connection made; lets watchers learn that they may have missed something.
   uint64_t epoch() const;
-  // Waits for a connection. NATS_UNAVAILABLE if there is none in time, or after Close().
+  // Waits for a connection. NATS_UNAVAILABLE if there is none in time, or after Close(); for a moment after a loss it
+  // does not wait.
   absl::Status AwaitConnected(absl::Duration wait) const;
   absl::Status CheckConnected() const { return AwaitConnected(absl::ZeroDuration()); }
 

@@ -3,7 +3,6 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <signal.h>
 
 #include <filesystem>
 #include <set>
@@ -373,11 +372,18 @@ TEST_F(JetStreamTest, ARestartLosesNothing) {
   EXPECT_EQ(ReasonOf(consumer->Fetch(1, absl::Milliseconds(50)).status()), v1::REASON_NATS_UNAVAILABLE);
   first[0]->Ack();  // buffered until the server is back
   ASSERT_TRUE(server_->Restart().ok());
-  Messages second = Take(*consumer);
-  ASSERT_THAT(second, SizeIs(1));
-  EXPECT_EQ(second[0]->payload(), "kept");
   ASSERT_TRUE(Eventually([&] { return Publish("tenants.c.created", "new").ok(); }));
-  EXPECT_EQ(Take(*consumer)[0]->payload(), "new");
+  // At least once: a server that stopped before it noted a delivery makes it again.
+  std::set<std::string> taken;
+  while (!taken.contains("kept") || !taken.contains("new")) {
+    Messages messages = Take(*consumer);
+    ASSERT_FALSE(messages.empty());
+    for (const auto& message : messages) {
+      taken.emplace(message->payload());
+      message->Ack();
+    }
+  }
+  EXPECT_THAT(TakeNow(*consumer), IsEmpty());
 }
 
 TEST_F(JetStreamTest, ALongFetchSurvivesARestart) {

@@ -14,8 +14,8 @@ namespace {
 
 // The server forgets a pull request when it restarts, and says nothing: ask again at least this often.
 constexpr absl::Duration kLongestRequest = absl::Seconds(1);
-// Between attempts to bind, so that a server that refuses is not flooded.
-constexpr absl::Duration kRebindPause = absl::Milliseconds(50);
+// Between attempts, so that a server that refuses is not flooded.
+constexpr absl::Duration kRetryPause = absl::Milliseconds(50);
 
 struct FetchedList : natsMsgList {
   FetchedList() : natsMsgList{nullptr, 0} {}
@@ -86,8 +86,8 @@ absl::StatusOr<std::vector<std::unique_ptr<Message>>> DurablePullConsumer::Fetch
 absl::StatusOr<std::vector<std::unique_ptr<Message>>> DurablePullConsumer::Fetch(int max, absl::Duration wait) {
   const absl::Time deadline = absl::Now() + wait;
   while (true) {
-    LH_RETURN_IF_ERROR(connection_->AwaitConnected(deadline - absl::Now()));
-    absl::Status status = subscription_ ? absl::OkStatus() : Bind();
+    absl::Status status = connection_->AwaitConnected(deadline - absl::Now());
+    if (status.ok() && !subscription_) status = Bind();
     if (status.ok()) {
       auto messages = FetchOnce(max, std::min(deadline - absl::Now(), kLongestRequest));
       if (messages.ok() && (!messages->empty() || absl::Now() >= deadline)) return messages;
@@ -95,8 +95,8 @@ absl::StatusOr<std::vector<std::unique_ptr<Message>>> DurablePullConsumer::Fetch
       status = messages.status();
       subscription_.reset();
     }
-    if (absl::Now() + kRebindPause >= deadline) return status;
-    absl::SleepFor(kRebindPause);
+    if (absl::Now() + kRetryPause >= deadline) return status;
+    absl::SleepFor(kRetryPause);
   }
 }
 

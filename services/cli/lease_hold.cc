@@ -37,7 +37,10 @@ absl::Status AwaitEnd(SignalFd& signals, const HeldLease& held) {
                                pollfd{.fd = StdinMeansSomething() ? STDIN_FILENO : -1, .events = POLLIN, .revents = 0}};
   for (;;) {
     if (poll(fds.data(), fds.size(), -1) < 0) continue;
-    if (fds[0].revents != 0) return absl::OkStatus();
+    if (fds[0].revents != 0) {
+      signals.Take();  // or it would end us once it is no longer blocked
+      return absl::OkStatus();
+    }
     if (fds[1].revents != 0) {
       return absl::AbortedError(absl::StrCat("the lease has ended: ", held.EndReason().message()));
     }

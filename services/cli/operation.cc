@@ -74,6 +74,7 @@ void AddWait(CLI::App& group, Command& command) {
       GatewayClient client(command.gateway);
       Progress progress(command.terminal, command.json);
       LH_ASSIGN_OR_RETURN(const v1::Operation operation, WaitForOperation(client, flags->id, flags->timeout, progress));
+      LH_RETURN_IF_ERROR(Verdict(operation));
       Print(command, operation);
       return kDone;
     };

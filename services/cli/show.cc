@@ -87,7 +87,8 @@ void AddLeaseRows(const v1::Lease& lease, const View& view, Table& table) {
   row("holder", lease.holder());
   if (lease.session()) row("sessions keep", "one server connection each");
   row("issued", Relative(lease.issue_time(), view.now));
-  row(lease.state() == v1::LEASE_STATE_ACTIVE ? "expires" : "expiry", Relative(lease.expire_time(), view.now));
+  if (lease.state() == v1::LEASE_STATE_ACTIVE) row("expires", Relative(lease.expire_time(), view.now));
+  if (lease.state() == v1::LEASE_STATE_EXPIRED) row("expired", Relative(lease.expire_time(), view.now));
   if (lease.sessions() > 0) row("open sessions", absl::StrCat(lease.sessions()));
 }
 

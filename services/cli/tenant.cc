@@ -23,18 +23,39 @@ absl::StatusOr<v1::Tenant> Get(GatewayClient& client, const v1::GetTenantRequest
   return client.Call(client.tenants(), &Service::GetTenant, request);
 }
 
+// The end of the work that a change began. Nothing to keep means that dropping overtakes closing: then that is waited
+// for.
+absl::StatusOr<v1::Operation> AwaitChange(const Command& command, GatewayClient& client, const v1::Operation& begun,
+                                          absl::Duration timeout) {
+  Progress progress(command.terminal, command.json);
+  LH_ASSIGN_OR_RETURN(v1::Operation ended, WaitForOperation(client, begun.id(), timeout, progress));
+  if (ended.kind() == v1::OPERATION_KIND_DELETE && ended.state() == v1::OPERATION_STATE_ABORTED) {
+    v1::GetOperationRequest next;
+    next.set_id(absl::StrCat(ended.tenant(), ".", ended.generation() + 1));
+    const absl::StatusOr<v1::Operation> overtaker =
+        client.Call(client.operations(), &v1::OperationService::StubInterface::GetOperation, next);
+    if (overtaker.ok() && overtaker->kind() == v1::OPERATION_KIND_PURGE) {
+      LH_ASSIGN_OR_RETURN(ended, WaitForOperation(client, next.id(), timeout, progress));
+    }
+  }
+  LH_RETURN_IF_ERROR(Verdict(ended));
+  return ended;
+}
+
 // What every write ends with: wait if asked to, then show the tenant as it is now.
 absl::StatusOr<int> FinishChange(const Command& command, GatewayClient& client, v1::TenantChange change,
                                  const WaitFlags& flags) {
   if (flags.wait && !change.operation().id().empty()) {
-    Progress progress(command.terminal, command.json);
-    LH_ASSIGN_OR_RETURN(*change.mutable_operation(),
-                        WaitForOperation(client, change.operation().id(), flags.timeout, progress));
+    LH_ASSIGN_OR_RETURN(*change.mutable_operation(), AwaitChange(command, client, change.operation(), flags.timeout));
     v1::GetTenantRequest request;
     request.set_id(change.tenant().id());
     absl::StatusOr<v1::Tenant> tenant = Get(client, request);
-    // A purged tenant is gone; what the write returned is the last that was known of it.
-    if (tenant.ok()) *change.mutable_tenant() = *std::move(tenant);
+    if (tenant.ok()) {
+      *change.mutable_tenant() = *std::move(tenant);
+    } else if (change.operation().kind() == v1::OPERATION_KIND_PURGE && !command.json) {
+      std::cout << "tenant " << change.tenant().id() << " is gone\n";
+      return kDone;
+    }
   }
   if (command.json) {
     std::cout << ToJson(change);

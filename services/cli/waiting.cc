@@ -8,18 +8,18 @@
 namespace leasehold::cli {
 namespace {
 
+bool Ended(const v1::Operation& operation) {
+  return operation.state() != v1::OPERATION_STATE_RUNNING && operation.state() != v1::OPERATION_STATE_UNSPECIFIED;
+}
+
+}  // namespace
+
 absl::Status Verdict(const v1::Operation& operation) {
   if (operation.state() == v1::OPERATION_STATE_SUCCEEDED) return absl::OkStatus();
   const std::string what = absl::StrCat("operation ", operation.id(), " (", Word(operation.kind()), " ",
                                         operation.tenant(), ") ", Word(operation.state()));
   return absl::AbortedError(operation.message().empty() ? what : absl::StrCat(what, ": ", operation.message()));
 }
-
-bool Ended(const v1::Operation& operation) {
-  return operation.state() != v1::OPERATION_STATE_RUNNING && operation.state() != v1::OPERATION_STATE_UNSPECIFIED;
-}
-
-}  // namespace
 
 void WaitFlags::AddTo(CLI::App& app) {
   app.add_flag("--wait", wait, "Wait until every service is done");
@@ -48,7 +48,6 @@ absl::StatusOr<v1::Operation> WaitForOperation(GatewayClient& client, const std:
       context.TryCancel();
       (void)stream->Finish();
       progress.Finish();
-      LH_RETURN_IF_ERROR(Verdict(operation));
       return operation;
     }
     const grpc::Status status = stream->Finish();

@@ -20,9 +20,12 @@ struct WaitFlags {
   void AddTimeoutTo(CLI::App& app);
 };
 
-// Blocks until the operation ends. An error when it failed, was overtaken, or still runs after `timeout` (it goes on).
-// A gateway that goes away while watched is asked again until then.
+// Blocks until the operation ends, well or not: see Verdict(). An error when it still runs after `timeout` (it goes
+// on). A gateway that goes away while watched is asked again until then.
 absl::StatusOr<v1::Operation> WaitForOperation(GatewayClient& client, const std::string& id, absl::Duration timeout,
                                                Progress& progress);
+
+// OK for an operation that succeeded; what became of it otherwise.
+absl::Status Verdict(const v1::Operation& operation);
 
 }  // namespace leasehold::cli

@@ -185,7 +185,7 @@ std::string Stack::OnInstance(const std::string& service, const std::string& sql
   pqxx::connection connection(dsn);
   pqxx::nontransaction work(connection);
   const pqxx::result rows = work.exec(sql);
-  return rows.empty() || rows[0].empty() ? "" : std::string(rows[0][0].view());
+  return rows.empty() || rows.columns() == 0 ? "" : std::string(rows[0][0].view());
 }
 
 int Stack::DatabasesOf(const std::string& id) {
@@ -235,7 +235,7 @@ absl::StatusOr<std::string> Value(pqxx::connection& connection, const std::strin
   try {
     pqxx::nontransaction work(connection);
     const pqxx::result rows = work.exec(sql);
-    return rows.empty() || rows[0].empty() ? "" : std::string(rows[0][0].view());
+    return rows.empty() || rows.columns() == 0 ? "" : std::string(rows[0][0].view());
   } catch (const pqxx::sql_error& error) {
     return absl::InternalError(error.sqlstate());
   } catch (const pqxx::failure& error) {

@@ -3,16 +3,27 @@
 #include <sys/wait.h>
 
 #include <csignal>
+#include <fstream>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "common/status/error.h"
 #include "services/cli/stack/readiness.h"
+#include "services/cli/stack/run_lock.h"
 
 namespace leasehold::stack {
 namespace {
 
 std::string LocalAddress(int port) { return absl::StrCat("127.0.0.1:", port); }
+
+// The postmaster of a stack that was killed is a zombie until init reaps it, and PostgreSQL takes a zombie for a rival.
+void AwaitReaped(const std::string& data_dir) {
+  pid_t pid = 0;
+  std::ifstream(absl::StrCat(data_dir, "/postmaster.pid")) >> pid;
+  const absl::Time give_up = absl::Now() + absl::Seconds(20);
+  while (pid > 0 && kill(pid, 0) == 0 && !Identify(pid) && absl::Now() < give_up)
+    absl::SleepFor(absl::Milliseconds(20));
+}
 
 }  // namespace
 
@@ -27,6 +38,7 @@ absl::Status PostgresComponent::Start(const std::atomic<bool>& cancelled) {
   if (server_ != nullptr) {
     LH_RETURN_IF_ERROR(server_->Restart());
   } else {
+    AwaitReaped(options_.data_dir);
     LH_ASSIGN_OR_RETURN(server_, localserver::PostgresServer::Start(options_));
   }
   if (prepare_ == nullptr) return absl::OkStatus();

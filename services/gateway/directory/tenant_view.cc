@@ -24,8 +24,8 @@ absl::Status TenantView::Usable(const ServiceName& service) const {
       return absl::OkStatus();
     case v1::SERVICE_STATE_FAILED:
       return Error(v1::REASON_TENANT_NOT_READY,
-                   std::format("tenant {} is not ready in service {}: the last attempt failed, another follows", id.str(),
-                               service.str()));
+                   std::format("tenant {} is not ready in service {}: the last attempt failed, another follows",
+                               id.str(), service.str()));
     default:
       return Error(v1::REASON_TENANT_NOT_READY,
                    std::format("tenant {} is not ready in service {} yet", id.str(), service.str()));

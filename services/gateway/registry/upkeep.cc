@@ -83,9 +83,10 @@ absl::Status Upkeep::Look() {
 }
 
 void Upkeep::Report(const absl::Status& status) {
-  health_.Set("registry", status.ok() || ClientSafe(status)
-                              ? status
-                              : Error(v1::REASON_REGISTRY_UNAVAILABLE, "the registry cannot be used; the gateway's log says why"));
+  health_.Set("registry",
+              status.ok() || ClientSafe(status)
+                  ? status
+                  : Error(v1::REASON_REGISTRY_UNAVAILABLE, "the registry cannot be used; the gateway's log says why"));
   if (healthy_ == status.ok()) return;
   healthy_ = status.ok();
   if (status.ok()) {

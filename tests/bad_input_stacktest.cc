@@ -1,4 +1,5 @@
-// Wrong inputs on every border: one clear error with the field, the value and what is allowed; nothing lost, nothing leaked.
+// Wrong inputs on every border: one clear error with the field, the value and what is allowed; nothing lost, nothing
+// leaked.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -46,7 +47,8 @@ Refusal Acquire(Stack& stack, const v1::AcquireLeaseRequest& request) {
 
 TEST(BadInput, TenantsOutsideTheGrammar) {
   Stack& stack = SharedStack();
-  for (const char* id : {"", "Bad_Id!", "a_b", "-a", "a-", "'; DROP DATABASE x; --", "1234567890123456789012345678901234567"}) {
+  for (const char* id :
+       {"", "Bad_Id!", "a_b", "-a", "a-", "'; DROP DATABASE x; --", "1234567890123456789012345678901234567"}) {
     v1::Tenant tenant;
     tenant.set_id(id);
     const Refusal refusal = Create(stack, tenant);

@@ -77,7 +77,8 @@ TEST(Isolation, AReadOnlyLeaseReadsWhatTheOwnerMakesAndWritesNothing) {
   EXPECT_EQ(*Value(reader, "SELECT n FROM late"), "7");
   EXPECT_EQ(Value(reader, "INSERT INTO late VALUES (8)").status().message(), "25006");
   ASSERT_TRUE(Value(reader, "SET default_transaction_read_only = off").ok());
-  EXPECT_EQ(Value(reader, "INSERT INTO late VALUES (8)").status().message(), "42501") << "grants stand behind the default";
+  EXPECT_EQ(Value(reader, "INSERT INTO late VALUES (8)").status().message(), "42501")
+      << "grants stand behind the default";
 }
 
 TEST(Isolation, PublicMayNotConnectAndTheProvisionerIsNoSuperuser) {

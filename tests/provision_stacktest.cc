@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "common/config/config.h"
 #include "tests/stack/stack.h"
@@ -155,7 +156,7 @@ TEST(Provision, TheCommandLineTellsTheSameStory) {
   const Stack::Output shown = stack.Run({"tenant", "get", id, "--json"});
   EXPECT_THAT(shown.out, HasSubstr("TENANT_STATE_ACTIVE"));
   const Stack::Output dsn = stack.Run({"lease", "acquire", id, "alpha", "--dsn"});
-  pqxx::connection sql(dsn.out);
+  pqxx::connection sql(std::string(absl::StripAsciiWhitespace(dsn.out)));
   EXPECT_EQ(*Value(sql, "SELECT current_database()"), absl::StrCat("tenant_", id, "_alpha"));
   const Stack::Output psql = stack.Run({"psql", id, "beta", "--", "-XAtc", "SELECT current_database()"});
   EXPECT_EQ(psql.exit_code, 0) << psql.err;

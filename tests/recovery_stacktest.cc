@@ -30,7 +30,8 @@ TEST(Recovery, AProvisionerKilledInTheMiddleOfCreatingFinishesAfterwards) {
   EXPECT_LT(at_kill, 24) << "the kill came too late to test anything";
   // Nothing half-made is left behind.
   EXPECT_TRUE(Eventually([&] {
-    return stack.OnInstance("alpha", "SELECT count(*) FROM pg_database WHERE datname LIKE 'leasehold\\_new\\_%'") == "0";
+    return stack.OnInstance("alpha", "SELECT count(*) FROM pg_database WHERE datname LIKE 'leasehold\\_new\\_%'") ==
+           "0";
   }));
 }
 

@@ -18,8 +18,8 @@ int64_t GenerationOf(Stack& stack, const std::string& id) {
 TEST(Redelivery, TheSameEventManyTimesMakesOneTenant) {
   Stack& stack = SharedStack();
   const std::string id = FreshTenantId();
-  for (int i = 0; i < 5; ++i) stack.PublishCreated(id, absl::StrCat("event-", id));           // the very same
-  for (int i = 0; i < 5; ++i) stack.PublishCreated(id, absl::StrCat("event-", id, "-", i));   // under new ids
+  for (int i = 0; i < 5; ++i) stack.PublishCreated(id, absl::StrCat("event-", id));          // the very same
+  for (int i = 0; i < 5; ++i) stack.PublishCreated(id, absl::StrCat("event-", id, "-", i));  // under new ids
   ASSERT_TRUE(stack.AwaitState(id, v1::TENANT_STATE_ACTIVE));
   // A later tenant has passed through the same streams, so the copies above have been seen by now.
   const std::string later = FreshTenantId();
@@ -62,9 +62,8 @@ TEST(Redelivery, AMalformedEventIsParkedAndTheNextOneIsNot) {
   const std::string id = FreshTenantId();
   stack.PublishCreated(id, absl::StrCat("event-", id));
   ASSERT_TRUE(stack.AwaitState(id, v1::TENANT_STATE_ACTIVE));
-  auto consumer = stack.nats().Subscribe({.stream = "PROVISIONING",
-                                          .durable = absl::StrCat("test-", id),
-                                          .filter_subject = "provisioning.dead.alpha"});
+  auto consumer = stack.nats().Subscribe(
+      {.stream = "PROVISIONING", .durable = absl::StrCat("test-", id), .filter_subject = "provisioning.dead.alpha"});
   ASSERT_TRUE(consumer.ok()) << consumer.status();
   std::vector<std::string> parked;
   EXPECT_TRUE(Eventually([&] {

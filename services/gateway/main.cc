@@ -71,8 +71,10 @@ absl::Status Run(const std::string& config_file) {
   LH_ASSIGN_OR_RETURN(const v1::Config config, LoadConfig(config_file, environment));
   Configure(config.log());
   LH_ASSIGN_OR_RETURN(const Secrets secrets, ReadSecrets(config, environment));
-  LH_ASSIGN_OR_RETURN(const HostPort http_address, ParseHostPort("gateway.http_listen", config.gateway().http_listen()));
-  LH_ASSIGN_OR_RETURN(const HostPort advertised, ParseHostPort("gateway.sql_advertise", config.gateway().sql_advertise()));
+  LH_ASSIGN_OR_RETURN(const HostPort http_address,
+                      ParseHostPort("gateway.http_listen", config.gateway().http_listen()));
+  LH_ASSIGN_OR_RETURN(const HostPort advertised,
+                      ParseHostPort("gateway.sql_advertise", config.gateway().sql_advertise()));
   LH_ASSIGN_OR_RETURN(const SqlEndpoint::Options sql_options, SqlOptions(config, secrets));
   const absl::Duration max_ttl = ToDuration(config.leases().max_ttl());
 
@@ -100,7 +102,8 @@ absl::Status Run(const std::string& config_file) {
   OperationService operations(registry);
   ProvisionerService provisioners(registry);
 
-  prometheus::Gauge& active = metrics.Gauge("leasehold_leases", "Leases that this gateway knows of", {{"state", "active"}});
+  prometheus::Gauge& active =
+      metrics.Gauge("leasehold_leases", "Leases that this gateway knows of", {{"state", "active"}});
   timer.Every(kBookTick, [&] {
     book.Tick();
     active.Set(static_cast<double>(book.live()));
@@ -110,8 +113,9 @@ absl::Status Run(const std::string& config_file) {
   });
 
   if (absl::Status status = http.Start(http_address); !status.ok()) {
-    return InvalidField("gateway.http_listen", config.gateway().http_listen(),
-                        std::format("an address of this machine with a port that nobody listens on ({})", status.message()));
+    return InvalidField(
+        "gateway.http_listen", config.gateway().http_listen(),
+        std::format("an address of this machine with a port that nobody listens on ({})", status.message()));
   }
   LH_RETURN_IF_ERROR(sql.Start());
   const std::array<grpc::Service*, 4> grpc_services = {&tenants, &operations, &provisioners, &leases};

@@ -9,7 +9,8 @@ namespace leasehold::gateway {
 namespace {
 
 // `why` names the file and what is wrong with it, not what is in it.
-absl::Status BadFile(std::string_view field, const std::string& path, std::string_view allowed, const absl::Status& why) {
+absl::Status BadFile(std::string_view field, const std::string& path, std::string_view allowed,
+                     const absl::Status& why) {
   if (path.empty()) return InvalidField(field, path, allowed);
   return InvalidField(field, path, std::format("{} ({})", allowed, why.message()));
 }
@@ -31,7 +32,8 @@ absl::StatusOr<Secrets> ReadSecrets(const v1::Config& config, const Environment&
   const std::string& keys_file = config.leases().signing_keys_file();
   absl::StatusOr<SigningKeys> keys = SigningKeys::ReadFile(keys_file);
   if (!keys.ok()) {
-    return BadFile("leases.signing_keys_file", keys_file, "a file of lines \"<key id> <64 hex digits>\"", keys.status());
+    return BadFile("leases.signing_keys_file", keys_file, "a file of lines \"<key id> <64 hex digits>\"",
+                   keys.status());
   }
   Secrets secrets{.signing_keys = *std::move(keys), .role_keys = {}, .registry_password = {}};
   for (int i = 0; i < config.services_size(); ++i) {

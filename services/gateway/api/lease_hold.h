@@ -17,8 +17,8 @@
 
 namespace leasehold::gateway {
 
-// Renews its lease at a third of the ttl and says so on the stream; releases it when the stream is over for whatever reason;
-// closes the stream when the lease ends otherwise. Any thread; nothing blocks.
+// Renews its lease at a third of the ttl and says so on the stream; releases it when the stream is over for whatever
+// reason; closes the stream when the lease ends otherwise. Any thread; nothing blocks.
 class LeaseHold : public std::enable_shared_from_this<LeaseHold> {
  public:
   using Stream = Feed<v1::AcquireLeaseResponse>;
@@ -28,7 +28,8 @@ class LeaseHold : public std::enable_shared_from_this<LeaseHold> {
     LeaseWatchers& watchers;
   };
 
-  // `on_acquired` hears how the acquisition went, for logs and counters; `on_over` runs last, after which the hold may go.
+  // `on_acquired` hears how the acquisition went, for logs and counters; `on_over` runs last, after which the hold may
+  // go.
   struct Events {
     std::function<void(const absl::StatusOr<LeaseIssuer::Issued>&)> on_acquired;
     std::function<void(LeaseHold*)> on_over;

@@ -56,8 +56,9 @@ class LeaseService::AcquireCall : public grpc::ServerUnaryReactor {
 
   // Before the call is given to gRPC.
   void Begin(LeaseTerms terms) {
-    acquisition_ = Acquisition::Start(service_.acquisition_parts(), std::move(terms),
-                                      [this](absl::StatusOr<LeaseIssuer::Issued> issued) { Answer(std::move(issued)); });
+    acquisition_ =
+        Acquisition::Start(service_.acquisition_parts(), std::move(terms),
+                           [this](absl::StatusOr<LeaseIssuer::Issued> issued) { Answer(std::move(issued)); });
     if (!acquisition_->answered() && !service_.Track(acquisition_)) acquisition_->Abandon(ShuttingDown());
   }
 
@@ -173,8 +174,8 @@ grpc::ServerWriteReactor<v1::AcquireLeaseResponse>* LeaseService::HoldLease(grpc
     absl::MutexLock lock(&mu_);
     holds_.erase(hold);
   };
-  const auto hold = std::make_shared<LeaseHold>(
-      LeaseHold::Parts{acquisition_parts(), parts_.book, parts_.watchers}, std::move(events));
+  const auto hold = std::make_shared<LeaseHold>(LeaseHold::Parts{acquisition_parts(), parts_.book, parts_.watchers},
+                                                std::move(events));
   if (!Track(hold)) return refuse(ShuttingDown());
   return hold->Begin(*std::move(terms));
 }
@@ -213,12 +214,12 @@ grpc::ServerUnaryReactor* LeaseService::SwitchLease(grpc::CallbackServerContext*
   if (!target->tenant) return AnswerNow(context, Switch(*target, *response));
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
   const TenantId tenant = *target->tenant;
-  parts_.directory.Lookup(
-      tenant, [this, reactor, response, target = *std::move(target)](absl::StatusOr<TenantViewPtr> view) {
-        absl::Status status = view.ok() ? (*view)->Usable(target.service) : view.status();
-        if (status.ok()) status = Switch(target, *response);
-        reactor->Finish(ToGrpc(status));
-      });
+  parts_.directory.Lookup(tenant,
+                          [this, reactor, response, target = *std::move(target)](absl::StatusOr<TenantViewPtr> view) {
+                            absl::Status status = view.ok() ? (*view)->Usable(target.service) : view.status();
+                            if (status.ok()) status = Switch(target, *response);
+                            reactor->Finish(ToGrpc(status));
+                          });
   return reactor;
 }
 

@@ -37,8 +37,8 @@ class LeaseService : public v1::LeaseService::CallbackService {
   };
   LeaseService(const Parts& parts, const v1::LeasesConfig& config, Metrics& metrics);
 
-  // Ends Hold streams (their leases are released) and calls that wait for a tenant with SHUTTING_DOWN, and refuses new ones.
-  // Call before grpc::Server::Shutdown, which waits for them.
+  // Ends Hold streams (their leases are released) and calls that wait for a tenant with SHUTTING_DOWN, and refuses new
+  // ones. Call before grpc::Server::Shutdown, which waits for them.
   void Shutdown();
 
   grpc::ServerUnaryReactor* AcquireLease(grpc::CallbackServerContext* context, const v1::AcquireLeaseRequest* request,

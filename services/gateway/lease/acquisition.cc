@@ -25,7 +25,9 @@ void Acquisition::Run() {
   if (!earlier.ok()) return TakeDone()(earlier.status());
   if (*earlier) return TakeDone()(**std::move(earlier));
   if (!terms_.connection.empty()) return TakeDone()(parts_.issuer.Issue(terms_, std::nullopt, ""));
-  const auto on_view = [self = shared_from_this()](absl::StatusOr<TenantViewPtr> view) { self->OnView(std::move(view)); };
+  const auto on_view = [self = shared_from_this()](absl::StatusOr<TenantViewPtr> view) {
+    self->OnView(std::move(view));
+  };
   if (terms_.tenant) {
     parts_.directory.Lookup(*terms_.tenant, on_view);
   } else {

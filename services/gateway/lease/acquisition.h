@@ -24,9 +24,9 @@ class Acquisition : public std::enable_shared_from_this<Acquisition> {
     Timer& timer;
   };
 
-  // Calls `done` exactly once: before it returns if the tenant is cached and ready or nothing is to be waited for, else on
-  // the thread of the directory, the timer, or of Abandon(). Keep the pointer until then: dropping it is abandoning it
-  // without an answer. TENANT_NOT_FOUND, TENANT_NOT_READY, TENANT_SUSPENDED, TENANT_DELETED, REGISTRY_UNAVAILABLE,
+  // Calls `done` exactly once: before it returns if the tenant is cached and ready or nothing is to be waited for, else
+  // on the thread of the directory, the timer, or of Abandon(). Keep the pointer until then: dropping it is abandoning
+  // it without an answer. TENANT_NOT_FOUND, TENANT_NOT_READY, TENANT_SUSPENDED, TENANT_DELETED, REGISTRY_UNAVAILABLE,
   // DEADLINE_EXCEEDED after `wait_ready`, and what LeaseIssuer refuses.
   static std::shared_ptr<Acquisition> Start(const Parts& parts, LeaseTerms terms, Done done);
   ~Acquisition();

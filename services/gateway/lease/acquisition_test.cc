@@ -39,8 +39,7 @@ class AcquisitionTest : public testing::Test {
   }
 
   FakeClock clock_;
-  const SigningKeys keys_ =
-      *SigningKeys::Parse("1 000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f\n");
+  const SigningKeys keys_ = *SigningKeys::Parse("1 000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f\n");
   const KnownServices services_{OneService()};
   LeaseWatchers watchers_;
   LeaseOutbox outbox_;

@@ -16,8 +16,8 @@
 
 namespace leasehold::gateway {
 
-// A lease whose user name was understood, whose time has not run out and which nobody has ended. Immutable, shared by its
-// sessions. Holding one proves nothing: the client must still prove that it knows `password`.
+// A lease whose user name was understood, whose time has not run out and which nobody has ended. Immutable, shared by
+// its sessions. Holding one proves nothing: the client must still prove that it knows `password`.
 struct Grant {
   LeaseId id;
   ServiceName service;
@@ -26,11 +26,11 @@ struct Grant {
   std::optional<TenantId> start_tenant;  // where new sessions start (SwitchLease moves it)
   bool read_only = false;
   bool session = false;
-  std::vector<std::string> switch_to;    // globs
+  std::vector<std::string> switch_to;  // globs
   std::string home_database_id;
   std::string holder;
   Secret password;
-  v1::LeaseClaims claims;                // as the user name carries them
+  v1::LeaseClaims claims;  // as the user name carries them
 
   // True if sessions of this lease may be at `tenant`: its home, or matched by switch_to.
   bool MayUse(const TenantId& tenant) const;
@@ -43,7 +43,7 @@ struct Route {
   std::optional<TenantId> tenant;  // nullopt: the central database
   std::string database;
   std::string role;
-  std::string database_id;         // RoleKey::PasswordOf(database_id, read_only) is the role's password
+  std::string database_id;  // RoleKey::PasswordOf(database_id, read_only) is the role's password
   bool read_only = false;
 };
 
@@ -51,22 +51,22 @@ class LeaseAuthority {
  public:
   virtual ~LeaseAuthority() = default;
 
-  // Of a SQL user name. BAD_CREDENTIALS if it is not a lease's, LEASE_EXPIRED, LEASE_REVOKED, LEASE_RELEASED. The text of
-  // BAD_CREDENTIALS is the same whatever was wrong. The tenant's state is Resolve's to tell, to a client that has proven
-  // itself: a stranger learns nothing of tenants and causes no look-up.
+  // Of a SQL user name. BAD_CREDENTIALS if it is not a lease's, LEASE_EXPIRED, LEASE_REVOKED, LEASE_RELEASED. The text
+  // of BAD_CREDENTIALS is the same whatever was wrong. The tenant's state is Resolve's to tell, to a client that has
+  // proven itself: a stranger learns nothing of tenants and causes no look-up.
   virtual absl::StatusOr<GrantPtr> Authenticate(std::string_view user_name) = 0;
 
   // Where `grant` leads for `tenant` (nullopt: its named connection). SWITCH_NOT_ALLOWED, TENANT_NOT_FOUND,
-  // TENANT_NOT_READY, TENANT_SUSPENDED, TENANT_DELETED, REGISTRY_UNAVAILABLE (only for a tenant that is neither its home nor
-  // cached). Calls back before it returns if it can.
+  // TENANT_NOT_READY, TENANT_SUSPENDED, TENANT_DELETED, REGISTRY_UNAVAILABLE (only for a tenant that is neither its
+  // home nor cached). Calls back before it returns if it can.
   using RouteCallback = std::move_only_function<void(absl::StatusOr<Route>)>;
   virtual void Resolve(const GrantPtr& grant, const std::optional<TenantId>& tenant, RouteCallback done) = 0;
 
-  // A session of `grant` is open, at `tenant`. `on_end` runs once, on any thread, within a second of the lease's end or of
-  // the tenant becoming unusable, with the reason (LEASE_EXPIRED, LEASE_REVOKED, LEASE_RELEASED, TENANT_SUSPENDED,
-  // TENANT_DELETED, TENANT_NOT_FOUND); perhaps before Attach returns. It must not block, and must not drop the attachment:
-  // post that to where the session lives. Dropping the attachment ends the watch; `on_end` is not running and will not run
-  // once the destructor has returned. Only after the client has proven that it knows the password.
+  // A session of `grant` is open, at `tenant`. `on_end` runs once, on any thread, within a second of the lease's end or
+  // of the tenant becoming unusable, with the reason (LEASE_EXPIRED, LEASE_REVOKED, LEASE_RELEASED, TENANT_SUSPENDED,
+  // TENANT_DELETED, TENANT_NOT_FOUND); perhaps before Attach returns. It must not block, and must not drop the
+  // attachment: post that to where the session lives. Dropping the attachment ends the watch; `on_end` is not running
+  // and will not run once the destructor has returned. Only after the client has proven that it knows the password.
   class Attachment {
    public:
     virtual ~Attachment() = default;

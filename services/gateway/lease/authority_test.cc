@@ -94,8 +94,8 @@ TEST_F(AuthorityTest, GrantSaysWhatTheLeaseSays) {
 
 TEST_F(AuthorityTest, DsnNamesTheAdvertisedAddressEscaped) {
   const auto issued = Issue(Terms());
-  EXPECT_EQ(issued.credentials.dsn(), "postgresql://" + issued.credentials.user() + ":" + issued.credentials.password() +
-                                          "@db.example:7432/tenant_acme_identity");
+  EXPECT_EQ(issued.credentials.dsn(), "postgresql://" + issued.credentials.user() + ":" +
+                                          issued.credentials.password() + "@db.example:7432/tenant_acme_identity");
   v1::Credentials odd;
   odd.set_host("::1");
   odd.set_port(1);

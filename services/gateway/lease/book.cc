@@ -124,8 +124,8 @@ absl::StatusOr<v1::LeaseRecord> LeaseBook::Switch(const LeaseId& id, const std::
 }
 
 absl::StatusOr<v1::LeaseRecord> LeaseBook::Release(const LeaseId& id) {
-  auto released = ChangeLiving(
-      id, [](v1::LeaseRecord& record, int64_t) { record.set_state(v1::LEASE_STATE_RELEASED); });
+  auto released =
+      ChangeLiving(id, [](v1::LeaseRecord& record, int64_t) { record.set_state(v1::LEASE_STATE_RELEASED); });
   if (released.ok() || ReasonOf(released.status()) == v1::REASON_LEASE_NOT_FOUND) return released;
   return Get(id);
 }
@@ -188,7 +188,8 @@ std::vector<v1::LeaseRecord> LeaseBook::List(const Filter& filter, const std::op
       ++taken;
     }
   }
-  std::ranges::sort(found, {}, [](const v1::LeaseRecord& record) -> const std::string& { return record.claims().id(); });
+  std::ranges::sort(found, {},
+                    [](const v1::LeaseRecord& record) -> const std::string& { return record.claims().id(); });
   if (found.size() > limit) found.resize(limit);
   return found;
 }

@@ -1,6 +1,6 @@
-// The leases and revocations as this gateway knows them: those given out here, those that other gateways told of, and those
-// whose sessions are here. In memory only; LeaseReplicator connects the books of all gateways. A restarted gateway learns
-// again from the others' bucket.
+// The leases and revocations as this gateway knows them: those given out here, those that other gateways told of, and
+// those whose sessions are here. In memory only; LeaseReplicator connects the books of all gateways. A restarted
+// gateway learns again from the others' bucket.
 //
 // Any thread; nothing blocks. What the book tells (LeaseWatchers, LeaseOutbox) is told without its locks.
 // Lock order: requests_mu_, then one shard's mu, then the lock inside Revocations.
@@ -56,18 +56,19 @@ class LeaseBook {
   // The living lease of an earlier call with this request_id. REQUEST_ID_REUSED as above.
   absl::StatusOr<std::optional<v1::LeaseRecord>> FindRequest(const std::string& request_id, uint64_t request_hash);
 
-  // Of leases that are known, living or ended less than an hour ago; LEASE_NOT_FOUND else. Renew and Switch refuse an ended
-  // one with LEASE_EXPIRED, _RELEASED or _REVOKED; Release leaves it as it is. Results have the state as of now.
+  // Of leases that are known, living or ended less than an hour ago; LEASE_NOT_FOUND else. Renew and Switch refuse an
+  // ended one with LEASE_EXPIRED, _RELEASED or _REVOKED; Release leaves it as it is. Results have the state as of now.
   absl::StatusOr<v1::LeaseRecord> Get(const LeaseId& id) const;
   absl::StatusOr<v1::LeaseRecord> Renew(const LeaseId& id, absl::Duration ttl);
   absl::StatusOr<v1::LeaseRecord> Switch(const LeaseId& id, const std::string& tenant);
   absl::StatusOr<v1::LeaseRecord> Release(const LeaseId& id);
 
-  // Ends all leases issued until now that `conditions` match (before_ms is set here), known or not. How many were known.
+  // Ends all leases issued until now that `conditions` match (before_ms is set here), known or not. How many were
+  // known.
   int Revoke(v1::Revocation conditions);
 
-  // Living leases in the order of issue, from the first one after `after`; empty conditions match all. Holds one shard's
-  // lock at a time while it looks through it.
+  // Living leases in the order of issue, from the first one after `after`; empty conditions match all. Holds one
+  // shard's lock at a time while it looks through it.
   struct Filter {
     std::string tenant;
     std::string service;
@@ -99,9 +100,9 @@ class LeaseBook {
  private:
   struct Entry {
     v1::LeaseRecord record;
-    int64_t ended_ms = 0;                 // when this gateway saw it end; 0 while it lives
-    int64_t due_ms = 0;                   // of its one valid node in the heap
-    bool stripped = false;                // only that it has ended is still known
+    int64_t ended_ms = 0;   // when this gateway saw it end; 0 while it lives
+    int64_t due_ms = 0;     // of its one valid node in the heap
+    bool stripped = false;  // only that it has ended is still known
   };
   struct Due {
     int64_t ms;
@@ -110,8 +111,9 @@ class LeaseBook {
   struct Shard {
     mutable absl::Mutex mu;
     absl::btree_map<LeaseId, Entry> leases ABSL_GUARDED_BY(mu);
-    std::vector<Due> heap ABSL_GUARDED_BY(mu);       // the earliest on top; nodes whose ms is not their entry's due_ms are void
-    std::deque<LeaseId> ended ABSL_GUARDED_BY(mu);   // in the order of their end
+    std::vector<Due> heap
+        ABSL_GUARDED_BY(mu);  // the earliest on top; nodes whose ms is not their entry's due_ms are void
+    std::deque<LeaseId> ended ABSL_GUARDED_BY(mu);  // in the order of their end
     // request_ids of leases that are no longer known; the next Tick drops them from requests_, whose lock comes first.
     std::vector<std::pair<std::string, LeaseId>> forgotten ABSL_GUARDED_BY(mu);
   };
@@ -125,7 +127,8 @@ class LeaseBook {
 
   // Puts a record where there was none, ended already if a revocation covers it.
   Entry& Insert(Shard& shard, const LeaseId& id, v1::LeaseRecord record) ABSL_EXCLUSIVE_LOCKS_REQUIRED(shard.mu);
-  // After every change of an entry: counts, plans its next moment, and says if it has just ended. May erase other entries.
+  // After every change of an entry: counts, plans its next moment, and says if it has just ended. May erase other
+  // entries.
   std::optional<Ended> Settle(Shard& shard, const LeaseId& id, Entry& entry, int64_t now)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(shard.mu);
   void Plan(Shard& shard, const LeaseId& id, Entry& entry, int64_t due_ms) ABSL_EXCLUSIVE_LOCKS_REQUIRED(shard.mu);

@@ -14,9 +14,8 @@ namespace {
 constexpr int64_t kMaxMillis = (int64_t{1} << 48) - 1;
 
 bool IsDatabaseId(std::string_view text) {
-  return text.size() == 16 && std::ranges::all_of(text, [](char c) {
-           return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
-         });
+  return text.size() == 16 &&
+         std::ranges::all_of(text, [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
 }
 
 absl::Status CheckHome(const v1::LeaseClaims& claims) {
@@ -87,8 +86,9 @@ absl::Status BadCredentials() {
 }
 
 bool MayReach(const v1::LeaseClaims& claims, const TenantId& tenant) {
-  return tenant.str() == claims.tenant() ||
-         std::ranges::any_of(claims.switch_to(), [&](const std::string& glob) { return GlobMatches(glob, tenant.str()); });
+  return tenant.str() == claims.tenant() || std::ranges::any_of(claims.switch_to(), [&](const std::string& glob) {
+           return GlobMatches(glob, tenant.str());
+         });
 }
 
 uint64_t HolderHash(std::string_view holder) {

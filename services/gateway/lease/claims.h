@@ -1,5 +1,6 @@
-// A lease's claims and the SQL user name that carries them: "lh1." + base64url(serialized LeaseClaims). The user name comes
-// from strangers before they have proven anything, so its decoder is bounded and accepts one spelling of each value only.
+// A lease's claims and the SQL user name that carries them: "lh1." + base64url(serialized LeaseClaims). The user name
+// comes from strangers before they have proven anything, so its decoder is bounded and accepts one spelling of each
+// value only.
 #pragma once
 
 #include <cstdint>
@@ -23,8 +24,8 @@ inline constexpr size_t kMaxSwitchBytes = 512;
 // Of claims that pass CheckClaims.
 std::string UserNameOf(const v1::LeaseClaims& claims);
 
-// BAD_CREDENTIALS, always with the same text, unless `user_name` is what UserNameOf makes of some valid claims. Says nothing
-// about whether the claims are true: that is proven with the password.
+// BAD_CREDENTIALS, always with the same text, unless `user_name` is what UserNameOf makes of some valid claims. Says
+// nothing about whether the claims are true: that is proven with the password.
 absl::StatusOr<v1::LeaseClaims> ParseUserName(std::string_view user_name);
 
 // INVALID_FIELD if a field is outside its grammar or there are unknown fields.

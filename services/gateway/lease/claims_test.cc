@@ -56,9 +56,10 @@ TEST(Claims, LargestLeaseFitsTheUserName) {
 
 TEST(Claims, EveryRefusalReadsTheSame) {
   const std::string good = UserNameOf(Valid());
-  for (const std::string& bad : {std::string(), std::string("postgres"), std::string("lh1."), std::string("lh2.") + good.substr(4),
-                                 good + "=", good + "A", good.substr(0, good.size() - 2), std::string(kUserNamePrefix) + "!!!!",
-                                 std::string(kUserNamePrefix) + std::string(5000, 'A'), Raw("\xff\xff\xff")}) {
+  for (const std::string& bad :
+       {std::string(), std::string("postgres"), std::string("lh1."), std::string("lh2.") + good.substr(4), good + "=",
+        good + "A", good.substr(0, good.size() - 2), std::string(kUserNamePrefix) + "!!!!",
+        std::string(kUserNamePrefix) + std::string(5000, 'A'), Raw("\xff\xff\xff")}) {
     EXPECT_EQ(ParseUserName(bad).status(), BadCredentials()) << bad;
   }
   EXPECT_EQ(ReasonOf(BadCredentials()), v1::REASON_BAD_CREDENTIALS);

@@ -60,7 +60,8 @@ class FakeDirectory : public TenantDirectory {
       followers_[number] = follower;
     }
     follower->Call(Find(id.str()));
-    // Dropping it waits for a running callback, as the contract has it; dropped within one, it hangs and the test with it.
+    // Dropping it waits for a running callback, as the contract has it; dropped within one, it hangs and the test with
+    // it.
     return Handle(follower.get(), [this, number, follower](void*) {
       {
         absl::MutexLock lock(&mu_);

@@ -19,12 +19,12 @@ namespace leasehold::gateway {
 
 class LeaseOutbox {
  public:
-  // A new lease can wait: every gateway accepts its credentials without having heard of it. What changes or ends a lease
-  // cannot, and overtakes it.
+  // A new lease can wait: every gateway accepts its credentials without having heard of it. What changes or ends a
+  // lease cannot, and overtakes it.
   enum class Urgency { kNews, kChange };
 
-  // Beyond this many the oldest news are dropped (such a lease is then listed by its own gateway only), and, far beyond,
-  // the oldest changes.
+  // Beyond this many the oldest news are dropped (such a lease is then listed by its own gateway only), and, far
+  // beyond, the oldest changes.
   static constexpr size_t kMaxNews = 100'000;
   static constexpr size_t kMaxChanges = 2'000'000;
 

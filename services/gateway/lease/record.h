@@ -1,5 +1,5 @@
-// LeaseRecord as a value that several gateways change at once: merging is commutative, associative and idempotent, so that
-// they agree whatever the order in which they hear of each other.
+// LeaseRecord as a value that several gateways change at once: merging is commutative, associative and idempotent, so
+// that they agree whatever the order in which they hear of each other.
 #pragma once
 
 #include <cstdint>
@@ -14,8 +14,8 @@ struct Merged {
   bool other_behind = false;  // `mine` knows more: the other side must hear of it
 };
 
-// Folds `other` into `mine`; both are of the same lease. An ended state wins over ACTIVE (and REVOKED over RELEASED), the
-// later expiry wins, the later switch wins, what one side does not know is taken from the other.
+// Folds `other` into `mine`; both are of the same lease. An ended state wins over ACTIVE (and REVOKED over RELEASED),
+// the later expiry wins, the later switch wins, what one side does not know is taken from the other.
 Merged MergeRecord(v1::LeaseRecord& mine, const v1::LeaseRecord& other);
 
 // The state at `now_ms`: EXPIRED is never stored, it follows from the time.

@@ -47,7 +47,9 @@ LeaseReplicator::LeaseReplicator(jetstream::Client& client, LeaseBook& book, Lea
 
 LeaseReplicator::~LeaseReplicator() { Stop(); }
 
-void LeaseReplicator::Start() { thread_ = std::thread([this] { Run(); }); }
+void LeaseReplicator::Start() {
+  thread_ = std::thread([this] { Run(); });
+}
 
 void LeaseReplicator::Stop() {
   if (!thread_.joinable()) return;
@@ -100,7 +102,8 @@ void LeaseReplicator::Run() {
       continue;
     }
     if (++failures == 1) {
-      Log(Level::kWarning, "leases cannot be shared with other gateways, trying on", {{"error", StdView(status.message())}});
+      Log(Level::kWarning, "leases cannot be shared with other gateways, trying on",
+          {{"error", StdView(status.message())}});
     }
     if (!Pause(backoff.Wait(failures))) break;
   }

@@ -1,6 +1,6 @@
-// Connects this gateway's LeaseBook with the others', through the JetStream key-value bucket `leases`: what the outbox holds
-// is published, what others publish is learnt. Writes behind: nobody who acquires or releases a lease waits for NATS, and
-// with NATS down everything works on this gateway, the others hear of it later.
+// Connects this gateway's LeaseBook with the others', through the JetStream key-value bucket `leases`: what the outbox
+// holds is published, what others publish is learnt. Writes behind: nobody who acquires or releases a lease waits for
+// NATS, and with NATS down everything works on this gateway, the others hear of it later.
 #pragma once
 
 #include <cstdint>
@@ -23,9 +23,9 @@ namespace leasehold::gateway {
 class LeaseReplicator {
  public:
   struct Options {
-    int replicas = 1;                           // nats.replicas
-    absl::Duration max_ttl = absl::Hours(24);   // leases.max_ttl; an entry of the bucket lives for an hour longer
-    absl::Duration patience = absl::Seconds(2); // how long Stop() tries to tell what has not been told
+    int replicas = 1;                            // nats.replicas
+    absl::Duration max_ttl = absl::Hours(24);    // leases.max_ttl; an entry of the bucket lives for an hour longer
+    absl::Duration patience = absl::Seconds(2);  // how long Stop() tries to tell what has not been told
   };
 
   LeaseReplicator(jetstream::Client& client, LeaseBook& book, LeaseOutbox& outbox, Options options);

@@ -31,14 +31,14 @@ class Revocations {
   void ForgetBefore(int64_t ms);
 
  private:
-  // Which conditions are stated. Together they are one key, so that of two revocations with the same conditions only the
-  // later one is kept.
+  // Which conditions are stated. Together they are one key, so that of two revocations with the same conditions only
+  // the later one is kept.
   using Shape = unsigned;
   static constexpr Shape kLease = 1, kTenant = 2, kService = 4, kHolder = 8, kShapes = 16;
 
   static Shape ShapeOf(const v1::Revocation& revocation);
-  static std::string Key(Shape shape, const std::string& lease_id, const std::string& tenant, const std::string& service,
-                         uint64_t holder_hash);
+  static std::string Key(Shape shape, const std::string& lease_id, const std::string& tenant,
+                         const std::string& service, uint64_t holder_hash);
 
   std::atomic<int64_t> newest_ms_ = 0;
   std::atomic<unsigned> used_shapes_ = 0;  // a bit each; so that Covers asks for those in use only

@@ -14,14 +14,14 @@ namespace {
 constexpr std::string_view kCentralDatabaseId = "central";
 
 Route RouteTo(const Grant& grant, const TenantId& tenant, std::string database_id) {
-  Route route{grant.service, tenant, TenantDatabaseName(tenant, grant.service), "", std::move(database_id),
-              grant.read_only};
+  Route route{grant.service,          tenant,         TenantDatabaseName(tenant, grant.service), "",
+              std::move(database_id), grant.read_only};
   route.role = grant.read_only ? TenantReadOnlyRole(tenant, grant.service) : route.database;
   return route;
 }
 
-// Why no session may be at a tenant that the directory says this of; OK if one may. A tenant that is not ready (again) keeps
-// its sessions: they have their server connections, and PostgreSQL its say.
+// Why no session may be at a tenant that the directory says this of; OK if one may. A tenant that is not ready (again)
+// keeps its sessions: they have their server connections, and PostgreSQL its say.
 absl::Status EndOfTenant(const absl::StatusOr<TenantViewPtr>& view, const TenantId& tenant) {
   if (!view.ok()) {
     return ReasonOf(view.status()) == v1::REASON_TENANT_NOT_FOUND ? view.status() : absl::OkStatus();
@@ -49,9 +49,10 @@ class SignedAttachment : public LeaseAuthority::Attachment {
   void MovedTo(const std::optional<TenantId>& tenant) override {
     follow_.reset();
     if (!tenant) return;
-    follow_ = directory_.Follow(*tenant, [bell = watch_->bell(), id = *tenant](const absl::StatusOr<TenantViewPtr>& view) {
-      if (absl::Status why = EndOfTenant(view, id); !why.ok()) bell->Ring(why);
-    });
+    follow_ =
+        directory_.Follow(*tenant, [bell = watch_->bell(), id = *tenant](const absl::StatusOr<TenantViewPtr>& view) {
+          if (absl::Status why = EndOfTenant(view, id); !why.ok()) bell->Ring(why);
+        });
   }
 
  private:

@@ -17,8 +17,8 @@
 
 namespace leasehold::gateway {
 
-// What is given to the constructor outlives it; it outlives its attachments. Holds no locks of its own: an attachment's one
-// lock is its Bell's, under which nothing is called.
+// What is given to the constructor outlives it; it outlives its attachments. Holds no locks of its own: an attachment's
+// one lock is its Bell's, under which nothing is called.
 class SignedLeaseAuthority : public LeaseAuthority {
  public:
   SignedLeaseAuthority(const SigningKeys& keys, const KnownServices& services, LeaseBook& book, LeaseWatchers& watchers,

@@ -33,9 +33,8 @@ absl::Status ParseHome(const v1::AcquireLeaseRequest& request, LeaseTerms& terms
     }
     case v1::AcquireLeaseRequest::kConnection:
       if (request.connection() != kCentralConnection) {
-        return Error(v1::REASON_CONNECTION_NOT_FOUND,
-                     std::format("there is no connection '{}'; known: {}", Printable(request.connection()),
-                                 kCentralConnection));
+        return Error(v1::REASON_CONNECTION_NOT_FOUND, std::format("there is no connection '{}'; known: {}",
+                                                                  Printable(request.connection()), kCentralConnection));
       }
       terms.connection = request.connection();
       return absl::OkStatus();

@@ -7,7 +7,9 @@ namespace leasehold::gateway {
 
 Timer::~Timer() { Stop(); }
 
-void Timer::Start() { thread_ = std::thread([this] { Run(); }); }
+void Timer::Start() {
+  thread_ = std::thread([this] { Run(); });
+}
 
 void Timer::Stop() {
   std::vector<Entry> dropped;  // destroyed without the lock: tasks own things with destructors of their own

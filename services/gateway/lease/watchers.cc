@@ -23,9 +23,7 @@ void LeaseWatchers::Bell::Silence() {
   OnEnd dropped;
   absl::MutexLock lock(&mu_);
   dropped = std::exchange(on_end_, nullptr);
-  const auto quiet = [this]() ABSL_SHARED_LOCKS_REQUIRED(mu_) {
-    return ringing_ == std::thread::id();
-  };
+  const auto quiet = [this]() ABSL_SHARED_LOCKS_REQUIRED(mu_) { return ringing_ == std::thread::id(); };
   if (ringing_ != std::this_thread::get_id()) mu_.Await(absl::Condition(&quiet));
 }
 

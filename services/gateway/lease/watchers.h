@@ -52,8 +52,8 @@ class LeaseWatchers {
     const std::shared_ptr<Bell> bell_;
   };
 
-  // `on_end` must not block; it is called without locks of this class. Check that the lease lives after Add, not before:
-  // what ends it in between would be missed.
+  // `on_end` must not block; it is called without locks of this class. Check that the lease lives after Add, not
+  // before: what ends it in between would be missed.
   std::unique_ptr<Watch> Add(const LeaseId& id, Kind kind, OnEnd on_end);
 
   void End(const LeaseId& id, const absl::Status& why);

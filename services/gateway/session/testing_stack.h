@@ -158,11 +158,19 @@ class FakeAuthority : public LeaseAuthority {
 // A libpq connection.
 class Client {
  public:
-  explicit Client(const std::string& dsn) : connection_(PQconnectdb(dsn.c_str()), PQfinish) {}
+  explicit Client(const std::string& dsn) : connection_(PQconnectdb(dsn.c_str()), PQfinish) {
+    PQsetNoticeReceiver(
+        get(),
+        [](void* notices, const PGresult* notice) {
+          *static_cast<std::string*>(notices) += PQresultErrorMessage(notice);
+        },
+        notices_.get());
+  }
 
   bool ok() const { return PQstatus(get()) == CONNECTION_OK; }
   PGconn* get() const { return connection_.get(); }
-  std::string error() const { return PQerrorMessage(get()); }
+  // libpq takes a FATAL that arrives right behind ReadyForQuery for a notice.
+  std::string error() const { return *notices_ + PQerrorMessage(get()); }
 
   using Result = std::unique_ptr<PGresult, decltype(&PQclear)>;
   Result Exec(const std::string& sql) { return Result(PQexec(get(), sql.c_str()), PQclear); }
@@ -197,6 +205,7 @@ class Client {
   }
 
  private:
+  std::unique_ptr<std::string> notices_ = std::make_unique<std::string>();
   std::unique_ptr<PGconn, decltype(&PQfinish)> connection_;
 };
 

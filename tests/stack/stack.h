@@ -1,5 +1,5 @@
-// A whole stack for multi-process tests: started by `leasehold stack up` on free ports in a folder of its own, so that what
-// the tests meet is what users run.
+// A whole stack for multi-process tests: started by `leasehold stack up` on free ports in a folder of its own, so that
+// what the tests meet is what users run.
 #pragma once
 
 #include <grpcpp/grpcpp.h>

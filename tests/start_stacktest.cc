@@ -1,0 +1,114 @@
+// Daemons that are started wrongly, or before what they stand on: one clear line, and no giving up where waiting helps.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/wait.h>
+
+#include <fstream>
+#include <sstream>
+
+#include "absl/strings/str_cat.h"
+#include "common/config/config.h"
+#include "common/localserver/localserver.h"
+#include "tests/stack/stack.h"
+
+namespace leasehold::testing {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+
+// The shared stack's configuration with ports that nobody uses, so that a second gateway or provisioner can be tried.
+v1::Config FreshConfig() {
+  auto config = LoadConfig(SharedStack().state_dir() + "/config.yaml", [](const char*) { return std::nullopt; });
+  EXPECT_TRUE(config.ok()) << config.status();
+  const auto listen = [] { return absl::StrCat("127.0.0.1:", localserver::FreePort()); };
+  config->mutable_gateway()->set_grpc_listen(listen());
+  config->mutable_gateway()->set_sql_listen(listen());
+  config->mutable_gateway()->set_sql_advertise(config->gateway().sql_listen());
+  config->mutable_gateway()->set_http_listen(listen());
+  for (v1::ServiceConfig& service : *config->mutable_services()) service.set_http_listen(listen());
+  return *config;
+}
+
+class Daemon {
+ public:
+  Daemon(const std::string& program, const std::string& yaml) {
+    static int runs = 0;
+    const std::string base = absl::StrCat(SharedStack().state_dir(), "/daemon-", ++runs);
+    std::ofstream(base + ".yaml") << yaml;
+    log_ = base + ".log";
+    std::vector<std::string> argv = {absl::StrCat(LEASEHOLD_BINARIES, "/", program), "--config", base + ".yaml"};
+    if (program == "leasehold-provisioner") argv.insert(argv.end(), {"--service", "alpha"});
+    auto process = localserver::ChildProcess::Start(
+        {.argv = std::move(argv), .environment = {}, .log_path = log_, .working_dir = "", .user = ""});
+    EXPECT_TRUE(process.ok()) << process.status();
+    process_ = *std::move(process);
+  }
+  ~Daemon() { process_->Stop(SIGTERM, absl::Seconds(20)); }
+
+  std::string Log() const {
+    std::ifstream file(log_);
+    std::stringstream text;
+    text << file.rdbuf();
+    return text.str();
+  }
+  // Its exit code; -1 if it is still there after 20 s.
+  int ExitCode() {
+    if (!Eventually([&] { return !process_->Running(); }, absl::Seconds(20))) return -1;
+    return WEXITSTATUS(*process_->exit_status());
+  }
+  bool Running() { return process_->Running(); }
+
+ private:
+  std::string log_;
+  std::unique_ptr<localserver::ChildProcess> process_;
+};
+
+TEST(Start, ABadConfigurationIsOneLineAndExitStatusOne) {
+  struct Case {
+    std::string program;
+    std::string yaml;
+    std::string field;
+  };
+  for (const Case& bad : std::vector<Case>{
+           {"leasehold-gateway", "services:\n  - name: Not_A_Service\n", "services[0].name"},
+           {"leasehold-gateway", "gateway:\n  grpc_lisen: 127.0.0.1:1\nservices:\n  - name: alpha\n", "grpc_listen"},
+           {"leasehold-gateway", "leases:\n  max_ttl: never\nservices:\n  - name: alpha\n", "leases.max_ttl"},
+           {"leasehold-provisioner", "services:\n  - name: beta\n", "alpha"},
+           {"leasehold-provisioner", "services:\n  - name: alpha\n    instance: {port: 99999}\n", "instance.port"}}) {
+    Daemon daemon(bad.program, bad.yaml);
+    EXPECT_EQ(daemon.ExitCode(), 1) << bad.yaml;
+    const std::string log = daemon.Log();
+    EXPECT_THAT(log, HasSubstr(bad.field));
+    EXPECT_EQ(std::count(log.begin(), log.end(), '\n'), 1) << log;
+  }
+}
+
+TEST(Start, APortThatIsTakenIsNamed) {
+  v1::Config config = FreshConfig();
+  const std::string taken = SharedStack().Env("LEASEHOLD_GATEWAY");
+  config.mutable_gateway()->set_grpc_listen(taken);
+  Daemon daemon("leasehold-gateway", ToYaml(config));
+  EXPECT_EQ(daemon.ExitCode(), 1);
+  EXPECT_THAT(daemon.Log(), AllOf(HasSubstr("gateway.grpc_listen"), HasSubstr(taken)));
+}
+
+TEST(Start, UnreachableServersAreNamedAndWaitedFor) {
+  v1::Config config = FreshConfig();
+  config.mutable_nats()->set_url("nats://127.0.0.1:1");
+  config.mutable_registry()->set_dsn("host=127.0.0.1 port=1 dbname=leasehold user=leasehold");
+  for (v1::ServiceConfig& service : *config.mutable_services()) service.mutable_instance()->set_port(1);
+  Daemon gateway("leasehold-gateway", ToYaml(config));
+  Daemon provisioner("leasehold-provisioner", ToYaml(config));
+  EXPECT_TRUE(Eventually([&] {
+    return gateway.Log().contains("registry") && gateway.Log().contains("NATS") && provisioner.Log().contains("NATS") &&
+           provisioner.Log().contains("instance");
+  })) << gateway.Log()
+      << provisioner.Log();
+  EXPECT_TRUE(gateway.Running());
+  EXPECT_TRUE(provisioner.Running());
+}
+
+}  // namespace
+}  // namespace leasehold::testing

@@ -33,6 +33,7 @@ namespace {
 // How late a lease's end may be noticed; DESIGN allows a second for all that follows.
 constexpr absl::Duration kBookTick = absl::Milliseconds(100);
 // For calls in progress at the end; those that wait have been answered before.
+constexpr absl::Duration kRevocationsPatience = absl::Seconds(2);
 constexpr absl::Duration kRpcPatience = absl::Seconds(2);
 
 void Configure(const v1::LogConfig& log) {
@@ -117,12 +118,16 @@ absl::Status Run(const std::string& config_file) {
         "gateway.http_listen", config.gateway().http_listen(),
         std::format("an address of this machine with a port that nobody listens on ({})", status.message()));
   }
+  // Revocations first, then sessions; without NATS there is nothing to wait for, and valid leases connect.
+  replicator.Start();
+  for (const absl::Time end = absl::Now() + kRevocationsPatience; !replicator.synced() && absl::Now() < end;) {
+    absl::SleepFor(absl::Milliseconds(10));
+  }
   LH_RETURN_IF_ERROR(sql.Start());
   const std::array<grpc::Service*, 4> grpc_services = {&tenants, &operations, &provisioners, &leases};
   LH_ASSIGN_OR_RETURN(const auto rpc, StartRpcServer(config.gateway().grpc_listen(), grpc_services));
   health.Set("listeners", absl::OkStatus());
   registry.Start();
-  replicator.Start();
   timer.Start();
   Log(Level::kInfo, "started",
       {{"version", LEASEHOLD_VERSION},

@@ -121,7 +121,12 @@ void SignedLeaseAuthority::Resolve(const GrantPtr& grant, const std::optional<Te
       return done(view.status());
     }
     if (absl::Status usable = (*view)->Usable(grant->service); !usable.ok()) return done(usable);
-    done(RouteTo(*grant, id, (*view)->services.at(grant->service.str()).database_id));
+    const std::string& database_id = (*view)->services.at(grant->service.str()).database_id;
+    // The id was purged and given to another tenant since: this lease is on the database that is no more.
+    if (id == grant->home_tenant && !grant->home_database_id.empty() && grant->home_database_id != database_id) {
+      return done(Error(v1::REASON_TENANT_DELETED, std::format("the tenant {} of this lease was deleted", id.str())));
+    }
+    done(RouteTo(*grant, id, database_id));
   });
 }
 

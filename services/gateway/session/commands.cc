@@ -96,7 +96,9 @@ asio::awaitable<void> Session::HandleQuery(std::string_view body, bool complete)
   std::string query;
   pgwire::Query(query, body.substr(found.rest));
   co_await SendToServer('Q', std::move(query));
-  if (goes_home && co_await Settle() && !tracker_.last_failed() && tracker_.transaction_status() == 'I') GoHome();
+  if (goes_home && co_await Settle() && !tracker_.last_failed() && tracker_.transaction_status() == 'I') {
+    co_await GoHome();
+  }
 }
 
 asio::awaitable<void> Session::HandleStep(char type, std::string_view body, bool complete) {
@@ -243,7 +245,7 @@ asio::awaitable<std::expected<std::vector<std::string>, ErrorFields>> Session::R
         co_return std::unexpected(
             Refuse("25001", "RESET ALL and DISCARD ALL end a switch, and cannot inside a transaction"));
       }
-      GoHome();
+      co_await GoHome();
       break;
     case Kind::kShowTenant:
       break;
@@ -268,6 +270,7 @@ asio::awaitable<Session::Outcome> Session::SwitchTo(std::optional<TenantId> tena
     context_.metrics.CountSwitch(error.code);
     co_return std::unexpected(std::move(error));
   }
+  if (!co_await ClientFree()) co_return std::unexpected(ErrorFields());
   // The next statement connects: a session that only passes through a tenant costs its instance nothing.
   DropServer(LeftBehind::kIdle);
   tenant_ = std::move(tenant);
@@ -276,7 +279,8 @@ asio::awaitable<Session::Outcome> Session::SwitchTo(std::optional<TenantId> tena
   co_return Outcome();
 }
 
-void Session::GoHome() {
+asio::awaitable<void> Session::GoHome() {
+  if (!co_await ClientFree()) co_return;
   DropServer(LeftBehind::kIdle);
   carried_.clear();
   tenant_ = grant_->home_tenant;

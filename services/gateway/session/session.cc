@@ -107,12 +107,14 @@ asio::awaitable<absl::StatusOr<Route>> Session::Resolve(std::optional<TenantId> 
   const auto pending = std::make_shared<Pending>(
       Pending{.timer = asio::steady_timer(executor(), absl::ToChronoNanoseconds(kResolvePatience)),
               .result = Error(v1::REASON_REGISTRY_UNAVAILABLE, "the registry does not answer")});
-  context_.authority.Resolve(grant_, tenant, [pending](absl::StatusOr<Route> route) {
-    const auto loop = pending->timer.get_executor();
-    asio::dispatch(loop, [pending, route = std::move(route)]() mutable {
-      pending->result = std::move(route);
-      pending->done = true;
-      pending->timer.cancel();
+  // Weak: an answer that comes after the loops have gone finds nothing to wake.
+  context_.authority.Resolve(grant_, tenant, [waiting = std::weak_ptr(pending)](absl::StatusOr<Route> route) {
+    const auto present = waiting.lock();
+    if (!present) return;
+    asio::dispatch(present->timer.get_executor(), [present, route = std::move(route)]() mutable {
+      present->result = std::move(route);
+      present->done = true;
+      present->timer.cancel();
     });
   });
   if (!pending->done) co_await pending->timer.async_wait(kAwait);
@@ -185,10 +187,14 @@ asio::awaitable<bool> Session::Settle() {
   co_return !ended_;
 }
 
+asio::awaitable<bool> Session::ClientFree() {
+  while (client_busy_ && !ended_) co_await client_free_.Wait();
+  co_return !ended_;
+}
+
 asio::awaitable<bool> Session::FlushAnswers() {
   if (answers_.empty()) co_return !ended_;
-  while (client_busy_ && !ended_) co_await client_free_.Wait();
-  if (ended_) co_return false;
+  if (!co_await ClientFree()) co_return false;
   client_busy_ = true;
   const std::string words = std::exchange(answers_, {});
   const std::error_code error = co_await client_.Write(words);

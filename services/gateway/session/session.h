@@ -79,6 +79,9 @@ class Session : public std::enable_shared_from_this<Session> {
   void DropServer(LeftBehind left);
   // Waits until everything that was sent to the server is answered. False: the session has ended.
   asio::awaitable<bool> Settle();
+  // Waits until nobody is in the middle of a message to the client: the rest of one that the server has begun (a
+  // notification, say) is still the client's. False: the session has ended.
+  asio::awaitable<bool> ClientFree();
   // Writes the gateway's own answers to the client, between the server's messages. False: the session has ended.
   asio::awaitable<bool> FlushAnswers();
   bool Idle() const;
@@ -130,7 +133,7 @@ class Session : public std::enable_shared_from_this<Session> {
   // Its row, if the command has rows.
   asio::awaitable<std::expected<std::vector<std::string>, pgwire::ErrorFields>> Run(const BoundCommand& bound);
   asio::awaitable<Outcome> SwitchTo(std::optional<TenantId> tenant);
-  void GoHome();
+  asio::awaitable<void> GoHome();
   std::vector<std::string> SessionRow() const;
   // Answers a statement with an error the way PostgreSQL would, and makes the server's transaction, if there is one,
   // fail with it.

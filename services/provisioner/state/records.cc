@@ -176,7 +176,7 @@ absl::Status Records::MarkReported(const TenantRecord& record) {
 
 absl::Status Records::ReportAgain(const TenantId& id) {
   const std::array<Param, 1> params{id.str()};
-  return Run("UPDATE leasehold.tenants SET reported_version = status_version - 1 "
+  return Run("UPDATE leasehold.tenants SET status_version = status_version + 1 "
              "WHERE id = $1 AND reported_version = status_version",
              params)
       .status();

@@ -31,6 +31,12 @@ v1::Config FreshConfig() {
   return *config;
 }
 
+v1::Config NoSuchFolder() {
+  v1::Config config = FreshConfig();
+  config.mutable_services(0)->set_migrations("/no/such/folder");
+  return config;
+}
+
 class Daemon {
  public:
   Daemon(const std::string& program, const std::string& yaml) {
@@ -76,6 +82,7 @@ TEST(Start, ABadConfigurationIsOneLineAndExitStatusOne) {
            {"leasehold-gateway", "gateway:\n  grpc_lisen: 127.0.0.1:1\nservices:\n  - name: alpha\n", "grpc_listen"},
            {"leasehold-gateway", "leases:\n  max_ttl: never\nservices:\n  - name: alpha\n", "leases.max_ttl"},
            {"leasehold-provisioner", "services:\n  - name: beta\n", "alpha"},
+           {"leasehold-provisioner", ToYaml(NoSuchFolder()), "migrations"},
            {"leasehold-provisioner", "services:\n  - name: alpha\n    instance: {port: 99999}\n", "instance.port"}}) {
     Daemon daemon(bad.program, bad.yaml);
     EXPECT_EQ(daemon.ExitCode(), 1) << bad.yaml;

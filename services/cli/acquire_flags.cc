@@ -55,7 +55,7 @@ v1::AcquireLeaseRequest AcquireFlags::Request(const std::string& default_holder)
   request.set_service(what_.back());
   request.set_access(read_only_ ? v1::ACCESS_READ_ONLY : v1::ACCESS_READ_WRITE);
   request.set_session(session_);
-  if (ttl_ != absl::ZeroDuration()) *request.mutable_ttl() = FromDuration(ttl_);
+  if (ttl_ != absl::InfiniteDuration()) *request.mutable_ttl() = FromDuration(ttl_);
   for (const auto& glob : switch_to_) request.add_switch_to(glob);
   request.set_holder(holder_.empty() ? default_holder : holder_);
   if (wait_ready_ != absl::ZeroDuration()) *request.mutable_wait_ready() = FromDuration(wait_ready_);

@@ -36,7 +36,7 @@ class AcquireFlags {
   std::string connection_;
   bool read_only_ = false;
   bool session_ = false;
-  absl::Duration ttl_ = absl::ZeroDuration();
+  absl::Duration ttl_ = absl::InfiniteDuration();  // not given
   std::vector<std::string> switch_to_;
   std::string holder_;
   absl::Duration wait_ready_ = absl::ZeroDuration();

@@ -56,7 +56,7 @@ void AddAcquire(CLI::App& group, Command& command) {
 void AddRenew(CLI::App& group, Command& command) {
   struct Flags {
     v1::RenewLeaseRequest request;
-    absl::Duration ttl = absl::ZeroDuration();
+    absl::Duration ttl = absl::InfiniteDuration();  // not given
   };
   auto flags = std::make_shared<Flags>();
   CLI::App* app = group.add_subcommand("renew", "Move a lease's expiry to now + ttl");
@@ -65,7 +65,7 @@ void AddRenew(CLI::App& group, Command& command) {
   app->callback([flags, &command] {
     command.run = [flags, &command] {
       flags->request.set_request_id(NewRequestId());
-      if (flags->ttl != absl::ZeroDuration()) *flags->request.mutable_ttl() = FromDuration(flags->ttl);
+      if (flags->ttl != absl::InfiniteDuration()) *flags->request.mutable_ttl() = FromDuration(flags->ttl);
       return CallAndShow(command, &Service::RenewLease, flags->request);
     };
   });

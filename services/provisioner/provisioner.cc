@@ -1,6 +1,8 @@
 #include "services/provisioner/provisioner.h"
 
+#include <filesystem>
 #include <format>
+#include <system_error>
 #include <utility>
 
 #include "common/secret/secret.h"
@@ -30,6 +32,10 @@ absl::StatusOr<RoleKey> ReadRoleKey(const v1::ServiceConfig& service) {
 
 absl::StatusOr<Migrations> ReadKind(const v1::ServiceConfig& service, std::string_view kind) {
   if (service.migrations().empty()) return Migrations();
+  if (std::error_code error; !std::filesystem::is_directory(service.migrations(), error)) {
+    return InvalidField(std::format("services.{}.migrations", service.name()), service.migrations(),
+                        "a folder that exists, or none for empty schemas");
+  }
   return ReadMigrations(std::format("{}/{}", service.migrations(), kind));
 }
 

@@ -13,7 +13,8 @@ else()
     -Wno-maybe-uninitialized -Wno-dangling-reference -Wno-stringop-overflow -Wno-array-bounds -Wno-restrict)
 endif()
 if(LEASEHOLD_SANITIZE)
-  # Under AddressSanitizer Abseil's hash tables have another layout, unless this is defined; Debian's library has the plain one.
+  # Under AddressSanitizer Abseil's hash tables have another layout and poison by hand, unless this is defined and
+  # allow_user_poisoning is off (docker/dev/inside); Debian's library has the plain one.
   target_compile_definitions(leasehold_options INTERFACE NDEBUG_SANITIZER)
   target_compile_options(leasehold_options INTERFACE
     -fsanitize=${LEASEHOLD_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)

@@ -36,7 +36,7 @@ absl::Status Park(jetstream::Client& client, std::string_view consumer, std::str
     return absl::InternalError("a parked event does not become JSON");
   }
   // The same message parked twice by the same consumer, after a lost answer or a crash, is stored once.
-  const absl::Status published =
+  absl::Status published =
       client.Publish(std::format("{}{}", kDead, consumer), json, {{"content-type", "application/json"}},
                      std::format("parked/{}/{}/{}", consumer, stream, message.stream_sequence()));
   if (!published.ok()) {

@@ -33,7 +33,10 @@ absl::StatusOr<LeaseId> LeaseId::Parse(std::string_view text) {
     const size_t value = kCrockford.find(c);
     if (value == std::string_view::npos) return invalid();
     bits = bits << 5 | static_cast<uint32_t>(value);
-    if ((count += 5) >= 8) bytes += static_cast<char>(bits >> (count -= 8) & 255);
+    count += 5;
+    if (count < 8) continue;
+    count -= 8;
+    bytes += static_cast<char>(bits >> count & 255);
   }
   return LeaseId(std::move(bytes));
 }

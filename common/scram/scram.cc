@@ -140,7 +140,7 @@ absl::StatusOr<std::string> ServerExchange::OnClientFinal(std::string_view messa
   return "v=" + Base64(View(HmacSha256(View(verifier_.server_key), auth_message)));
 }
 
-ClientExchange::ClientExchange(Secret password, std::string nonce, std::string user_name)
+ClientExchange::ClientExchange(Secret password, std::string nonce, const std::string& user_name)
     : password_(std::move(password)),
       nonce_(std::move(nonce)),
       client_first_bare_(std::format("n={},r={}", SaslName(user_name), nonce_)) {}

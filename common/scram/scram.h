@@ -60,7 +60,7 @@ class ServerExchange {
 class ClientExchange {
  public:
   // `user_name`: PostgreSQL ignores it and libpq leaves it empty.
-  ClientExchange(Secret password, std::string nonce, std::string user_name = "");
+  ClientExchange(Secret password, std::string nonce, const std::string& user_name = "");
   std::string ClientFirst() const;
   // → client-final-message. Refuses a salt or nonce that is none, and more than 10,000,000 iterations.
   absl::StatusOr<std::string> OnServerFirst(std::string_view message);

@@ -45,7 +45,10 @@ absl::StatusOr<std::string> Decode64(std::string_view text, const std::array<int
     const int8_t value = values[static_cast<unsigned char>(c)];
     if (value < 0) return absl::InvalidArgumentError("not base64: a character that is not in its alphabet");
     bits = bits << 6 | static_cast<uint32_t>(value);
-    if ((count += 6) >= 8) out += static_cast<char>(bits >> (count -= 8) & 255);
+    count += 6;
+    if (count < 8) continue;
+    count -= 8;
+    out += static_cast<char>(bits >> count & 255);
   }
   if (count == 6) return absl::InvalidArgumentError("not base64: a character too many");
   if ((bits & ((1u << count) - 1)) != 0) return absl::InvalidArgumentError("not base64: bits left over at the end");

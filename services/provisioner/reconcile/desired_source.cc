@@ -20,9 +20,20 @@ constexpr std::chrono::seconds kDeadline(10);
 
 std::shared_ptr<grpc::Channel> ChannelTo(const std::string& address) {
   grpc::ChannelArguments arguments;
-  // gRPC's own default backs off up to two minutes, longer than a provisioner would.
-  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 2000);
+  // gRPC's own default backs off up to two minutes; a provisioner asks every second.
+  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 500);
+  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 1000);
   return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments);
+}
+
+// Health and log show what has a reason; that nobody answered is no secret.
+absl::Status WithReason(const absl::Status& status) {
+  if (ClientSafe(status)) return status;
+  if (absl::IsUnavailable(status)) return Error(v1::REASON_REGISTRY_UNAVAILABLE, "the gateway does not answer");
+  if (absl::IsDeadlineExceeded(status)) {
+    return Error(v1::REASON_REGISTRY_UNAVAILABLE, "the gateway did not answer in time");
+  }
+  return status;
 }
 
 }  // namespace
@@ -39,7 +50,7 @@ absl::StatusOr<std::vector<v1::DesiredTenant>> GatewayDesired::ListDesired() {
     grpc::ClientContext context;
     context.set_deadline(std::chrono::system_clock::now() + kDeadline);
     v1::ListDesiredResponse page;
-    LH_RETURN_IF_ERROR(FromGrpc(stub_->ListDesired(&context, request, &page), address_));
+    LH_RETURN_IF_ERROR(WithReason(FromGrpc(stub_->ListDesired(&context, request, &page), address_)));
     std::move(page.mutable_tenants()->begin(), page.mutable_tenants()->end(), std::back_inserter(tenants));
     request.set_page_token(page.next_page_token());
   } while (!request.page_token().empty());

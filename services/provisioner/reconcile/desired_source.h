@@ -20,7 +20,7 @@ class DesiredSource {
   virtual absl::StatusOr<std::vector<v1::DesiredTenant>> ListDesired() = 0;
 };
 
-// The gateway's ProvisionerService. UNAVAILABLE while it does not answer.
+// The gateway's ProvisionerService. REGISTRY_UNAVAILABLE while it does not answer.
 class GatewayDesired : public DesiredSource {
  public:
   // `address`: host:port, named in errors.

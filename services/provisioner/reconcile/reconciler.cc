@@ -13,6 +13,9 @@ namespace leasehold::provisioner {
 namespace {
 
 constexpr size_t kDatabaseIdBytes = 8;
+// Between passes that could not be made whole. Nothing announces that the gateway is back, and a removal may wait for
+// its word: so this does not grow to the resync interval, however long it was away.
+constexpr absl::Duration kLongestPause = absl::Seconds(1);
 
 std::span<const TenantDatabase::Step> StepsOf(Work work) {
   switch (work) {
@@ -320,7 +323,8 @@ void Reconciler::RunPasses() {
   do {
     const bool whole = (prepared_ || Prepare().ok()) && Pass().ok() && gateway_answered_;
     failures = whole ? 0 : failures + 1;
-    pause = whole ? options_.resync_interval : std::min(options_.resync_interval, BackoffFor(failures));
+    pause =
+        whole ? options_.resync_interval : std::min({options_.resync_interval, kLongestPause, BackoffFor(failures)});
   } while (Sleep(pause));
   const absl::MutexLock lock(&mu_);
   --running_;

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <format>
+#include <functional>
 
 #include "common/status/error.h"
 #include "services/provisioner/testing/fake_gateway.h"
@@ -31,13 +32,14 @@ class ReconcilerTest : public ::testing::Test {
   }
 
   // As if the daemon had been killed and started: only what PostgreSQL holds is left.
-  void Restart(std::initializer_list<std::pair<std::string_view, std::string_view>> files) {
+  void Restart(std::initializer_list<std::pair<std::string_view, std::string_view>> files,
+               absl::Duration min_backoff = absl::Seconds(1)) {
     reconciler_.reset();
     auto migrations = MigrationsOf(files);
     ASSERT_TRUE(migrations.ok()) << migrations.status();
-    reconciler_ = std::make_unique<Reconciler>(Reconciler::Options{.resync_interval = absl::Seconds(30),
-                                                                   .min_backoff = absl::Seconds(1),
-                                                                   .max_backoff = absl::Seconds(8),
+    reconciler_ = std::make_unique<Reconciler>(Reconciler::Options{.resync_interval = absl::Hours(1),
+                                                                   .min_backoff = min_backoff,
+                                                                   .max_backoff = 8 * min_backoff,
                                                                    .parallelism = 2,
                                                                    .tenant_migrations = *migrations,
                                                                    .central_migrations = {}},
@@ -53,6 +55,14 @@ class ReconcilerTest : public ::testing::Test {
     ASSERT_EQ(reconciler_->Prepare(), absl::OkStatus());
   }
 
+  static bool Eventually(const std::function<bool()>& condition) {
+    const absl::Time end = absl::Now() + absl::Seconds(20);
+    while (!condition()) {
+      if (absl::Now() > end) return false;
+      absl::SleepFor(absl::Milliseconds(20));
+    }
+    return true;
+  }
   int WorkAll() {
     int worked = 0;
     while (reconciler_->WorkOne()) ++worked;
@@ -289,6 +299,21 @@ TEST_F(ReconcilerTest, AnInstanceThatIsDownIsWaitedFor) {
   EXPECT_GE(WorkAll(), 1);
   EXPECT_EQ(Get("down").state, v1::SERVICE_STATE_READY);
   EXPECT_EQ(Get("down").attempts, 1) << "an outage is nothing a tenant did";
+}
+
+TEST_F(ReconcilerTest, AGatewayThatWasAwayForLongIsHeardSoonAfterItIsBack) {
+  gateway_.Set("leaving", 1, v1::DESIRED_STATE_PRESENT);
+  PassAndWork();
+  gateway_.SetDown(true);
+  // As after many failures: neither the timer nor the backoff would look again within this test.
+  Restart({{"0001_note.sql", "CREATE TABLE note (text text);"}}, absl::Hours(1));
+  reconciler_->Start();
+  ASSERT_EQ(reconciler_->Want(Id("leaving"), {.generation = 2, .state = v1::DESIRED_STATE_ABSENT}), absl::OkStatus());
+  ASSERT_TRUE(Eventually([&] { return CanLogIn("leaving") == "f"; }));
+  gateway_.Set("leaving", 2, v1::DESIRED_STATE_ABSENT);
+  gateway_.SetDown(false);
+  EXPECT_TRUE(Eventually([&] { return Exists("leaving") == "0"; })) << "nobody told it that the gateway is back";
+  EXPECT_TRUE(reconciler_->Stop(absl::Seconds(30)));
 }
 
 TEST_F(ReconcilerTest, ThreadsDoTheSame) {

@@ -68,12 +68,19 @@ struct HttpAnswer {
   std::string body;
 };
 
-// GET /livez, /readyz (200 or 503), /healthz (JSON, 200 or 503), /metrics; HEAD of the same; nothing else. Four
-// threads, one request per connection, 2 s for a client to say something: enough for probes and scrapes, and nothing to
-// wait for at Stop().
+// What strangers may cost an HttpEndpoint: enough for probes and scrapes.
+struct HttpLimits {
+  int served = 16;                             // connections at a time, a thread each
+  int waiting = 48;                            // connections that wait for a thread; more are closed unread
+  size_t request_bytes = 16 * 1024;            // then the connection is closed
+  absl::Duration patience = absl::Seconds(5);  // for a whole request, and again for taking the whole answer
+};
+
+// GET /livez, /readyz (200 or 503), /healthz (JSON, 200 or 503), /metrics; HEAD of the same; nothing else. One request
+// a connection. Stop() waits for handlers, not for clients.
 class HttpEndpoint {
  public:
-  HttpEndpoint(const Health& health, const Metrics& metrics);
+  HttpEndpoint(const Health& health, const Metrics& metrics, HttpLimits limits = {});
   ~HttpEndpoint();
   HttpEndpoint(const HttpEndpoint&) = delete;
   HttpEndpoint& operator=(const HttpEndpoint&) = delete;

@@ -1,19 +1,20 @@
 #include <httplib.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
 #include <format>
 #include <utility>
 
+#include "absl/log/absl_check.h"
+#include "common/daemon/bounded_stream.h"
 #include "common/daemon/daemon.h"
 
 namespace leasehold {
 namespace {
 
-constexpr int kThreads = 4;
-constexpr int kMaxQueued = 64;
-constexpr int kPatienceSeconds = 2;
 constexpr int kMaxBodyBytes = 1024;  // nobody has a reason to send one
 
 // httplib's own choice is SO_REUSEPORT, with which a second daemon on the same port starts without a word.
@@ -22,21 +23,53 @@ void ReuseAddress(int fd) {
   setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
 }
 
+// One request a connection, through a BoundedStream: httplib's own time-outs start again with each byte.
+class BoundedServer : public httplib::Server {
+ public:
+  explicit BoundedServer(const BoundedStream::Limits& limits)
+      : limits_(limits), stop_fd_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+    ABSL_CHECK(stop_fd_ >= 0) << "no file descriptor left";
+  }
+  ~BoundedServer() override { close(stop_fd_); }
+
+  // After binding. httplib's own queue holds 5, and who does not fit tries again only after a second.
+  void AcceptBursts(int connections) { ::listen(svr_sock_, connections); }
+
+  // Before stop(): nobody is waited for.
+  void DropConnections() { eventfd_write(stop_fd_, 1); }
+
+ private:
+  bool process_and_close_socket(socket_t socket) override {
+    BoundedStream stream(socket, stop_fd_, limits_);
+    bool closed = false;
+    const bool answered = stream.is_readable() && process_request(stream, "", 0, "", 0, true, closed, nullptr);
+    shutdown(socket, SHUT_RDWR);
+    close(socket);
+    return answered;
+  }
+
+  const BoundedStream::Limits limits_;
+  const int stop_fd_;
+};
+
 }  // namespace
 
 struct HttpEndpoint::Impl {
-  httplib::Server server;
+  explicit Impl(const HttpLimits& limits)
+      : server({.request_bytes = limits.request_bytes,
+                .request_patience = limits.patience,
+                .answer_patience = limits.patience}),
+        backlog(limits.served + limits.waiting) {}
+  BoundedServer server;
+  const int backlog;
   std::thread thread;
 };
 
-HttpEndpoint::HttpEndpoint(const Health& health, const Metrics& metrics) : impl_(std::make_unique<Impl>()) {
-  httplib::Server& server = impl_->server;
-  server.new_task_queue = [] { return new httplib::ThreadPool(kThreads, kMaxQueued); };
+HttpEndpoint::HttpEndpoint(const Health& health, const Metrics& metrics, HttpLimits limits)
+    : impl_(std::make_unique<Impl>(limits)) {
+  BoundedServer& server = impl_->server;
+  server.new_task_queue = [limits] { return new httplib::ThreadPool(limits.served, limits.waiting); };
   server.set_socket_options(ReuseAddress);
-  server.set_keep_alive_max_count(1);
-  server.set_keep_alive_timeout(kPatienceSeconds);
-  server.set_read_timeout(kPatienceSeconds, 0);
-  server.set_write_timeout(kPatienceSeconds, 0);
   server.set_payload_max_length(kMaxBodyBytes);
   server.set_pre_routing_handler([](const httplib::Request& request, httplib::Response& response) {
     if (request.method == "GET" || request.method == "HEAD") return httplib::Server::HandlerResponse::Unhandled;
@@ -74,6 +107,7 @@ absl::Status HttpEndpoint::Start(const HostPort& listen) {
     return absl::FailedPreconditionError(
         std::format("cannot listen for HTTP on {} port {}: {}", listen.host, listen.port, why));
   }
+  impl_->server.AcceptBursts(impl_->backlog);
   impl_->thread = std::thread([impl = impl_.get()] { impl->server.listen_after_bind(); });
   impl_->server.wait_until_ready();  // else a Stop() that comes first would be lost
   return absl::OkStatus();
@@ -81,6 +115,7 @@ absl::Status HttpEndpoint::Start(const HostPort& listen) {
 
 void HttpEndpoint::Stop() {
   if (!impl_->thread.joinable()) return;
+  impl_->server.DropConnections();
   impl_->server.stop();
   impl_->thread.join();
 }

@@ -42,7 +42,7 @@ google::protobuf::Duration FromDuration(absl::Duration d);
 absl::Time ToTime(const google::protobuf::Timestamp& t);
 google::protobuf::Timestamp FromTime(absl::Time t);
 
-// "30s", "15m", "1h30m", "250ms", "0"; INVALID_FIELD with `field` otherwise, also for a negative one.
+// "30s", "15m", "1h30m", "7d", "4d 1h", "250ms", "0"; INVALID_FIELD with `field` otherwise, also for a negative one.
 absl::StatusOr<absl::Duration> ParseDurationField(std::string_view field, std::string_view text);
 
 struct HostPort {

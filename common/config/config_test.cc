@@ -54,6 +54,7 @@ TEST(Config, ReadsEveryKindOfValue) {
   const auto config = Parse(R"(
 gateway: {grpc_listen: "[::1]:8450", sql_loops: 3, drain_timeout: 1m30s, sql_certificate_file: tls/cert.pem, sql_key_file: /keys/key.pem}
 log: {queries: yes, format: text}
+registry: {retention: 30d}
 leases:
 services:
   - name: core
@@ -63,6 +64,7 @@ services:
   ASSERT_TRUE(config.ok()) << config.status();
   EXPECT_EQ(config->gateway().grpc_listen(), "[::1]:8450");
   EXPECT_EQ(config->gateway().sql_loops(), 3);
+  EXPECT_EQ(ToDuration(config->registry().retention()), absl::Hours(24 * 30));
   EXPECT_EQ(ToDuration(config->gateway().drain_timeout()), absl::Seconds(90));
   EXPECT_EQ(config->gateway().sql_certificate_file(), "/etc/leasehold/tls/cert.pem");
   EXPECT_EQ(config->gateway().sql_key_file(), "/keys/key.pem");
@@ -113,7 +115,9 @@ INSTANTIATE_TEST_SUITE_P(
         Bad{"services: [{name: a, instance: {port: abc}}]", "services[0].instance.port",
             "is 'abc'; allowed: a whole number"},
         Bad{"gateway: {max_clients: 1.5}", "gateway.max_clients", "is '1.5'"},
-        Bad{"gateway: {max_clients: 99999999999}", "gateway.max_clients", "allowed: a whole number"},
+        Bad{"gateway: {max_clients: 99999999999}", "gateway.max_clients", "is '99999999999'; allowed: 1 to 1000000"},
+        Bad{"gateway: {max_clients: -99999999999}", "gateway.max_clients", "is '-99999999999'; allowed: 1 to 1000000"},
+        Bad{"gateway: {max_clients: 1e3}", "gateway.max_clients", "allowed: a whole number, 1 to 1000000"},
         Bad{"log: {queries: perhaps}", "log.queries", "allowed: true or false"},
         Bad{"gateway: {login_timeout: 30}", "gateway.login_timeout", "is '30'; allowed: a time such as 30s"},
         Bad{"gateway: {login_timeout: -3s}", "gateway.login_timeout", "is '-3s'"},
@@ -210,7 +214,8 @@ TEST(Environment, OfOneInstance) {
   EXPECT_THAT(service.DebugString(), Not(HasSubstr("hunter2")));
 
   for (const auto& [name, value, allowed] :
-       {std::tuple("DB_PORT", "http", "a whole number"), std::tuple("DB_PORT", "70000", "1 to 65535"),
+       {std::tuple("DISTRIBUTED_MAX_CONNECTIONS", "99999999999", "allowed: 1 to 10000"),
+        std::tuple("DB_PORT", "http", "a whole number"), std::tuple("DB_PORT", "70000", "1 to 65535"),
         std::tuple("DISTRIBUTED_CONNECTION_TIMEOUT", "30000", "100ms to 10m"),
         std::tuple("DB_HEALTH_CHECK_TIMEOUT", "soon", "a time such as")}) {
     v1::ServiceConfig copy = service;
@@ -265,6 +270,32 @@ TEST(ParseHostPort, TakesNamesAndBothKindsOfAddresses) {
   for (const std::string_view bad : {"", ":", "a", "a:", ":1", "a:0", "a:65536", "a:-1", "a: 1", "a:1x", "::1:7450",
                                      "[]:1", "a b:1", "[g]:1", "http://a:1"}) {
     EXPECT_EQ(ReasonOf(ParseHostPort("f", bad).status()), v1::REASON_INVALID_FIELD) << bad;
+  }
+}
+
+TEST(ParseDurationField, TakesDaysToo) {
+  const auto parse = [](std::string_view text) { return ParseDurationField("f", text); };
+  EXPECT_EQ(*parse("7d"), absl::Hours(168));
+  EXPECT_EQ(*parse("1.5d"), absl::Hours(36));
+  EXPECT_EQ(*parse("4d 1h"), absl::Hours(97));
+  EXPECT_EQ(*parse("1d2h3m4s5ms"), absl::Hours(26) + absl::Minutes(3) + absl::Seconds(4) + absl::Milliseconds(5));
+  EXPECT_EQ(*parse("0"), absl::ZeroDuration());
+  EXPECT_EQ(*parse(".5s"), absl::Milliseconds(500));
+  for (const std::string_view bad : {"", " ", "7", "d", "7 d", "7d ", " 7d", "7d  1h", "7dd", "7D", "-7d", "1d-1h",
+                                     ".d", "1.2.3s", "7days", "inf", "1d,1h", "99999999999999999999d"}) {
+    EXPECT_EQ(ReasonOf(parse(bad).status()), v1::REASON_INVALID_FIELD) << bad;
+  }
+  EXPECT_THAT(Text(parse("soon").status()), HasSubstr("f is 'soon'; allowed: a time such as 30s, 15m, 1h30m, 7d"));
+}
+
+TEST(ParseDurationField, ReadsWhatIsPrinted) {
+  // As the configuration's writer and its errors print.
+  for (const absl::Duration d :
+       {absl::ZeroDuration(), absl::Nanoseconds(1), absl::Milliseconds(1500), absl::Seconds(59), absl::Minutes(61),
+        absl::Hours(168), absl::Hours(24 * 3650), absl::Seconds(86401)}) {
+    const auto again = ParseDurationField("f", absl::FormatDuration(d));
+    ASSERT_TRUE(again.ok()) << again.status();
+    EXPECT_EQ(*again, d);
   }
 }
 

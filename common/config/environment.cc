@@ -50,7 +50,7 @@ absl::Status Apply(std::span<const Variable> variables, Message& message, const 
     ABSL_CHECK(field != nullptr) << variable.field;
     const bool is_time = field->cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE;
     if (is_time && IsPlainNumber(text)) text += "s";
-    LH_RETURN_IF_ERROR(config::SetScalar(message, *field, variable.name, text));
+    LH_RETURN_IF_ERROR(config::SetScalar(message, *field, variable.name, text, rules));
     LH_RETURN_IF_ERROR(rules.CheckField(message, *field, variable.name));
   }
   return absl::OkStatus();

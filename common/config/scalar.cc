@@ -2,10 +2,11 @@
 
 #include <google/protobuf/duration.pb.h>
 
-#include <array>
+#include <algorithm>
 #include <format>
 
 #include "absl/log/absl_check.h"
+#include "absl/strings/ascii.h"
 #include "absl/strings/numbers.h"
 #include "common/config/config.h"
 #include "common/status/error.h"
@@ -23,6 +24,11 @@ absl::Status SetDuration(Message& message, const FieldDescriptor& field, std::st
   return absl::OkStatus();
 }
 
+bool IsWholeNumber(std::string_view text) {
+  if (text.starts_with('-') || text.starts_with('+')) text.remove_prefix(1);
+  return !text.empty() && std::ranges::all_of(text, absl::ascii_isdigit);
+}
+
 }  // namespace
 
 bool IsScalar(const FieldDescriptor& field) {
@@ -31,7 +37,8 @@ bool IsScalar(const FieldDescriptor& field) {
          field.message_type() == google::protobuf::Duration::descriptor();
 }
 
-absl::Status SetScalar(Message& message, const FieldDescriptor& field, std::string_view path, std::string_view text) {
+absl::Status SetScalar(Message& message, const FieldDescriptor& field, std::string_view path, std::string_view text,
+                       const Rules& rules) {
   const google::protobuf::Reflection& reflection = *message.GetReflection();
   switch (field.cpp_type()) {
     case FieldDescriptor::CPPTYPE_STRING:
@@ -39,7 +46,10 @@ absl::Status SetScalar(Message& message, const FieldDescriptor& field, std::stri
       return absl::OkStatus();
     case FieldDescriptor::CPPTYPE_INT32: {
       int32_t number = 0;
-      if (!absl::SimpleAtoi(AbslView(text), &number)) return InvalidField(path, text, "a whole number");
+      if (!absl::SimpleAtoi(AbslView(text), &number)) {
+        const std::string limits = rules.AllowedText(field);
+        return InvalidField(path, text, IsWholeNumber(text) ? limits : std::format("a whole number, {}", limits));
+      }
       reflection.SetInt32(&message, &field, number);
       return absl::OkStatus();
     }

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <format>
+#include <optional>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/numbers.h"
@@ -8,6 +9,30 @@
 #include "common/status/view.h"
 
 namespace leasehold {
+namespace {
+
+// What absl::ParseDuration reads, without a sign, and also days and blanks between the units: what ShortDuration() of
+// the command line prints can be typed again.
+std::optional<absl::Duration> ParseUnits(std::string_view text) {
+  if (text == "0") return absl::ZeroDuration();
+  absl::Duration sum;
+  do {
+    const size_t number_end = std::min(text.find_first_not_of("0123456789."), text.size());
+    const std::string_view number = text.substr(0, number_end);
+    const size_t unit_end = std::min(text.find_first_of("0123456789. ", number_end), text.size());
+    const std::string_view unit = text.substr(number_end, unit_end - number_end);
+    if (!std::ranges::any_of(number, absl::ascii_isdigit) || unit.empty()) return std::nullopt;
+    absl::Duration part;
+    const bool days = unit == "d";
+    if (!absl::ParseDuration(std::format("{}{}", number, days ? "h" : unit), &part)) return std::nullopt;
+    sum += days ? 24 * part : part;
+    text.remove_prefix(unit_end);
+    if (text.size() > 1 && text.front() == ' ') text.remove_prefix(1);
+  } while (!text.empty());
+  return sum;
+}
+
+}  // namespace
 
 absl::Duration ToDuration(const google::protobuf::Duration& d) {
   return absl::Seconds(d.seconds()) + absl::Nanoseconds(d.nanos());
@@ -33,12 +58,11 @@ google::protobuf::Timestamp FromTime(absl::Time t) {
 }
 
 absl::StatusOr<absl::Duration> ParseDurationField(std::string_view field, std::string_view text) {
-  absl::Duration duration;
-  if (!absl::ParseDuration(std::string(text), &duration) || duration < absl::ZeroDuration() ||
-      duration == absl::InfiniteDuration()) {
-    return InvalidField(field, text, "a time such as 30s, 15m, 1h30m or 250ms");
+  const std::optional<absl::Duration> duration = ParseUnits(text);
+  if (!duration || *duration == absl::InfiniteDuration()) {
+    return InvalidField(field, text, "a time such as 30s, 15m, 1h30m, 7d or 250ms");
   }
-  return duration;
+  return *duration;
 }
 
 absl::StatusOr<HostPort> ParseHostPort(std::string_view field, std::string_view text) {

@@ -122,6 +122,7 @@ v1::ServiceStatus ServiceOf(const pqxx::row& row, int first) {
   if (!row[first + 7].is_null()) *status.mutable_next_attempt_time() = FromTime(TimeOf(row[first + 7]));
   status.set_schema_version(row[first + 8].as<int>());
   if (!row[first + 9].is_null()) *status.mutable_update_time() = FromTime(TimeOf(row[first + 9]));
+  status.set_version(row[first + 10].as<int64_t>());
   return status;
 }
 

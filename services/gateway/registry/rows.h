@@ -60,7 +60,7 @@ absl::StatusOr<TenantRow> TenantOf(const pqxx::row& row);
 inline constexpr std::string_view kServiceColumns =
     "s.service, s.state, s.generation, s.database, s.database_id, s.message, s.attempts,"
     " (extract(epoch FROM s.next_attempt_time) * 1000000)::bigint, s.schema_version,"
-    " (extract(epoch FROM s.update_time) * 1000000)::bigint";
+    " (extract(epoch FROM s.update_time) * 1000000)::bigint, s.version";
 // From column `first` on.
 v1::ServiceStatus ServiceOf(const pqxx::row& row, int first);
 

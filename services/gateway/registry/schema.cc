@@ -93,6 +93,9 @@ CREATE TABLE leasehold.outbox (
   create_time timestamptz NOT NULL
 );
 )sql"},
+    {2, R"sql(
+ALTER TABLE leasehold.tenant_services ADD COLUMN version bigint NOT NULL DEFAULT 0
+)sql"},
 };
 
 // Any number that nothing else in this database locks.

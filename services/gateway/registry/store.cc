@@ -227,16 +227,16 @@ absl::Status Store::SaveReport(postgres::Transaction& tx, const rows::TenantRow&
   return tx
       .Exec(
           "INSERT INTO leasehold.tenant_services (tenant, service, state, generation, database, database_id, message,"
-          "  attempts, next_attempt_time, schema_version, update_time)"
-          " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
+          "  attempts, next_attempt_time, schema_version, update_time, version)"
+          " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"
           " ON CONFLICT (tenant, service) DO UPDATE SET state = excluded.state, generation = excluded.generation,"
           "  database = excluded.database, database_id = excluded.database_id, message = excluded.message,"
           "  attempts = excluded.attempts, next_attempt_time = excluded.next_attempt_time,"
-          "  schema_version = excluded.schema_version, update_time = excluded.update_time",
+          "  schema_version = excluded.schema_version, update_time = excluded.update_time, version = excluded.version",
           {tenant.id, report.service(), rows::Text(report.state()), std::to_string(report.generation()),
            report.database(), report.database_id(), report.message(), std::to_string(report.attempts()),
            rows::Time(report.next_attempt_time()), std::to_string(report.schema_version()),
-           rows::Time(report.update_time())})
+           rows::Time(report.update_time()), std::to_string(report.version())})
       .status();
 }
 

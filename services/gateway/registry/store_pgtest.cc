@@ -81,6 +81,7 @@ class StoreTest : public testing::Test {
     status.set_database_id("0011223344556677");
     status.set_attempts(1);
     status.set_schema_version(2);
+    status.set_version(5);
     status.mutable_update_time()->set_seconds(1'800'000'000);
     return status;
   }
@@ -231,6 +232,9 @@ TEST_F(StoreTest, ReportsMakeTheTenantActiveAndEndTheOperation) {
   EXPECT_EQ(operation->end_time().seconds() - operation->create_time().seconds(), 3);
 
   EXPECT_FALSE(*store_->Report(Id("acme"), Status("core", v1::SERVICE_STATE_FAILED, 0))) << "stale";
+  v1::ServiceStatus overtaken = Status("core", v1::SERVICE_STATE_FAILED, 1);
+  overtaken.set_version(4);
+  EXPECT_FALSE(*store_->Report(Id("acme"), overtaken));
   EXPECT_EQ(ReasonOf(store_->Report(Id("globex"), failed).status()), v1::REASON_TENANT_NOT_FOUND);
   EXPECT_EQ(store_->Get(Id("acme"))->state(), v1::TENANT_STATE_ACTIVE);
 }

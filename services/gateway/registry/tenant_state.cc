@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <array>
+#include <compare>
 #include <format>
+#include <utility>
 #include <vector>
 
 #include "absl/log/check.h"
@@ -105,6 +107,18 @@ v1::ServiceState WantedOf(v1::DesiredState desired) {
   }
 }
 
+std::pair<int64_t, int32_t> TimeOf(const v1::ServiceStatus& report) {
+  return {report.update_time().seconds(), report.update_time().nanos()};
+}
+
+// Of two reports on one generation. Older in one and newer in neither: a provisioner whose records were restored counts
+// its versions from an older one, and is heard all the same.
+bool IsOlder(const v1::ServiceStatus& report, const v1::ServiceStatus& known) {
+  const auto version = report.version() <=> known.version();
+  const auto time = TimeOf(report) <=> TimeOf(known);
+  return (version < 0 && time <= 0) || (version <= 0 && time < 0);
+}
+
 }  // namespace
 
 absl::StatusOr<bool> ApplyChange(Standing& standing, std::string_view id, Change change, Services services) {
@@ -128,6 +142,7 @@ bool ApplyReport(Standing& standing, const v1::ServiceStatus& report, Services s
   if (report.generation() < standing.provision_generation || report.generation() > standing.generation) return false;
   v1::ServiceStatus& known = standing.reports[report.service()];
   if (report.generation() < known.generation()) return false;
+  if (report.generation() == known.generation() && IsOlder(report, known)) return false;
   if (google::protobuf::util::MessageDifferencer::Equals(known, report)) return false;
   known = report;
   Reconsider(standing, services);

@@ -49,8 +49,7 @@ absl::StatusOr<bool> ApplyChange(Standing& standing, std::string_view id, Change
 
 // Applies what a service says of the tenant. False if that changes nothing: it speaks of an older generation than the
 // instances have to follow or than the service has reported already, of one that does not exist, or of a service that
-// is not configured. Of two reports on one generation the later to arrive counts; one that was overtaken on its way is
-// put right by the provisioner, who sees in ListDesired what the registry believes.
+// is not configured; or it was overtaken on its way by a newer report on the same generation.
 bool ApplyReport(Standing& standing, const v1::ServiceStatus& report, Services services);
 
 // Computes the state anew, for when the configured services are others than before. True if it moved.

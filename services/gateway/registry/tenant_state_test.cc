@@ -143,6 +143,31 @@ TEST(TenantStateTest, ReportsAreFencedByGeneration) {
   EXPECT_EQ(standing.state, v1::TENANT_STATE_PROVISIONING);
 }
 
+TEST(TenantStateTest, AReportThatWasOvertakenOnItsWayCountsForNothing) {
+  const auto made = [](v1::ServiceState state, int64_t version, int64_t seconds) {
+    v1::ServiceStatus report = Report("core", state, 1);
+    report.set_version(version);
+    report.mutable_update_time()->set_seconds(seconds);
+    return report;
+  };
+  constexpr v1::ServiceState kFailed = v1::SERVICE_STATE_FAILED;
+  constexpr v1::ServiceState kReady = v1::SERVICE_STATE_READY;
+  Standing standing = Make({Change::kCreate});
+  ASSERT_TRUE(ApplyReport(standing, made(kReady, 7, 100), kServices));
+  EXPECT_FALSE(ApplyReport(standing, made(kFailed, 6, 99), kServices));
+  EXPECT_FALSE(ApplyReport(standing, made(kFailed, 6, 100), kServices)) << "within one tick of the clock";
+  EXPECT_FALSE(ApplyReport(standing, made(kFailed, 7, 99), kServices)) << "of a provisioner that says no versions";
+  EXPECT_EQ(standing.state, v1::TENANT_STATE_PROVISIONING);
+  EXPECT_TRUE(ApplyReport(standing, made(kFailed, 8, 99), kServices)) << "its clock was set back";
+  EXPECT_EQ(standing.state, v1::TENANT_STATE_DEGRADED);
+  EXPECT_TRUE(ApplyReport(standing, made(kReady, 3, 101), kServices)) << "its records were restored";
+  EXPECT_EQ(standing.state, v1::TENANT_STATE_PROVISIONING);
+  ASSERT_TRUE(ApplyChange(standing, "acme", Change::kUpdate, kServices).ok());
+  v1::ServiceStatus newer = made(kFailed, 1, 1);
+  newer.set_generation(2);
+  EXPECT_TRUE(ApplyReport(standing, newer, kServices)) << "a newer generation needs neither";
+}
+
 TEST(TenantStateTest, UpdatesNeedNoWork) {
   Standing standing = Make({Change::kCreate});
   ReportAll(standing, v1::SERVICE_STATE_READY);

@@ -45,6 +45,7 @@ v1::ProvisioningEvent EventOf(const TenantRecord& record, const ServiceName& ser
   if (record.next_attempt_time.has_value()) *status.mutable_next_attempt_time() = FromTime(*record.next_attempt_time);
   *status.mutable_update_time() = FromTime(record.update_time);
   status.set_schema_version(record.schema_version.value_or(0));
+  status.set_version(record.status_version);
   return event;
 }
 

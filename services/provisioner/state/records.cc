@@ -175,8 +175,8 @@ absl::Status Records::MarkReported(const TenantRecord& record) {
 }
 
 absl::Status Records::ReportAgain(const TenantId& id) {
-  const std::array<Param, 1> params{id.str()};
-  return Run("UPDATE leasehold.tenants SET status_version = status_version + 1 "
+  const std::array<Param, 2> params{id.str(), Timestamp(clock_.Now())};
+  return Run("UPDATE leasehold.tenants SET status_version = status_version + 1, update_time = $2 "
              "WHERE id = $1 AND reported_version = status_version",
              params)
       .status();

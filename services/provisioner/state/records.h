@@ -80,7 +80,7 @@ class Records {
   // Statuses that the stream does not hold yet, in the order of ids.
   absl::StatusOr<std::vector<TenantRecord>> Unreported(int limit);
   absl::Status MarkReported(const TenantRecord& record);
-  // The present status shall be reported once more.
+  // The present status shall be reported once more, as what holds now.
   absl::Status ReportAgain(const TenantId& id);
 
   absl::StatusOr<std::map<v1::ServiceState, int64_t>> CountByState();

@@ -136,8 +136,12 @@ TEST_F(StateTest, EveryStatusIsReportedOnceOrAgainOnDemand) {
   ASSERT_THAT(second, ElementsAre(Field(&TenantRecord::state, v1::SERVICE_STATE_FAILED)));
   ASSERT_EQ(records_.MarkReported(second[0]), absl::OkStatus());
   EXPECT_THAT(*records_.Unreported(10), IsEmpty());
+  clock_.Advance(absl::Seconds(1));
   ASSERT_EQ(records_.ReportAgain(Id("acme")), absl::OkStatus());
-  EXPECT_EQ(records_.Unreported(10)->size(), 1);
+  const auto again = *records_.Unreported(10);
+  ASSERT_EQ(again.size(), 1);
+  EXPECT_GT(again[0].status_version, second[0].status_version);
+  EXPECT_EQ(again[0].update_time, clock_.Now()) << "it is said as of now";
 }
 
 TEST_F(StateTest, CountsByState) {

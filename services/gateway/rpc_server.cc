@@ -1,11 +1,13 @@
 #include "services/gateway/rpc_server.h"
 
+#include <google/protobuf/stubs/logging.h>
 #include <grpc/support/log.h>
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/health_check_service_interface.h>
 
 #include "common/status/error.h"
 #include "common/telemetry/log.h"
+#include "services/gateway/api/undecodable_request.h"
 
 namespace leasehold::gateway {
 namespace {
@@ -22,11 +24,18 @@ constexpr int kMinPingIntervalMs = 5'000;
 
 void LogGrpc(gpr_log_func_args* args) { Log(Level::kDebug, "gRPC", {{"text", args->message}, {"file", args->file}}); }
 
+// It speaks of requests that cannot be read, which whoever sent them hears.
+void LogProtobuf(google::protobuf::LogLevel level, const char* file, int /*line*/, const std::string& text) {
+  Log(level == google::protobuf::LOGLEVEL_FATAL ? Level::kError : Level::kDebug, "protobuf",
+      {{"text", text}, {"file", file}});
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<grpc::Server>> StartRpcServer(const std::string& listen,
                                                              std::span<grpc::Service* const> services) {
   gpr_set_log_function(LogGrpc);
+  google::protobuf::SetLogHandler(LogProtobuf);
   grpc::EnableDefaultHealthCheckService(true);
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   grpc::ServerBuilder builder;
@@ -37,6 +46,7 @@ absl::StatusOr<std::unique_ptr<grpc::Server>> StartRpcServer(const std::string& 
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, kMinPingIntervalMs);
+  builder.experimental().SetInterceptorCreators(RefuseUndecodableRequests());
   builder.SetMaxReceiveMessageSize(kMaxRequestBytes);
   builder.SetMaxSendMessageSize(kMaxAnswerBytes);
   int port = 0;

@@ -12,7 +12,7 @@
 namespace leasehold::gateway {
 
 // Serves at once. INVALID_FIELD "gateway.grpc_listen" if the address cannot be listened on. `services` outlive the
-// server. Process-wide, and so once: gRPC's own log lines go to ours, at level debug.
+// server. Process-wide, and so once: gRPC's and protobuf's own log lines go to ours, at level debug.
 absl::StatusOr<std::unique_ptr<grpc::Server>> StartRpcServer(const std::string& listen,
                                                              std::span<grpc::Service* const> services);
 

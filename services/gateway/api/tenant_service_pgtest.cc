@@ -208,6 +208,46 @@ TEST_F(TenantServiceTest, WatchTellsThePresentThenChangesThenThatOneIsGone) {
   context.TryCancel();
 }
 
+TEST_F(TenantServiceTest, WatchOfOneTenantEndsWithIt) {
+  ASSERT_TRUE(Create("globex").ok());
+  v1::WatchTenantsRequest request;
+  v1::WatchTenantsResponse response;
+  request.set_id("acme");
+  {
+    grpc::ClientContext context;
+    context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(30));
+    const auto nobody = tenants_->WatchTenants(&context, request);
+    EXPECT_FALSE(nobody->Read(&response));
+    const absl::Status status = FromGrpc(nobody->Finish(), "the test");
+    EXPECT_EQ(ReasonOf(status), v1::REASON_TENANT_NOT_FOUND);
+    EXPECT_THAT(std::string(status.message()), testing::HasSubstr("acme"));
+  }
+
+  ASSERT_TRUE(Create("acme").ok());
+  grpc::ClientContext context;
+  context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(30));
+  const auto reader = tenants_->WatchTenants(&context, request);
+  ASSERT_TRUE(reader->Read(&response));
+  ASSERT_TRUE(reader->Read(&response));
+  ASSERT_TRUE(response.synced());
+  v1::DeleteTenantRequest deletion;
+  deletion.set_id("acme");
+  deletion.mutable_retention();
+  v1::TenantChange change;
+  grpc::ClientContext call;
+  ASSERT_TRUE(tenants_->DeleteTenant(&call, deletion, &change).ok());
+  do {
+    ASSERT_TRUE(reader->Read(&response));
+  } while (response.tenant().state() != v1::TENANT_STATE_PURGING);
+  const int64_t generation = response.tenant().generation();
+  Report("acme", "core", v1::SERVICE_STATE_REMOVED, generation);
+  Report("acme", "identity", v1::SERVICE_STATE_REMOVED, generation);
+  std::string last;
+  while (reader->Read(&response)) last = response.removed();
+  EXPECT_EQ(last, "acme");
+  EXPECT_TRUE(reader->Finish().ok());
+}
+
 TEST_F(TenantServiceTest, WatchOfOneServiceTellsOnlyOfIt) {
   ASSERT_TRUE(Create("acme").ok());
   grpc::ClientContext context;

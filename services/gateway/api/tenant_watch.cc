@@ -88,7 +88,9 @@ void TenantWatch::SendNext() {
   } else if (batch->empty()) {
     Written();
   } else {
+    const bool last = only_ && batch->back().has_removed();
     feed_->SendAll(*std::move(batch));
+    if (last) feed_->Close(absl::OkStatus());
   }
 }
 
@@ -98,6 +100,7 @@ absl::StatusOr<std::vector<v1::WatchTenantsResponse>> TenantWatch::Present() {
   std::vector<v1::Tenant> tenants;
   if (only_) {
     LH_ASSIGN_OR_RETURN(tenants, registry_.store().Read({&*only_, 1}));
+    if (tenants.empty()) return Error(v1::REASON_TENANT_NOT_FOUND, std::format("there is no tenant {}", only_->str()));
   } else {
     LH_ASSIGN_OR_RETURN(tenants, registry_.store().List(after_, kBatch, {}));
     last = tenants.size() < kBatch;

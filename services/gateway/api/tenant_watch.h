@@ -1,6 +1,6 @@
 // One WatchTenants call: the present states page by page, `synced`, then changes. What is sent next is read when the
 // reader has taken what was sent before, so a slow one sees the newest state of each tenant and costs the ids of what
-// has changed.
+// has changed. A watch of one tenant ends with it.
 #pragma once
 
 #include <map>

@@ -43,6 +43,10 @@ std::string_view LogNameOf(v1::ServiceState state) {
   return state == v1::SERVICE_STATE_CLOSED ? "tenant database closed" : "tenant database removed";
 }
 
+Desire DesireOf(const v1::DesiredTenant& listed) {
+  return {.generation = listed.generation(), .state = listed.desired(), .confirmed = true};
+}
+
 bool IsOvertaken(const absl::Status& status) {
   return ReasonOf(status) == v1::REASON_SUPERSEDED || ReasonOf(status) == v1::REASON_SHUTTING_DOWN;
 }
@@ -127,7 +131,10 @@ absl::Status Reconciler::Pass() {
     return records;
   };
   const auto compare = [&]() -> absl::Status {
-    // Records first: an event that comes in between is newer than what is listed, and the generation says so.
+    // Records first. A change is committed before its event is published, so a listing that began after an event was
+    // recorded shows that change or a newer one. If it shows an older one all the same, the event was not the
+    // registry's or the registry was restored, and the listing counts. An event that comes meanwhile is not among
+    // these records, and stays.
     LH_ASSIGN_OR_RETURN(auto records, read_records());
     const auto listed = parts_.desired.ListDesired();
     parts_.gateway_health.Note(listed.status());
@@ -159,22 +166,37 @@ absl::Status Reconciler::ApplyListed(const v1::DesiredTenant& listed, const std:
   }
   const auto known = records.find(*id);
   const TenantRecord* record = known == records.end() ? nullptr : &known->second;
-  const bool confirms = listed.desired() == v1::DESIRED_STATE_ABSENT && record != nullptr && !record->confirmed;
-  if (record == nullptr || record->generation < listed.generation() ||
-      (record->generation == listed.generation() && (record->desired != listed.desired() || confirms))) {
-    LH_ASSIGN_OR_RETURN(
-        const bool changed,
-        parts_.records.Want(*id, {.generation = listed.generation(), .state = listed.desired(), .confirmed = true}));
+  if (record != nullptr && record->generation > listed.generation()) return Overrule(*record, listed);
+  if (record == nullptr || record->generation < listed.generation() || record->desired != listed.desired() ||
+      (record->desired == v1::DESIRED_STATE_ABSENT && !record->confirmed)) {
+    LH_ASSIGN_OR_RETURN(const bool changed, parts_.records.Want(*id, DesireOf(listed)));
     if (changed) queue_.Add(*id);
     return absl::OkStatus();
   }
-  const bool settled = record->generation == listed.generation() && record->state != v1::SERVICE_STATE_PENDING &&
-                       record->state_generation == listed.generation();
+  if (!record->confirmed) LH_RETURN_IF_ERROR(parts_.records.Confirm(*record));
+  const bool settled = record->state != v1::SERVICE_STATE_PENDING && record->state_generation == record->generation;
   const bool differs = listed.reported_state() != record->state || listed.reported_generation() != record->generation;
   if (settled && differs) {
     LH_RETURN_IF_ERROR(parts_.records.ReportAgain(*id));
     parts_.on_status();
   }
+  return absl::OkStatus();
+}
+
+absl::Status Reconciler::Overrule(const TenantRecord& record, const v1::DesiredTenant& listed) {
+  // The registry's own later word is overruled by an older one, unless that would destroy: a registry that was restored
+  // has forgotten tenants, and what it forgot is not dropped. Making the tenant again takes its database over.
+  const bool destroys =
+      listed.desired() == v1::DESIRED_STATE_ABSENT && record.desired != v1::DESIRED_STATE_ABSENT && record.confirmed;
+  Log(Level::kWarning,
+      destroys ? "the registry was restored to before it made the tenant; its database is kept"
+               : "the registry knows no such generation of the tenant; going back to the one it lists",
+      {{"tenant", record.id.str()},
+       {"recorded", std::format("{}", record.generation)},
+       {"listed", std::format("{}", listed.generation())}});
+  if (destroys) return absl::OkStatus();
+  LH_ASSIGN_OR_RETURN(const bool changed, parts_.records.Want(record.id, DesireOf(listed), record.generation));
+  if (changed) queue_.Add(record.id);
   return absl::OkStatus();
 }
 

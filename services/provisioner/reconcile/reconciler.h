@@ -1,6 +1,7 @@
 // Makes the instance match what is desired, tenant by tenant, for as long as it runs: level-triggered, fenced by
 // generation. What is desired comes from events (Want) and from the registry (at start, on a timer, and whenever
-// something came back); what is observed from the instance itself.
+// something came back); what is observed from the instance itself. Events are hints and fence older events only: what
+// the registry lists counts, also against a higher generation.
 #pragma once
 
 #include <atomic>
@@ -81,6 +82,8 @@ class Reconciler {
   bool Stopping() const { return stopping_.load(std::memory_order_relaxed); }
 
   absl::Status ApplyListed(const v1::DesiredTenant& listed, const std::map<TenantId, TenantRecord>& records);
+  // `listed` has an older generation than `record`, which is as it was before the listing began.
+  absl::Status Overrule(const TenantRecord& record, const v1::DesiredTenant& listed);
   void Look(const TenantId& id);
   // Not OK only if the records could not be reached.
   absl::Status LookAt(const TenantId& id);

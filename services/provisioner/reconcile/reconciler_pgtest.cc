@@ -168,6 +168,72 @@ TEST_F(ReconcilerTest, ARemovalThatTheRegistryTookBackRemovesNothing) {
   EXPECT_EQ(CanLogIn("back"), "t");
 }
 
+TEST_F(ReconcilerTest, AGenerationThatTheRegistryDoesNotKnowLastsUntilTheNextListing) {
+  constexpr int64_t kBogus = int64_t{1} << 60;
+  gateway_.Set("fenced", 1, v1::DESIRED_STATE_PRESENT);
+  PassAndWork();
+  ASSERT_EQ(reconciler_->Want(Id("fenced"), {.generation = kBogus, .state = v1::DESIRED_STATE_CLOSED}),
+            absl::OkStatus());
+  WorkAll();
+  EXPECT_EQ(CanLogIn("fenced"), "f");
+  PassAndWork();
+  EXPECT_EQ(CanLogIn("fenced"), "t");
+  EXPECT_EQ(Get("fenced").generation, 1);
+  EXPECT_EQ(Get("fenced").state, v1::SERVICE_STATE_READY);
+  EXPECT_EQ(Get("fenced").state_generation, 1);
+  EXPECT_EQ(PassAndWork(), 0);
+  ASSERT_EQ(reconciler_->Want(Id("fenced"), {.generation = 2, .state = v1::DESIRED_STATE_CLOSED}), absl::OkStatus());
+  WorkAll();
+  EXPECT_EQ(CanLogIn("fenced"), "f") << "the registry's next word is heard";
+}
+
+TEST_F(ReconcilerTest, AnEventThatComesWhileTheListIsOnItsWayIsNewerThanTheList) {
+  gateway_.Set("racing", 1, v1::DESIRED_STATE_PRESENT);
+  PassAndWork();
+  gateway_.Meanwhile([&] {
+    ASSERT_EQ(reconciler_->Want(Id("racing"), {.generation = 2, .state = v1::DESIRED_STATE_CLOSED}), absl::OkStatus());
+  });
+  PassAndWork();
+  EXPECT_EQ(Get("racing").generation, 2);
+  EXPECT_EQ(CanLogIn("racing"), "f");
+  // Also when the record that the pass saw is one to be overruled.
+  gateway_.Set("racing", 1, v1::DESIRED_STATE_PRESENT);
+  gateway_.Meanwhile([&] {
+    ASSERT_EQ(reconciler_->Want(Id("racing"), {.generation = 3, .state = v1::DESIRED_STATE_CLOSED}), absl::OkStatus());
+  });
+  PassAndWork();
+  EXPECT_EQ(Get("racing").generation, 3);
+  gateway_.Set("racing", 3, v1::DESIRED_STATE_CLOSED);
+  PassAndWork();
+  EXPECT_EQ(Get("racing").generation, 3);
+  EXPECT_TRUE(Get("racing").confirmed);
+}
+
+TEST_F(ReconcilerTest, ARestoredRegistryIsFollowedButDropsNothingThatItForgot) {
+  gateway_.Set("kept", 5, v1::DESIRED_STATE_PRESENT);
+  gateway_.Set("forged", 1, v1::DESIRED_STATE_ABSENT);
+  PassAndWork();
+  test_->Ask("tenant_kept_identity", "INSERT INTO note VALUES ('precious')");
+  ASSERT_EQ(reconciler_->Want(Id("forged"), {.generation = 9, .state = v1::DESIRED_STATE_PRESENT}), absl::OkStatus());
+  WorkAll();
+  ASSERT_EQ(Exists("forged"), "1");
+  gateway_.Set("kept", 3, v1::DESIRED_STATE_CLOSED);
+  PassAndWork();
+  EXPECT_EQ(Get("kept").generation, 3);
+  EXPECT_EQ(CanLogIn("kept"), "f");
+  EXPECT_EQ(Exists("forged"), "0") << "no registry ever wanted it";
+
+  gateway_.Set("kept", 2, v1::DESIRED_STATE_ABSENT);
+  PassAndWork();
+  PassAndWork();
+  EXPECT_EQ(Exists("kept"), "1");
+  EXPECT_EQ(Get("kept").generation, 3);
+  gateway_.Set("kept", 3, v1::DESIRED_STATE_PRESENT);  // made again
+  PassAndWork();
+  EXPECT_EQ(test_->Ask("tenant_kept_identity", "SELECT text FROM note"), "precious");
+  EXPECT_EQ(CanLogIn("kept"), "t");
+}
+
 TEST_F(ReconcilerTest, ATombstoneKeepsOldEventsOutAndANewTenantIn) {
   gateway_.Set("tomb", 1, v1::DESIRED_STATE_PRESENT);
   PassAndWork();

@@ -88,7 +88,7 @@ absl::StatusOr<pqxx::result> Records::Run(std::string_view sql, std::span<const 
   return result;
 }
 
-absl::StatusOr<bool> Records::Want(const TenantId& id, const Desire& desire) {
+absl::StatusOr<bool> Records::Want(const TenantId& id, const Desire& desire, std::optional<int64_t> overrules) {
   std::string sql =
       "INSERT INTO leasehold.tenants AS t (id, generation, desired, confirmed, desired_time, update_time) "
       "VALUES ($1, $2, $3, $4, $5, $5) ON CONFLICT (id) DO ";
@@ -97,17 +97,32 @@ absl::StatusOr<bool> Records::Want(const TenantId& id, const Desire& desire) {
         ("UPDATE SET generation = excluded.generation, desired = excluded.desired, "
          "confirmed = excluded.confirmed, desired_time = excluded.desired_time, state = 'pending', "
          "message = '', attempts = 0, next_attempt_time = NULL, update_time = excluded.update_time "
-         "WHERE t.generation < excluded.generation OR (t.generation = excluded.generation AND excluded.confirmed "
-         "AND (t.desired <> excluded.desired OR (excluded.desired = 'absent' AND NOT t.confirmed))) ");
+         "WHERE t.generation < excluded.generation OR (excluded.confirmed AND (t.generation = $6 OR "
+         "(t.generation = excluded.generation "
+         "AND (t.desired <> excluded.desired OR (excluded.desired = 'absent' AND NOT t.confirmed))))) ");
   } else {
     sql += "NOTHING ";
   }
   sql += "RETURNING id";
-  const std::array<Param, 5> params{id.str(), std::format("{}", desire.generation.value_or(0)),
-                                    TextOf(kDesired, desire.state), desire.confirmed ? "true" : "false",
-                                    Timestamp(clock_.Now())};
-  LH_ASSIGN_OR_RETURN(const pqxx::result changed, Run(sql, params));
+  const std::array<Param, 6> params{
+      id.str(),
+      std::format("{}", desire.generation.value_or(0)),
+      TextOf(kDesired, desire.state),
+      desire.confirmed ? "true" : "false",
+      Timestamp(clock_.Now()),
+      overrules.has_value() ? Param(std::format("{}", *overrules)) : std::nullopt,
+  };
+  // Only an update has a use for the last one.
+  LH_ASSIGN_OR_RETURN(const pqxx::result changed,
+                      Run(sql, std::span(params).first(desire.generation.has_value() ? 6 : 5)));
   return !changed.empty();
+}
+
+absl::Status Records::Confirm(const TenantRecord& record) {
+  const std::array<Param, 3> params{record.id.str(), std::format("{}", record.generation),
+                                    TextOf(kDesired, record.desired)};
+  return Run("UPDATE leasehold.tenants SET confirmed = true WHERE id = $1 AND generation = $2 AND desired = $3", params)
+      .status();
 }
 
 absl::StatusOr<std::optional<TenantRecord>> Records::Get(const TenantId& id) {

@@ -63,9 +63,13 @@ class Records {
   Records(postgres::ConnectionPool& central, const Clock& clock) : central_(central), clock_(clock) {}
 
   // True if this changed the record, which then is PENDING: somebody should look at the tenant. An older generation
-  // than the recorded one changes nothing; the same one only if it is confirmed and differs, or confirms an ABSENT;
-  // without a generation only an unknown tenant is recorded, under generation 0.
-  absl::StatusOr<bool> Want(const TenantId& id, const Desire& desire);
+  // than the recorded one changes nothing, unless it is confirmed and the record still has generation `overrules`; the
+  // same one only if it is confirmed and differs, or confirms an ABSENT; without a generation only an unknown tenant is
+  // recorded, under generation 0.
+  absl::StatusOr<bool> Want(const TenantId& id, const Desire& desire, std::optional<int64_t> overrules = std::nullopt);
+
+  // The registry itself said what `record` holds; nothing else changes. No effect if the record has moved on.
+  absl::Status Confirm(const TenantRecord& record);
 
   absl::StatusOr<std::optional<TenantRecord>> Get(const TenantId& id);
   absl::StatusOr<std::vector<TenantRecord>> List();

@@ -83,6 +83,30 @@ TEST_F(StateTest, TheRegistryConfirmsARemoval) {
   EXPECT_TRUE(Want("acme", 2, v1::DESIRED_STATE_PRESENT, true)) << "of the same generation the registry's word counts";
 }
 
+TEST_F(StateTest, TheRegistryOverrulesTheRecordThatItWasHeldAgainst) {
+  Want("acme", 9, v1::DESIRED_STATE_CLOSED);
+  const Desire listed{.generation = 4, .state = v1::DESIRED_STATE_PRESENT, .confirmed = true};
+  EXPECT_FALSE(*records_.Want(Id("acme"), listed));
+  EXPECT_FALSE(*records_.Want(Id("acme"), listed, 8)) << "it has moved on since";
+  EXPECT_FALSE(*records_.Want(Id("acme"), {.generation = 4, .state = v1::DESIRED_STATE_PRESENT}, 9)) << "an event";
+  EXPECT_TRUE(*records_.Want(Id("acme"), listed, 9));
+  EXPECT_EQ(Get("acme").generation, 4);
+  EXPECT_EQ(Get("acme").desired, v1::DESIRED_STATE_PRESENT);
+  EXPECT_TRUE(Get("acme").confirmed);
+}
+
+TEST_F(StateTest, ConfirmingChangesNothingElse) {
+  Want("acme", 2, v1::DESIRED_STATE_PRESENT);
+  ASSERT_TRUE(*records_.Finish(Id("acme"), 2, {.state = v1::SERVICE_STATE_READY}));
+  const TenantRecord seen = Get("acme");
+  ASSERT_EQ(records_.Confirm(seen), absl::OkStatus());
+  EXPECT_TRUE(Get("acme").confirmed);
+  EXPECT_EQ(Get("acme").state, v1::SERVICE_STATE_READY);
+  Want("acme", 3, v1::DESIRED_STATE_CLOSED);
+  ASSERT_EQ(records_.Confirm(seen), absl::OkStatus());
+  EXPECT_FALSE(Get("acme").confirmed) << "of another generation";
+}
+
 TEST_F(StateTest, ADatabaseIdStaysUntilRemoved) {
   Want("acme", 1, v1::DESIRED_STATE_PRESENT);
   EXPECT_EQ(*records_.AssignDatabaseId(Id("acme"), "aaaaaaaaaaaaaaaa"), "aaaaaaaaaaaaaaaa");

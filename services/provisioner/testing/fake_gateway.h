@@ -1,8 +1,10 @@
 // A gateway's list of desired tenants, as a test says it. Tests only.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
@@ -16,11 +18,22 @@ namespace leasehold::provisioner {
 class FakeGateway : public DesiredSource {
  public:
   absl::StatusOr<std::vector<v1::DesiredTenant>> ListDesired() override {
-    const absl::MutexLock lock(&mu_);
-    if (down_) return Error(v1::REASON_REGISTRY_UNAVAILABLE, "the gateway does not answer");
     std::vector<v1::DesiredTenant> list;
-    for (const auto& [id, tenant] : tenants_) list.push_back(tenant);
+    std::function<void()> meanwhile;
+    {
+      const absl::MutexLock lock(&mu_);
+      if (down_) return Error(v1::REASON_REGISTRY_UNAVAILABLE, "the gateway does not answer");
+      for (const auto& [id, tenant] : tenants_) list.push_back(tenant);
+      std::swap(meanwhile, meanwhile_);
+    }
+    if (meanwhile) meanwhile();
     return list;
+  }
+
+  // Runs once, while the next list is on its way.
+  void Meanwhile(std::function<void()> what) {
+    const absl::MutexLock lock(&mu_);
+    meanwhile_ = std::move(what);
   }
 
   void Set(const std::string& id, int64_t generation, v1::DesiredState desired,
@@ -45,6 +58,7 @@ class FakeGateway : public DesiredSource {
  private:
   absl::Mutex mu_;
   bool down_ ABSL_GUARDED_BY(mu_) = false;
+  std::function<void()> meanwhile_ ABSL_GUARDED_BY(mu_);
   std::map<std::string, v1::DesiredTenant> tenants_ ABSL_GUARDED_BY(mu_);
 };
 

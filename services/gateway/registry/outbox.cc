@@ -31,6 +31,7 @@ absl::Status Enqueue(postgres::Transaction& tx, const rows::TenantRow& tenant, s
   *data.mutable_settings() = tenant.settings;
   data.set_generation(tenant.standing.generation);
   data.set_desired(tenant.standing.desired);
+  data.set_create_generation(tenant.standing.create_generation);
 
   const events::Encoded event = events::EncodeTenantEvent(envelope, what, data);
   Settings headers;

@@ -105,6 +105,7 @@ absl::StatusOr<TenantRow> TenantOf(const pqxx::row& row) {
   tenant.create_time = TimeOf(row[8]);
   tenant.update_time = TimeOf(row[9]);
   tenant.purge_time = TimeOf(row[10]);
+  tenant.standing.create_generation = row[11].as<int64_t>();
   return tenant;
 }
 

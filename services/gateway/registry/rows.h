@@ -51,9 +51,9 @@ struct TenantRow {
 inline constexpr std::string_view kTenantColumns =
     "t.id, t.name, coalesce(t.domain, ''), t.settings::text, t.state, t.desired, t.generation, t.provision_generation,"
     " (extract(epoch FROM t.create_time) * 1000000)::bigint, (extract(epoch FROM t.update_time) * 1000000)::bigint,"
-    " (extract(epoch FROM t.purge_time) * 1000000)::bigint";
-inline constexpr int kTenantColumnCount = 11;
-// From columns 0 to 10; without the services.
+    " (extract(epoch FROM t.purge_time) * 1000000)::bigint, t.create_generation";
+inline constexpr int kTenantColumnCount = 12;
+// From columns 0 to 11; without the services.
 absl::StatusOr<TenantRow> TenantOf(const pqxx::row& row);
 
 // Of leasehold.tenant_services s.

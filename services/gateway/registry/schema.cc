@@ -96,6 +96,11 @@ CREATE TABLE leasehold.outbox (
     {2, R"sql(
 ALTER TABLE leasehold.tenant_services ADD COLUMN version bigint NOT NULL DEFAULT 0
 )sql"},
+    {3, R"sql(
+-- The generation in which the id's present tenant began. What services report on a purged tenant is kept from here on: a
+-- service without a REMOVED among it is still to drop its database.
+ALTER TABLE leasehold.tenants ADD COLUMN create_generation bigint NOT NULL DEFAULT 1
+)sql"},
 };
 
 // Any number that nothing else in this database locks.

@@ -148,6 +148,7 @@ absl::StatusOr<v1::TenantChange> Store::Apply(postgres::Transaction& tx, const T
   if (KindOf(change) == v1::OPERATION_KIND_CREATE) {
     tenant.create_time = now;
     tenant.purge_time = absl::InfinitePast();
+    LH_RETURN_IF_ERROR(tx.Exec("DELETE FROM leasehold.tenant_services WHERE tenant = $1", {id.str()}).status());
   }
   tenant.update_time = now;
   LH_RETURN_IF_ERROR(Save(tx, tenant, previous));
@@ -185,18 +186,19 @@ absl::Status Store::Save(postgres::Transaction& tx, const rows::TenantRow& tenan
   // The generation tells whether two transactions created the same tenant: a row that is not there cannot be locked.
   const absl::StatusOr<pqxx::result> saved = tx.Exec(
       "INSERT INTO leasehold.tenants AS t (id, name, domain, settings, state, desired, generation,"
-      "  provision_generation, create_time, update_time, purge_time)"
-      " VALUES ($1, $2, nullif($3, ''), $4::jsonb, $5, $6, $7, $8, $9, $10, $11)"
+      "  provision_generation, create_time, update_time, purge_time, create_generation)"
+      " VALUES ($1, $2, nullif($3, ''), $4::jsonb, $5, $6, $7, $8, $9, $10, $11, $13)"
       " ON CONFLICT (id) DO UPDATE SET name = excluded.name, domain = excluded.domain,"
       "  settings = excluded.settings, state = excluded.state, desired = excluded.desired,"
       "  generation = excluded.generation, provision_generation = excluded.provision_generation,"
       "  create_time = excluded.create_time, update_time = excluded.update_time,"
-      "  purge_time = excluded.purge_time"
+      "  purge_time = excluded.purge_time, create_generation = excluded.create_generation"
       " WHERE t.generation = $12 RETURNING 1",
       {tenant.id, tenant.name, tenant.domain, rows::Json(tenant.settings), rows::Text(tenant.standing.state),
        rows::Text(tenant.standing.desired), std::to_string(tenant.standing.generation),
        std::to_string(tenant.standing.provision_generation), rows::Time(tenant.create_time),
-       rows::Time(tenant.update_time), rows::Time(tenant.purge_time), std::to_string(previous_generation)});
+       rows::Time(tenant.update_time), rows::Time(tenant.purge_time), std::to_string(previous_generation),
+       std::to_string(tenant.standing.create_generation)});
   if (!saved.ok()) {
     // The id cannot be in the way here, so the domain is.
     if (postgres::SqlStateOf(saved.status()) != kUniqueViolation) return saved.status();
@@ -213,10 +215,11 @@ absl::StatusOr<bool> Store::Report(const TenantId& id, const v1::ServiceStatus& 
     if (tenant.standing.generation == 0) {
       return Error(v1::REASON_TENANT_NOT_FOUND, std::format("there is no tenant {}", id.str()));
     }
+    const bool was_purged = tenant.standing.state == v1::TENANT_STATE_UNSPECIFIED;
     changed = ApplyReport(tenant.standing, report, services_);
     if (!changed) return absl::OkStatus();
     LH_RETURN_IF_ERROR(SaveReport(tx, tenant, report));
-    return SaveMoved(tx, id, tenant);
+    return was_purged ? absl::OkStatus() : SaveMoved(tx, id, tenant);
   });
   LH_RETURN_IF_ERROR(done);
   return changed;
@@ -244,8 +247,7 @@ absl::Status Store::SaveMoved(postgres::Transaction& tx, const TenantId& id, row
   tenant.update_time = clock_.Now();
   LH_RETURN_IF_ERROR(AdvanceOperation(tx, tenant));
   if (tenant.standing.state == v1::TENANT_STATE_UNSPECIFIED) {
-    // Purged. What stays is the generation.
-    LH_RETURN_IF_ERROR(tx.Exec("DELETE FROM leasehold.tenant_services WHERE tenant = $1", {id.str()}).status());
+    // Purged. What stays is the generation, and which services have said that they removed it.
     tenant.name.clear();
     tenant.domain.clear();
     tenant.settings.clear();

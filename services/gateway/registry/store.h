@@ -92,7 +92,8 @@ class Store {
   absl::StatusOr<std::vector<v1::Operation>> ListOperations(const std::string& tenant, int limit,
                                                             const std::optional<v1::Operation>& after);
 
-  // What is wanted of each tenant on one service, in the order of ids.
+  // What is wanted of each tenant on one service, in the order of ids. A purged tenant is wanted ABSENT until the
+  // service has reported it REMOVED: it may have been out of the configuration during the purge.
   absl::StatusOr<std::vector<v1::DesiredTenant>> ListDesired(const ServiceName& service, const std::string& after,
                                                              int limit);
 

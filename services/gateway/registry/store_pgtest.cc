@@ -313,6 +313,39 @@ TEST_F(StoreTest, DeletedTenantsArePurgedWhenTheirTimeHasComeAndTheIdGoesOn) {
   EXPECT_EQ(again->tenant().services(0).database_id(), "") << "nothing of the tenant before";
 }
 
+TEST_F(StoreTest, AServiceThatWasAwayDuringAPurgeIsStillAskedToRemove) {
+  const auto listed = [this](const char* service) {
+    const auto tenants = store_->ListDesired(*ServiceName::Parse(service), "", 10);
+    EXPECT_TRUE(tenants.ok()) << tenants.status();
+    return *tenants;
+  };
+  ASSERT_TRUE(store_->Create(Acme()).ok());
+  ReportAll(v1::SERVICE_STATE_READY, 1);
+  EXPECT_EQ(listed("core").at(0).create_generation(), 1);
+  Store without_identity(*pool_, clock_, {"core"}, absl::Hours(1));
+  ASSERT_TRUE(without_identity.Delete(Id("acme"), absl::ZeroDuration()).ok());
+  ASSERT_EQ(*without_identity.PurgeDue(10), 1);
+  ASSERT_TRUE(*without_identity.Report(Id("acme"), Status("core", v1::SERVICE_STATE_REMOVED, 3)));
+  ASSERT_EQ(ReasonOf(store_->Get(Id("acme")).status()), v1::REASON_TENANT_NOT_FOUND);
+
+  EXPECT_TRUE(listed("core").empty());
+  for (const char* service : {"identity", "payroll"}) {
+    ASSERT_EQ(listed(service).size(), 1u) << service << ", also one that never said anything";
+    EXPECT_EQ(listed(service)[0].desired(), v1::DESIRED_STATE_ABSENT);
+    EXPECT_EQ(listed(service)[0].generation(), 3);
+  }
+  EXPECT_FALSE(*store_->Report(Id("acme"), Status("identity", v1::SERVICE_STATE_READY, 3)));
+  EXPECT_TRUE(*store_->Report(Id("acme"), Status("identity", v1::SERVICE_STATE_REMOVED, 3)));
+  EXPECT_TRUE(listed("identity").empty());
+  EXPECT_EQ(ReasonOf(store_->Get(Id("acme")).status()), v1::REASON_TENANT_NOT_FOUND);
+
+  ASSERT_TRUE(store_->Create(Acme()).ok());
+  ASSERT_EQ(listed("payroll").size(), 1u);
+  EXPECT_EQ(listed("payroll")[0].desired(), v1::DESIRED_STATE_PRESENT);
+  EXPECT_EQ(listed("payroll")[0].create_generation(), 4) << "what it made before is not this tenant's";
+  EXPECT_EQ(listed("core")[0].reported_generation(), 0) << "nor is what was reported";
+}
+
 TEST_F(StoreTest, ADeletedTenantTakesANewRetention) {
   ASSERT_TRUE(store_->Create(Acme()).ok());
   ASSERT_TRUE(store_->Delete(Id("acme"), std::nullopt).ok());

@@ -140,7 +140,8 @@ absl::StatusOr<std::vector<v1::DesiredTenant>> Store::ListDesired(const ServiceN
     LH_ASSIGN_OR_RETURN(
         const pqxx::result found,
         tx.Exec(std::format("SELECT {}, {} FROM leasehold.tenants t LEFT JOIN leasehold.tenant_services s"
-                            " ON s.tenant = t.id AND s.service = $1 WHERE t.state <> 'PURGED' AND t.id > $2"
+                            " ON s.tenant = t.id AND s.service = $1 WHERE t.id > $2 AND (t.state <> 'PURGED'"
+                            " OR s.state IS DISTINCT FROM 'REMOVED' OR s.generation < t.provision_generation)"
                             " ORDER BY t.id LIMIT $3",
                             rows::kTenantColumns, rows::kServiceColumns),
                 {service.str(), after, std::to_string(limit)}));
@@ -150,6 +151,7 @@ absl::StatusOr<std::vector<v1::DesiredTenant>> Store::ListDesired(const ServiceN
       desired.set_id(tenant.id);
       desired.set_generation(tenant.standing.generation);
       desired.set_desired(tenant.standing.desired);
+      desired.set_create_generation(tenant.standing.create_generation);
       if (row[rows::kTenantColumnCount].is_null()) continue;
       const v1::ServiceStatus reported = rows::ServiceOf(row, rows::kTenantColumnCount);
       desired.set_reported_state(reported.state());

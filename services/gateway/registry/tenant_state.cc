@@ -126,7 +126,10 @@ absl::StatusOr<bool> ApplyChange(Standing& standing, std::string_view id, Change
   if (Contains(rule.already, standing.state)) return false;
   if (!Contains(rule.from, standing.state)) return Refuse(id, standing.state, change);
   ++standing.generation;
-  if (standing.state == kAbsent) standing.reports.clear();  // of the tenant that had the id before
+  if (standing.state == kAbsent) {
+    standing.reports.clear();  // of the tenant that had the id before
+    standing.create_generation = standing.generation;
+  }
   if (rule.desired != v1::DESIRED_STATE_UNSPECIFIED) {
     standing.desired = rule.desired;
     standing.provision_generation = standing.generation;
@@ -137,7 +140,8 @@ absl::StatusOr<bool> ApplyChange(Standing& standing, std::string_view id, Change
 }
 
 bool ApplyReport(Standing& standing, const v1::ServiceStatus& report, Services services) {
-  if (standing.state == kAbsent || !std::ranges::binary_search(services, report.service())) return false;
+  if (!std::ranges::binary_search(services, report.service())) return false;
+  if (standing.state == kAbsent && report.state() != v1::SERVICE_STATE_REMOVED) return false;
   if (report.state() == v1::SERVICE_STATE_UNSPECIFIED || report.state() == v1::SERVICE_STATE_PENDING) return false;
   if (report.generation() < standing.provision_generation || report.generation() > standing.generation) return false;
   v1::ServiceStatus& known = standing.reports[report.service()];

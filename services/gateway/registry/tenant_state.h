@@ -36,6 +36,7 @@ struct Standing {
   v1::DesiredState desired = v1::DESIRED_STATE_UNSPECIFIED;
   int64_t generation = 0;
   int64_t provision_generation = 0;
+  int64_t create_generation = 0;  // in which the tenant began, or the last one of the id
   // The newest report of each service, as it came.
   std::map<std::string, v1::ServiceStatus> reports;
 };
@@ -47,7 +48,8 @@ using Services = std::span<const std::string>;
 // suspended tenant. TENANT_EXISTS, TENANT_NOT_FOUND, TENANT_DELETED.
 absl::StatusOr<bool> ApplyChange(Standing& standing, std::string_view id, Change change, Services services);
 
-// Applies what a service says of the tenant. False if that changes nothing: it speaks of an older generation than the
+// Applies what a service says of the tenant; of a purged one only that it is REMOVED there, from a service that was not
+// configured during the purge. False if that changes nothing: it speaks of an older generation than the
 // instances have to follow or than the service has reported already, of one that does not exist, or of a service that
 // is not configured; or it was overtaken on its way by a newer report on the same generation.
 bool ApplyReport(Standing& standing, const v1::ServiceStatus& report, Services services);

@@ -203,6 +203,8 @@ TEST(TenantStateTest, SuspendDeletePurgeAndTheIdAgain) {
 
   ASSERT_TRUE(ApplyChange(standing, "acme", Change::kCreate, kServices).ok());
   EXPECT_EQ(standing.generation, 5) << "goes on from the tenant before";
+  EXPECT_EQ(standing.create_generation, 5);
+  EXPECT_TRUE(standing.reports.empty());
   EXPECT_EQ(standing.state, v1::TENANT_STATE_PROVISIONING);
 }
 
@@ -215,6 +217,24 @@ TEST(TenantStateTest, AServiceAddedToTheConfigurationIsWaitedFor) {
   EXPECT_EQ(MessageOf(standing, more), "waiting for payroll");
   EXPECT_TRUE(Reconsider(standing, kServices));
   EXPECT_EQ(standing.state, v1::TENANT_STATE_ACTIVE);
+}
+
+TEST(TenantStateTest, AServiceThatMissedThePurgeRemovesAfterwards) {
+  Standing standing = Make({Change::kCreate});
+  ReportAll(standing, v1::SERVICE_STATE_READY);
+  ASSERT_TRUE(ApplyChange(standing, "acme", Change::kDelete, kServices).ok());
+  ASSERT_TRUE(ApplyChange(standing, "acme", Change::kPurge, kServices).ok());
+  const std::vector<std::string> fewer = {"core", "employee"};
+  for (const std::string& service : fewer) {
+    EXPECT_TRUE(ApplyReport(standing, Report(service, v1::SERVICE_STATE_REMOVED, 3), fewer));
+  }
+  ASSERT_EQ(standing.state, v1::TENANT_STATE_UNSPECIFIED);
+  EXPECT_FALSE(ApplyReport(standing, Report("identity", v1::SERVICE_STATE_REMOVED, 3), fewer)) << "still away";
+  EXPECT_FALSE(ApplyReport(standing, Report("identity", v1::SERVICE_STATE_READY, 3), kServices));
+  EXPECT_FALSE(ApplyReport(standing, Report("identity", v1::SERVICE_STATE_REMOVED, 2), kServices))
+      << "before the purge";
+  EXPECT_TRUE(ApplyReport(standing, Report("identity", v1::SERVICE_STATE_REMOVED, 3), kServices));
+  EXPECT_EQ(standing.state, v1::TENANT_STATE_UNSPECIFIED);
 }
 
 TEST(TenantStateTest, CreatedSuspended) {

@@ -46,6 +46,13 @@ TEST(DesireOf, AnotherServiceCannotSuspendOrDelete) {
 TEST(DesireOf, NonsenseIsMalformed) {
   EXPECT_EQ(ReasonOf(DesireOf(Event("created", -1, v1::DESIRED_STATE_PRESENT)).status()), v1::REASON_MALFORMED_EVENT);
   EXPECT_EQ(ReasonOf(DesireOf(Event("created", 1)).status()), v1::REASON_MALFORMED_EVENT);
+  events::TenantEvent future = Event("created", 3, v1::DESIRED_STATE_PRESENT);
+  for (const int64_t generation : {-1, 4}) {
+    future.data.set_create_generation(generation);
+    EXPECT_EQ(ReasonOf(DesireOf(future).status()), v1::REASON_MALFORMED_EVENT);
+  }
+  future.data.set_create_generation(3);
+  EXPECT_EQ((*DesireOf(future))->create_generation, 3);
 }
 
 }  // namespace

@@ -31,7 +31,11 @@ absl::StatusOr<std::optional<Desire>> DesireOf(const events::TenantEvent& event)
   if (data.desired() == v1::DESIRED_STATE_UNSPECIFIED || !v1::DesiredState_IsValid(data.desired())) {
     return Malformed("data.desired is missing beside data.generation");
   }
-  return Desire{.generation = data.generation(), .state = data.desired()};
+  if (data.create_generation() < 0 || data.create_generation() > data.generation()) {
+    return Malformed("data.create_generation lies outside 0 to data.generation");
+  }
+  return Desire{
+      .generation = data.generation(), .state = data.desired(), .create_generation = data.create_generation()};
 }
 
 TenantEvents::TenantEvents(jetstream::Client& client, ServiceName service, int replicas, Apply apply, Metrics& metrics)

@@ -26,6 +26,11 @@ bool CanLogIn(const std::optional<ObservedRole>& role, const TenantRecord& recor
 
 Work WorkFor(const TenantRecord& record, const ObservedTenant& observed, const Standard& standard) {
   const bool key_is_current = record.role_key == standard.role_key;
+  const bool open = CanLogIn(observed.owner, record) || CanLogIn(observed.read_only, record);
+  const Work unconfirmed = open ? Work::kShut : Work::kNone;
+  if (record.desired != v1::DESIRED_STATE_ABSENT && IsOutlived(record)) {
+    return record.confirmed ? Work::kReplace : unconfirmed;
+  }
   switch (record.desired) {
     case v1::DESIRED_STATE_PRESENT:
       return Reached(record, v1::SERVICE_STATE_READY) && IsInPlace(record, observed, true) && key_is_current &&
@@ -37,9 +42,7 @@ Work WorkFor(const TenantRecord& record, const ObservedTenant& observed, const S
                  ? Work::kNone
                  : Work::kClosed;
     case v1::DESIRED_STATE_ABSENT:
-      if (!record.confirmed) {
-        return CanLogIn(observed.owner, record) || CanLogIn(observed.read_only, record) ? Work::kShut : Work::kNone;
-      }
+      if (!record.confirmed) return unconfirmed;
       return Reached(record, v1::SERVICE_STATE_REMOVED) ? Work::kNone : Work::kAbsent;
     default:
       return Work::kNone;
@@ -49,7 +52,7 @@ Work WorkFor(const TenantRecord& record, const ObservedTenant& observed, const S
 bool IsLost(const TenantRecord& record, const ObservedTenant& observed) {
   const bool wanted = record.desired == v1::DESIRED_STATE_PRESENT || record.desired == v1::DESIRED_STATE_CLOSED;
   const bool was_finished = record.schema_version.has_value() && record.state != v1::SERVICE_STATE_FAILED;
-  return wanted && was_finished && !observed.database.has_value();
+  return wanted && was_finished && !observed.database.has_value() && !IsOutlived(record);
 }
 
 }  // namespace leasehold::provisioner

@@ -14,6 +14,7 @@ enum class Work {
   kClosed,   // TenantDatabase::Closed()
   kShut,     // TenantDatabase::Shut(): a removal that the registry has not confirmed yet
   kAbsent,   // TenantDatabase::Absent()
+  kReplace,  // the same, and then there is work anew: the database is that of a purged tenant
 };
 
 // What every tenant database of this provisioner should have.

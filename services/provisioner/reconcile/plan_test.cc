@@ -78,6 +78,23 @@ TEST(Plan, OnlyTheRegistryRemoves) {
   EXPECT_EQ(WorkFor(record, foreign, kStandard), Work::kNone);
 }
 
+TEST(Plan, WhatAPurgedTenantLeftIsReplacedOnTheRegistrysWordOnly) {
+  for (const v1::DesiredState desired : {v1::DESIRED_STATE_PRESENT, v1::DESIRED_STATE_CLOSED}) {
+    TenantRecord record = Record(desired, v1::SERVICE_STATE_PENDING);
+    record.database_generation = 1;
+    record.create_generation = 3;
+    EXPECT_EQ(WorkFor(record, InPlace(true), kStandard), Work::kReplace);
+    record.confirmed = false;
+    EXPECT_EQ(WorkFor(record, InPlace(true), kStandard), Work::kShut);
+    EXPECT_EQ(WorkFor(record, InPlace(false), kStandard), Work::kNone);
+    EXPECT_FALSE(IsLost(record, {})) << "dropped half-way";
+    record.database_generation = 0;
+    EXPECT_NE(WorkFor(record, InPlace(false), kStandard), Work::kNone) << "made for an announcement: taken over";
+    record.database_generation = 3;
+    EXPECT_NE(WorkFor(record, InPlace(false), kStandard), Work::kNone) << "made for this very tenant";
+  }
+}
+
 TEST(Plan, LostMeansFinishedOnceAndGoneNow) {
   TenantRecord record = Record(v1::DESIRED_STATE_PRESENT, v1::SERVICE_STATE_READY);
   EXPECT_TRUE(IsLost(record, {}));

@@ -26,6 +26,7 @@ std::span<const TenantDatabase::Step> StepsOf(Work work) {
     case Work::kShut:
       return TenantDatabase::Shut();
     case Work::kAbsent:
+    case Work::kReplace:
       return TenantDatabase::Absent();
     case Work::kNone:
       break;
@@ -44,7 +45,10 @@ std::string_view LogNameOf(v1::ServiceState state) {
 }
 
 Desire DesireOf(const v1::DesiredTenant& listed) {
-  return {.generation = listed.generation(), .state = listed.desired(), .confirmed = true};
+  return {.generation = listed.generation(),
+          .state = listed.desired(),
+          .create_generation = listed.create_generation(),
+          .confirmed = true};
 }
 
 bool IsOvertaken(const absl::Status& status) {
@@ -100,7 +104,9 @@ absl::Status Reconciler::Want(const TenantId& id, const Desire& desire) {
   }
   if (!*changed) return absl::OkStatus();
   queue_.Add(id);
-  if (desire.state == v1::DESIRED_STATE_ABSENT && !desire.confirmed) RequestPass();
+  // What destroys waits for the registry's own word: ask for it.
+  const bool may_destroy = desire.state == v1::DESIRED_STATE_ABSENT || desire.create_generation > 1;
+  if (may_destroy && !desire.confirmed) RequestPass();
   return absl::OkStatus();
 }
 
@@ -173,7 +179,11 @@ absl::Status Reconciler::ApplyListed(const v1::DesiredTenant& listed, const std:
     if (changed) queue_.Add(*id);
     return absl::OkStatus();
   }
-  if (!record->confirmed) LH_RETURN_IF_ERROR(parts_.records.Confirm(*record));
+  const int64_t create_generation =
+      listed.create_generation() == 0 ? record->create_generation : listed.create_generation();
+  if (!record->confirmed || record->create_generation != create_generation) {
+    LH_RETURN_IF_ERROR(parts_.records.Confirm(*record, create_generation));
+  }
   const bool settled = record->state != v1::SERVICE_STATE_PENDING && record->state_generation == record->generation;
   const bool differs = listed.reported_state() != record->state || listed.reported_generation() != record->generation;
   if (settled && differs) {
@@ -267,7 +277,8 @@ absl::Status Reconciler::GoOn(const TenantRecord& record, Work work) {
   if (!found.ok()) return Explain(found.status(), "reading the records");
   const std::optional<TenantRecord>& now = *found;
   if (!now.has_value() || now->generation != record.generation || now->desired != record.desired ||
-      now->database_id != record.database_id || (work == Work::kAbsent && !now->confirmed)) {
+      now->database_id != record.database_id || now->create_generation != record.create_generation ||
+      ((work == Work::kAbsent || work == Work::kReplace) && !now->confirmed)) {
     return Error(v1::REASON_SUPERSEDED, "a newer change of the tenant has overtaken this one");
   }
   return absl::OkStatus();
@@ -280,6 +291,14 @@ absl::Status Reconciler::Conclude(const TenantRecord& record, Work work, const a
     return absl::OkStatus();
   }
   if (work == Work::kShut && status.ok()) return absl::OkStatus();  // the registry's word is still to come
+  if (work == Work::kReplace && status.ok()) {
+    Log(Level::kInfo, "dropped what a purged tenant of the same id had left",
+        {{"tenant", tenant}, {"database_id", record.database_id}});
+    const absl::Status forgotten = parts_.records.ForgetDatabase(record.id, record.database_id);
+    if (!forgotten.ok()) return Explain(forgotten, "recording what was dropped");
+    queue_.Add(record.id);
+    return absl::OkStatus();
+  }
   const absl::Time now = parts_.clock.Now();
   const int attempt = record.attempts + 1;
   if (!status.ok()) {

@@ -251,6 +251,72 @@ TEST_F(ReconcilerTest, ATombstoneKeepsOldEventsOutAndANewTenantIn) {
   EXPECT_NE(Get("tomb").database_id, first) << "a new tenant does not get the old one's passwords";
 }
 
+TEST_F(ReconcilerTest, ANewTenantNeverGetsTheDatabaseOfAPurgedOne) {
+  gateway_.SetNew("again", 1);
+  PassAndWork();
+  const std::string first = Get("again").database_id;
+  test_->Ask("tenant_again_identity", "INSERT INTO note VALUES ('of another customer')");
+  // It was purged and made again while this service was out of the configuration: generations 2 and 3 came to nobody.
+  gateway_.SetNew("again", 4);
+  PassAndWork();
+  EXPECT_EQ(Get("again").state, v1::SERVICE_STATE_READY);
+  EXPECT_EQ(Get("again").state_generation, 4);
+  EXPECT_NE(Get("again").database_id, first);
+  EXPECT_EQ(test_->Ask("tenant_again_identity", "SELECT count(*) FROM note"), "0");
+  EXPECT_EQ(PassAndWork(), 0);
+}
+
+TEST_F(ReconcilerTest, AnEventOfANewTenantNeitherOpensNorDropsWhatThePurgedOneLeft) {
+  gateway_.SetNew("event", 1);
+  PassAndWork();
+  const std::string first = Get("event").database_id;
+  gateway_.SetDown(true);
+  ASSERT_EQ(reconciler_->Want(Id("event"), {.generation = 3, .state = v1::DESIRED_STATE_ABSENT}), absl::OkStatus());
+  WorkAll();
+  ASSERT_EQ(
+      reconciler_->Want(Id("event"), {.generation = 4, .state = v1::DESIRED_STATE_PRESENT, .create_generation = 4}),
+      absl::OkStatus());
+  WorkAll();
+  PassAndWork();
+  EXPECT_EQ(CanLogIn("event"), "f");
+  EXPECT_EQ(Get("event").database_id, first);
+  EXPECT_EQ(Get("event").state, v1::SERVICE_STATE_PENDING);
+  gateway_.SetDown(false);
+  gateway_.SetNew("event", 4);
+  PassAndWork();
+  EXPECT_EQ(CanLogIn("event"), "t");
+  EXPECT_NE(Get("event").database_id, first);
+}
+
+TEST_F(ReconcilerTest, AnEventThatMakesUpANewTenantCostsNoData) {
+  gateway_.SetNew("made-up", 1);
+  PassAndWork();
+  const std::string first = Get("made-up").database_id;
+  ASSERT_EQ(
+      reconciler_->Want(Id("made-up"), {.generation = 9, .state = v1::DESIRED_STATE_PRESENT, .create_generation = 9}),
+      absl::OkStatus());
+  WorkAll();
+  EXPECT_EQ(CanLogIn("made-up"), "f");
+  PassAndWork();
+  EXPECT_EQ(CanLogIn("made-up"), "t");
+  EXPECT_EQ(Get("made-up").database_id, first);
+}
+
+TEST_F(ReconcilerTest, AnAnnouncedTenantKeepsItsDatabaseWhenTheRegistryMakesItItsOwn) {
+  gateway_.SetDown(true);
+  ASSERT_EQ(reconciler_->Want(Id("announced"), {.state = v1::DESIRED_STATE_PRESENT}), absl::OkStatus());
+  WorkAll();
+  const std::string first = Get("announced").database_id;
+  gateway_.SetDown(false);
+  gateway_.SetNew("announced", 7);
+  PassAndWork();
+  EXPECT_EQ(Get("announced").database_id, first);
+  EXPECT_EQ(Get("announced").state_generation, 7);
+  gateway_.SetNew("announced", 10);
+  PassAndWork();
+  EXPECT_NE(Get("announced").database_id, first);
+}
+
 TEST_F(ReconcilerTest, AFailureIsTriedAgainAfterItsBackoffAndOnlyThen) {
   ASSERT_EQ(test_->Ask("postgres", "CREATE DATABASE tenant_taken_identity"), "");
   gateway_.Set("taken", 1, v1::DESIRED_STATE_PRESENT);

@@ -39,7 +39,7 @@ auto ValueOf(const Table& table, std::string_view text) {
 constexpr std::string_view kColumns =
     "id, generation, desired, confirmed, " LH_TIME("desired_time") ", coalesce(database_id, ''), state, state_generation, "
     "message, attempts, " LH_TIME("next_attempt_time") ", schema_version, role_key, status_version, reported_version, "
-    LH_TIME("update_time");
+    LH_TIME("update_time") ", create_generation, database_generation";
 #undef LH_TIME
 
 std::string Timestamp(absl::Time t) { return absl::FormatTime(absl::RFC3339_full, t, absl::UTCTimeZone()); }
@@ -63,6 +63,8 @@ absl::StatusOr<TenantRecord> RecordOf(const pqxx::row& row) {
   record.status_version = row[13].as<int64_t>();
   record.reported_version = row[14].as<int64_t>();
   record.update_time = TimeOf(row[15]);
+  record.create_generation = row[16].as<int64_t>();
+  record.database_generation = row[17].as<int64_t>();
   return record;
 }
 
@@ -78,6 +80,11 @@ absl::StatusOr<std::vector<TenantRecord>> RecordsOf(const pqxx::result& rows) {
 
 }  // namespace
 
+bool IsOutlived(const TenantRecord& record) {
+  return !record.database_id.empty() && record.database_generation > 0 &&
+         record.database_generation < record.create_generation;
+}
+
 absl::StatusOr<pqxx::result> Records::Run(std::string_view sql, std::span<const Param> params) {
   pqxx::result result;
   const absl::Status ran = central_.InTransaction([&](postgres::Transaction& tx) -> absl::Status {
@@ -90,38 +97,45 @@ absl::StatusOr<pqxx::result> Records::Run(std::string_view sql, std::span<const 
 
 absl::StatusOr<bool> Records::Want(const TenantId& id, const Desire& desire, std::optional<int64_t> overrules) {
   std::string sql =
-      "INSERT INTO leasehold.tenants AS t (id, generation, desired, confirmed, desired_time, update_time) "
-      "VALUES ($1, $2, $3, $4, $5, $5) ON CONFLICT (id) DO ";
+      "INSERT INTO leasehold.tenants AS t (id, generation, desired, confirmed, desired_time, update_time, "
+      "create_generation) VALUES ($1, $2, $3, $4, $5, $5, $6) ON CONFLICT (id) DO ";
   if (desire.generation.has_value()) {
     sql +=
         ("UPDATE SET generation = excluded.generation, desired = excluded.desired, "
          "confirmed = excluded.confirmed, desired_time = excluded.desired_time, state = 'pending', "
-         "message = '', attempts = 0, next_attempt_time = NULL, update_time = excluded.update_time "
-         "WHERE t.generation < excluded.generation OR (excluded.confirmed AND (t.generation = $6 OR "
+         "message = '', attempts = 0, next_attempt_time = NULL, update_time = excluded.update_time, "
+         "create_generation = CASE excluded.create_generation WHEN 0 THEN t.create_generation "
+         "ELSE excluded.create_generation END, "
+         // After an overruled generation, whose number says nothing.
+         "database_generation = least(t.database_generation, excluded.generation) "
+         "WHERE t.generation < excluded.generation OR (excluded.confirmed AND (t.generation = $7 OR "
          "(t.generation = excluded.generation "
          "AND (t.desired <> excluded.desired OR (excluded.desired = 'absent' AND NOT t.confirmed))))) ");
   } else {
     sql += "NOTHING ";
   }
   sql += "RETURNING id";
-  const std::array<Param, 6> params{
+  const std::array<Param, 7> params{
       id.str(),
       std::format("{}", desire.generation.value_or(0)),
       TextOf(kDesired, desire.state),
       desire.confirmed ? "true" : "false",
       Timestamp(clock_.Now()),
+      std::format("{}", desire.create_generation),
       overrules.has_value() ? Param(std::format("{}", *overrules)) : std::nullopt,
   };
   // Only an update has a use for the last one.
   LH_ASSIGN_OR_RETURN(const pqxx::result changed,
-                      Run(sql, std::span(params).first(desire.generation.has_value() ? 6 : 5)));
+                      Run(sql, std::span(params).first(desire.generation.has_value() ? 7 : 6)));
   return !changed.empty();
 }
 
-absl::Status Records::Confirm(const TenantRecord& record) {
-  const std::array<Param, 3> params{record.id.str(), std::format("{}", record.generation),
-                                    TextOf(kDesired, record.desired)};
-  return Run("UPDATE leasehold.tenants SET confirmed = true WHERE id = $1 AND generation = $2 AND desired = $3", params)
+absl::Status Records::Confirm(const TenantRecord& record, int64_t create_generation) {
+  const std::array<Param, 4> params{record.id.str(), std::format("{}", record.generation),
+                                    TextOf(kDesired, record.desired), std::format("{}", create_generation)};
+  return Run("UPDATE leasehold.tenants SET confirmed = true, create_generation = $4 "
+             "WHERE id = $1 AND generation = $2 AND desired = $3",
+             params)
       .status();
 }
 
@@ -142,11 +156,20 @@ absl::StatusOr<std::vector<TenantRecord>> Records::List() {
 absl::StatusOr<std::string> Records::AssignDatabaseId(const TenantId& id, const std::string& proposal) {
   const std::array<Param, 2> params{id.str(), proposal};
   LH_ASSIGN_OR_RETURN(const pqxx::result rows,
-                      Run("UPDATE leasehold.tenants SET database_id = coalesce(database_id, $2) WHERE id = $1 "
+                      Run("UPDATE leasehold.tenants SET database_id = coalesce(database_id, $2), database_generation = "
+                          "CASE WHEN database_id IS NULL THEN generation ELSE database_generation END WHERE id = $1 "
                           "RETURNING database_id",
                           params));
   if (rows.empty()) return Error(v1::REASON_INTERNAL, std::format("tenant {} has no record", id.str()));
   return rows[0][0].as<std::string>();
+}
+
+absl::Status Records::ForgetDatabase(const TenantId& id, const std::string& database_id) {
+  const std::array<Param, 2> params{id.str(), database_id};
+  return Run("UPDATE leasehold.tenants SET database_id = NULL, database_generation = 0, schema_version = NULL, "
+             "role_key = '' WHERE id = $1 AND database_id = $2",
+             params)
+      .status();
 }
 
 absl::StatusOr<bool> Records::Finish(const TenantId& id, int64_t generation, const Outcome& outcome) {
@@ -155,7 +178,10 @@ absl::StatusOr<bool> Records::Finish(const TenantId& id, int64_t generation, con
       "next_attempt_time = $5, status_version = status_version + 1, update_time = $8, "
       "schema_version = CASE WHEN $3 = 'removed' THEN NULL ELSE coalesce($6, schema_version) END, "
       "role_key = CASE WHEN $3 = 'failed' THEN role_key ELSE $7 END, "
-      "database_id = CASE WHEN $3 = 'removed' THEN NULL ELSE database_id END "
+      "database_id = CASE WHEN $3 = 'removed' THEN NULL ELSE database_id END, "
+      // What was made for an announcement is now this tenant's.
+      "database_generation = CASE WHEN $3 = 'removed' THEN 0 WHEN $3 <> 'failed' AND database_generation = 0 "
+      "THEN generation ELSE database_generation END "
       "WHERE id = $1 AND generation = $2 RETURNING id";
   const std::array<Param, 8> params{
       id.str(),

@@ -25,6 +25,8 @@ struct Desire {
   // nullopt: an event from another service, which means "create if absent".
   std::optional<int64_t> generation{};
   v1::DesiredState state = v1::DESIRED_STATE_PRESENT;
+  // The generation in which this tenant began; 0: not said.
+  int64_t create_generation = 0;
   // The registry itself said so; an event alone never removes anything.
   bool confirmed = false;
 };
@@ -35,7 +37,9 @@ struct TenantRecord {
   v1::DesiredState desired = v1::DESIRED_STATE_UNSPECIFIED;
   bool confirmed = false;
   absl::Time desired_time{};
-  std::string database_id{};  // empty: nothing was ever begun, or all was removed
+  int64_t create_generation = 0;    // in which the desired tenant began; 0: not said
+  std::string database_id{};        // empty: nothing was ever begun, or all was removed
+  int64_t database_generation = 0;  // for which it was begun; 0: none, or for an announcement, which is nobody's yet
   v1::ServiceState state = v1::SERVICE_STATE_PENDING;
   int64_t state_generation = 0;  // what `state` speaks of, unless it is PENDING
   std::string message{};
@@ -47,6 +51,9 @@ struct TenantRecord {
   int64_t reported_version = 0;
   absl::Time update_time{};
 };
+
+// The database is that of a tenant that had the id before and was purged meanwhile.
+bool IsOutlived(const TenantRecord& record);
 
 // How an attempt ended.
 struct Outcome {
@@ -68,14 +75,17 @@ class Records {
   // recorded, under generation 0.
   absl::StatusOr<bool> Want(const TenantId& id, const Desire& desire, std::optional<int64_t> overrules = std::nullopt);
 
-  // The registry itself said what `record` holds; nothing else changes. No effect if the record has moved on.
-  absl::Status Confirm(const TenantRecord& record);
+  // The registry itself said what `record` holds, and in which generation the tenant began; nothing else changes. No
+  // effect if the record has moved on.
+  absl::Status Confirm(const TenantRecord& record, int64_t create_generation);
 
   absl::StatusOr<std::optional<TenantRecord>> Get(const TenantId& id);
   absl::StatusOr<std::vector<TenantRecord>> List();
 
   // Gives the tenant a database id unless it has one, and returns the one it has.
   absl::StatusOr<std::string> AssignDatabaseId(const TenantId& id, const std::string& proposal);
+  // All of that database was dropped, and the tenant needs a new one. No effect if it has another.
+  absl::Status ForgetDatabase(const TenantId& id, const std::string& database_id);
 
   // False, and nothing changes, if the record no longer has this generation. Counts an attempt; REMOVED forgets
   // database id and schema version.

@@ -36,6 +36,11 @@ COMMENT ON COLUMN leasehold.tenants.confirmed IS 'the registry itself said so, n
 COMMENT ON COLUMN leasehold.tenants.schema_version IS 'after the last complete run; null: none yet';
 COMMENT ON COLUMN leasehold.tenants.status_version IS 'rises with each status; above reported_version: to be reported';
 CREATE INDEX tenants_unreported ON leasehold.tenants (id) WHERE status_version > reported_version)",
+    R"(ALTER TABLE leasehold.tenants ADD COLUMN create_generation bigint NOT NULL DEFAULT 0,
+  ADD COLUMN database_generation bigint NOT NULL DEFAULT 0;
+UPDATE leasehold.tenants SET database_generation = generation WHERE database_id IS NOT NULL;
+COMMENT ON COLUMN leasehold.tenants.create_generation IS 'in which the desired tenant began; 0: not said';
+COMMENT ON COLUMN leasehold.tenants.database_generation IS 'for which the database was begun; 0: none, or for an announcement')",
 };
 
 }  // namespace

@@ -99,11 +99,12 @@ TEST_F(StateTest, ConfirmingChangesNothingElse) {
   Want("acme", 2, v1::DESIRED_STATE_PRESENT);
   ASSERT_TRUE(*records_.Finish(Id("acme"), 2, {.state = v1::SERVICE_STATE_READY}));
   const TenantRecord seen = Get("acme");
-  ASSERT_EQ(records_.Confirm(seen), absl::OkStatus());
+  ASSERT_EQ(records_.Confirm(seen, 2), absl::OkStatus());
   EXPECT_TRUE(Get("acme").confirmed);
+  EXPECT_EQ(Get("acme").create_generation, 2);
   EXPECT_EQ(Get("acme").state, v1::SERVICE_STATE_READY);
   Want("acme", 3, v1::DESIRED_STATE_CLOSED);
-  ASSERT_EQ(records_.Confirm(seen), absl::OkStatus());
+  ASSERT_EQ(records_.Confirm(seen, 2), absl::OkStatus());
   EXPECT_FALSE(Get("acme").confirmed) << "of another generation";
 }
 
@@ -119,6 +120,41 @@ TEST_F(StateTest, ADatabaseIdStaysUntilRemoved) {
   EXPECT_EQ(Get("acme").database_id, "");
   EXPECT_EQ(Get("acme").schema_version, std::nullopt);
   EXPECT_FALSE(Want("acme", 1, v1::DESIRED_STATE_PRESENT)) << "an old event does not bring it back";
+}
+
+TEST_F(StateTest, ADatabaseBelongsToTheTenantThatItWasBegunFor) {
+  Want("acme", std::nullopt, v1::DESIRED_STATE_PRESENT);
+  ASSERT_TRUE(records_.AssignDatabaseId(Id("acme"), "aaaaaaaaaaaaaaaa").ok());
+  ASSERT_TRUE(*records_.Finish(Id("acme"), 0, {.state = v1::SERVICE_STATE_READY}));
+  const auto want = [this](int64_t generation, int64_t create_generation) {
+    return *records_.Want(Id("acme"), {.generation = generation,
+                                       .state = v1::DESIRED_STATE_PRESENT,
+                                       .create_generation = create_generation,
+                                       .confirmed = true});
+  };
+  ASSERT_TRUE(want(4, 4));
+  EXPECT_FALSE(IsOutlived(Get("acme"))) << "an announcement's is nobody's yet";
+  ASSERT_TRUE(*records_.Finish(Id("acme"), 4, {.state = v1::SERVICE_STATE_READY}));
+  EXPECT_EQ(Get("acme").database_generation, 4);
+  ASSERT_TRUE(want(5, 4));
+  EXPECT_FALSE(IsOutlived(Get("acme")));
+  ASSERT_TRUE(want(8, 7));
+  EXPECT_TRUE(IsOutlived(Get("acme")));
+  ASSERT_TRUE(want(9, 0));
+  EXPECT_TRUE(IsOutlived(Get("acme"))) << "not said again, not forgotten";
+  ASSERT_EQ(records_.ForgetDatabase(Id("acme"), "bbbbbbbbbbbbbbbb"), absl::OkStatus());
+  EXPECT_NE(Get("acme").database_id, "") << "another one";
+  ASSERT_EQ(records_.ForgetDatabase(Id("acme"), "aaaaaaaaaaaaaaaa"), absl::OkStatus());
+  EXPECT_EQ(Get("acme").database_id, "");
+  ASSERT_TRUE(records_.AssignDatabaseId(Id("acme"), "cccccccccccccccc").ok());
+  EXPECT_EQ(Get("acme").database_generation, 9);
+  // A generation that nobody gave lends a database no age.
+  ASSERT_TRUE(*records_.Want(Id("globex"), {.generation = 99, .state = v1::DESIRED_STATE_PRESENT}));
+  ASSERT_TRUE(records_.AssignDatabaseId(Id("globex"), "dddddddddddddddd").ok());
+  ASSERT_TRUE(*records_.Want(
+      Id("globex"), {.generation = 1, .state = v1::DESIRED_STATE_PRESENT, .create_generation = 1, .confirmed = true},
+      99));
+  EXPECT_EQ(Get("globex").database_generation, 1);
 }
 
 TEST_F(StateTest, AnOvertakenAttemptRecordsNothing) {

@@ -37,7 +37,8 @@ class FakeGateway : public DesiredSource {
   }
 
   void Set(const std::string& id, int64_t generation, v1::DesiredState desired,
-           v1::ServiceState reported = v1::SERVICE_STATE_PENDING, int64_t reported_generation = 0) {
+           v1::ServiceState reported = v1::SERVICE_STATE_PENDING, int64_t reported_generation = 0,
+           int64_t create_generation = 1) {
     const absl::MutexLock lock(&mu_);
     v1::DesiredTenant& tenant = tenants_[id];
     tenant.set_id(id);
@@ -45,6 +46,11 @@ class FakeGateway : public DesiredSource {
     tenant.set_desired(desired);
     tenant.set_reported_state(reported);
     tenant.set_reported_generation(reported_generation);
+    tenant.set_create_generation(create_generation);
+  }
+  // A tenant that began in this generation.
+  void SetNew(const std::string& id, int64_t generation, v1::DesiredState desired = v1::DESIRED_STATE_PRESENT) {
+    Set(id, generation, desired, v1::SERVICE_STATE_PENDING, 0, generation);
   }
   void Clear() {
     const absl::MutexLock lock(&mu_);

@@ -16,6 +16,7 @@
 #include "common/status/error.h"
 #include "common/telemetry/log.h"
 #include "common/telemetry/metrics.h"
+#include "common/version/version.h"
 #include "services/gateway/api/lease_service.h"
 #include "services/gateway/api/operation_service.h"
 #include "services/gateway/api/provisioner_service.h"
@@ -130,7 +131,8 @@ absl::Status Run(const std::string& config_file) {
   registry.Start();
   timer.Start();
   Log(Level::kInfo, "started",
-      {{"version", LEASEHOLD_VERSION},
+      {{"version", Version()},
+       {"commit", Commit()},
        {"grpc", config.gateway().grpc_listen()},
        {"sql", config.gateway().sql_listen()},
        {"http", config.gateway().http_listen()}});
@@ -159,7 +161,7 @@ int main(int argc, char** argv) {
   CLI::App app("Leasehold's gateway: tenants and leases over gRPC, tenant databases over the PostgreSQL protocol.",
                "leasehold-gateway");
   app.add_option("--config", config_file, "The configuration file")->required();
-  app.set_version_flag("--version", "leasehold-gateway " LEASEHOLD_VERSION);
+  app.set_version_flag("--version", leasehold::VersionLine("leasehold-gateway"));
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -1,0 +1,10 @@
+# cmake -D SOURCE=… -D OUTPUT=… -P Commit.cmake: writes LEASEHOLD_COMMIT, empty where SOURCE is no clone or git is missing.
+set(commit "")
+if(EXISTS ${SOURCE}/.git)
+  execute_process(COMMAND git -c safe.directory=* -C ${SOURCE} rev-parse --short=10 HEAD
+    OUTPUT_VARIABLE commit OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET RESULT_VARIABLE failed)
+  if(failed)
+    set(commit "")
+  endif()
+endif()
+file(CONFIGURE OUTPUT ${OUTPUT} CONTENT "#pragma once\n#define LEASEHOLD_COMMIT \"${commit}\"\n")

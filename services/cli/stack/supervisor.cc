@@ -16,6 +16,7 @@
 #include "services/cli/stack/bootstrap.h"
 #include "services/cli/stack/effective_config.h"
 #include "services/cli/stack/files.h"
+#include "services/cli/stack/state_folder.h"
 
 namespace leasehold::stack {
 namespace {
@@ -30,11 +31,6 @@ absl::Status MakeFolder(const std::string& path) {
   if (error) return absl::FailedPreconditionError(absl::StrCat("cannot make the folder ", path, ": ", error.message()));
   chmod(path.c_str(), 0755);
   return absl::OkStatus();
-}
-
-void RemoveAll(const std::string& path) {
-  std::error_code ignored;
-  fs::remove_all(path, ignored);
 }
 
 // PostgreSQL and NATS log beside their data; people look in log/.
@@ -94,6 +90,7 @@ absl::Status Supervisor::Up() {
 }
 
 absl::Status Supervisor::Prepare() {
+  LH_RETURN_IF_ERROR(CheckStateFolder(options_.state_dir));
   LH_ASSIGN_OR_RETURN(config_, LoadConfig(options_.config_path, env_));
   LH_ASSIGN_OR_RETURN(ports_, PlanPorts(config_, options_.ports, env_, &localserver::FreePort));
   LH_ASSIGN_OR_RETURN(gateway_program_, FindDaemon("leasehold-gateway"));
@@ -104,13 +101,12 @@ absl::Status Supervisor::Prepare() {
   unlink(PathOf("stack.env").c_str());
   LH_RETURN_IF_ERROR(CheckFree(ports_));
 
-  if (options_.fresh) {
-    for (const char* data : {"pg", "nats", "nats.log", "log"}) RemoveAll(PathOf(data));
-  }
-  LH_RETURN_IF_ERROR(MakeFolder(PathOf("pg")));
-  LH_RETURN_IF_ERROR(MakeFolder(PathOf("log")));
+  if (options_.fresh) LH_RETURN_IF_ERROR(RemoveData(options_.state_dir));
+  // First of all: it marks the folder as a stack's.
   LH_ASSIGN_OR_RETURN(SecretFolder secrets, SecretFolder::Open(PathOf("secrets")));
   secrets_ = std::make_unique<SecretFolder>(std::move(secrets));
+  LH_RETURN_IF_ERROR(MakeFolder(PathOf("pg")));
+  LH_RETURN_IF_ERROR(MakeFolder(PathOf("log")));
   LH_ASSIGN_OR_RETURN(effective_, EffectiveConfig(config_, ports_, *secrets_));
   return WriteFileAtomically(PathOf("config.yaml"), ToYaml(effective_), 0644);
 }
@@ -242,7 +238,8 @@ void Supervisor::SayUp(absl::Duration took) {
   say_(absl::StrCat("  HTTP       http://", Reach(ports_.http), "/healthz"));
   say_(absl::StrCat("  NATS       ", effective_.nats().url()));
   say_(absl::StrCat("  variables  set -a; . ", PathOf("stack.env"), "; set +a"));
-  say_(absl::StrCat("  stop       Ctrl-C, or: leasehold stack down --state-dir ", options_.state_dir));
+  const std::string down = absl::StrCat("leasehold stack down --state-dir ", options_.state_dir);
+  say_(absl::StrCat("  stop       Ctrl-C, or: ", env_("LEASEHOLD_STOP_COMMAND").value_or(down)));
 }
 
 void Supervisor::Down() {

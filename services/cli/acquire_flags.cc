@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/config/config.h"
+#include "common/status/error.h"
 #include "services/cli/command.h"
 #include "services/cli/gateway_client.h"
 
@@ -16,7 +17,7 @@ namespace leasehold::cli {
 void AcquireFlags::AddTo(CLI::App& app) {
   app.add_option("WHAT", what_, "TENANT SERVICE; SERVICE alone with --connection or --domain")
       ->required()
-      ->expected(1, 2);
+      ->expected(1, 100);  // Check() says more clearly which is too many
   std::string path;
   for (const CLI::App* at = &app; at != nullptr; at = at->get_parent()) path = absl::StrCat(at->get_name(), " ", path);
   app.usage(absl::StrCat("Usage: ", path, "[OPTIONS] TENANT SERVICE"));
@@ -34,6 +35,8 @@ void AcquireFlags::AddTo(CLI::App& app) {
 }
 
 void AcquireFlags::Check() {
+  if (what_.size() > 2)
+    UsageError(absl::StrCat("there is no use for '", Printable(what_[2]), "'; give TENANT SERVICE"));
   const bool elsewhere = !domain_.empty() || !connection_.empty();
   if (!domain_.empty() && !connection_.empty()) UsageError("give one of TENANT, --domain and --connection");
   if (elsewhere && what_.size() == 2) {

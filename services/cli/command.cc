@@ -2,14 +2,35 @@
 
 #include <algorithm>
 #include <iostream>
+#include <limits>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "common/secret/secret.h"
 #include "common/status/error.h"
 #include "common/status/view.h"
+#include "common/version/version.h"
+#include "services/cli/misuse.h"
 
 namespace leasehold::cli {
+namespace {
+
+constexpr char kGateway[] = "--gateway";
+
+int ReportUsage(std::string_view message, std::string_view path) {
+  std::cerr << ErrorLine(message) << "\n  see: " << path << " --help\n";
+  return kUsage;
+}
+
+void CheckGateway(const CLI::App& app, const Command& command) {
+  const bool given = app.get_option(kGateway)->count() > 0;
+  if (!given && !command.needs_gateway) return;
+  const auto address = ParseHostPort(given ? kGateway : "LEASEHOLD_GATEWAY", command.gateway);
+  if (!address.ok()) UsageError(std::string(address.status().message()));
+}
+
+}  // namespace
 
 void SplitTail(std::vector<std::string>& args, Command& command) {
   auto mark = std::find_if(args.begin(), args.end(), [](const auto& arg) { return arg == "--" || arg == "--exec"; });
@@ -23,11 +44,13 @@ void ConfigureRoot(CLI::App& app, Command& command) {
   app.require_subcommand(1);
   // So that "leasehold tenant get acme --json" finds the options of the root.
   app.fallthrough();
-  app.add_option("--gateway", command.gateway, "Where the gateway's gRPC listens")
+  command.gateway = command.env("LEASEHOLD_GATEWAY").value_or("");
+  if (command.gateway.empty()) command.gateway = "127.0.0.1:7450";
+  app.add_option(kGateway, command.gateway, "Where the gateway's gRPC listens (LEASEHOLD_GATEWAY)")
       ->type_name("HOST:PORT")
-      ->envname("LEASEHOLD_GATEWAY")
       ->capture_default_str();
   app.add_flag("--json", command.json, "Print the protobuf JSON mapping instead of tables");
+  app.set_version_flag("--version", VersionLine("leasehold"), "Print this program's version and exit");
 }
 
 CLI::App* AddGroup(CLI::App& parent, const std::string& name, const std::string& about) {
@@ -50,6 +73,19 @@ CLI::Option* AddDuration(CLI::App& app, const std::string& name, absl::Duration&
           },
           about)
       ->type_name("DURATION");
+}
+
+CLI::Option* AddCount(CLI::App& app, const std::string& name, int& target, const std::string& about) {
+  return app
+      .add_option_function<std::string>(
+          name,
+          [&target, name](const std::string& text) {
+            if (absl::SimpleAtoi(text, &target) && target >= 0) return;
+            UsageError(
+                absl::StrCat(name, " is '", Printable(text), "'; allowed: 0 to ", std::numeric_limits<int>::max()));
+          },
+          about)
+      ->type_name("NUMBER");
 }
 
 CLI::Option* AddSettings(CLI::App& app, const std::string& name,
@@ -79,9 +115,11 @@ std::string ErrorLine(std::string_view message) {
 
 int Execute(CLI::App& app, Command& command, std::vector<std::string> args) {
   SplitTail(args, command);
+  if (const auto misuse = FindMisuse(app, args)) return ReportUsage(misuse->message, misuse->command);
   std::reverse(args.begin(), args.end());  // CLI11 takes a vector from its end
   try {
     app.parse(args);
+    CheckGateway(app, command);
     if (command.has_tail && !command.takes_tail) UsageError("this command takes no arguments behind '--' or '--exec'");
   } catch (const CLI::Success& asked) {  // --help, --version
     return app.exit(asked, std::cout, std::cerr);
@@ -92,13 +130,12 @@ int Execute(CLI::App& app, Command& command, std::vector<std::string> args) {
       at = at->get_subcommands().front();
       absl::StrAppend(&path, " ", at->get_name());
     }
-    std::cerr << ErrorLine(error.what()) << "\n  see: " << path << " --help\n";
-    return kUsage;
+    return ReportUsage(error.what(), path);
   }
   absl::StatusOr<int> code = command.run();
   if (code.ok()) return *code;
   std::cout.flush();
-  std::cerr << ErrorLine(StdView(code.status().message())) << std::endl;
+  std::cerr << ErrorLine(command.paths.In(StdView(code.status().message()))) << std::endl;
   return kFailed;
 }
 

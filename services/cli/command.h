@@ -9,6 +9,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "common/config/config.h"
+#include "services/cli/shown_paths.h"
 #include "services/cli/terminal.h"
 
 namespace leasehold::cli {
@@ -23,12 +24,14 @@ struct Command {
   // Returns the exit code; a Status becomes one line on stderr and exit code 1.
   using Run = std::function<absl::StatusOr<int>()>;
 
-  Command(Environment environment, Terminal screen) : env(std::move(environment)), terminal(screen) {}
+  Command(Environment environment, Terminal screen) : env(std::move(environment)), terminal(screen), paths(env) {}
 
   const Environment env;
   const Terminal terminal;
+  const ShownPaths paths;
 
-  std::string gateway = "127.0.0.1:7450";
+  std::string gateway;        // host:port, checked before `run`
+  bool needs_gateway = true;  // cleared by a verb that calls none
   bool json = false;
 
   // What follows "--" or "--exec": another program's arguments, taken off before CLI11 looks.
@@ -57,6 +60,9 @@ CLI::App* AddGroup(CLI::App& parent, const std::string& name, const std::string&
 // An option that takes a duration such as "15m"; anything else is a usage error. `target` keeps its value when it is
 // not given.
 CLI::Option* AddDuration(CLI::App& app, const std::string& name, absl::Duration& target, const std::string& about);
+
+// An option that takes a whole number from 0 up.
+CLI::Option* AddCount(CLI::App& app, const std::string& name, int& target, const std::string& about);
 
 // "K=V" pairs; a key without "=" is a usage error.
 CLI::Option* AddSettings(CLI::App& app, const std::string& name,

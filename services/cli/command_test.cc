@@ -2,22 +2,35 @@
 
 #include <gmock/gmock.h>
 
+#include "common/version/version.h"
 #include "services/cli/verbs.h"
 
 namespace leasehold::cli {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::MatchesRegex;
 
 std::optional<std::string> NoVariables(const char*) { return std::nullopt; }
 
+Environment Gateway(const std::string& address) {
+  return [address](const char* name) -> std::optional<std::string> {
+    if (std::string_view(name) == "LEASEHOLD_GATEWAY") return address;
+    return std::nullopt;
+  };
+}
+
 struct Outcome {
   int code = 0;
+  std::string out;
   std::string err;
   std::string gateway;
   bool json = false;
 };
+
+constexpr char kNowhere[] = "127.0.0.1:1";
 
 // The whole grammar, on a gateway that is not there.
 Outcome Execute(std::vector<std::string> args, const Environment& env = NoVariables) {
@@ -28,15 +41,14 @@ Outcome Execute(std::vector<std::string> args, const Environment& env = NoVariab
   AddLease(app, command);
   AddPsql(app, command);
   AddOperation(app, command);
+  AddStack(app, command);
   AddVersion(app, command);
   ::testing::internal::CaptureStderr();
   ::testing::internal::CaptureStdout();
   const int code = Execute(app, command, std::move(args));
-  (void)::testing::internal::GetCapturedStdout();
-  return {code, ::testing::internal::GetCapturedStderr(), command.gateway, command.json};
+  std::string out = ::testing::internal::GetCapturedStdout();
+  return {code, std::move(out), ::testing::internal::GetCapturedStderr(), command.gateway, command.json};
 }
-
-constexpr char kNowhere[] = "127.0.0.1:1";
 
 TEST(CommandLine, WrongUseIsExitCode2) {
   EXPECT_EQ(Execute({}).code, kUsage);
@@ -59,16 +71,98 @@ TEST(CommandLine, WrongUseIsExitCode2) {
   EXPECT_THAT(outcome.err, HasSubstr("see: leasehold lease acquire --help"));
 }
 
+struct Wrong {
+  std::vector<std::string> args;
+  std::string says;  // all of the first line
+  std::string see = "leasehold";
+};
+
+TEST(CommandLine, UsageErrorsNameWhatIsWrong) {
+  const std::string grammar = "[a-z0-9]([a-z0-9-]{0,34}[a-z0-9])?";
+  const std::string address = "; allowed: host:port such as 127.0.0.1:7450 or [::1]:7450, port 1 to 65535";
+  const std::string verbs = "known here: tenant, lease, psql, operation, stack, version";
+  for (const Wrong& wrong : std::vector<Wrong>{
+           {{}, "a command is missing; " + verbs},
+           {{"bogus"}, "unknown command 'bogus'; " + verbs},
+           {{"--json", "bogus", "--help"}, "unknown command 'bogus'; " + verbs},
+           {{"--gateway", kNowhere, "tenat"}, "unknown command 'tenat'; did you mean tenant?"},
+           {{"stack"}, "a command is missing; known here: up, down, status", "leasehold stack"},
+           {{"lease", "aquire", "a", "b"}, "unknown command 'aquire'; did you mean acquire?", "leasehold lease"},
+           {{""}, "unknown command ''; " + verbs},
+           {{"\x1b[31m"}, "unknown command '\\x1b[31m'; " + verbs},
+           {{"tenant", "list", "--sate", "active"},
+            "unknown option '--sate'; did you mean --state?",
+            "leasehold tenant list"},
+           {{"stack", "down", "-f"},
+            "unknown option '-f'; known here: --config, --gateway, --help, --json, --state-dir, --version",
+            "leasehold stack down"},
+           {{"tenant", "create", "-a"},
+            "unknown option '-a', and ID begins with a letter or a digit: " + grammar,
+            "leasehold tenant create"},
+           {{"tenant", "create", "a", "-b"},
+            "unknown option '-b'; known here: --domain, --gateway, --help, --json, --name, --setting, --timeout, "
+            "--version, --wait",
+            "leasehold tenant create"},
+           {{"tenant", "get", "-a"},
+            "unknown option '-a', and ID begins with a letter or a digit",
+            "leasehold tenant get"},
+           {{"psql", "a", "b", "-c", "SELECT 1"},
+            "unknown option '-c'; what psql takes goes behind '--'",
+            "leasehold psql"},
+           {{"lease", "acquire", "a", "b", "c"},
+            "there is no use for 'c'; give TENANT SERVICE",
+            "leasehold lease acquire"},
+           {{"operation", "list", "--limit", "-5"},
+            "--limit is '-5'; allowed: 0 to 2147483647",
+            "leasehold operation list"},
+           {{"tenant", "get", "\xff"}, "argument 3 is '\\xff'; allowed: UTF-8", "leasehold tenant get"},
+           {{"tenant", "create", "a", "--name", "Acm\xe9"},
+            "--name is 'Acm\\xe9'; allowed: UTF-8",
+            "leasehold tenant create"},
+           {{"tenant", "create", "a", "--name=Acm\xe9"},
+            "--name is 'Acm\\xe9'; allowed: UTF-8",
+            "leasehold tenant create"},
+           {{"--gateway", "", "tenant", "list"}, "--gateway is ''" + address, "leasehold tenant list"},
+           {{"--gateway", "garbage", "tenant", "list"}, "--gateway is 'garbage'" + address, "leasehold tenant list"},
+           {{"tenant", "list", "--gateway=host:99999"}, "--gateway is 'host:99999'" + address, "leasehold tenant list"},
+           {{"version", "--gateway", "garbage"}, "--gateway is 'garbage'" + address, "leasehold version"},
+           {{"stack", "up", "--config", "x", "--ports", "some"},
+            "--ports is 'some'; allowed: fixed, auto",
+            "leasehold stack up"}}) {
+    const Outcome outcome = Execute(wrong.args);
+    EXPECT_EQ(outcome.code, kUsage) << wrong.says;
+    const std::string first = "leasehold: " + wrong.says + "\n";
+    EXPECT_EQ(outcome.err.substr(0, outcome.err.find('\n') + 1), first);
+    EXPECT_EQ(outcome.out, "") << wrong.says;
+    EXPECT_EQ(outcome.err, first + "  see: " + wrong.see + " --help\n");
+  }
+}
+
+TEST(CommandLine, AnUnknownAccessIsAnUnknownOption) {
+  const Outcome outcome = Execute({"lease", "acquire", "acme", "core", "--access", "ro"});
+  EXPECT_EQ(outcome.code, kUsage);
+  EXPECT_THAT(outcome.err, AllOf(HasSubstr("unknown option '--access'"), HasSubstr("--read-only")));
+}
+
+TEST(CommandLine, AValueMayBeginWithADash) {
+  EXPECT_EQ(Execute({"--gateway", kNowhere, "tenant", "create", "acme", "--name", "-bogus"}).code, kFailed);
+}
+
 TEST(CommandLine, ASilentGatewayIsExitCode1AndOneLine) {
   const Outcome outcome = Execute({"tenant", "get", "acme", "--gateway", kNowhere});
   EXPECT_EQ(outcome.code, kFailed);
-  EXPECT_EQ(outcome.err, "leasehold: the gateway at 127.0.0.1:1 does not answer (is it running? see --gateway)\n");
+  EXPECT_THAT(outcome.err, MatchesRegex("leasehold: the gateway at 127.0.0.1:1 does not answer \\(waited [0-9ms]+\\); "
+                                        "is it running there\\? give another with --gateway or LEASEHOLD_GATEWAY\n"));
 }
 
 TEST(CommandLine, HelpAndVersionAreExitCode0) {
   EXPECT_EQ(Execute({"--help"}).code, kDone);
   EXPECT_EQ(Execute({"lease", "acquire", "--help"}).code, kDone);
-  EXPECT_EQ(Execute({"version"}).code, kDone);
+  EXPECT_EQ(Execute({"tenant", "-h"}).code, kDone);
+  EXPECT_EQ(Execute({"version"}).out, VersionLine("leasehold") + "\n");
+  EXPECT_EQ(Execute({"--version"}).out, VersionLine("leasehold") + "\n");
+  EXPECT_EQ(Execute({"--version"}).code, kDone);
+  EXPECT_THAT(Execute({"version", "--json"}).out, HasSubstr(std::string(Version())));
 }
 
 TEST(CommandLine, CommonOptionsStandAnywhere) {
@@ -79,14 +173,17 @@ TEST(CommandLine, CommonOptionsStandAnywhere) {
 }
 
 TEST(CommandLine, TheGatewayComesFromTheEnvironmentUnlessGiven) {
-  setenv("LEASEHOLD_GATEWAY", "127.0.0.1:2", 1);
-  EXPECT_EQ(Execute({"tenant", "list"}).gateway, "127.0.0.1:2");
-  EXPECT_EQ(Execute({"tenant", "list", "--gateway", kNowhere}).gateway, kNowhere);
-  unsetenv("LEASEHOLD_GATEWAY");
+  EXPECT_EQ(Execute({"tenant", "list"}, Gateway("127.0.0.1:2")).gateway, "127.0.0.1:2");
+  EXPECT_EQ(Execute({"tenant", "list", "--gateway", kNowhere}, Gateway("127.0.0.1:2")).gateway, kNowhere);
+  EXPECT_EQ(Execute({"version"}, Gateway("")).gateway, "127.0.0.1:7450") << "an empty variable counts as unset";
+  const Outcome bad = Execute({"tenant", "list"}, Gateway("garbage"));
+  EXPECT_EQ(bad.code, kUsage);
+  EXPECT_THAT(bad.err, HasSubstr("LEASEHOLD_GATEWAY is 'garbage'; allowed: host:port"));
+  EXPECT_EQ(Execute({"version"}, Gateway("garbage")).code, kDone) << "it calls no gateway";
 }
 
 TEST(CommandLine, TenantsMayBeCalledLikeVerbs) {
-  for (const char* name : {"lease", "tenant", "get", "list", "psql", "version"}) {
+  for (const char* name : {"lease", "tenant", "get", "list", "psql", "version", "help"}) {
     EXPECT_EQ(Execute({"--gateway", kNowhere, "lease", "acquire", name, "core"}).code, kFailed) << name;
     EXPECT_EQ(Execute({"--gateway", kNowhere, "tenant", "get", name}).code, kFailed) << name;
   }

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "leasehold/v1/lease.grpc.pb.h"
 #include "leasehold/v1/operation.grpc.pb.h"
@@ -16,8 +17,9 @@ namespace leasehold::cli {
 
 class GatewayClient {
  public:
-  // `address`: host:port as the user typed it. Connects at the first call.
-  explicit GatewayClient(std::string address);
+  // `address`: host:port as the user typed it. Connects at the first call; a host that is silent for `connect_patience`
+  // does not answer.
+  explicit GatewayClient(std::string address, absl::Duration connect_patience = absl::Seconds(5));
 
   v1::TenantService::StubInterface& tenants() { return *tenants_; }
   v1::LeaseService::StubInterface& leases() { return *leases_; }
@@ -31,7 +33,9 @@ class GatewayClient {
     grpc::ClientContext context;
     context.set_deadline(Deadline(patience));
     Response response;
-    absl::Status status = ToStatus((stub.*method)(&context, request, &response));
+    const absl::Time begun = absl::Now();
+    const grpc::Status answer = (stub.*method)(&context, request, &response);
+    absl::Status status = ToStatus(answer, absl::Now() - begun);
     if (!status.ok()) return status;
     return response;
   }
@@ -40,9 +44,11 @@ class GatewayClient {
   static constexpr absl::Duration kPatience = absl::Seconds(30);
   static std::chrono::system_clock::time_point Deadline(absl::Duration patience);
 
-  // The server's message and detail; a silent gateway is UNAVAILABLE with "the gateway at … does not answer (…)".
-  absl::Status ToStatus(const grpc::Status& status) const;
-  static bool DoesNotAnswer(const grpc::Status& status);
+  // How a call went that began `waited` ago and was not answered before: the server's message and detail; UNAVAILABLE
+  // and what to do if nobody serves at the address.
+  absl::Status ToStatus(const grpc::Status& status, absl::Duration waited) const;
+  // How a stream ended that had been answered: the same, but the gateway went away.
+  absl::Status StreamEnd(const grpc::Status& status) const;
 
  private:
   const std::string address_;

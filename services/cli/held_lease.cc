@@ -49,14 +49,17 @@ HeldLease::~HeldLease() {
 }
 
 void HeldLease::Read() {
-  bool begun = stream_->Read(&first_);
+  const absl::Time asked = absl::Now();
+  const bool begun = stream_->Read(&first_);
+  const absl::Duration waited = absl::Now() - asked;
   if (begun) {
     Raise(begun_fd_);
     v1::AcquireLeaseResponse moved_expiry;
     while (stream_->Read(&moved_expiry)) {
     }
   }
-  absl::Status status = client_.ToStatus(stream_->Finish());
+  const grpc::Status end = stream_->Finish();
+  absl::Status status = begun ? client_.StreamEnd(end) : client_.ToStatus(end, waited);
   if (status.ok()) status = absl::AbortedError(begun ? "the gateway ended it" : "the gateway gave no lease");
   {
     absl::MutexLock lock(&mu_);

@@ -40,9 +40,7 @@ void AddList(CLI::App& group, Command& command) {
   auto flags = std::make_shared<Flags>();
   CLI::App* app = group.add_subcommand("list", "List operations, newest first");
   app->add_option("--tenant", *flags->request.mutable_tenant(), "Only those of this tenant");
-  app->add_option("--limit", flags->limit, "At most so many; 0 means all")
-      ->check(CLI::NonNegativeNumber)
-      ->capture_default_str();
+  AddCount(*app, "--limit", flags->limit, "At most so many (default 100); 0 means all");
   app->callback([flags, &command] {
     command.run = [flags, &command]() -> absl::StatusOr<int> {
       GatewayClient client(command.gateway);

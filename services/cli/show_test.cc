@@ -42,6 +42,22 @@ TEST(ShortDuration, TwoUnits) {
   EXPECT_EQ(ShortDuration(absl::Hours(168)), "7d");
 }
 
+TEST(ShortDuration, CanBeTypedAgain) {
+  using absl::Hours, absl::Milliseconds, absl::Minutes, absl::Seconds;
+  const auto again = [](absl::Duration d) { return ParseDurationField("d", ShortDuration(d)); };
+  for (const absl::Duration d : {absl::ZeroDuration(), Milliseconds(850), Seconds(59), Seconds(60), Seconds(125),
+                                 Minutes(60), Minutes(200), Hours(24), Hours(97), Hours(168), Hours(24 * 3650 + 5)}) {
+    ASSERT_TRUE(again(d).ok()) << again(d).status();
+    EXPECT_EQ(*again(d), d) << ShortDuration(d);
+  }
+  // What does not fit into two units is cut off once, not twice.
+  for (const absl::Duration d : {Milliseconds(1999), Seconds(3661), Hours(25) + Minutes(59) + Seconds(59)}) {
+    ASSERT_TRUE(again(d).ok()) << again(d).status();
+    EXPECT_LT(*again(d), d);
+    EXPECT_EQ(ShortDuration(*again(d)), ShortDuration(d));
+  }
+}
+
 TEST(Relative, PastAndFuture) {
   EXPECT_EQ(Relative({}, kNow), "");
   EXPECT_EQ(Relative(FromTime(kNow), kNow), "now");

@@ -44,7 +44,8 @@ void ForgetForeignVariables() {
 }
 
 // The reason on the first line, then what the logs say.
-void PrintFailure(const std::string& message) {
+void PrintFailure(const Command& command, const std::string& text) {
+  const std::string message = command.paths.In(text);
   const size_t end = message.find('\n');
   std::cerr << ErrorLine(message.substr(0, end)) << (end == std::string::npos ? "" : message.substr(end)) << std::endl;
 }
@@ -53,9 +54,10 @@ absl::StatusOr<int> Up(const Command& command, const Flags& flags) {
   ForgetForeignVariables();
   SignalWaiter signals;  // before the first thread
   absl::Mutex screen;
-  const auto say = [&screen](const std::string& line) {
+  const auto say = [&](const std::string& line) {
     absl::MutexLock lock(&screen);
-    std::cerr << absl::FormatTime("%H:%M:%S  ", absl::Now(), absl::LocalTimeZone()) << line << std::endl;
+    std::cerr << absl::FormatTime("%H:%M:%S  ", absl::Now(), absl::LocalTimeZone()) << command.paths.In(line)
+              << std::endl;
   };
   stack::Supervisor supervisor(flags, command.env, say);
   absl::Status ended;
@@ -75,15 +77,15 @@ absl::StatusOr<int> Up(const Command& command, const Flags& flags) {
   }
   supervision.join();
   if (ended.ok()) return kDone;
-  PrintFailure(std::string(StdView(ended.message())));
+  PrintFailure(command, std::string(StdView(ended.message())));
   return kFailed;
 }
 
-absl::StatusOr<int> Down(const std::string& state_dir) {
+absl::StatusOr<int> Down(const Command& command, const std::string& state_dir) {
   constexpr absl::Duration kPatience = absl::Seconds(60);
   LH_ASSIGN_OR_RETURN(const auto supervisor, stack::FindSupervisor(state_dir));
   if (!supervisor) {
-    std::cout << "no stack runs in " << state_dir << '\n';
+    std::cout << "no stack runs in " << command.paths.In(state_dir) << '\n';
     return kDone;
   }
   kill(supervisor->pid, SIGTERM);
@@ -95,7 +97,7 @@ absl::StatusOr<int> Down(const std::string& state_dir) {
     }
     absl::SleepFor(absl::Milliseconds(20));
   }
-  std::cout << "stopped the stack of " << state_dir << '\n';
+  std::cout << "stopped the stack of " << command.paths.In(state_dir) << '\n';
   return kDone;
 }
 
@@ -128,7 +130,8 @@ absl::StatusOr<int> Status(const Command& command, const std::string& state_dir)
                   up ? ShortDuration(absl::Now() - component.up_since) : "",
                   absl::StrCat(component.restarts)});
   }
-  std::cout << "the stack of " << state_dir << " is " << state.state << " (pid " << supervisor->pid << ")\n\n"
+  std::cout << "the stack of " << command.paths.In(state_dir) << " is " << state.state << " (pid " << supervisor->pid
+            << ")\n\n"
             << table.Render(command.terminal);
   return kDone;
 }
@@ -142,7 +145,8 @@ void AddStateDir(CLI::App& app, Flags& flags) {
 
 std::shared_ptr<Flags> NewFlags(const Command& command) {
   auto flags = std::make_shared<Flags>();
-  flags->state_dir = command.env("LEASEHOLD_STATE_DIR").value_or(".run");
+  flags->state_dir = command.env("LEASEHOLD_STATE_DIR").value_or("");
+  if (flags->state_dir.empty()) flags->state_dir = ".run";
   return flags;
 }
 
@@ -152,13 +156,16 @@ void AddUp(CLI::App& group, Command& command) {
   up->add_option("--config", flags->config_path, "The configuration file")->required()->type_name("FILE");
   AddStateDir(*up, *flags);
   up->add_option("--ports", flags->ports_word, "fixed: those of the configuration; auto: free ones")
-      ->check(CLI::IsMember({"fixed", "auto"}))
       ->type_name("fixed|auto")
       ->capture_default_str();
   up->add_flag("--no-restart", flags->no_restart, "Leave a component that ends alone");
   up->add_flag("--fresh", flags->fresh, "Remove the data of former runs first");
   up->add_flag("--no-fsync", flags->no_fsync, "Faster, for data that may be lost when the machine goes down");
   up->callback([flags, &command] {
+    if (flags->ports_word != "fixed" && flags->ports_word != "auto") {
+      UsageError(absl::StrCat("--ports is '", Printable(flags->ports_word), "'; allowed: fixed, auto"));
+    }
+    command.needs_gateway = false;
     command.run = [flags, &command] {
       flags->state_dir = std::filesystem::absolute(flags->state_dir).lexically_normal().string();
       flags->ports = flags->ports_word == "auto" ? stack::PortMode::kAuto : stack::PortMode::kFixed;
@@ -176,7 +183,10 @@ void AddDown(CLI::App& group, Command& command) {
   AddStateDir(*down, *flags);
   down->add_option("--config", flags->config_path, "Not needed; taken so that one line serves all three")
       ->type_name("FILE");
-  down->callback([flags, &command] { command.run = [flags] { return Down(flags->state_dir); }; });
+  down->callback([flags, &command] {
+    command.needs_gateway = false;
+    command.run = [flags, &command] { return Down(command, flags->state_dir); };
+  });
 }
 
 void AddStatus(CLI::App& group, Command& command) {
@@ -185,8 +195,10 @@ void AddStatus(CLI::App& group, Command& command) {
   AddStateDir(*status, *flags);
   status->add_option("--config", flags->config_path, "Not needed; taken so that one line serves all three")
       ->type_name("FILE");
-  status->callback(
-      [flags, &command] { command.run = [flags, &command] { return Status(command, flags->state_dir); }; });
+  status->callback([flags, &command] {
+    command.needs_gateway = false;
+    command.run = [flags, &command] { return Status(command, flags->state_dir); };
+  });
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 
 #include <iostream>
 
+#include "common/version/version.h"
 #include "services/cli/json.h"
 #include "services/cli/verbs.h"
 
@@ -11,13 +12,15 @@ namespace leasehold::cli {
 void AddVersion(CLI::App& app, Command& command) {
   CLI::App* verb = app.add_subcommand("version", "Show this program's version");
   verb->callback([&command] {
+    command.needs_gateway = false;
     command.run = [&command]() -> absl::StatusOr<int> {
       if (command.json) {
         google::protobuf::Struct version;
-        (*version.mutable_fields())["version"].set_string_value(LEASEHOLD_VERSION);
+        (*version.mutable_fields())["version"].set_string_value(std::string(Version()));
+        (*version.mutable_fields())["commit"].set_string_value(std::string(Commit()));
         std::cout << ToJson(version);
       } else {
-        std::cout << "leasehold " LEASEHOLD_VERSION "\n";
+        std::cout << VersionLine("leasehold") << '\n';
       }
       return kDone;
     };

@@ -30,7 +30,8 @@ void WaitFlags::AddTimeoutTo(CLI::App& app) { AddDuration(app, "--timeout", time
 
 absl::StatusOr<v1::Operation> WaitForOperation(GatewayClient& client, const std::string& id, absl::Duration timeout,
                                                Progress& progress) {
-  const absl::Time deadline = absl::Now() + timeout;
+  const absl::Time begun = absl::Now();
+  const absl::Time deadline = begun + timeout;
   v1::GetOperationRequest request;
   request.set_id(id);
   v1::Operation operation;
@@ -53,7 +54,7 @@ absl::StatusOr<v1::Operation> WaitForOperation(GatewayClient& client, const std:
     const grpc::Status status = stream->Finish();
     if (absl::Now() >= deadline || status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED) {
       progress.Finish();
-      if (!seen) return client.ToStatus(status);
+      if (!seen) return client.ToStatus(status, absl::Now() - begun);
       return absl::DeadlineExceededError(absl::StrCat("operation ", id, " still runs after ", ShortDuration(timeout),
                                                       " (", operation.done(), "/", operation.total(), " services done",
                                                       operation.message().empty() ? "" : ": ", operation.message(),
@@ -62,7 +63,7 @@ absl::StatusOr<v1::Operation> WaitForOperation(GatewayClient& client, const std:
     const bool interrupted = status.ok() || status.error_code() == grpc::StatusCode::UNAVAILABLE;
     if (!seen || !interrupted) {
       progress.Finish();
-      return client.ToStatus(status);
+      return seen ? client.StreamEnd(status) : client.ToStatus(status, absl::Now() - begun);
     }
     absl::SleepFor(std::min(absl::Milliseconds(500), deadline - absl::Now()));
   }

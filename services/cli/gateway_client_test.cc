@@ -1,0 +1,83 @@
+#include "services/cli/gateway_client.h"
+
+#include <arpa/inet.h>
+#include <gmock/gmock.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "absl/strings/str_cat.h"
+#include "common/status/error.h"
+#include "common/status/grpc.h"
+
+namespace leasehold::cli {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+
+// Takes connections and says nothing.
+class SilentServer {
+ public:
+  SilentServer() : fd_(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    sockaddr_in address = {};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    EXPECT_EQ(bind(fd_, reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
+    EXPECT_EQ(listen(fd_, 8), 0);
+    socklen_t size = sizeof address;
+    EXPECT_EQ(getsockname(fd_, reinterpret_cast<sockaddr*>(&address), &size), 0);
+    port_ = ntohs(address.sin_port);
+  }
+  ~SilentServer() { close(fd_); }
+  SilentServer(const SilentServer&) = delete;
+  SilentServer& operator=(const SilentServer&) = delete;
+  std::string address() const { return absl::StrCat("127.0.0.1:", port_); }
+
+ private:
+  const int fd_;
+  int port_ = 0;
+};
+
+absl::Status Get(GatewayClient& client, absl::Duration patience = GatewayClient::kPatience) {
+  v1::GetTenantRequest request;
+  request.set_id("acme");
+  return client.Call(client.tenants(), &v1::TenantService::StubInterface::GetTenant, request, patience).status();
+}
+
+TEST(GatewayClient, SaysWhoDidNotAnswerForHowLongAndWhatToDo) {
+  const SilentServer server;
+  GatewayClient client(server.address(), absl::Milliseconds(300));
+  const absl::Status status = Get(client);
+  EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable) << status;
+  EXPECT_THAT(std::string(status.message()),
+              AllOf(HasSubstr(server.address()), HasSubstr("does not answer (waited "), HasSubstr("--gateway")));
+}
+
+TEST(GatewayClient, SaysHowLongACallWasWaitedFor) {
+  const SilentServer server;
+  GatewayClient client(server.address(), absl::Seconds(30));
+  const absl::Status status = Get(client, absl::Milliseconds(300));
+  EXPECT_EQ(status.code(), absl::StatusCode::kDeadlineExceeded) << status;
+  EXPECT_THAT(std::string(status.message()),
+              AllOf(HasSubstr(server.address()), HasSubstr("did not answer within 3"), HasSubstr("ms")));
+}
+
+TEST(GatewayClient, AHostThatIsNotKnownIsSaidToBeThat) {
+  GatewayClient client("no-such-host.invalid:7450", absl::Milliseconds(300));
+  const absl::Status status = Get(client, absl::Seconds(5));
+  EXPECT_THAT(std::string(status.message()), HasSubstr("no-such-host.invalid"));
+  EXPECT_FALSE(status.ok());
+}
+
+TEST(GatewayClient, TheGatewaysOwnRefusalsPassUnchanged) {
+  const GatewayClient client("127.0.0.1:1");
+  const absl::Status refused = Error(v1::REASON_REGISTRY_UNAVAILABLE, "the registry does not answer");
+  EXPECT_EQ(ReasonOf(client.ToStatus(ToGrpc(refused), absl::Seconds(1))), v1::REASON_REGISTRY_UNAVAILABLE);
+  EXPECT_EQ(client.StreamEnd(ToGrpc(refused)).message(), refused.message());
+  EXPECT_TRUE(client.StreamEnd(grpc::Status::OK).ok());
+  EXPECT_EQ(client.StreamEnd(grpc::Status(grpc::StatusCode::UNAVAILABLE, "Socket closed")).message(),
+            "the gateway at 127.0.0.1:1 went away");
+}
+
+}  // namespace
+}  // namespace leasehold::cli

@@ -1,0 +1,151 @@
+#include "services/cli/misuse.h"
+
+#include <algorithm>
+#include <format>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_join.h"
+#include "common/config/spelling.h"
+#include "common/status/error.h"
+#include "common/status/utf8.h"
+
+namespace leasehold::cli {
+namespace {
+
+bool IsUtf8(std::string_view text) {
+  while (!text.empty()) {
+    const size_t bytes = DecodeUtf8(text).bytes;
+    if (bytes == 0) return false;
+    text.remove_prefix(bytes);
+  }
+  return true;
+}
+
+std::string Shown(std::string_view word) { return std::format("'{}'", Printable(word)); }
+
+std::vector<std::string> CommandsOf(const CLI::App& app) {
+  std::vector<std::string> names;
+  for (const CLI::App* command : app.get_subcommands({})) names.push_back(command->get_name());
+  return names;
+}
+
+// Walks along the command line as CLI11 does.
+class Walk {
+ public:
+  explicit Walk(const CLI::App& root) : at_(&root), path_(root.get_name()) {}
+
+  std::optional<Misuse> Take(std::span<const std::string> args) {
+    for (size_t i = 0; i < args.size(); ++i) {
+      if (!IsUtf8(args[i])) return Wrong(NotUtf8(args, i));
+      const bool value = std::exchange(value_follows_, false);
+      if (value) continue;
+      std::optional<Misuse> wrong = args[i].size() > 1 && args[i].starts_with('-') ? Option(args[i]) : Word(args[i]);
+      if (wrong || asked_) return wrong;
+    }
+    if (value_follows_) return std::nullopt;  // CLI11 says whose
+    const std::vector<std::string> commands = CommandsOf(*at_);
+    if (commands.empty()) return std::nullopt;
+    return Wrong(std::format("a command is missing; known here: {}", absl::StrJoin(commands, ", ")));
+  }
+
+ private:
+  Misuse Wrong(std::string message) const { return {.message = std::move(message), .command = path_}; }
+
+  static std::string NotUtf8(std::span<const std::string> args, size_t i) {
+    std::string name = std::format("argument {}", i + 1);
+    std::string_view value = args[i];
+    const size_t equals = value.find('=');
+    if (value.starts_with("--") && equals != std::string_view::npos) {
+      name = Printable(value.substr(0, equals));
+      value.remove_prefix(equals + 1);
+    } else if (i > 0 && args[i - 1].starts_with("--") && !args[i - 1].contains('=')) {
+      name = args[i - 1];
+    }
+    return std::format("{} is {}; allowed: UTF-8", name, Shown(value));
+  }
+
+  const CLI::Option* Find(const std::string& name) const {
+    for (const CLI::App* app = at_; app != nullptr; app = app->get_parent()) {
+      if (const CLI::Option* option = app->get_option_no_throw(name)) return option;
+    }
+    return nullptr;
+  }
+
+  std::vector<std::string> KnownOptions() const {
+    std::vector<std::string> names;
+    for (const CLI::App* app = at_; app != nullptr; app = app->get_parent()) {
+      for (const CLI::Option* option : app->get_options()) {
+        for (const std::string& name : option->get_lnames()) names.push_back("--" + name);
+      }
+    }
+    std::ranges::sort(names);
+    const auto doubled = std::ranges::unique(names);  // each has its --help
+    names.erase(doubled.begin(), doubled.end());
+    return names;
+  }
+
+  Misuse Unknown(const std::string& arg, const std::string& name) const {
+    if (at_->get_name() == "psql")
+      return Wrong(std::format("unknown option {}; what psql takes goes behind '--'", Shown(name)));
+    const CLI::Option* positional = arg.starts_with("--") ? nullptr : NextPositional();
+    if (positional == nullptr) {
+      return Wrong(std::format("unknown option {}; {}", Shown(name), SpellingHint(name, KnownOptions())));
+    }
+    const std::string& about = positional->get_description();
+    return Wrong(std::format("unknown option {}, and {} begins with a letter or a digit{}", Shown(arg),
+                             positional->get_name(true), about.starts_with('[') ? ": " + about : ""));
+  }
+
+  std::optional<Misuse> Option(const std::string& arg) {
+    const bool is_long = arg.starts_with("--");
+    const std::string name = is_long ? arg.substr(0, arg.find('=')) : arg.substr(0, 2);
+    const CLI::Option* option = Find(name);
+    if (option == nullptr) return Unknown(arg, name);
+    for (const CLI::App* app = at_; app != nullptr; app = app->get_parent()) {
+      asked_ = asked_ || option == app->get_help_ptr() || option == app->get_version_ptr();
+    }
+    value_follows_ = is_long && option->get_items_expected_min() > 0 && !arg.contains('=');
+    return std::nullopt;
+  }
+
+  std::optional<Misuse> Word(const std::string& word) {
+    const std::vector<const CLI::App*> commands = at_->get_subcommands({});
+    if (commands.empty()) {
+      ++positionals_;
+      return std::nullopt;
+    }
+    const auto found = std::ranges::find(commands, word, [](const CLI::App* app) { return app->get_name(); });
+    if (found == commands.end()) {
+      return Wrong(std::format("unknown command {}; {}", Shown(word), SpellingHint(word, CommandsOf(*at_))));
+    }
+    at_ = *found;
+    path_ += " " + word;
+    return std::nullopt;
+  }
+
+  const CLI::Option* NextPositional() const {
+    int before = 0;
+    for (const CLI::Option* option : at_->get_options()) {
+      if (!option->get_positional()) continue;
+      before += option->get_items_expected_max();
+      if (positionals_ < before) return option;
+    }
+    return nullptr;
+  }
+
+  const CLI::App* at_;
+  std::string path_;
+  int positionals_ = 0;
+  bool value_follows_ = false;  // the next argument is an option's
+  bool asked_ = false;          // for help or the version
+};
+
+}  // namespace
+
+std::optional<Misuse> FindMisuse(const CLI::App& root, std::span<const std::string> args) {
+  return Walk(root).Take(args);
+}
+
+}  // namespace leasehold::cli

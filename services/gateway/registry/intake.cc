@@ -1,10 +1,11 @@
 #include "services/gateway/registry/intake.h"
 
-#include <algorithm>
 #include <format>
 
-#include "common/events/events.h"
+#include "common/config/config.h"
+#include "common/secret/secret.h"
 #include "common/status/error.h"
+#include "common/status/view.h"
 #include "common/telemetry/log.h"
 
 namespace leasehold::gateway {
@@ -17,153 +18,85 @@ constexpr std::string_view kProvisioning = "PROVISIONING";
 constexpr uint64_t kUnknownTries = 10;
 constexpr absl::Duration kUnknownDelay = absl::Seconds(2);
 
-// So often is a message tried that fails for no reason we know, before it is parked.
-constexpr uint64_t kDefectTries = 10;
-
-absl::Duration RetryDelay(uint64_t deliveries) {
-  return std::min(absl::Milliseconds(500) * static_cast<int64_t>(deliveries), absl::Seconds(10));
+// By source and id an event is the same event. The blank keeps callers' own request ids away.
+RequestKey KeyOf(const events::TenantEvent& event) {
+  const std::string name = std::format("{}\n{}\n{}", event.envelope.source(), event.envelope.id(), event.data.id());
+  const auto digest = Sha256(name);
+  return {.id = "event " + Hex(std::string_view(reinterpret_cast<const char*>(digest.data()), digest.size())),
+          .fingerprint = "announced"};
 }
-
-prometheus::Counter& Outcome(Metrics& metrics, std::string_view stream, const std::string& outcome) {
-  return metrics.Counter("leasehold_events_total", "Messages that the registry took from JetStream",
-                         {{"stream", std::string(stream)}, {"outcome", outcome}});
-}
-
-prometheus::Counter& ParkedTotal(Metrics& metrics) {
-  return metrics.Counter("leasehold_events_parked_total", "Messages parked on provisioning.dead.registry");
-}
-
-// Parks; if NATS does not take it, it comes again.
-absl::Status ParkMessage(jetstream::Client& nats, std::string_view stream, const absl::Status& reason,
-                         jetstream::Message& message) {
-  Log(Level::kWarning, "event parked",
-      {{"subject", Printable(message.subject())},
-       {"sequence", std::to_string(message.stream_sequence())},
-       {"reason", ClientText(reason)}});
-  return events::Park(nats, kIntakeName, stream, reason, message);
-}
-
-bool MustWait(const absl::Status& status) { return ReasonOf(status) == v1::REASON_REGISTRY_UNAVAILABLE; }
 
 }  // namespace
 
 TenantIntake::TenantIntake(Store& store, jetstream::Client& nats, Metrics& metrics)
-    : store_(store),
-      nats_(nats),
-      created_(Outcome(metrics, kTenants, "created")),
-      present_(Outcome(metrics, kTenants, "present")),
-      own_(Outcome(metrics, kTenants, "own")),
-      retried_(Outcome(metrics, kTenants, "retried")),
-      parked_(Outcome(metrics, kTenants, "parked")),
-      parked_total_(ParkedTotal(metrics)) {}
+    : store_(store), disposal_(kTenants, nats, metrics) {}
 
-jetstream::ConsumerOptions TenantIntake::Consumer() {
-  jetstream::ConsumerOptions options;
-  options.stream = kTenants;
-  options.durable = kIntakeName;
-  options.filter_subject = "tenants.>";
-  return options;
-}
-
-absl::Status TenantIntake::Park(jetstream::Message& message, const absl::Status& reason) {
-  LH_RETURN_IF_ERROR(ParkMessage(nats_, kTenants, reason, message));
-  parked_.Increment();
-  parked_total_.Increment();
-  return absl::OkStatus();
-}
+jetstream::ConsumerOptions TenantIntake::Consumer() { return IntakeConsumer(kTenants, "tenants.>"); }
 
 absl::Status TenantIntake::Handle(jetstream::Message& message) {
   const absl::StatusOr<events::TenantEvent> event =
       events::DecodeTenantEvent(message.subject(), message.headers(), message.payload());
-  if (!event.ok()) return Park(message, event.status());
-  if (event->data.generation() != 0) {
-    message.Ack();
-    own_.Increment();
-    return absl::OkStatus();
-  }
-  if (event->what != "created") {
-    return Park(message,
-                Error(v1::REASON_MALFORMED_EVENT,
-                      std::format("{} without a generation: only the gateway changes a tenant that exists; call "
-                                  "TenantService",
-                                  event->envelope.type())));
-  }
-  const absl::StatusOr<TenantId> id = TenantId::Parse(event->data.id());
-  if (!id.ok()) return Park(message, id.status());
+  if (!event.ok()) return disposal_.Park(message, event.status());
+  if (event->data.generation() != 0) return disposal_.Ack(message, "own");
+  if (event->what == "created") return Announced(*event, message);
+  return disposal_.Park(message,
+                        Error(v1::REASON_MALFORMED_EVENT,
+                              std::format("{} without a generation: only the gateway changes a tenant that exists; "
+                                          "call TenantService",
+                                          event->envelope.type())));
+}
+
+absl::Status TenantIntake::Announced(const events::TenantEvent& event, jetstream::Message& message) {
+  const absl::StatusOr<TenantId> id = TenantId::Parse(event.data.id());
+  if (!id.ok()) return disposal_.Park(message, id.status());
   const NewTenant tenant{.id = *id,
-                         .name = event->data.name(),
-                         .domain = event->data.domain(),
-                         .settings = event->data.settings(),
-                         .active = !event->data.has_is_active() || event->data.is_active()};
-  const absl::Status status = store_.Create(tenant).status();
-  if (status.ok() || ReasonOf(status) == v1::REASON_TENANT_EXISTS) {
-    message.Ack();
-    (status.ok() ? created_ : present_).Increment();
-    return absl::OkStatus();
+                         .name = event.data.name(),
+                         .domain = event.data.domain(),
+                         .settings = event.data.settings(),
+                         .active = !event.data.has_is_active() || event.data.is_active()};
+  const absl::Status status = store_.Create(tenant, KeyOf(event)).status();
+  if (status.ok()) return disposal_.Ack(message, "created");
+  if (ReasonOf(status) == v1::REASON_TENANT_EXISTS) return Exists(*id, message);
+  return disposal_.Failed(message, status);
+}
+
+absl::Status TenantIntake::Exists(const TenantId& id, jetstream::Message& message) {
+  const absl::StatusOr<v1::Tenant> tenant = store_.Get(id);
+  const bool purged = ReasonOf(tenant.status()) == v1::REASON_TENANT_NOT_FOUND;  // since a moment ago
+  if (!tenant.ok() && !purged) return disposal_.Failed(message, tenant.status());
+  if (purged || tenant->state() == v1::TENANT_STATE_PURGING) {
+    return disposal_.Later(message, RetryDelay(message.deliveries()));
   }
-  if (MustWait(status) || (!ClientSafe(status) && message.deliveries() < kDefectTries)) {
-    message.Nak(RetryDelay(message.deliveries()));
-    retried_.Increment();
-    return status;
-  }
-  return Park(message, status);
+  if (tenant->state() != v1::TENANT_STATE_DELETED) return disposal_.Ack(message, "present");
+  // Waiting would make a new tenant days from now, when its retention is over; that is for a person to decide.
+  return disposal_.Park(
+      message,
+      Error(v1::REASON_TENANT_DELETED,
+            std::format("tenant {} is deleted, and its id is free once its data is dropped, after {}", id.str(),
+                        absl::FormatTime(absl::RFC3339_sec, ToTime(tenant->purge_time()), absl::UTCTimeZone()))));
 }
 
 ReportIntake::ReportIntake(Store& store, jetstream::Client& nats, Metrics& metrics)
-    : store_(store),
-      nats_(nats),
-      applied_(Outcome(metrics, kProvisioning, "applied")),
-      stale_(Outcome(metrics, kProvisioning, "stale")),
-      unknown_(Outcome(metrics, kProvisioning, "unknown")),
-      retried_(Outcome(metrics, kProvisioning, "retried")),
-      parked_(Outcome(metrics, kProvisioning, "parked")),
-      parked_total_(ParkedTotal(metrics)) {}
+    : store_(store), disposal_(kProvisioning, nats, metrics) {}
 
 jetstream::ConsumerOptions ReportIntake::Consumer() {
-  jetstream::ConsumerOptions options;
-  options.stream = kProvisioning;
-  options.durable = kIntakeName;
-  options.filter_subject = "provisioning.*.*.*";  // not what is parked: provisioning.dead.<consumer>
-  return options;
-}
-
-absl::Status ReportIntake::Park(jetstream::Message& message, const absl::Status& reason) {
-  LH_RETURN_IF_ERROR(ParkMessage(nats_, kProvisioning, reason, message));
-  parked_.Increment();
-  parked_total_.Increment();
-  return absl::OkStatus();
+  // Not what is parked: provisioning.dead.<consumer>.
+  return IntakeConsumer(kProvisioning, "provisioning.*.*.*");
 }
 
 absl::Status ReportIntake::Handle(jetstream::Message& message) {
   const absl::StatusOr<v1::ProvisioningEvent> event =
       events::DecodeProvisioningEvent(message.subject(), message.headers(), message.payload());
-  if (!event.ok()) return Park(message, event.status());
+  if (!event.ok()) return disposal_.Park(message, event.status());
   const absl::StatusOr<TenantId> id = TenantId::Parse(event->tenant());
-  if (!id.ok()) return Park(message, id.status());
+  if (!id.ok()) return disposal_.Park(message, id.status());
   const absl::StatusOr<bool> changed = store_.Report(*id, event->status());
-  if (changed.ok()) {
-    message.Ack();
-    (*changed ? applied_ : stale_).Increment();
-    return absl::OkStatus();
-  }
-  if (ReasonOf(changed.status()) == v1::REASON_TENANT_NOT_FOUND) {
-    if (message.deliveries() < kUnknownTries) {
-      message.Nak(kUnknownDelay);
-      retried_.Increment();
-      return absl::OkStatus();
-    }
-    message.Term();
-    unknown_.Increment();
-    Log(Level::kWarning, "report on a tenant that the registry does not know",
-        {{"tenant", id->str()}, {"service", event->status().service()}});
-    return absl::OkStatus();
-  }
-  if (MustWait(changed.status()) || (!ClientSafe(changed.status()) && message.deliveries() < kDefectTries)) {
-    message.Nak(RetryDelay(message.deliveries()));
-    retried_.Increment();
-    return changed.status();
-  }
-  return Park(message, changed.status());
+  if (changed.ok()) return disposal_.Ack(message, *changed ? "applied" : "stale");
+  if (ReasonOf(changed.status()) != v1::REASON_TENANT_NOT_FOUND) return disposal_.Failed(message, changed.status());
+  if (message.deliveries() < kUnknownTries) return disposal_.Later(message, kUnknownDelay);
+  Log(Level::kWarning, "report on a tenant that the registry does not know",
+      {{"tenant", id->str()}, {"service", event->status().service()}});
+  return disposal_.Drop(message, "unknown");
 }
 
 }  // namespace leasehold::gateway

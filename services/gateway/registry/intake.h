@@ -2,18 +2,17 @@
 // message at a time; each is acknowledged after its effect is committed. Blocks; called by a PullLoop.
 #pragma once
 
+#include "common/events/events.h"
 #include "common/jetstream/jetstream.h"
 #include "common/telemetry/metrics.h"
+#include "services/gateway/registry/disposal.h"
 #include "services/gateway/registry/store.h"
 
 namespace leasehold::gateway {
 
-// The durable consumer's name on both streams, and who parks.
-inline constexpr std::string_view kIntakeName = "registry";
-
 // tenants.>: a `created` event without a generation makes the tenant if it is absent (suspended if `isActive` is
-// false). The gateways' own events pass. What cannot be understood or accepted is parked on
-// `provisioning.dead.registry`.
+// false); once, however often that event comes within a day. One for an id that is being purged waits for the purge.
+// The gateways' own events pass. What cannot be understood or accepted is parked on `provisioning.dead.registry`.
 class TenantIntake {
  public:
   TenantIntake(Store& store, jetstream::Client& nats, Metrics& metrics);
@@ -21,16 +20,12 @@ class TenantIntake {
   static jetstream::ConsumerOptions Consumer();
 
  private:
-  absl::Status Park(jetstream::Message& message, const absl::Status& reason);
+  absl::Status Announced(const events::TenantEvent& event, jetstream::Message& message);
+  // The registry has a tenant of that id already.
+  absl::Status Exists(const TenantId& id, jetstream::Message& message);
 
   Store& store_;
-  jetstream::Client& nats_;
-  prometheus::Counter& created_;
-  prometheus::Counter& present_;
-  prometheus::Counter& own_;
-  prometheus::Counter& retried_;
-  prometheus::Counter& parked_;
-  prometheus::Counter& parked_total_;
+  Disposal disposal_;
 };
 
 // provisioning.<service>.<id>.<what>: reports. One on a tenant that the registry does not know waits for it a while,
@@ -42,16 +37,8 @@ class ReportIntake {
   static jetstream::ConsumerOptions Consumer();
 
  private:
-  absl::Status Park(jetstream::Message& message, const absl::Status& reason);
-
   Store& store_;
-  jetstream::Client& nats_;
-  prometheus::Counter& applied_;
-  prometheus::Counter& stale_;
-  prometheus::Counter& unknown_;
-  prometheus::Counter& retried_;
-  prometheus::Counter& parked_;
-  prometheus::Counter& parked_total_;
+  Disposal disposal_;
 };
 
 }  // namespace leasehold::gateway

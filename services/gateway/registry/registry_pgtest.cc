@@ -103,7 +103,7 @@ class RegistryTest : public testing::Test {
   }
 
   void PublishTenant(const std::string& id, std::string_view what, const std::string& event_id,
-                     const std::function<void(v1::TenantEvent&)>& edit = nullptr) {
+                     const std::function<void(v1::TenantEvent&)>& edit = nullptr, std::string message_id = "") {
     v1::EventEnvelope envelope;
     envelope.set_id(event_id);
     envelope.set_source("identity-service");
@@ -115,7 +115,8 @@ class RegistryTest : public testing::Test {
     data.set_name("Tenant " + id);
     if (edit) edit(data);
     const events::Encoded event = events::EncodeTenantEvent(envelope, what, data);
-    const absl::Status sent = client_->Publish(event.subject, event.payload, event.headers, event.message_id);
+    if (message_id.empty()) message_id = event.message_id;
+    const absl::Status sent = client_->Publish(event.subject, event.payload, event.headers, message_id);
     ASSERT_TRUE(sent.ok()) << sent;
   }
 
@@ -269,6 +270,50 @@ TEST_F(RegistryTest, WhatCannotBeAcceptedIsParkedAndBlocksNothing) {
   EXPECT_EQ(StateOf("thief"), v1::TENANT_STATE_UNSPECIFIED);
   EXPECT_EQ(StateOf("acme"), v1::TENANT_STATE_PROVISIONING);
   EXPECT_THAT(metrics_.Expose(), HasSubstr("leasehold_events_parked_total 3"));
+}
+
+TEST_F(RegistryTest, AnAnnouncementDuringAPurgeWaitsForItsEnd) {
+  StartAndWait();
+  PublishTenant("acme", "created", "e1");
+  ASSERT_TRUE(Eventually([this] { return StateOf("acme") == v1::TENANT_STATE_PROVISIONING; }));
+  ASSERT_TRUE(registry_->store().Delete(Id("acme"), absl::ZeroDuration()).ok());
+  ASSERT_TRUE(Eventually([this] { return StateOf("acme") == v1::TENANT_STATE_PURGING; }));
+  PublishTenant("acme", "created", "e1", nullptr, "e1 again");  // the same event, redelivered: it made a tenant already
+  PublishTenant("acme", "created", "e2", [](v1::TenantEvent& data) { data.set_name("The next one"); });
+  PublishTenant("globex", "created", "e3");
+  ASSERT_TRUE(Eventually([this] { return StateOf("globex") == v1::TENANT_STATE_PROVISIONING; })) << "blocks nothing";
+  EXPECT_EQ(StateOf("acme"), v1::TENANT_STATE_PURGING);
+  PublishAll("acme", v1::SERVICE_STATE_REMOVED, "removed", 3);
+  ASSERT_TRUE(Eventually([this] { return StateOf("acme") == v1::TENANT_STATE_PROVISIONING; }));
+  EXPECT_EQ(registry_->store().Get(Id("acme"))->name(), "The next one");
+  EXPECT_EQ(registry_->store().Get(Id("acme"))->generation(), 4);
+}
+
+TEST_F(RegistryTest, AnEventThatMadeATenantMakesNoSecondOne) {
+  StartAndWait();
+  PublishTenant("acme", "created", "e1");
+  ASSERT_TRUE(Eventually([this] { return StateOf("acme") == v1::TENANT_STATE_PROVISIONING; }));
+  ASSERT_TRUE(registry_->store().Delete(Id("acme"), absl::ZeroDuration()).ok());
+  ASSERT_TRUE(Eventually([this] { return StateOf("acme") == v1::TENANT_STATE_PURGING; }));
+  PublishAll("acme", v1::SERVICE_STATE_REMOVED, "removed", 3);
+  ASSERT_TRUE(Eventually([this] { return StateOf("acme") == v1::TENANT_STATE_UNSPECIFIED; }));
+  PublishTenant("acme", "created", "e1", nullptr, "e1 again");
+  PublishTenant("globex", "created", "e2");
+  ASSERT_TRUE(Eventually([this] { return StateOf("globex") == v1::TENANT_STATE_PROVISIONING; }));
+  EXPECT_EQ(StateOf("acme"), v1::TENANT_STATE_UNSPECIFIED);
+}
+
+TEST_F(RegistryTest, AnAnnouncementOfADeletedTenantIsParkedAndSaysWhy) {
+  StartAndWait();
+  PublishTenant("acme", "created", "e1");
+  ASSERT_TRUE(Eventually([this] { return StateOf("acme") == v1::TENANT_STATE_PROVISIONING; }));
+  ASSERT_TRUE(registry_->store().Delete(Id("acme"), absl::Hours(1)).ok());
+  PublishTenant("acme", "created", "e2");
+  const auto message = Next("PROVISIONING", "provisioning.dead.registry");
+  ASSERT_TRUE(message);
+  EXPECT_THAT(std::string(message->payload()), HasSubstr("tenant acme is deleted"));
+  EXPECT_THAT(std::string(message->payload()), HasSubstr("2027-01-15T09:00:00+00:00")) << "when the id is free";
+  EXPECT_EQ(StateOf("acme"), v1::TENANT_STATE_DELETED);
 }
 
 TEST_F(RegistryTest, DeleteEndsInAPurgeByTheClock) {

@@ -25,6 +25,25 @@ TEST(Provision, AnEventBecomesDatabasesAndALeaseReachesThem) {
   EXPECT_EQ(*Value(sql, "SELECT count(*) FROM notes WHERE written_at IS NOT NULL"), "1");
 }
 
+TEST(Provision, ARefusedAnnouncementLeavesNoDatabases) {
+  Stack& stack = SharedStack();
+  const std::string first = FreshTenantId(), thief = FreshTenantId();
+  const std::string domain = absl::StrCat(first, ".test.local");
+  stack.PublishCreated(first, absl::StrCat("event-", first), domain);
+  ASSERT_TRUE(stack.AwaitState(first, v1::TENANT_STATE_ACTIVE));
+  stack.PublishCreated(thief, absl::StrCat("event-", thief), domain);
+  for (const char* service : {"alpha", "beta"}) {
+    EXPECT_TRUE(Eventually([&] {
+      return stack.OnInstance(service, absl::StrCat("SELECT state FROM leasehold.tenants WHERE id = '", thief, "'"),
+                              absl::StrCat(service, "_central")) == "removed";
+    })) << service;
+  }
+  EXPECT_EQ(stack.DatabasesOf(thief), 0);
+  EXPECT_EQ(stack.StateOf(thief), v1::TENANT_STATE_UNSPECIFIED);
+  stack.CreateTenant(thief);  // with a domain of its own, or none, it may be had
+  EXPECT_EQ(stack.DatabasesOf(thief), 2);
+}
+
 TEST(Provision, ATenantIsFoundByItsDomain) {
   Stack& stack = SharedStack();
   const std::string id = FreshTenantId();

@@ -57,6 +57,7 @@ absl::Status TenantIntake::Announced(const events::TenantEvent& event, jetstream
   const absl::Status status = store_.Create(tenant, KeyOf(event)).status();
   if (status.ok()) return disposal_.Ack(message, "created");
   if (ReasonOf(status) == v1::REASON_TENANT_EXISTS) return Exists(*id, message);
+  if (ClientSafe(status) && !MustWait(status)) return Refuse(*id, status, message);
   return disposal_.Failed(message, status);
 }
 
@@ -74,6 +75,11 @@ absl::Status TenantIntake::Exists(const TenantId& id, jetstream::Message& messag
       Error(v1::REASON_TENANT_DELETED,
             std::format("tenant {} is deleted, and its id is free once its data is dropped, after {}", id.str(),
                         absl::FormatTime(absl::RFC3339_sec, ToTime(tenant->purge_time()), absl::UTCTimeZone()))));
+}
+
+absl::Status TenantIntake::Refuse(const TenantId& id, const absl::Status& reason, jetstream::Message& message) {
+  const absl::Status refused = store_.Refuse(id);
+  return refused.ok() ? disposal_.Park(message, reason) : disposal_.Failed(message, refused);
 }
 
 ReportIntake::ReportIntake(Store& store, jetstream::Client& nats, Metrics& metrics)

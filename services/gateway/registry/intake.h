@@ -23,6 +23,8 @@ class TenantIntake {
   absl::Status Announced(const events::TenantEvent& event, jetstream::Message& message);
   // The registry has a tenant of that id already.
   absl::Status Exists(const TenantId& id, jetstream::Message& message);
+  // The announcement of a tenant that the registry will not have.
+  absl::Status Refuse(const TenantId& id, const absl::Status& reason, jetstream::Message& message);
 
   Store& store_;
   Disposal disposal_;

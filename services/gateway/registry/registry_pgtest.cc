@@ -268,6 +268,10 @@ TEST_F(RegistryTest, WhatCannotBeAcceptedIsParkedAndBlocksNothing) {
     EXPECT_THAT(std::string(message->payload()), HasSubstr(subject));
   }
   EXPECT_EQ(StateOf("thief"), v1::TENANT_STATE_UNSPECIFIED);
+  const auto listed = registry_->store().ListDesired(*ServiceName::Parse("identity"), "globex", 10);
+  ASSERT_TRUE(listed.ok() && listed->size() == 1) << "what the services made of the thief is to go";
+  EXPECT_EQ(listed->at(0).id(), "thief");
+  EXPECT_EQ(listed->at(0).desired(), v1::DESIRED_STATE_ABSENT);
   EXPECT_EQ(StateOf("acme"), v1::TENANT_STATE_PROVISIONING);
   EXPECT_THAT(metrics_.Expose(), HasSubstr("leasehold_events_parked_total 3"));
 }

@@ -117,6 +117,19 @@ absl::StatusOr<v1::TenantChange> Store::Delete(const TenantId& id, std::optional
   return Write(key, id, retention ? Change::kDeleteFor : Change::kDelete, edit);
 }
 
+absl::Status Store::Refuse(const TenantId& id) {
+  const absl::Status done = Transact([&](postgres::Transaction& tx) -> absl::Status {
+    LH_ASSIGN_OR_RETURN(rows::TenantRow tenant, Lock(tx, id));
+    if (!RefuseAnnouncement(tenant.standing)) return absl::OkStatus();
+    const absl::Time now = clock_.Now();
+    tenant.create_time = tenant.update_time = now;
+    LH_RETURN_IF_ERROR(Save(tx, tenant, 0));
+    return Enqueue(tx, tenant, "deleted", now);
+  });
+  // Somebody made the tenant in this moment: then it is listed as what it is.
+  return ReasonOf(done) == v1::REASON_TENANT_EXISTS ? absl::OkStatus() : done;
+}
+
 absl::StatusOr<v1::TenantChange> Store::Write(const RequestKey& key, const TenantId& id, Change change,
                                               const Edit& edit) {
   v1::TenantChange answer;

@@ -62,6 +62,10 @@ class Store {
   absl::StatusOr<v1::TenantChange> Delete(const TenantId& id, std::optional<absl::Duration> retention,
                                           const RequestKey& key = {});
 
+  // An announced tenant cannot be had. If the registry never had one of that id, it lists the id from now on as it
+  // lists purged ones, so that the services remove what they made for the announcement (docs/adr/0006).
+  absl::Status Refuse(const TenantId& id);
+
   // What a provisioner says of a tenant. False: it changes nothing (see ApplyReport). TENANT_NOT_FOUND if the registry
   // has never heard of the tenant.
   absl::StatusOr<bool> Report(const TenantId& id, const v1::ServiceStatus& report);

@@ -346,6 +346,25 @@ TEST_F(StoreTest, AServiceThatWasAwayDuringAPurgeIsStillAskedToRemove) {
   EXPECT_EQ(listed("core")[0].reported_generation(), 0) << "nor is what was reported";
 }
 
+TEST_F(StoreTest, ARefusedAnnouncementIsListedUntilEveryServiceHasRemovedIt) {
+  const ServiceName core = *ServiceName::Parse("core");
+  ASSERT_EQ(store_->Refuse(Id("acme")), absl::OkStatus());
+  ASSERT_EQ(store_->Refuse(Id("acme")), absl::OkStatus());
+  EXPECT_THAT(Events(), testing::ElementsAre("tenants.acme.deleted leasehold-gateway/acme.1"));
+  EXPECT_EQ(ReasonOf(store_->Get(Id("acme")).status()), v1::REASON_TENANT_NOT_FOUND);
+  ASSERT_EQ(store_->ListDesired(core, "", 10)->size(), 1u);
+  EXPECT_EQ(store_->ListDesired(core, "", 10)->at(0).desired(), v1::DESIRED_STATE_ABSENT);
+  EXPECT_FALSE(*store_->Report(Id("acme"), Status("core", v1::SERVICE_STATE_READY, 0))) << "of the announcement";
+  EXPECT_TRUE(*store_->Report(Id("acme"), Status("core", v1::SERVICE_STATE_REMOVED, 1)));
+  EXPECT_TRUE(store_->ListDesired(core, "", 10)->empty());
+
+  const auto created = store_->Create(Acme());
+  ASSERT_TRUE(created.ok()) << created.status();
+  EXPECT_EQ(created->tenant().generation(), 2);
+  ASSERT_EQ(store_->Refuse(Id("acme")), absl::OkStatus());
+  EXPECT_EQ(store_->Get(Id("acme"))->state(), v1::TENANT_STATE_PROVISIONING) << "no tenant is refused away";
+}
+
 TEST_F(StoreTest, ADeletedTenantTakesANewRetention) {
   ASSERT_TRUE(store_->Create(Acme()).ok());
   ASSERT_TRUE(store_->Delete(Id("acme"), std::nullopt).ok());

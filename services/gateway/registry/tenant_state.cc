@@ -139,6 +139,13 @@ absl::StatusOr<bool> ApplyChange(Standing& standing, std::string_view id, Change
   return true;
 }
 
+bool RefuseAnnouncement(Standing& standing) {
+  if (standing.generation != 0) return false;
+  standing.generation = standing.provision_generation = standing.create_generation = 1;
+  standing.desired = v1::DESIRED_STATE_ABSENT;
+  return true;
+}
+
 bool ApplyReport(Standing& standing, const v1::ServiceStatus& report, Services services) {
   if (!std::ranges::binary_search(services, report.service())) return false;
   if (standing.state == kAbsent && report.state() != v1::SERVICE_STATE_REMOVED) return false;

@@ -48,6 +48,11 @@ using Services = std::span<const std::string>;
 // suspended tenant. TENANT_EXISTS, TENANT_NOT_FOUND, TENANT_DELETED.
 absl::StatusOr<bool> ApplyChange(Standing& standing, std::string_view id, Change change, Services services);
 
+// An announced tenant is refused: an id that never had a tenant becomes one whose tenant is purged, at generation 1, so
+// that whoever acted on the announcement is told to remove it. False if the id has a generation: the services know of
+// it.
+bool RefuseAnnouncement(Standing& standing);
+
 // Applies what a service says of the tenant; of a purged one only that it is REMOVED there, from a service that was not
 // configured during the purge. False if that changes nothing: it speaks of an older generation than the
 // instances have to follow or than the service has reported already, of one that does not exist, or of a service that

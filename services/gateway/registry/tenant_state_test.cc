@@ -237,6 +237,19 @@ TEST(TenantStateTest, AServiceThatMissedThePurgeRemovesAfterwards) {
   EXPECT_EQ(standing.state, v1::TENANT_STATE_UNSPECIFIED);
 }
 
+TEST(TenantStateTest, ARefusedAnnouncementLeavesWhatAPurgedTenantLeaves) {
+  Standing standing;
+  EXPECT_TRUE(RefuseAnnouncement(standing));
+  EXPECT_EQ(standing.state, v1::TENANT_STATE_UNSPECIFIED);
+  EXPECT_EQ(standing.desired, v1::DESIRED_STATE_ABSENT);
+  EXPECT_FALSE(RefuseAnnouncement(standing)) << "once";
+  EXPECT_TRUE(ApplyReport(standing, Report("core", v1::SERVICE_STATE_REMOVED, 1), kServices));
+  ASSERT_TRUE(*ApplyChange(standing, "acme", Change::kCreate, kServices));
+  EXPECT_EQ(standing.generation, 2);
+  EXPECT_EQ(standing.create_generation, 2);
+  EXPECT_FALSE(RefuseAnnouncement(standing)) << "a tenant";
+}
+
 TEST(TenantStateTest, CreatedSuspended) {
   Standing standing = Make({Change::kCreateSuspended});
   EXPECT_EQ(standing.state, v1::TENANT_STATE_SUSPENDED);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <format>
+#include <set>
 #include <utility>
 
 #include "common/secret/secret.h"
@@ -67,7 +68,10 @@ Reconciler::Reconciler(Options options, Parts parts)
       provisioning_seconds_(parts_.metrics.Seconds(
           "leasehold_provisioning_seconds", "From learning that a tenant is wanted to its database being ready")),
       recreated_(parts_.metrics.Counter("leasehold_provisioner_recreated_total",
-                                        "Tenant databases that had vanished and were made again, empty")) {}
+                                        "Tenant databases that had vanished and were made again, empty")),
+      unlisted_(parts_.metrics.Gauge("leasehold_provisioner_unlisted_tenants",
+                                     "Tenants with a database that the registry does not list: announced, and not "
+                                     "taken in yet; or forgotten by it")) {}
 
 Reconciler::~Reconciler() { Stop(); }
 
@@ -146,6 +150,7 @@ absl::Status Reconciler::Pass() {
     parts_.gateway_health.Note(listed.status());
     gateway_answered_ = listed.ok();
     if (listed.ok()) {
+      CountUnlisted(*listed, records);
       for (const v1::DesiredTenant& tenant : *listed) LH_RETURN_IF_ERROR(ApplyListed(tenant, records));
       LH_ASSIGN_OR_RETURN(records, read_records());
     }
@@ -191,6 +196,16 @@ absl::Status Reconciler::ApplyListed(const v1::DesiredTenant& listed, const std:
     parts_.on_status();
   }
   return absl::OkStatus();
+}
+
+void Reconciler::CountUnlisted(std::span<const v1::DesiredTenant> listed,
+                               const std::map<TenantId, TenantRecord>& records) {
+  std::set<std::string_view> known;
+  for (const v1::DesiredTenant& tenant : listed) known.insert(tenant.id());
+  const auto unlisted = std::ranges::count_if(records, [&known](const auto& entry) {
+    return !entry.second.database_id.empty() && !known.contains(entry.first.str());
+  });
+  unlisted_.Set(static_cast<double>(unlisted));
 }
 
 absl::Status Reconciler::Overrule(const TenantRecord& record, const v1::DesiredTenant& listed) {

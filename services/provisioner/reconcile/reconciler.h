@@ -7,6 +7,7 @@
 #include <atomic>
 #include <functional>
 #include <map>
+#include <span>
 #include <string>
 #include <thread>
 #include <vector>
@@ -82,6 +83,7 @@ class Reconciler {
   bool Stopping() const { return stopping_.load(std::memory_order_relaxed); }
 
   absl::Status ApplyListed(const v1::DesiredTenant& listed, const std::map<TenantId, TenantRecord>& records);
+  void CountUnlisted(std::span<const v1::DesiredTenant> listed, const std::map<TenantId, TenantRecord>& records);
   // `listed` has an older generation than `record`, which is as it was before the listing began.
   absl::Status Overrule(const TenantRecord& record, const v1::DesiredTenant& listed);
   void Look(const TenantId& id);
@@ -109,6 +111,7 @@ class Reconciler {
 
   prometheus::Histogram& provisioning_seconds_;
   prometheus::Counter& recreated_;
+  prometheus::Gauge& unlisted_;
 };
 
 }  // namespace leasehold::provisioner

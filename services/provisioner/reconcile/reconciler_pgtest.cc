@@ -317,6 +317,25 @@ TEST_F(ReconcilerTest, AnAnnouncedTenantKeepsItsDatabaseWhenTheRegistryMakesItIt
   EXPECT_NE(Get("announced").database_id, first);
 }
 
+TEST_F(ReconcilerTest, WhatWasMadeForAnAnnouncementStaysUntilTheRegistryRefusesIt) {
+  ASSERT_EQ(reconciler_->Want(Id("refused"), {.state = v1::DESIRED_STATE_PRESENT}), absl::OkStatus());
+  WorkAll();
+  PassAndWork();
+  EXPECT_EQ(Exists("refused"), "1") << "the registry may not have heard of it yet";
+  EXPECT_THAT(metrics_.Expose(), HasSubstr("leasehold_provisioner_unlisted_tenants 1"));
+  gateway_.Set("refused", 1, v1::DESIRED_STATE_ABSENT);
+  PassAndWork();
+  EXPECT_EQ(Exists("refused"), "0");
+  EXPECT_EQ(Get("refused").state, v1::SERVICE_STATE_REMOVED);
+  EXPECT_EQ(Get("refused").state_generation, 1);
+  EXPECT_THAT(metrics_.Expose(), HasSubstr("leasehold_provisioner_unlisted_tenants 0"));
+  ASSERT_EQ(reconciler_->Want(Id("refused"), {.state = v1::DESIRED_STATE_PRESENT}), absl::OkStatus());
+  EXPECT_EQ(WorkAll(), 0) << "the announcement comes late";
+  gateway_.SetNew("refused", 2);
+  PassAndWork();
+  EXPECT_EQ(Get("refused").state, v1::SERVICE_STATE_READY);
+}
+
 TEST_F(ReconcilerTest, AFailureIsTriedAgainAfterItsBackoffAndOnlyThen) {
   ASSERT_EQ(test_->Ask("postgres", "CREATE DATABASE tenant_taken_identity"), "");
   gateway_.Set("taken", 1, v1::DESIRED_STATE_PRESENT);

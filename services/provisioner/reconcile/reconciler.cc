@@ -9,6 +9,7 @@
 #include "common/status/error.h"
 #include "common/telemetry/log.h"
 #include "services/provisioner/state/central.h"
+#include "services/provisioner/steps/drop.h"
 
 namespace leasehold::provisioner {
 namespace {
@@ -155,6 +156,7 @@ absl::Status Reconciler::Pass() {
       LH_ASSIGN_OR_RETURN(records, read_records());
     }
     auto central = parts_.central.Take();
+    LH_RETURN_IF_ERROR(DropSetAside(*central));  // left by a run that ended between the two moves of a drop
     LH_ASSIGN_OR_RETURN(const auto observed, ObserveAll(*central, parts_.instance.service()));
     for (const auto& [id, record] : records) {
       const auto found = observed.find(id.str());

@@ -380,6 +380,30 @@ TEST_F(ReconcilerTest, WhatWasDamagedByHandIsMended) {
   EXPECT_EQ(PassAndWork(), 0);
 }
 
+TEST_F(ReconcilerTest, WhatWasSetAsideAndNotDroppedGoesWithTheNextPass) {
+  const auto set_aside = [](std::string_view database, std::string_view number) {
+    return test_->Ask("postgres", std::format("DO $$ BEGIN EXECUTE (SELECT format('ALTER DATABASE %I RENAME TO "
+                                              "leasehold_drop_%s', datname, {}) FROM pg_database "
+                                              "WHERE datname = '{}'); END $$",
+                                              number, database));
+  };
+  gateway_.Set("aside", 1, v1::DESIRED_STATE_PRESENT);
+  gateway_.Set("wrong", 1, v1::DESIRED_STATE_PRESENT);
+  PassAndWork();
+  ASSERT_EQ(test_->Ask("postgres", "CREATE DATABASE theirs"), "");
+  ASSERT_EQ(set_aside("tenant_aside_identity", "oid"), "");
+  ASSERT_EQ(set_aside("tenant_wrong_identity", "1"), "");
+  ASSERT_EQ(set_aside("theirs", "oid"), "");
+  EXPECT_EQ(reconciler_->Pass(), absl::OkStatus());
+  EXPECT_EQ(test_->Ask("postgres",
+                       "SELECT string_agg(CASE WHEN datname = 'leasehold_drop_' || oid THEN 'theirs' ELSE "
+                       "datname END, ' ' ORDER BY oid) FROM pg_database WHERE starts_with(datname, "
+                       "'leasehold_drop_')"),
+            "leasehold_drop_1 theirs")
+      << "what lacks the mark, or the number, is not Leasehold's doing";
+  test_->Ask("postgres", "DROP DATABASE leasehold_drop_1");
+}
+
 TEST_F(ReconcilerTest, AVanishedDatabaseIsMadeAgainAndCounted) {
   gateway_.Set("lost", 1, v1::DESIRED_STATE_PRESENT);
   PassAndWork();

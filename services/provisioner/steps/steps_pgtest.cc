@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 #include <format>
+#include <thread>
 
 #include "common/status/error.h"
 #include "services/provisioner/steps/tenant_database.h"
@@ -164,6 +165,69 @@ TEST_F(StepsTest, AnInterruptedDropIsFinishedAndTheDatabaseMadeAgain) {
   test_->Ask("postgres", "UPDATE pg_database SET datconnlimit = -2 WHERE datname = 'tenant_invalid_identity'");
   ASSERT_EQ(Run("invalid", TenantDatabase::Present(), 1), absl::OkStatus());
   ExpectReady("invalid");
+}
+
+TEST_F(StepsTest, ADropThatWasCutInTheMiddleIsFinished) {
+  ASSERT_EQ(Run("middle", TenantDatabase::Present()), absl::OkStatus());
+  ASSERT_EQ(
+      test_->Ask("postgres",
+                 "DO $$ BEGIN EXECUTE (SELECT format('ALTER DATABASE %I RENAME TO leasehold_drop_%s', datname, oid) "
+                 "FROM pg_database WHERE datname = 'tenant_middle_identity'); END $$"),
+      "");
+  ASSERT_EQ(Run("middle", TenantDatabase::Absent()), absl::OkStatus());
+  EXPECT_EQ(test_->Ask("postgres", "SELECT count(*) FROM pg_database WHERE starts_with(datname, 'leasehold_drop_')"),
+            "0");
+  EXPECT_EQ(Roles("middle"), "0");
+}
+
+// Between the look at whose a database is and its drop, the name goes to another one.
+TEST_F(StepsTest, ADatabaseThatTakesTheNameInTheLastMomentIsNotDropped) {
+  ASSERT_EQ(Run("swap", TenantDatabase::Present()), absl::OkStatus());
+  ASSERT_EQ(test_->Ask("postgres", "CREATE DATABASE precious OWNER leasehold"), "");
+  ASSERT_EQ(test_->Ask("precious", "CREATE TABLE precious AS SELECT 42 AS i"), "");
+  postgres::Connection mover = test_->Superuser();
+  std::thread removal;
+  absl::Status removed;
+  const absl::Status moved = mover.InTransaction([&](postgres::Transaction& tx) -> absl::Status {
+    LH_RETURN_IF_ERROR(tx.Exec("ALTER DATABASE tenant_swap_identity RENAME TO swapped_away").status());
+    LH_RETURN_IF_ERROR(tx.Exec("ALTER DATABASE precious RENAME TO tenant_swap_identity").status());
+    // Not committed yet: the removal still sees its own database under the name, and waits for it.
+    removal = std::thread([&] { removed = Run("swap", TenantDatabase::Absent()); });
+    const absl::Time end = absl::Now() + absl::Seconds(20);
+    while (test_->Ask("postgres",
+                      "SELECT count(*) FROM pg_locks WHERE classid = 'pg_database'::regclass AND NOT granted") == "0") {
+      if (absl::Now() > end) return absl::DeadlineExceededError("the removal did not get to the database");
+      absl::SleepFor(absl::Milliseconds(5));
+    }
+    return absl::OkStatus();
+  });
+  removal.join();
+  ASSERT_EQ(moved, absl::OkStatus());
+  EXPECT_EQ(test_->Ask("tenant_swap_identity", "SELECT i FROM precious"), "42");
+  EXPECT_EQ(ReasonOf(removed), v1::REASON_NAME_TAKEN) << removed;
+  EXPECT_EQ(Run("swap", TenantDatabase::Closed()).code(), absl::StatusCode::kAlreadyExists);
+}
+
+TEST_F(StepsTest, ALostConnectionEndsTheRun) {
+  for (const auto& steps : {TenantDatabase::Present(), TenantDatabase::Absent()}) {
+    for (size_t lost_before = 1; lost_before <= steps.size(); ++lost_before) {
+      postgres::Connection central = test_->Login();
+      TenantDatabase database(test_->instance(), migrations_, central,
+                              {.tenant = *TenantId::Parse("lost"), .database_id = DatabaseId("lost")});
+      size_t asked = 0;
+      const absl::Status status = database.Run(steps, [&] {
+        if (++asked != lost_before) return absl::OkStatus();
+        const std::string pid =
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = "
+            "'identity_central' AND usename = 'leasehold'";
+        EXPECT_EQ(test_->Ask("postgres", pid), "t");
+        return absl::OkStatus();
+      });
+      EXPECT_EQ(ReasonOf(status), v1::REASON_INSTANCE_UNAVAILABLE) << status << " at " << lost_before;
+    }
+    ASSERT_EQ(Run("lost", steps), absl::OkStatus());
+  }
+  EXPECT_EQ(Databases("lost"), "0");
 }
 
 TEST_F(StepsTest, AForeignDatabaseIsNeverTouched) {

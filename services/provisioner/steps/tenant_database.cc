@@ -6,6 +6,7 @@
 #include "absl/time/clock.h"
 #include "common/status/error.h"
 #include "services/provisioner/migrations/runner.h"
+#include "services/provisioner/steps/drop.h"
 
 namespace leasehold::provisioner {
 namespace {
@@ -16,6 +17,9 @@ using postgres::QuoteLiteral;
 // "lhtn"; the second number is the tenant's.
 constexpr std::string_view kLock = "SELECT pg_advisory_lock(1818784878, hashtext($1))";
 constexpr std::string_view kUnlock = "SELECT pg_advisory_unlock(1818784878, hashtext($1))";
+constexpr std::string_view kLocked =
+    "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND classid = 1818784878 "
+    "AND objid = hashtext($1)::oid AND objsubid = 2 AND granted AND pid = pg_backend_pid())";
 
 bool OursIs(const std::optional<ObservedDatabase>& database, std::string_view database_id) {
   return database.has_value() && database->mark == MarkOf(database_id);
@@ -86,8 +90,17 @@ absl::Status TenantDatabase::Run(std::span<const Step> steps, const std::functio
   for (const Step& step : steps) {
     LH_RETURN_IF_ERROR(go_on());
     LH_RETURN_IF_ERROR(Explain((this->*step.run)(), step.name));
+    LH_RETURN_IF_ERROR(
+        Explain(central_.InTransaction([&](postgres::Transaction& tx) { return CheckLock(tx); }), step.name));
   }
   return absl::OkStatus();
+}
+
+// A connection that breaks is replaced without a word, and the lock went with it.
+absl::Status TenantDatabase::CheckLock(postgres::Transaction& tx) {
+  LH_ASSIGN_OR_RETURN(const pqxx::result locked, tx.Exec(kLocked, {options_.tenant.str()}));
+  if (locked[0][0].as<bool>()) return absl::OkStatus();
+  return Error(v1::REASON_INSTANCE_UNAVAILABLE, "the connection to the instance was lost in the middle of the work");
 }
 
 absl::Status TenantDatabase::MakeRoles() {
@@ -116,7 +129,7 @@ absl::Status TenantDatabase::CreateDatabase() {
   LH_ASSIGN_OR_RETURN(const std::optional<ObservedDatabase> present, ObserveDatabase(central_, name));
   if (present.has_value()) {
     if (present->valid) return absl::OkStatus();
-    LH_RETURN_IF_ERROR(Drop(name));
+    LH_RETURN_IF_ERROR(in_place ? DropInPlace() : DropStaging());
   }
   options_.schema_version.reset();
   // template0, not template1: nobody can be connected to it, which would make CREATE DATABASE fail, and it holds
@@ -232,18 +245,25 @@ absl::Status TenantDatabase::CloseRoles() {
   return EndSessions(central_, owner_, read_only_);
 }
 
-absl::Status TenantDatabase::Drop(const std::string& name) {
-  return central_.ExecAlone(std::format("DROP DATABASE IF EXISTS {} WITH (FORCE)", QuoteIdentifier(name))).status();
+absl::Status TenantDatabase::DropInPlace() {
+  LH_RETURN_IF_ERROR(
+      SetAside(central_, database_, owner_.mark, [this](postgres::Transaction& tx) { return CheckLock(tx); }));
+  return DropSetAside(central_, owner_.mark);
+}
+
+// By name: nothing else ever bears it.
+absl::Status TenantDatabase::DropStaging() {
+  return central_.ExecAlone(std::format("DROP DATABASE IF EXISTS {} WITH (FORCE)", QuoteIdentifier(staging_))).status();
 }
 
 absl::Status TenantDatabase::DropDatabases() {
-  LH_ASSIGN_OR_RETURN(const std::optional<ObservedDatabase> final, ObserveDatabase(central_, database_));
-  if (OursIs(final, options_.database_id)) LH_RETURN_IF_ERROR(Drop(database_));
-  return Drop(staging_);
+  LH_RETURN_IF_ERROR(DropInPlace());
+  return DropStaging();
 }
 
 absl::Status TenantDatabase::DropRoles() {
   return central_.InTransaction([&](postgres::Transaction& tx) -> absl::Status {
+    LH_RETURN_IF_ERROR(CheckLock(tx));
     LH_RETURN_IF_ERROR(DropRole(tx, read_only_));
     return DropRole(tx, owner_);
   });

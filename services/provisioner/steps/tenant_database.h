@@ -54,8 +54,8 @@ class TenantDatabase {
   static std::span<const Step> Absent();
 
   // In order, until one fails; `go_on` is asked before each. At most one run for a tenant on an instance at a time:
-  // others wait. Errors are safe to report: NAME_TAKEN, MIGRATION_FAILED, INSUFFICIENT_PRIVILEGE, INSTANCE_UNAVAILABLE,
-  // INTERNAL.
+  // others wait; a run whose connection was lost meanwhile, and with it its turn, fails. Errors are safe to report:
+  // NAME_TAKEN, MIGRATION_FAILED, INSUFFICIENT_PRIVILEGE, INSTANCE_UNAVAILABLE, INTERNAL.
   absl::Status Run(std::span<const Step> steps, const std::function<absl::Status()>& go_on);
 
   // After a run that looked inside or was told.
@@ -77,7 +77,10 @@ class TenantDatabase {
 
   // Where the database is now: its final name, or its staging name. NAME_TAKEN if the final name is foreign.
   absl::StatusOr<std::string> Locate(bool& in_place);
-  absl::Status Drop(const std::string& name);
+  absl::Status DropInPlace();
+  absl::Status DropStaging();
+  // Not OK if the connection is no longer the one that took the tenant's lock: somebody else may be at work on it.
+  absl::Status CheckLock(postgres::Transaction& tx);
   absl::Status SetLogins(bool may_log_in);
   // The provisioner's connection into the database `name`.
   postgres::Connection& Inside(const std::string& name);

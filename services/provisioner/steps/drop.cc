@@ -1,0 +1,78 @@
+#include "services/provisioner/steps/drop.h"
+
+#include <format>
+
+#include "common/status/error.h"
+#include "services/provisioner/steps/observe.h"
+
+namespace leasehold::provisioner {
+namespace {
+
+using postgres::QuoteIdentifier;
+
+constexpr std::string_view kStillInUse = "55006";
+constexpr int kRounds = 3;
+
+// At most 25 bytes, and no tenant's: those begin with "tenant_".
+std::string AsideName(std::string_view oid) { return std::format("leasehold_drop_{}", oid); }
+
+constexpr std::string_view kMarked =
+    "SELECT d.oid::text FROM pg_database d WHERE d.datname = $1 AND $2 IN (shobj_description(d.oid, 'pg_database'), "
+    "shobj_description(d.datdba, 'pg_authid'))";
+
+// Autovacuum gives way by itself, and only a superuser may end it.
+constexpr std::string_view kEndSessions =
+    "SELECT pg_terminate_backend(a.pid, 5000) FROM pg_stat_activity a JOIN pg_database d ON d.oid = a.datid "
+    "WHERE d.datname = $1 AND $2 IN (shobj_description(d.oid, 'pg_database'), shobj_description(d.datdba, "
+    "'pg_authid')) "
+    "AND a.backend_type IN ('client backend', 'walsender')";
+
+constexpr std::string_view kAside =
+    "SELECT d.datname FROM pg_database d, "
+    "LATERAL (VALUES (shobj_description(d.oid, 'pg_database')), (shobj_description(d.datdba, 'pg_authid'))) AS m "
+    "(mark) "
+    "WHERE d.datname = 'leasehold_drop_' || d.oid AND pg_has_role(d.datdba, 'USAGE') "
+    "AND CASE WHEN $1::text IS NULL THEN starts_with(m.mark, $2) ELSE m.mark = $1 END GROUP BY d.datname";
+
+absl::Status Rename(postgres::Transaction& tx, const std::string& name, std::string_view mark) {
+  LH_ASSIGN_OR_RETURN(const pqxx::result marked, tx.Exec(kMarked, {name, std::string(mark)}));
+  if (marked.empty()) return absl::OkStatus();
+  const std::string oid = marked[0][0].as<std::string>();
+  const std::string aside = AsideName(oid);
+  LH_RETURN_IF_ERROR(
+      tx.Exec(std::format("ALTER DATABASE {} RENAME TO {}", QuoteIdentifier(name), QuoteIdentifier(aside))).status());
+  // The rename went by name, and keeps its lock from here on: was it the one that bears the mark?
+  LH_ASSIGN_OR_RETURN(const pqxx::result renamed,
+                      tx.Exec("SELECT FROM pg_database WHERE datname = $1 AND oid = $2::oid", {aside, oid}));
+  if (!renamed.empty()) return absl::OkStatus();
+  return Error(v1::REASON_NAME_TAKEN, std::format("database {} became another one while it was to be dropped", name));
+}
+
+}  // namespace
+
+absl::Status SetAside(postgres::Connection& central, const std::string& name, std::string_view mark,
+                      const std::function<absl::Status(postgres::Transaction&)>& allowed) {
+  absl::Status status;
+  for (int round = 0; round < kRounds; ++round) {
+    LH_RETURN_IF_ERROR(central.ExecAlone(kEndSessions, {name, std::string(mark)}).status());
+    status = central.InTransaction([&](postgres::Transaction& tx) -> absl::Status {
+      LH_RETURN_IF_ERROR(allowed(tx));
+      return Rename(tx, name, mark);
+    });
+    if (postgres::SqlStateOf(status) != kStillInUse) break;
+  }
+  return status;
+}
+
+absl::Status DropSetAside(postgres::Connection& central, std::optional<std::string> mark) {
+  LH_ASSIGN_OR_RETURN(const pqxx::result aside, central.ExecAlone(kAside, {std::move(mark), MarkOf("")}));
+  for (const pqxx::row& row : aside) {
+    LH_RETURN_IF_ERROR(central
+                           .ExecAlone(std::format("DROP DATABASE IF EXISTS {} WITH (FORCE)",
+                                                  QuoteIdentifier(row[0].as<std::string>())))
+                           .status());
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace leasehold::provisioner

@@ -61,17 +61,20 @@ std::string Printable(std::string_view text, size_t max_bytes = 100);
 
 }  // namespace leasehold
 
-// The usual pair; both return from the enclosing function on error.
-#define LH_RETURN_IF_ERROR(expr)                            \
-  do {                                                      \
-    if (absl::Status lh_status = (expr); !lh_status.ok()) { \
-      return lh_status;                                     \
-    }                                                       \
-  } while (false)
-
+// The usual pair; both return from the enclosing function on error. Their variables have names of their own each time,
+// so that one may stand in a lambda inside another.
 #define LH_CONCAT_INNER(a, b) a##b
 #define LH_CONCAT(a, b) LH_CONCAT_INNER(a, b)
-#define LH_ASSIGN_OR_RETURN(lhs, expr) LH_ASSIGN_OR_RETURN_INNER(LH_CONCAT(lh_statusor_, __LINE__), lhs, expr)
+
+#define LH_RETURN_IF_ERROR(expr) LH_RETURN_IF_ERROR_INNER(LH_CONCAT(lh_status_, __COUNTER__), expr)
+#define LH_RETURN_IF_ERROR_INNER(name, expr)      \
+  do {                                            \
+    if (absl::Status name = (expr); !name.ok()) { \
+      return name;                                \
+    }                                             \
+  } while (false)
+
+#define LH_ASSIGN_OR_RETURN(lhs, expr) LH_ASSIGN_OR_RETURN_INNER(LH_CONCAT(lh_statusor_, __COUNTER__), lhs, expr)
 #define LH_ASSIGN_OR_RETURN_INNER(name, lhs, expr) \
   auto name = (expr);                              \
   if (!name.ok()) return std::move(name).status(); \

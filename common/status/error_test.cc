@@ -147,10 +147,25 @@ absl::Status CheckEven(int n) {
   return absl::OkStatus();
 }
 
+// One inside another: warnings are errors, so that it compiles says that no name hides another.
+absl::StatusOr<int> EighthByLambdas(int n) {
+  LH_ASSIGN_OR_RETURN(const int quarter, [n]() -> absl::StatusOr<int> {
+    LH_ASSIGN_OR_RETURN(const int half, Half(n));
+    return Half(half);
+  }());
+  LH_RETURN_IF_ERROR([&]() -> absl::Status {
+    LH_RETURN_IF_ERROR(CheckEven(quarter));
+    return absl::OkStatus();
+  }());
+  return quarter / 2;
+}
+
 TEST(Macros, ReturnTheFirstError) {
   EXPECT_EQ(*Quarter(8), 2);
   EXPECT_EQ(Quarter(6).status().message(), "odd");
   EXPECT_TRUE(CheckEven(2).ok());
+  EXPECT_EQ(*EighthByLambdas(16), 2);
+  EXPECT_EQ(EighthByLambdas(12).status().message(), "odd");
   EXPECT_EQ(ReasonOf(CheckEven(3)), v1::REASON_INVALID_FIELD);
 }
 

@@ -10,6 +10,7 @@ namespace {
 // Each takes one parameter: an exact name, or NULL for all names of tenants.
 constexpr std::string_view kDatabases =
     "SELECT d.datname, coalesce(shobj_description(d.oid, 'pg_database'), ''), d.datconnlimit <> -2,"
+    " coalesce(shobj_description(d.datdba, 'pg_authid'), ''),"
     " EXISTS (SELECT FROM aclexplode(coalesce(d.datacl, acldefault('d', d.datdba))) a"
     "         WHERE a.grantee = 0 AND a.privilege_type IN ('CONNECT', 'TEMPORARY')) "
     "FROM pg_database d WHERE CASE WHEN $1::text IS NULL THEN starts_with(d.datname, 'tenant_') ELSE d.datname = $1 "
@@ -19,7 +20,10 @@ constexpr std::string_view kRoles =
     "FROM pg_roles r WHERE CASE WHEN $1::text IS NULL THEN starts_with(r.rolname, 'tenant_') ELSE r.rolname = $1 END";
 
 ObservedDatabase DatabaseOf(const pqxx::row& row) {
-  return {.mark = row[1].as<std::string>(), .valid = row[2].as<bool>(), .open_to_public = row[3].as<bool>()};
+  return {.mark = row[1].as<std::string>(),
+          .owner_mark = row[3].as<std::string>(),
+          .valid = row[2].as<bool>(),
+          .open_to_public = row[4].as<bool>()};
 }
 
 std::string_view WithoutSuffix(std::string_view name, std::string_view suffix) {
@@ -31,6 +35,9 @@ ObservedRole RoleOf(const pqxx::row& row) { return {.mark = row[1].as<std::strin
 }  // namespace
 
 std::string MarkOf(std::string_view database_id) { return std::format("leasehold:1:{}", database_id); }
+bool IsOf(const ObservedDatabase& database, std::string_view database_id) {
+  return database.mark == MarkOf(database_id) || database.owner_mark == MarkOf(database_id);
+}
 std::string StagingName(std::string_view database_id) { return std::format("leasehold_new_{}", database_id); }
 
 absl::StatusOr<std::map<std::string, ObservedTenant>> ObserveAll(postgres::Connection& central,

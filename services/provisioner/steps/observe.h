@@ -1,6 +1,7 @@
 // What exists on the instance under the names of tenants, and whose it is. A comment, the mark, says that Leasehold
 // made a thing: "leasehold:1:<database id>". What lacks it, or bears another id than recorded, is foreign and never
-// touched.
+// touched. A database's owner may change its comment, but not that of its own role; so a database is Leasehold's also
+// if its owner bears the mark.
 #pragma once
 
 #include <map>
@@ -20,9 +21,13 @@ std::string StagingName(std::string_view database_id);
 
 struct ObservedDatabase {
   std::string mark{};           // empty: none
+  std::string owner_mark{};     // of the role that owns it
   bool valid = true;            // false: a DROP DATABASE was interrupted; only dropping it again is possible
   bool open_to_public = false;  // PUBLIC may connect or make temporary tables
 };
+
+// Made for `database_id`: it or its owner bears the mark.
+bool IsOf(const ObservedDatabase& database, std::string_view database_id);
 
 struct ObservedRole {
   std::string mark{};

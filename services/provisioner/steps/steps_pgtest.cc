@@ -230,6 +230,26 @@ TEST_F(StepsTest, ALostConnectionEndsTheRun) {
   EXPECT_EQ(Databases("lost"), "0");
 }
 
+TEST_F(StepsTest, ADatabaseStaysOursWhateverItsOwnerSaysAboutIt) {
+  ASSERT_EQ(Run("comment", TenantDatabase::Present()), absl::OkStatus());
+  for (const char* comment : {"NULL", "'mine'", "'leasehold:1:ffffffffffffffff'"}) {
+    for (const auto& steps : {TenantDatabase::Present(), TenantDatabase::Closed()}) {
+      ASSERT_EQ(Run("comment", TenantDatabase::Present(), 1), absl::OkStatus());
+      postgres::Connection owner = As("comment", RoleKind::kOwner);
+      ASSERT_EQ(AskOver(owner, std::format("COMMENT ON DATABASE tenant_comment_identity IS {}", comment)), "");
+      EXPECT_EQ(AskOver(owner, "COMMENT ON ROLE tenant_comment_identity IS NULL"), "error: 42501");
+      ASSERT_EQ(Run("comment", steps, 1), absl::OkStatus()) << comment;
+      EXPECT_EQ(Mark(Database("comment")), MarkOf(DatabaseId("comment"))) << "put back";
+    }
+  }
+  ASSERT_EQ(Run("comment", TenantDatabase::Present(), 1), absl::OkStatus());
+  postgres::Connection owner = As("comment", RoleKind::kOwner);
+  ASSERT_EQ(AskOver(owner, "COMMENT ON DATABASE tenant_comment_identity IS NULL"), "");
+  ASSERT_EQ(Run("comment", TenantDatabase::Absent()), absl::OkStatus());
+  EXPECT_EQ(Databases("comment"), "0");
+  EXPECT_EQ(Roles("comment"), "0");
+}
+
 TEST_F(StepsTest, AForeignDatabaseIsNeverTouched) {
   ASSERT_EQ(test_->Ask("postgres", "CREATE DATABASE tenant_foreign_identity"), "");
   ASSERT_EQ(test_->Ask("tenant_foreign_identity", "CREATE TABLE precious AS SELECT 42 AS i"), "");

@@ -21,10 +21,6 @@ constexpr std::string_view kLocked =
     "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND classid = 1818784878 "
     "AND objid = hashtext($1)::oid AND objsubid = 2 AND granted AND pid = pg_backend_pid())";
 
-bool OursIs(const std::optional<ObservedDatabase>& database, std::string_view database_id) {
-  return database.has_value() && database->mark == MarkOf(database_id);
-}
-
 }  // namespace
 
 TenantDatabase::TenantDatabase(const Instance& instance, const Migrations& migrations, postgres::Connection& central,
@@ -117,7 +113,7 @@ absl::StatusOr<std::string> TenantDatabase::Locate(bool& in_place) {
   LH_ASSIGN_OR_RETURN(const std::optional<ObservedDatabase> final, ObserveDatabase(central_, database_));
   in_place = final.has_value();
   if (!in_place) return staging_;
-  if (!OursIs(final, options_.database_id)) {
+  if (!IsOf(*final, options_.database_id)) {
     return Error(v1::REASON_NAME_TAKEN, std::format("a database {} exists that Leasehold did not make", database_));
   }
   return database_;
@@ -145,6 +141,7 @@ absl::Status TenantDatabase::SecureDatabase() {
   LH_ASSIGN_OR_RETURN(const std::string name, Locate(in_place));
   const std::string database = QuoteIdentifier(name);
   return central_.InTransaction([&](postgres::Transaction& tx) -> absl::Status {
+    if (in_place) LH_RETURN_IF_ERROR(Mark(tx));  // its owner may have changed it
     LH_RETURN_IF_ERROR(tx.Exec(std::format("REVOKE ALL ON DATABASE {} FROM PUBLIC", database)).status());
     return tx
         .Exec(std::format("GRANT CONNECT ON DATABASE {} TO {}, {}", database, QuoteIdentifier(owner_.name),
@@ -230,13 +227,17 @@ absl::Status TenantDatabase::MoveIntoPlace() {
   LH_RETURN_IF_ERROR(Locate(in_place).status());
   if (in_place) return absl::OkStatus();
   LH_RETURN_IF_ERROR(LeaveInside());
-  const std::string database = QuoteIdentifier(database_);
   return central_.InTransaction([&](postgres::Transaction& tx) -> absl::Status {
     LH_RETURN_IF_ERROR(
-        tx.Exec(std::format("ALTER DATABASE {} RENAME TO {}", QuoteIdentifier(staging_), database)).status());
-    return tx.Exec(std::format("COMMENT ON DATABASE {} IS {}", database, QuoteLiteral(MarkOf(options_.database_id))))
-        .status();
+        tx.Exec(std::format("ALTER DATABASE {} RENAME TO {}", QuoteIdentifier(staging_), QuoteIdentifier(database_)))
+            .status());
+    return Mark(tx);
   });
+}
+
+absl::Status TenantDatabase::Mark(postgres::Transaction& tx) {
+  return tx.Exec(std::format("COMMENT ON DATABASE {} IS {}", QuoteIdentifier(database_), QuoteLiteral(owner_.mark)))
+      .status();
 }
 
 absl::Status TenantDatabase::CloseRoles() {

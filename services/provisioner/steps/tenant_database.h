@@ -77,6 +77,7 @@ class TenantDatabase {
 
   // Where the database is now: its final name, or its staging name. NAME_TAKEN if the final name is foreign.
   absl::StatusOr<std::string> Locate(bool& in_place);
+  absl::Status Mark(postgres::Transaction& tx);
   absl::Status DropInPlace();
   absl::Status DropStaging();
   // Not OK if the connection is no longer the one that took the tenant's lock: somebody else may be at work on it.

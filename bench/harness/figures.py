@@ -3,6 +3,8 @@ import math
 import os
 import statistics
 
+from harness.rounds import Failure
+
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -16,19 +18,25 @@ def quantile(values, share):
     return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
 
 
+def about_process(pid, what):
+    try:
+        with open(f"/proc/{pid}/{what}", encoding="utf-8") as file:
+            return file.read()
+    except FileNotFoundError:
+        raise Failure("the proxy has ended") from None
+
+
 def cpu_seconds(pid):
     """User and system time of a process with all its threads, also those that have ended. In steps of 10 ms."""
-    with open(f"/proc/{pid}/stat", encoding="utf-8") as file:
-        fields = file.read().rpartition(")")[2].split()
+    fields = about_process(pid, "stat").rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / TICKS
 
 
 def resident_kib(pid):
-    with open(f"/proc/{pid}/status", encoding="utf-8") as file:
-        for line in file:
-            if line.startswith("VmRSS:"):
-                return int(line.split()[1])
-    raise RuntimeError(f"process {pid} has no VmRSS")
+    for line in about_process(pid, "status").splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1])
+    raise Failure("the proxy has ended")
 
 
 def count(value):

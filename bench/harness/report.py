@@ -1,5 +1,6 @@
 """A measure's rows: each printed when it is known, all as a Markdown table at the end."""
 import dataclasses
+import os
 import typing
 
 HEADINGS = ("measure", "direct", "PgBouncer", "Leasehold", "ratio", "must", "aim")
@@ -56,6 +57,7 @@ def line(cells):
 class Report:
     def __init__(self, name):
         self.name = name
+        self.load_before = os.getloadavg()[0]  # what others did on this machine
         self.rows = []
         self.notes = []
 

@@ -45,7 +45,7 @@ def machine():
                 model = line.partition(":")[2].strip()
                 break
     kernel = ".".join(platform.release().split("-")[0].split(".")[:2])
-    return f"{os.cpu_count()} cores ({model}), {platform.system()} {kernel}, load {os.getloadavg()[2]:.1f}"
+    return f"{os.cpu_count()} cores ({model}), {platform.system()} {kernel}"
 
 
 def versions():
@@ -56,10 +56,12 @@ def versions():
 
 def write(report, settings, arguments):
     heading = f"{time.strftime('%Y-%m-%d')}: {report.name}"
-    command = " ".join(["./dev bench"] + arguments)
+    variables = [f"{name}='{value}'" for name, value in sorted(os.environ.items())
+                 if name.startswith("BENCH_") and name != "BENCH_WRITE"]
+    command = " ".join(variables + ["./dev bench"] + arguments)
     about = (
-        f"`{command}` at {commit()}, on {machine()}; {versions()}. Medians of {settings.rounds} alternating rounds of "
-        f"{settings.seconds:g} s.\n"
+        f"`{command}` at {commit()}, on {machine()}, load {report.load_before:.1f} before; {versions()}. "
+        f"Medians of {settings.rounds} alternating rounds of {settings.seconds:g} s.\n"
     )
     path = os.path.join(BENCH, "RESULTS.md")
     before = ""

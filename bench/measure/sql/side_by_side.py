@@ -11,7 +11,6 @@ class OneTenant:
     def __init__(self, stack, bouncer, settings):
         self.stack = stack
         self.bouncer = bouncer
-        self.gateway = stack.gateway_pid()
         self._settings = settings
         self._prepared = set()
 
@@ -31,7 +30,7 @@ class OneTenant:
         }
 
     def proxies(self):
-        return {"direct": None, "PgBouncer": self.bouncer.pid, "Leasehold": self.gateway}
+        return {"direct": None, "PgBouncer": self.bouncer.pid, "Leasehold": self.stack.gateway_pid()}
 
     def pgbench(self, clients, options):
         """Alternating rounds of pgbench: side → outcomes or Failure."""

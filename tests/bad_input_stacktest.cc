@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <fstream>
 #include <sstream>
+#include <thread>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
@@ -18,6 +19,7 @@ namespace leasehold::testing {
 namespace {
 
 using ::testing::AllOf;
+using ::testing::AnyOf;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
@@ -186,6 +188,50 @@ TEST(BadInput, TheCommandLineSaysOneLine) {
   const Stack::Output nobody = stack.Run({"--gateway", "127.0.0.1:1", "tenant", "list"});
   EXPECT_EQ(nobody.exit_code, 1);
   EXPECT_THAT(nobody.err, HasSubstr("127.0.0.1:1"));
+}
+
+TEST(BadInput, AWatchOfNobodyEndsAtOnce) {
+  Stack& stack = SharedStack();
+  const std::string id = FreshTenantId("nobody");
+  const absl::Time begin = absl::Now();
+  const Stack::Output nobody = stack.Run({"tenant", "watch", id});
+  EXPECT_EQ(nobody.exit_code, 1);
+  EXPECT_EQ(nobody.err, absl::StrCat("leasehold: there is no tenant ", id, "\n"));
+  EXPECT_LT(absl::Now() - begin, absl::Seconds(10));
+  // Who names a state may be early, and is told so.
+  const Stack::Output early = stack.Run({"tenant", "watch", id, "--until", "active", "--timeout", "300ms"});
+  EXPECT_EQ(early.exit_code, 1);
+  EXPECT_THAT(early.err, AllOf(HasSubstr(absl::StrCat("there is no tenant ", id, " yet; waiting for it\n")),
+                               HasSubstr("is not active after 300ms\n")));
+}
+
+TEST(BadInput, AWatchOfOneTenantEndsWithIt) {
+  Stack& stack = SharedStack();
+  const std::string id = stack.CreateTenant(FreshTenantId());
+  Stack::Output watched;
+  std::thread watcher(
+      [&] { watched = stack.Run({"tenant", "watch", id, "--until", "suspended", "--timeout", "60s"}); });
+  EXPECT_EQ(stack.Run({"tenant", "delete", id, "--retention", "2s"}).exit_code, 0);
+  watcher.join();
+  EXPECT_EQ(watched.exit_code, 1);
+  // On a machine so slow that the watch begins after the purge, it waits for the tenant in vain.
+  EXPECT_THAT(watched.err, AnyOf(HasSubstr(absl::StrCat("tenant ", id, " was purged before it was suspended\n")),
+                                 HasSubstr("is not suspended after 1m\n")));
+}
+
+TEST(BadInput, TextThatIsNotUtf8) {
+  Stack& stack = SharedStack();
+  const Stack::Output bad = stack.Run({"tenant", "get", "\xff"});
+  EXPECT_EQ(bad.exit_code, 2);
+  EXPECT_THAT(bad.err, AllOf(HasSubstr("argument 3 is '\\xff'; allowed: UTF-8"), Not(HasSubstr("protobuf"))));
+  // And from callers that check nothing.
+  v1::GetTenantRequest request;
+  request.set_id("\xff");
+  v1::Tenant tenant;
+  const Refusal refusal = Refused(stack.tenants().GetTenant(Deadline().get(), request, &tenant));
+  EXPECT_EQ(refusal.status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(refusal.detail.reason(), v1::REASON_INVALID_FIELD);
+  EXPECT_THAT(std::string(refusal.status.message()), HasSubstr("UTF-8"));
 }
 
 // Runs last: what all the tests above have made the daemons write down.

@@ -81,6 +81,8 @@ TEST(Start, ABadConfigurationIsOneLineAndExitStatusOne) {
            {"leasehold-gateway", "services:\n  - name: Not_A_Service\n", "services[0].name"},
            {"leasehold-gateway", "gateway:\n  grpc_lisen: 127.0.0.1:1\nservices:\n  - name: alpha\n", "grpc_listen"},
            {"leasehold-gateway", "leases:\n  max_ttl: never\nservices:\n  - name: alpha\n", "leases.max_ttl"},
+           {"leasehold-gateway", "gateway:\n  max_clients: 99999999999\nservices:\n  - name: alpha\n",
+            "gateway.max_clients is '99999999999'; allowed: 1 to 1000000"},
            {"leasehold-provisioner", "services:\n  - name: beta\n", "alpha"},
            {"leasehold-provisioner", ToYaml(NoSuchFolder()), "migrations"},
            {"leasehold-provisioner", "services:\n  - name: alpha\n    instance: {port: 99999}\n", "instance.port"}}) {

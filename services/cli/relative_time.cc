@@ -26,7 +26,8 @@ std::string Relative(const google::protobuf::Timestamp& time, absl::Time now) {
   if (time.seconds() == 0 && time.nanos() == 0) return "";
   const absl::Duration ahead = ToTime(time) - now;
   if (absl::AbsDuration(ahead) < absl::Seconds(1)) return "now";
-  return ahead > absl::ZeroDuration() ? absl::StrCat("in ", ShortDuration(ahead))
+  // What begins now and lasts 7 days ends "in 7d", although some milliseconds have passed.
+  return ahead > absl::ZeroDuration() ? absl::StrCat("in ", ShortDuration(absl::Ceil(ahead, absl::Seconds(1))))
                                       : absl::StrCat(ShortDuration(-ahead), " ago");
 }
 

@@ -63,6 +63,7 @@ TEST(Relative, PastAndFuture) {
   EXPECT_EQ(Relative(FromTime(kNow), kNow), "now");
   EXPECT_EQ(Relative(FromTime(kNow - absl::Seconds(182)), kNow), "3m 2s ago");
   EXPECT_EQ(Relative(FromTime(kNow + absl::Minutes(15)), kNow), "in 15m");
+  EXPECT_EQ(Relative(FromTime(kNow + absl::Hours(168) - absl::Milliseconds(3)), kNow), "in 7d");
 }
 
 TEST(Word, IsTheNameWithoutItsEnum) {

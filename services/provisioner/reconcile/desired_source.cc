@@ -17,6 +17,7 @@ namespace {
 
 constexpr int kPageSize = 1000;
 constexpr std::chrono::seconds kDeadline(10);
+constexpr std::chrono::seconds kConnectPatience(1);
 
 std::shared_ptr<grpc::Channel> ChannelTo(const std::string& address) {
   grpc::ChannelArguments arguments;
@@ -39,9 +40,17 @@ absl::Status WithReason(const absl::Status& status) {
 }  // namespace
 
 GatewayDesired::GatewayDesired(const std::string& address, ServiceName service)
-    : address_(address), service_(std::move(service)), stub_(v1::ProvisionerService::NewStub(ChannelTo(address))) {}
+    : address_(address),
+      service_(std::move(service)),
+      channel_(ChannelTo(address)),
+      stub_(v1::ProvisionerService::NewStub(channel_)) {}
 
 absl::StatusOr<std::vector<v1::DesiredTenant>> GatewayDesired::ListDesired() {
+  // A call to a gateway that was away fails at once, and between calls gRPC looks after its connections only every 5 s:
+  // without this wait it would find the gateway two such rounds after it is back.
+  if (!channel_->WaitForConnected(std::chrono::system_clock::now() + kConnectPatience)) {
+    return WithReason(absl::UnavailableError(""));
+  }
   std::vector<v1::DesiredTenant> tenants;
   v1::ListDesiredRequest request;
   request.set_service(service_.str());

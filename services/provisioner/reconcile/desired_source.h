@@ -20,7 +20,7 @@ class DesiredSource {
   virtual absl::StatusOr<std::vector<v1::DesiredTenant>> ListDesired() = 0;
 };
 
-// The gateway's ProvisionerService. REGISTRY_UNAVAILABLE while it does not answer.
+// The gateway's ProvisionerService. REGISTRY_UNAVAILABLE while it does not answer, after a second of trying.
 class GatewayDesired : public DesiredSource {
  public:
   // `address`: host:port, named in errors.
@@ -30,6 +30,7 @@ class GatewayDesired : public DesiredSource {
  private:
   const std::string address_;
   const ServiceName service_;
+  const std::shared_ptr<grpc::Channel> channel_;
   std::unique_ptr<v1::ProvisionerService::Stub> stub_;
 };
 

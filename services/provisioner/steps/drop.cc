@@ -1,6 +1,7 @@
 #include "services/provisioner/steps/drop.h"
 
 #include <format>
+#include <utility>
 
 #include "common/status/error.h"
 #include "services/provisioner/steps/observe.h"

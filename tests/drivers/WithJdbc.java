@@ -329,6 +329,7 @@ public class WithJdbc {
         }
       }
       expect("in a text", bound(connection, "SELECT repeat('é', ?)", 4 << 20).getFirst().length(), 4 << 20);
+      connection.unwrap(PGConnection.class).setPrepareThreshold(0);
       expect("in the query's text",
           simple(connection,
               "SELECT '"
@@ -337,6 +338,19 @@ public class WithJdbc {
               .length(),
           8 << 20);
       expect("after them", simple(connection, "SELECT 1"), List.of("1"));
+    }
+  }
+
+  // What object mappers send to insert many rows: 130 kB of text, and 10,000 parameters.
+  static void longStatements() throws Exception {
+    String text = "SELECT sum(v) FROM (VALUES (?::bigint)"
+        + ", (?::bigint)".repeat(9_999) + ") AS many (v)";
+    try (Connection connection = connect(CENTRAL); PreparedStatement statement = connection.prepareStatement(text)) {
+      for (int i = 0; i < 10_000; ++i) statement.setLong(i + 1, i);
+      for (String tenant : new String[] {null, HOME, HOME}) {
+        if (tenant != null) switchTo(connection, tenant);
+        expect("a sum", row(statement.executeQuery()), List.of("" + 10_000L * 9_999 / 2));
+      }
     }
   }
 
@@ -525,6 +539,7 @@ public class WithJdbc {
     cases.put("copy in and out", WithJdbc::copyInAndOut);
     cases.put("cancel", WithJdbc::cancel);
     cases.put("large values", WithJdbc::largeValues);
+    cases.put("long statements", WithJdbc::longStatements);
     cases.put("errors in transactions", WithJdbc::errorsInTransactions);
     cases.put("settings", WithJdbc::settings);
     cases.put("refused switches", WithJdbc::refusedSwitches);

@@ -183,6 +183,19 @@ async def large_values():
         expect("after them", await connection.fetchval("SELECT 1"), 1)
 
 
+async def long_statements():
+    """What object mappers send to insert many rows: 180 kB of text, and 10,000 parameters."""
+    values = ", ".join(f"(${i}::bigint)" for i in range(1, 10_001))
+    statement = f"SELECT sum(v) FROM (VALUES {values}) AS many (v)"
+    async with connect(max_cacheable_statement_size=0) as connection:
+        for tenant in (None, HOME, HOME):
+            if tenant:
+                await switch(connection, tenant)
+            expect("a sum", await connection.fetchval(statement, *range(10_000)), 10_000 * 9_999 // 2)
+        async with connection.transaction():
+            expect("in a transaction", await connection.fetchval(statement, *[1] * 10_000), 10_000)
+
+
 async def errors_in_transactions():
     async with connect(TENANT) as connection:
         for i in range(20):
@@ -347,7 +360,7 @@ async def more_clients_than_servers():
 
 
 CASES = [simple_query, bound_parameters, prepared_statements, prepared_then_changed, cursor_in_parts, copy_in_and_out,
-         cancel, large_values, errors_in_transactions, settings, refused_switches, settings_after_a_switch,
+         cancel, large_values, long_statements, errors_in_transactions, settings, refused_switches, settings_after_a_switch,
          prepared_after_a_switch, a_pool, switching_under_concurrency, more_clients_than_servers]
 
 

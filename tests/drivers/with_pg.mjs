@@ -214,6 +214,19 @@ async function largeValues() {
   }, TENANT);
 }
 
+// What object mappers send to insert many rows: 180 kB of text, and 10,000 parameters.
+async function longStatements() {
+  const numbers = Array.from({length: 10_000}, (_, i) => i);
+  const text =
+      `SELECT sum(v)::int AS sum FROM (VALUES ${numbers.map((i) => `($${i + 1}::bigint)`).join(', ')}) AS many (v)`;
+  await connected(async (client) => {
+    for (const tenant of [null, HOME, HOME]) {
+      if (tenant) await switchTo(client, tenant);
+      assert.equal(await value(client, named('long', text, numbers)), (10_000 * 9_999) / 2, 'a sum');
+    }
+  });
+}
+
 async function errorsInTransactions() {
   await connected(async (client) => {
     for (let i = 0; i < 20; ++i) {
@@ -371,8 +384,8 @@ async function moreClientsThanServers() {
 
 const CASES = [
   simpleQuery, boundParameters, preparedStatements, preparedThenChanged, pipelining, cursorInParts, copyInAndOut,
-  cancel, largeValues, errorsInTransactions, settings, refusedSwitches, settingsAfterASwitch, preparedAfterASwitch,
-  switchingUnderConcurrency, moreClientsThanServers
+  cancel, largeValues, longStatements, errorsInTransactions, settings, refusedSwitches, settingsAfterASwitch,
+  preparedAfterASwitch, switchingUnderConcurrency, moreClientsThanServers
 ];
 
 console.log(`pg ${(await import('./node_modules/pg/package.json', {with: {type: 'json'}})).default.version} on Node ${

@@ -201,6 +201,19 @@ async function largeValues() {
   }, TENANT);
 }
 
+// What object mappers send to insert many rows: 180 kB of text, and 10,000 parameters.
+async function longStatements() {
+  const numbers = Array.from({length: 10_000}, (_, i) => i);
+  const text =
+      `SELECT sum(v)::int AS sum FROM (VALUES ${numbers.map((i) => `($${i + 1}::bigint)`).join(', ')}) AS many (v)`;
+  await connected(async (sql) => {
+    for (const tenant of [null, HOME, HOME]) {
+      if (tenant) await switchTo(sql, tenant);
+      assert.equal((await sql.unsafe(text, numbers, {prepare: true}))[0].sum, (10_000 * 9_999) / 2, 'a sum');
+    }
+  });
+}
+
 async function errorsInTransactions() {
   await connected(async (sql) => {
     for (let i = 0; i < 20; ++i) {
@@ -353,8 +366,8 @@ async function moreClientsThanServers() {
 
 const CASES = [
   simpleQuery, boundParameters, preparedStatements, preparedThenChanged, pipelining, cursorInParts, copyInAndOut,
-  cancel, largeValues, errorsInTransactions, settings, refusedSwitches, settingsAfterASwitch, preparedAfterASwitch,
-  switchingUnderConcurrency, moreClientsThanServers
+  cancel, largeValues, longStatements, errorsInTransactions, settings, refusedSwitches, settingsAfterASwitch,
+  preparedAfterASwitch, switchingUnderConcurrency, moreClientsThanServers
 ];
 
 console.log(`postgres ${(await import('./node_modules/postgres/package.json', {

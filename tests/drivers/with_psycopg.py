@@ -222,8 +222,20 @@ def large_values():
             expect(f"8 MiB back, binary: {binary}", row[0] == large, True)
             expect("what the server got", row[1], hashlib.md5(large).hexdigest())
         expect("in a text", len(value(connection, "SELECT repeat('é', %s)", [4 << 20]).encode()), 8 << 20)
-        expect("in the query's text", len(value(connection, "SELECT '" + "x" * (8 << 20) + "'")), 8 << 20)
+        expect("in the query's text", len(value(connection, "SELECT '" + "x" * (8 << 20) + "'", prepare=False)), 8 << 20)
         expect("after them", value(connection, "SELECT 1"), 1)
+
+
+def long_statements():
+    """What object mappers send to insert many rows: 180 kB of text, and 10,000 parameters."""
+    statement = f"SELECT sum(v) FROM (VALUES {', '.join(['(%s::bigint)'] * 10_000)}) AS many (v)"
+    with connect() as connection:
+        for tenant in (None, HOME, HOME):
+            if tenant:
+                switch(connection, tenant)
+            expect("a sum", value(connection, statement, list(range(10_000))), 10_000 * 9_999 // 2)
+        with connection.transaction():
+            expect("in a transaction", value(connection, statement, [1] * 10_000), 10_000)
 
 
 def errors_in_transactions():
@@ -384,7 +396,7 @@ def more_clients_than_servers():
 
 
 CASES = [simple_query, bound_parameters, prepared_statements, prepared_then_changed, pipeline, cursor_in_parts,
-         copy_in_and_out, cancel, large_values, errors_in_transactions, settings, refused_switches,
+         copy_in_and_out, cancel, large_values, long_statements, errors_in_transactions, settings, refused_switches,
          settings_after_a_switch, prepared_after_a_switch, switching_under_concurrency, more_clients_than_servers]
 
 

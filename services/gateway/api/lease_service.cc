@@ -213,13 +213,13 @@ grpc::ServerUnaryReactor* LeaseService::SwitchLease(grpc::CallbackServerContext*
   if (!target.ok()) return AnswerNow(context, target.status());
   if (!target->tenant) return AnswerNow(context, Switch(*target, *response));
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-  const TenantId tenant = *target->tenant;
-  parts_.directory.Lookup(tenant,
-                          [this, reactor, response, target = *std::move(target)](absl::StatusOr<TenantViewPtr> view) {
-                            absl::Status status = view.ok() ? (*view)->Usable(target.service) : view.status();
-                            if (status.ok()) status = Switch(target, *response);
-                            reactor->Finish(ToGrpc(status));
-                          });
+  parts_.directory.Lookup(
+      *target->tenant, [&target](const TenantView& view) { return view.Usable(target->service).ok(); },
+      [this, reactor, response, target = *target](absl::StatusOr<TenantViewPtr> view) {
+        absl::Status status = view.ok() ? (*view)->Usable(target.service) : view.status();
+        if (status.ok()) status = Switch(target, *response);
+        reactor->Finish(ToGrpc(status));
+      });
   return reactor;
 }
 

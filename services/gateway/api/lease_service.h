@@ -24,7 +24,8 @@
 
 namespace leasehold::gateway {
 
-// Nothing blocks: with the tenant cached a call is answered on the thread that brought it. What is given outlives it.
+// Nothing blocks: with the tenant cached and ready a call is answered on the thread that brought it. What is given
+// outlives it.
 class LeaseService : public v1::LeaseService::CallbackService {
  public:
   struct Parts {

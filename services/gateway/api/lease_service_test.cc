@@ -198,6 +198,9 @@ TEST_F(LeaseServiceTest, SwitchObeysTheLeaseAndTheTenant) {
   directory_.Set("globex", v1::TENANT_STATE_PROVISIONING, v1::SERVICE_STATE_PENDING);
   EXPECT_EQ(ReasonOf(Switch(id, "globex").status()), v1::REASON_TENANT_NOT_READY);
   EXPECT_EQ(Get(id)->current_tenant(), "acme");
+  directory_.Set("globex", v1::TENANT_STATE_ACTIVE);
+  directory_.SetCached("globex", v1::TENANT_STATE_PROVISIONING, v1::SERVICE_STATE_PENDING);
+  EXPECT_EQ(Switch(id, "globex")->current_tenant(), "globex") << "the cache is behind";
 
   v1::AcquireLeaseRequest central;
   central.set_connection("central");

@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/statusor.h"
 #include "common/identity/identity.h"
 #include "leasehold/v1/tenant.pb.h"
@@ -38,9 +39,14 @@ class TenantDirectory {
   virtual ~TenantDirectory() = default;
   using Callback = std::move_only_function<void(absl::StatusOr<TenantViewPtr>)>;
 
-  // Any thread; never blocks. Calls back before it returns if the tenant is cached, else later on a registry thread.
-  // TENANT_NOT_FOUND, REGISTRY_UNAVAILABLE.
-  virtual void Lookup(const TenantId& id, Callback done) = 0;
+  // Any thread; never blocks. If the tenant is cached and `will_do` accepts it, calls back with that before it returns;
+  // else later, on a registry thread, with what the registry says from now on: nobody need be refused for what the
+  // cache says, for a change reaches the cache a moment after the registry. When the registry does not answer, what is
+  // cached is given all the same. TENANT_NOT_FOUND, REGISTRY_UNAVAILABLE.
+  //
+  // `will_do` runs before this returns, perhaps never, and must not call the directory.
+  using WillDo = absl::FunctionRef<bool(const TenantView&)>;
+  virtual void Lookup(const TenantId& id, WillDo will_do, Callback done) = 0;
 
   // The same by domain; never from the cache.
   virtual void LookupDomain(const std::string& domain, Callback done) = 0;

@@ -29,18 +29,26 @@ void Acquisition::Run() {
     self->OnView(std::move(view));
   };
   if (terms_.tenant) {
-    parts_.directory.Lookup(*terms_.tenant, on_view);
-  } else {
-    parts_.directory.LookupDomain(terms_.domain, on_view);
+    parts_.directory.Lookup(
+        *terms_.tenant, [this](const TenantView& view) { return view.Usable(terms_.service).ok(); }, on_view);
+    return;
   }
+  parts_.directory.LookupDomain(
+      terms_.domain, [self = shared_from_this(), on_view](absl::StatusOr<TenantViewPtr> view) {
+        if (!view.ok() || !self->MayWait((*view)->Usable(self->terms_.service))) return on_view(std::move(view));
+        // Following begins with what is cached; this brings the cache up to date first.
+        self->parts_.directory.Lookup((*view)->id, [](const TenantView&) { return false; }, on_view);
+      });
+}
+
+bool Acquisition::MayWait(const absl::Status& usable) const {
+  return ReasonOf(usable) == v1::REASON_TENANT_NOT_READY && terms_.wait_ready > absl::ZeroDuration();
 }
 
 void Acquisition::OnView(absl::StatusOr<TenantViewPtr> view) {
   absl::Status usable = view.ok() ? (*view)->Usable(terms_.service) : view.status();
   if (usable.ok()) return Issue(*view);
-  if (ReasonOf(usable) == v1::REASON_TENANT_NOT_READY && terms_.wait_ready > absl::ZeroDuration()) {
-    return Wait((*view)->id);
-  }
+  if (MayWait(usable)) return Wait((*view)->id);
   Abandon(usable);
 }
 

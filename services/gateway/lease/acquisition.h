@@ -41,6 +41,8 @@ class Acquisition : public std::enable_shared_from_this<Acquisition> {
       : parts_(parts), terms_(std::move(terms)), done_(std::move(done)) {}
 
   void Run();
+  // Whether what stands in the way may pass by itself, and the caller has the time.
+  bool MayWait(const absl::Status& usable) const;
   void OnView(absl::StatusOr<TenantViewPtr> view);
   void OnFollowed(const absl::StatusOr<TenantViewPtr>& view);
   void Wait(const TenantId& tenant);

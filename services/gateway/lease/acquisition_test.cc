@@ -87,6 +87,43 @@ TEST_F(AcquisitionTest, ByDomain) {
   EXPECT_EQ((*answer_)->record.claims().tenant(), "acme");
 }
 
+TEST_F(AcquisitionTest, NobodyIsRefusedForWhatTheCacheSaysAlone) {
+  for (const absl::Duration wait_ready : {absl::ZeroDuration(), absl::Minutes(1)}) {
+    for (const v1::TenantState cached : {v1::TENANT_STATE_PROVISIONING, v1::TENANT_STATE_SUSPENDED}) {
+      directory_.Set("acme", v1::TENANT_STATE_ACTIVE);
+      directory_.SetCached("acme", cached, v1::SERVICE_STATE_PENDING);
+      Start(Terms(wait_ready));
+      EXPECT_EQ(Answer(), v1::REASON_UNSPECIFIED);
+      answer_.reset();
+    }
+  }
+  directory_.SetCached("acme", v1::TENANT_STATE_SUSPENDED, v1::SERVICE_STATE_CLOSED);
+  directory_.SetDown(true);
+  Start(Terms());
+  EXPECT_EQ(Answer(), v1::REASON_TENANT_SUSPENDED) << "the registry does not answer";
+}
+
+TEST_F(AcquisitionTest, ReadyInTheCacheIsTakenFromThere) {
+  directory_.Set("acme", v1::TENANT_STATE_ACTIVE);
+  directory_.SetCached("acme", v1::TENANT_STATE_ACTIVE);
+  Start(Terms());
+  EXPECT_EQ(Answer(), v1::REASON_UNSPECIFIED);
+  EXPECT_EQ(directory_.lookups(), 0u);
+}
+
+TEST_F(AcquisitionTest, AWaitByDomainDoesNotBeginWithWhatTheCacheSays) {
+  directory_.Set("acme", v1::TENANT_STATE_PROVISIONING, v1::SERVICE_STATE_PENDING);
+  directory_.SetDomain("acme.example", "acme");
+  directory_.SetCached("acme", v1::TENANT_STATE_SUSPENDED, v1::SERVICE_STATE_CLOSED);
+  LeaseTerms terms = Terms(absl::Minutes(1));
+  terms.tenant = std::nullopt;
+  terms.domain = "acme.example";
+  const auto acquisition = Start(terms);
+  EXPECT_FALSE(acquisition->answered());
+  directory_.Set("acme", v1::TENANT_STATE_ACTIVE);
+  EXPECT_EQ(Answer(), v1::REASON_UNSPECIFIED);
+}
+
 TEST_F(AcquisitionTest, WaitsUntilReady) {
   directory_.Set("acme", v1::TENANT_STATE_PROVISIONING, v1::SERVICE_STATE_PENDING);
   const auto acquisition = Start(Terms(absl::Minutes(1)));

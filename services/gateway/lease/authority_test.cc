@@ -195,6 +195,17 @@ TEST_F(AuthorityTest, RefusesWhatTheLeaseOrTheTenantForbids) {
   EXPECT_EQ(ReasonOf(Resolve(wide, Tenant("globex")).status()), v1::REASON_TENANT_NOT_READY);
 }
 
+TEST_F(AuthorityTest, NobodyIsRefusedForWhatTheCacheSaysAlone) {
+  const GrantPtr grant = Granted(Terms());
+  directory_.SetCached("acme", v1::TENANT_STATE_PROVISIONING, v1::SERVICE_STATE_PENDING);
+  EXPECT_TRUE(Resolve(grant, Tenant("acme")).ok());
+  directory_.SetCached("acme", v1::TENANT_STATE_ACTIVE, v1::SERVICE_STATE_READY, "00000000000000ff");
+  EXPECT_TRUE(Resolve(grant, Tenant("acme")).ok()) << "the cache still knows the id's last tenant";
+  directory_.SetCached("acme", v1::TENANT_STATE_SUSPENDED, v1::SERVICE_STATE_CLOSED);
+  directory_.SetDown(true);
+  EXPECT_EQ(ReasonOf(Resolve(grant, Tenant("acme")).status()), v1::REASON_TENANT_SUSPENDED);
+}
+
 TEST_F(AuthorityTest, HomeIsReachedWithTheRegistryDown) {
   LeaseTerms terms = Terms();
   terms.switch_to = {"*"};

@@ -17,11 +17,18 @@ namespace leasehold::gateway {
 
 class FakeDirectory : public TenantDirectory {
  public:
+  static constexpr const char* kDatabaseId = "00112233445566aa";
+
   // A tenant with the same state of every service.
   void Set(const std::string& id, v1::TenantState state, v1::ServiceState service = v1::SERVICE_STATE_READY) {
-    TenantView view{.id = *TenantId::Parse(id), .state = state, .generation = 1, .services = {}};
-    for (const char* name : {"identity", "core"}) view.services[name] = {service, "00112233445566aa", 1};
-    Put(id, std::make_shared<const TenantView>(std::move(view)));
+    Put(id, View(id, state, service, kDatabaseId));
+  }
+  // What the cache says of it until somebody asks for more, or the registry changes.
+  void SetCached(const std::string& id, v1::TenantState state, v1::ServiceState service = v1::SERVICE_STATE_READY,
+                 const std::string& database_id = kDatabaseId) {
+    const auto view = View(id, state, service, database_id);
+    absl::MutexLock lock(&mu_);
+    cached_[id] = view;
   }
   void Remove(const std::string& id) { Put(id, Error(v1::REASON_TENANT_NOT_FOUND, "there is no tenant " + id)); }
   void SetDomain(const std::string& domain, const std::string& id) {
@@ -42,7 +49,10 @@ class FakeDirectory : public TenantDirectory {
     return lookups_;
   }
 
-  void Lookup(const TenantId& id, Callback done) override { done(Find(id.str())); }
+  void Lookup(const TenantId& id, WillDo will_do, Callback done) override {
+    const TenantViewPtr cached = Cached(id.str());
+    done(cached && will_do(*cached) ? cached : Read(id.str()));
+  }
   void LookupDomain(const std::string& domain, Callback done) override {
     std::string id;
     {
@@ -59,7 +69,8 @@ class FakeDirectory : public TenantDirectory {
       number = next_++;
       followers_[number] = follower;
     }
-    follower->Call(Find(id.str()));
+    const TenantViewPtr cached = Cached(id.str());
+    follower->Call(cached ? cached : Find(id.str()));
     // Dropping it waits for a running callback, as the contract has it; dropped within one, it hangs and the test with
     // it.
     return Handle(follower.get(), [this, number, follower](void*) {
@@ -86,6 +97,27 @@ class FakeDirectory : public TenantDirectory {
     std::function<void(absl::StatusOr<TenantViewPtr>)> on_change ABSL_GUARDED_BY(mu);
   };
 
+  static TenantViewPtr View(const std::string& id, v1::TenantState state, v1::ServiceState service,
+                            const std::string& database_id) {
+    TenantView view{.id = *TenantId::Parse(id), .state = state, .generation = 1, .services = {}};
+    for (const char* name : {"identity", "core"}) view.services[name] = {service, database_id, 1};
+    return std::make_shared<const TenantView>(std::move(view));
+  }
+  TenantViewPtr Cached(const std::string& id) {
+    absl::MutexLock lock(&mu_);
+    const auto found = cached_.find(id);
+    return found == cached_.end() ? nullptr : found->second;
+  }
+  // Past the cache, which knows it then.
+  absl::StatusOr<TenantViewPtr> Read(const std::string& id) {
+    absl::StatusOr<TenantViewPtr> view = Find(id);
+    absl::MutexLock lock(&mu_);
+    const auto cached = cached_.find(id);
+    if (cached == cached_.end()) return view;
+    if (down_) return cached->second;
+    cached_.erase(cached);
+    return view;
+  }
   absl::StatusOr<TenantViewPtr> Find(const std::string& id) {
     absl::MutexLock lock(&mu_);
     ++lookups_;
@@ -99,6 +131,7 @@ class FakeDirectory : public TenantDirectory {
     {
       absl::MutexLock lock(&mu_);
       tenants_.insert_or_assign(id, view);
+      cached_.erase(id);
       for (const auto& [_, follower] : followers_) {
         if (follower->id == id) called.push_back(follower);
       }
@@ -111,6 +144,7 @@ class FakeDirectory : public TenantDirectory {
   size_t lookups_ ABSL_GUARDED_BY(mu_) = 0;
   uint64_t next_ ABSL_GUARDED_BY(mu_) = 0;
   std::map<std::string, absl::StatusOr<TenantViewPtr>> tenants_ ABSL_GUARDED_BY(mu_);
+  std::map<std::string, TenantViewPtr> cached_ ABSL_GUARDED_BY(mu_);  // where it is not what the registry says
   std::map<std::string, std::string> domains_ ABSL_GUARDED_BY(mu_);
   std::map<uint64_t, std::shared_ptr<Follower>> followers_ ABSL_GUARDED_BY(mu_);
 };

@@ -37,6 +37,17 @@ absl::Status EndOfTenant(const absl::StatusOr<TenantViewPtr>& view, const Tenant
   }
 }
 
+// OK if `grant` leads to the tenant as it is.
+absl::Status CheckRoute(const Grant& grant, const TenantView& view) {
+  LH_RETURN_IF_ERROR(view.Usable(grant.service));
+  // The id was purged and given to another tenant since: this lease is on the database that is no more.
+  if (view.id == grant.home_tenant && !grant.home_database_id.empty() &&
+      grant.home_database_id != view.services.at(grant.service.str()).database_id) {
+    return Error(v1::REASON_TENANT_DELETED, std::format("the tenant {} of this lease was deleted", view.id.str()));
+  }
+  return absl::OkStatus();
+}
+
 // Used by the session's thread alone; what runs elsewhere shares the Bell only.
 //
 // The order of destruction matters: first the follow, whose callback may be ringing, then the watch, whose Bell falls
@@ -111,23 +122,20 @@ void SignedLeaseAuthority::Resolve(const GrantPtr& grant, const std::optional<Te
   if (!grant->MayUse(*tenant)) {
     return done(Error(v1::REASON_SWITCH_NOT_ALLOWED, std::format("this lease may not use tenant {}", tenant->str())));
   }
-  directory_.Lookup(*tenant, [grant, id = *tenant, done = std::move(done)](absl::StatusOr<TenantViewPtr> view) mutable {
-    if (!view.ok()) {
-      // The registry does not answer, but the lease itself says where its home is. Were the tenant suspended meanwhile,
-      // PostgreSQL would refuse its roles.
-      if (view.status().code() == absl::StatusCode::kUnavailable && id == grant->home_tenant) {
-        return done(RouteTo(*grant, id, grant->home_database_id));
-      }
-      return done(view.status());
-    }
-    if (absl::Status usable = (*view)->Usable(grant->service); !usable.ok()) return done(usable);
-    const std::string& database_id = (*view)->services.at(grant->service.str()).database_id;
-    // The id was purged and given to another tenant since: this lease is on the database that is no more.
-    if (id == grant->home_tenant && !grant->home_database_id.empty() && grant->home_database_id != database_id) {
-      return done(Error(v1::REASON_TENANT_DELETED, std::format("the tenant {} of this lease was deleted", id.str())));
-    }
-    done(RouteTo(*grant, id, database_id));
-  });
+  const auto leads = [&grant](const TenantView& view) { return CheckRoute(*grant, view).ok(); };
+  directory_.Lookup(*tenant, leads,
+                    [grant, id = *tenant, done = std::move(done)](absl::StatusOr<TenantViewPtr> view) mutable {
+                      if (!view.ok()) {
+                        // The registry does not answer, but the lease itself says where its home is. Were the tenant
+                        // suspended meanwhile, PostgreSQL would refuse its roles.
+                        if (view.status().code() == absl::StatusCode::kUnavailable && id == grant->home_tenant) {
+                          return done(RouteTo(*grant, id, grant->home_database_id));
+                        }
+                        return done(view.status());
+                      }
+                      if (absl::Status status = CheckRoute(*grant, **view); !status.ok()) return done(status);
+                      done(RouteTo(*grant, id, (*view)->services.at(grant->service.str()).database_id));
+                    });
 }
 
 std::unique_ptr<LeaseAuthority::Attachment> SignedLeaseAuthority::Attach(const GrantPtr& grant,

@@ -117,6 +117,7 @@ void Registry::Stop() {
   r.listener.reset();
   r.relay.reset();
   r.upkeep.reset();
+  r.directory.Stop();
   r.executor.Stop();
 }
 

@@ -1,6 +1,8 @@
 #include "services/gateway/registry/registry_directory.h"
 
+#include <algorithm>
 #include <format>
+#include <iterator>
 #include <utility>
 
 #include "common/status/error.h"
@@ -36,16 +38,27 @@ TenantViewPtr ViewOf(const v1::Tenant& tenant) {
 }
 
 RegistryDirectory::RegistryDirectory(Source source, Executor& executor, const Clock& clock, Limits limits)
-    : source_(std::move(source)), executor_(executor), clock_(clock), limits_(limits) {}
+    : source_(std::move(source)), executor_(executor), clock_(clock), limits_(limits) {
+  thread_ = std::thread([this] { Pace(); });
+}
 
-void RegistryDirectory::Lookup(const TenantId& id, Callback done) {
+RegistryDirectory::~RegistryDirectory() { Stop(); }
+
+void RegistryDirectory::Lookup(const TenantId& id, WillDo will_do, Callback done) {
   TenantViewPtr cached;
   std::vector<Callback> refused;
   {
     absl::MutexLock lock(&mu_);
+    const absl::Time now = clock_.Now();
     const Entry* entry = Find(id);
-    if (entry && (down_ || (!entry->changed && clock_.Now() - entry->read_at < limits_.ttl))) {
+    const bool current = entry && !entry->changed && now - entry->read_at < limits_.ttl;
+    if (entry && (current || down_) && will_do(*entry->view)) {
       cached = entry->view;
+    } else if (entry && (current || down_) && now - entry->tried_at < limits_.spacing && !stopped_) {
+      const auto [at, first] = postponed_.try_emplace(id);
+      at->second.callbacks.push_back(std::move(done));
+      at->second.until = entry->tried_at + limits_.spacing;
+      if (first) pulse_.Wake();
     } else {
       waiting_[id].push_back(std::move(done));
       refused = Pump();
@@ -129,6 +142,47 @@ void RegistryDirectory::Retry() {
   Refuse(std::move(refused));
 }
 
+void RegistryDirectory::Stop() {
+  std::vector<Callback> refused;
+  {
+    absl::MutexLock lock(&mu_);
+    stopped_ = true;
+    TakeTurns(absl::InfiniteFuture());
+    refused = Pump();
+  }
+  Refuse(std::move(refused));
+  pulse_.Stop();
+  if (thread_.joinable()) thread_.join();
+}
+
+void RegistryDirectory::Pace() {
+  absl::Duration patience;
+  do {
+    std::vector<Callback> refused;
+    {
+      absl::MutexLock lock(&mu_);
+      const absl::Time now = clock_.Now();
+      patience = TakeTurns(now) - now;
+      refused = Pump();
+    }
+    Refuse(std::move(refused));
+  } while (pulse_.Wait(patience));
+}
+
+absl::Time RegistryDirectory::TakeTurns(absl::Time now) {
+  absl::Time next = absl::InfiniteFuture();
+  for (auto at = postponed_.begin(); at != postponed_.end();) {
+    if (at->second.until > now) {
+      next = std::min(next, at->second.until);
+      ++at;
+      continue;
+    }
+    std::ranges::move(at->second.callbacks, std::back_inserter(waiting_[at->first]));
+    at = postponed_.erase(at);
+  }
+  return next;
+}
+
 std::vector<TenantDirectory::Callback> RegistryDirectory::Pump() {
   std::vector<Callback> refused;
   const bool background = !down_ && (!dirty_.empty() || list_after_);
@@ -158,6 +212,10 @@ void RegistryDirectory::Load() {
       batch.push_back(*dirty_.begin());
       dirty_.erase(dirty_.begin());
     }
+    for (const TenantId& id : batch) {
+      auto early = postponed_.extract(id);
+      if (early) std::ranges::move(early.mapped().callbacks, std::back_inserter(asked[id]));
+    }
     if (batch.empty()) list_after = list_after_;
   }
   if (list_after) ListMissed(*list_after);
@@ -180,7 +238,10 @@ void RegistryDirectory::Load() {
     for (auto& [id, state] : news) {
       if (!found.ok()) {
         dirty_.insert(id);  // for Retry()
-        if (const Entry* entry = Find(id)) state = entry->view;
+        if (Entry* entry = Find(id)) {
+          entry->tried_at = clock_.Now();
+          state = entry->view;
+        }
         for (const FollowerPtr& follower : followers_->Of(id)) {
           if (follower->heard_any()) continue;
           follower->Post(id, state);
@@ -237,12 +298,12 @@ RegistryDirectory::Entry* RegistryDirectory::Find(const TenantId& id) {
 void RegistryDirectory::Keep(const TenantId& id, TenantViewPtr view) {
   Entry* entry = Find(id);
   if (!entry) {
-    entries_.push_front({.id = id, .view = nullptr, .read_at = {}, .changed = false});
+    entries_.push_front({.id = id, .view = nullptr, .read_at = {}, .tried_at = {}, .changed = false});
     index_[id] = entries_.begin();
     entry = &entries_.front();
   }
   entry->view = std::move(view);
-  entry->read_at = clock_.Now();
+  entry->read_at = entry->tried_at = clock_.Now();
   entry->changed = dirty_.contains(id);
   if (entries_.size() > limits_.max_entries) {
     index_.erase(entries_.back().id);

@@ -15,8 +15,9 @@ TenantId Id(std::string_view text) { return *TenantId::Parse(text); }
 // A registry in memory that can be away, and whose reads can be held up.
 class Catalogue {
  public:
-  void Put(const std::string& id, int64_t generation) {
+  void Put(const std::string& id, int64_t generation, v1::TenantState state = v1::TENANT_STATE_ACTIVE) {
     absl::MutexLock lock(&mu_);
+    tenants_[id].set_state(state);
     tenants_[id].set_id(id);
     tenants_[id].set_generation(generation);
     tenants_[id].set_domain(id + ".example");
@@ -119,12 +120,20 @@ class RegistryDirectoryTest : public testing::Test {
   TenantNews Lookup(const std::string& id) {
     absl::Notification done;
     std::optional<TenantNews> answer;
-    directory_.Lookup(Id(id), [&](TenantNews news) {
+    const auto anything = [](const TenantView&) { return true; };
+    directory_.Lookup(Id(id), anything, [&](TenantNews news) {
       answer = std::move(news);
       done.Notify();
     });
     done.WaitForNotification();
     return *answer;
+  }
+  // What one hears who can only use an active tenant.
+  std::shared_ptr<Heard> LookupActive(const std::string& id) {
+    auto heard = std::make_shared<Heard>();
+    const auto active = [](const TenantView& view) { return view.state == v1::TENANT_STATE_ACTIVE; };
+    directory_.Lookup(Id(id), active, [heard](const TenantNews& news) { heard->Set(news); });
+    return heard;
   }
   int64_t GenerationOf(const std::string& id) {
     const TenantNews news = Lookup(id);
@@ -179,6 +188,94 @@ TEST_F(RegistryDirectoryTest, CachedTenantsServeWhileTheRegistryIsDown) {
   Heard heard;
   const auto handle = directory_.Follow(Id("acme"), [&heard](const TenantNews& news) { heard.Set(news); });
   EXPECT_TRUE(heard.Await(2));
+}
+
+TEST_F(RegistryDirectoryTest, WhatWillNotDoIsReadAgainAndWhatWillDoIsNot) {
+  catalogue_.Put("acme", 1, v1::TENANT_STATE_PROVISIONING);
+  EXPECT_TRUE(LookupActive("acme")->Await(1)) << "just read: so it is";
+  EXPECT_EQ(catalogue_.reads(), 1);
+  clock_.Advance(absl::Milliseconds(100));
+  catalogue_.Put("acme", 2);
+  EXPECT_TRUE(LookupActive("acme")->Await(2)) << "nobody has told of the change";
+  EXPECT_EQ(catalogue_.reads(), 2);
+  clock_.Advance(absl::Milliseconds(100));
+  catalogue_.Put("acme", 3, v1::TENANT_STATE_SUSPENDED);
+  EXPECT_EQ(LookupActive("acme")->count(), 1) << "answered from the cache, at once";
+  EXPECT_EQ(catalogue_.reads(), 2);
+  directory_.Changed(Id("acme"));
+  EXPECT_EQ(GenerationOf("acme"), 3);
+  clock_.Advance(absl::Milliseconds(100));
+  catalogue_.Remove("acme");
+  EXPECT_TRUE(LookupActive("acme")->Await(-v1::REASON_TENANT_NOT_FOUND));
+}
+
+TEST_F(RegistryDirectoryTest, LookupsPastTheCacheShareOneReadInItsTime) {
+  catalogue_.Put("acme", 1, v1::TENANT_STATE_PROVISIONING);
+  EXPECT_EQ(GenerationOf("acme"), 1);
+  clock_.Advance(absl::Milliseconds(99));
+  std::vector<std::shared_ptr<Heard>> waiting;
+  for (int i = 0; i < 100; ++i) waiting.push_back(LookupActive("acme"));
+  EXPECT_EQ(GenerationOf("acme"), 1) << "who takes it as it is does not wait";
+  EXPECT_EQ(catalogue_.reads(), 1);
+  for (const auto& heard : waiting) EXPECT_EQ(heard->count(), 0) << "nobody is refused for what may have changed";
+  catalogue_.Put("acme", 2);
+  clock_.Advance(absl::Milliseconds(1));
+  for (const auto& heard : waiting) EXPECT_TRUE(heard->Await(2));
+  EXPECT_EQ(catalogue_.reads(), 2);
+}
+
+TEST_F(RegistryDirectoryTest, LookupsDuringAReadShareTheNextOne) {
+  catalogue_.Put("acme", 1, v1::TENANT_STATE_PROVISIONING);
+  EXPECT_EQ(GenerationOf("acme"), 1);
+  clock_.Advance(absl::Seconds(1));
+  catalogue_.Hold();
+  const auto first = LookupActive("acme");
+  catalogue_.AwaitReads(2);  // it has read generation 1 and hangs
+  catalogue_.Put("acme", 2);
+  std::vector<std::shared_ptr<Heard>> later;
+  for (int i = 0; i < 100; ++i) later.push_back(LookupActive("acme"));
+  catalogue_.Release();
+  EXPECT_TRUE(first->Await(1));
+  for (const auto& heard : later) EXPECT_TRUE(heard->Await(2)) << "asked after the change";
+  EXPECT_EQ(catalogue_.reads(), 3);
+}
+
+TEST_F(RegistryDirectoryTest, AChangeEndsTheWaitForATurn) {
+  catalogue_.Put("acme", 1, v1::TENANT_STATE_PROVISIONING);
+  EXPECT_EQ(GenerationOf("acme"), 1);
+  const auto heard = LookupActive("acme");
+  EXPECT_EQ(heard->count(), 0);
+  catalogue_.Put("acme", 2);
+  directory_.Changed(Id("acme"));
+  EXPECT_TRUE(heard->Await(2)) << "though the clock stands still";
+}
+
+TEST_F(RegistryDirectoryTest, WhatIsCachedStandsWhenTheRegistryDoesNotAnswer) {
+  catalogue_.Put("acme", 1, v1::TENANT_STATE_PROVISIONING);
+  EXPECT_EQ(GenerationOf("acme"), 1);
+  catalogue_.SetDown(true);
+  clock_.Advance(absl::Milliseconds(100));
+  EXPECT_TRUE(LookupActive("acme")->Await(1));
+  EXPECT_EQ(catalogue_.reads(), 2) << "it was asked";
+  const auto heard = LookupActive("acme");
+  EXPECT_EQ(heard->count(), 0) << "not asked again so soon, though it did not answer";
+  EXPECT_EQ(catalogue_.reads(), 2);
+  catalogue_.Put("acme", 2);
+  catalogue_.SetDown(false);
+  clock_.Advance(absl::Milliseconds(100));
+  EXPECT_TRUE(heard->Await(2)) << "nobody had to say that it is back";
+}
+
+TEST_F(RegistryDirectoryTest, TheEndLeavesNobodyWaiting) {
+  catalogue_.Put("acme", 1, v1::TENANT_STATE_PROVISIONING);
+  EXPECT_EQ(GenerationOf("acme"), 1);
+  catalogue_.Put("acme", 2);
+  const auto before = LookupActive("acme");
+  directory_.Stop();
+  const auto after = LookupActive("acme");
+  executor_.Stop();
+  EXPECT_TRUE(before->Await(2));
+  EXPECT_TRUE(after->Await(2));
 }
 
 TEST_F(RegistryDirectoryTest, FollowStartsWithThePresentAndHearsOfChangesAndTheEnd) {

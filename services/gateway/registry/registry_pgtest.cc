@@ -8,6 +8,7 @@
 #include <functional>
 #include <optional>
 
+#include "absl/synchronization/notification.h"
 #include "absl/time/clock.h"
 #include "common/config/config.h"
 #include "common/events/events.h"
@@ -237,6 +238,40 @@ TEST_F(RegistryTest, ReportsMakeATenantActiveAndFollowersHearIt) {
   EXPECT_TRUE(hears(v1::TENANT_STATE_PROVISIONING));
   PublishReport("acme", "identity", v1::SERVICE_STATE_READY, "ready", 3);
   EXPECT_TRUE(hears(v1::TENANT_STATE_ACTIVE));
+}
+
+TEST_F(RegistryTest, WhoSawATenantReadyIsNotRefusedForWhatACacheStillSays) {
+  StartAndWait();
+  Metrics metrics;
+  Health health(clock_);
+  // A gateway that never hears a notification.
+  Registry deaf(RegistryOptions(), *client_, clock_, metrics, health);
+  const ServiceName service = *ServiceName::Parse("core");
+  const auto usable = [&service](const TenantView& view) { return view.Usable(service).ok(); };
+  const auto refusal = [&] {
+    absl::Notification done;
+    absl::Status status;
+    deaf.directory().Lookup(Id("acme"), usable, [&](const absl::StatusOr<TenantViewPtr>& view) {
+      status = view.ok() ? (*view)->Usable(service) : view.status();
+      done.Notify();
+    });
+    return done.WaitForNotificationWithTimeout(kPatience) ? ReasonOf(status) : v1::REASON_DEADLINE_EXCEEDED;
+  };
+  EXPECT_EQ(refusal(), v1::REASON_TENANT_NOT_FOUND);
+  ASSERT_TRUE(
+      registry_->store().Create({.id = Id("acme"), .name = "", .domain = "", .settings = {}, .active = true}).ok());
+  EXPECT_EQ(refusal(), v1::REASON_TENANT_NOT_READY);
+  PublishAll("acme", v1::SERVICE_STATE_READY, "ready", 1);
+  ASSERT_TRUE(Eventually([this] { return StateOf("acme") == v1::TENANT_STATE_ACTIVE; }));
+  clock_.Advance(absl::Milliseconds(100));
+  EXPECT_EQ(refusal(), v1::REASON_UNSPECIFIED);
+
+  ASSERT_TRUE(registry_->store().Suspend(Id("acme")).ok());
+  clock_.Advance(absl::Milliseconds(100));
+  EXPECT_EQ(refusal(), v1::REASON_UNSPECIFIED) << "usable is taken from the cache";
+  postgres_->Kill();
+  EXPECT_EQ(refusal(), v1::REASON_UNSPECIFIED) << "and needs no registry";
+  deaf.Stop();
 }
 
 TEST_F(RegistryTest, ATenantAnnouncedByAnotherServiceEntersOnce) {

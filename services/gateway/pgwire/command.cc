@@ -17,6 +17,7 @@ namespace {
 constexpr std::string_view kPrefix = "leasehold.";
 constexpr std::string_view kTenant = "leasehold.tenant";
 constexpr std::string_view kSession = "leasehold.session";
+constexpr std::string_view kPinned = "leasehold.pinned";
 // More tokens than any statement of ours has.
 constexpr size_t kLongestStatement = 32;
 
@@ -56,8 +57,6 @@ struct WordSearch {
 };
 
 constexpr WordSearch kLeasehold("leasehold");
-constexpr WordSearch kDiscard("discard");
-constexpr WordSearch kReset("reset");
 
 ErrorFields Refuse(std::string_view code, std::string message, std::string_view hint = "") {
   return {.code = std::string(code), .message = std::move(message), .detail = "", .hint = std::string(hint)};
@@ -65,11 +64,11 @@ ErrorFields Refuse(std::string_view code, std::string message, std::string_view 
 
 ErrorFields NoSuchSetting(std::string_view name) {
   return Refuse("42704", std::format("unrecognized configuration parameter \"{}\"", Printable(name)),
-                "There are leasehold.tenant and leasehold.session.");
+                "There are leasehold.tenant, leasehold.session and leasehold.pinned.");
 }
 
 ErrorFields SessionIsReadOnly() {
-  return Refuse("55P02", "parameter \"leasehold.session\" cannot be changed",
+  return Refuse("55P02", "leasehold.session and leasehold.pinned cannot be changed",
                 "Set leasehold.tenant to move the session.");
 }
 
@@ -85,20 +84,22 @@ ErrorFields BadSetConfig() {
 
 // What one statement is.
 struct Statement {
-  enum class Kind { kForeign, kResetsAll, kOurs, kRefused };
+  enum class Kind { kForeign, kEither, kOurs, kRefused };
   Kind kind = Kind::kForeign;
   Command command;
   ErrorFields refusal;
 
   static Statement Foreign() { return {}; }
-  static Statement ResetsAll(std::string_view tag) {
-    Command command{.kind = Command::Kind::kResetAll,
+  // PostgreSQL's, unless it stands alone.
+  static Statement Either(Command::Kind kind, std::string_view tag, std::string name = "") {
+    Command command{.kind = kind,
                     .tag = std::string(tag),
                     .column = "",
                     .tenant = {},
                     .is_local = {},
-                    .parameter_types = {}};
-    return {.kind = Kind::kResetsAll, .command = std::move(command), .refusal = {}};
+                    .parameter_types = {},
+                    .name = std::move(name)};
+    return {.kind = Kind::kEither, .command = std::move(command), .refusal = {}};
   }
   static Statement Ours(Command command) { return {.kind = Kind::kOurs, .command = std::move(command), .refusal = {}}; }
   static Statement Refused(ErrorFields why) {
@@ -164,6 +165,7 @@ class Reader {
 
 bool IsOurs(std::string_view setting) { return StartsFolded(setting, kPrefix); }
 bool IsTenant(std::string_view setting) { return EqualFolded(setting, kTenant); }
+bool IsPinned(std::string_view setting) { return EqualFolded(setting, kPinned); }
 bool IsSession(std::string_view setting) { return EqualFolded(setting, kSession); }
 
 Statement ReadSet(Reader reader) {
@@ -171,7 +173,7 @@ Statement ReadSet(Reader reader) {
   if (!local) reader.TakeIf("session");
   const std::string setting = reader.TakeName();
   if (!IsOurs(setting)) return Statement::Foreign();
-  if (IsSession(setting)) return Statement::Refused(SessionIsReadOnly());
+  if (IsSession(setting) || IsPinned(setting)) return Statement::Refused(SessionIsReadOnly());
   if (!IsTenant(setting)) return Statement::Refused(NoSuchSetting(setting));
   if (local) {
     return Statement::Refused(Refuse("0A000",
@@ -196,10 +198,12 @@ Statement ReadSet(Reader reader) {
 }
 
 Statement ReadReset(Reader reader) {
-  if (reader.TakeIf("all")) return reader.done() ? Statement::ResetsAll("RESET") : Statement::Foreign();
+  if (reader.TakeIf("all")) {
+    return reader.done() ? Statement::Either(Command::Kind::kResetAll, "RESET") : Statement::Foreign();
+  }
   const std::string setting = reader.TakeName();
   if (!IsOurs(setting) || !reader.done()) return Statement::Foreign();
-  if (IsSession(setting)) return Statement::Refused(SessionIsReadOnly());
+  if (IsSession(setting) || IsPinned(setting)) return Statement::Refused(SessionIsReadOnly());
   if (!IsTenant(setting)) return Statement::Refused(NoSuchSetting(setting));
   return Statement::Ours({.kind = Command::Kind::kReset,
                           .tag = "RESET",
@@ -212,7 +216,9 @@ Statement ReadReset(Reader reader) {
 Statement ReadShow(Reader reader) {
   const std::string setting = reader.TakeName();
   if (!IsOurs(setting) || !reader.done()) return Statement::Foreign();
-  if (!IsTenant(setting) && !IsSession(setting)) return Statement::Refused(NoSuchSetting(setting));
+  if (!IsTenant(setting) && !IsSession(setting) && !IsPinned(setting)) {
+    return Statement::Refused(NoSuchSetting(setting));
+  }
   Command command{.kind = Command::Kind::kShowSession,
                   .tag = "SHOW",
                   .column = "",
@@ -222,6 +228,9 @@ Statement ReadShow(Reader reader) {
   if (IsTenant(setting)) {
     command.kind = Command::Kind::kShowTenant;
     command.column = kTenant;
+  } else if (IsPinned(setting)) {
+    command.kind = Command::Kind::kShowPinned;
+    command.column = kPinned;
   }
   return Statement::Ours(std::move(command));
 }
@@ -239,7 +248,7 @@ bool ReadAlias(Reader& reader, std::string& column) {
 Statement ReadSetConfig(Reader reader) {
   const std::optional<Argument> setting = reader.TakeArgument();
   if (!setting || !setting->text || !IsOurs(*setting->text)) return Statement::Foreign();
-  if (IsSession(*setting->text)) return Statement::Refused(SessionIsReadOnly());
+  if (IsSession(*setting->text) || IsPinned(*setting->text)) return Statement::Refused(SessionIsReadOnly());
   if (!IsTenant(*setting->text)) return Statement::Refused(NoSuchSetting(*setting->text));
   Command command{.kind = Command::Kind::kSwitch,
                   .tag = "SELECT 1",
@@ -287,6 +296,16 @@ Statement ReadSelect(Reader reader) {
   return Statement::Ours(std::move(command));
 }
 
+Statement ReadDeallocate(Reader reader) {
+  reader.TakeIf("prepare");
+  if (reader.TakeIf("all")) {
+    return reader.done() ? Statement::Either(Command::Kind::kDeallocate, "DEALLOCATE ALL") : Statement::Foreign();
+  }
+  std::string name = reader.TakeName();
+  if (name.empty() || !reader.done()) return Statement::Foreign();
+  return Statement::Either(Command::Kind::kDeallocate, "DEALLOCATE", std::move(name));
+}
+
 Statement Classify(std::span<const Token> tokens) {
   Reader reader(tokens);
   const Token verb = reader.Take();
@@ -294,7 +313,10 @@ Statement Classify(std::span<const Token> tokens) {
   if (verb.Is("reset")) return ReadReset(reader);
   if (verb.Is("show")) return ReadShow(reader);
   if (verb.Is("select")) return ReadSelect(reader);
-  if (verb.Is("discard") && reader.TakeIf("all") && reader.done()) return Statement::ResetsAll("DISCARD ALL");
+  if (verb.Is("discard") && reader.TakeIf("all") && reader.done()) {
+    return Statement::Either(Command::Kind::kDiscardAll, "DISCARD ALL");
+  }
+  if (verb.Is("deallocate")) return ReadDeallocate(reader);
   return Statement::Foreign();
 }
 
@@ -343,8 +365,12 @@ class StatementSplitter {
 
 }  // namespace
 
-bool MayConcernGateway(std::string_view sql, bool away) {
-  return kLeasehold.FoundIn(sql) || (away && (kDiscard.FoundIn(sql) || kReset.FoundIn(sql)));
+bool MentionsGateway(std::string_view sql) { return kLeasehold.FoundIn(sql); }
+
+bool MayConcernGateway(std::string_view sql) {
+  if (MentionsGateway(sql)) return true;
+  const Token verb = Lexer(sql).Next();
+  return verb.Is("discard") || verb.Is("reset") || verb.Is("deallocate");
 }
 
 Recognition Recognize(std::string_view sql) {
@@ -362,9 +388,9 @@ Recognition Recognize(std::string_view sql) {
       case Statement::Kind::kRefused:
         result.refusal = std::move(statement.refusal);
         return result;
-      case Statement::Kind::kResetsAll:
-        result.resets_all = true;
-        result.reset_all = std::move(statement.command);
+      case Statement::Kind::kEither:
+        result.resets_all |= statement.command.kind != Command::Kind::kDeallocate;
+        result.alone = std::move(statement.command);
         [[fallthrough]];
       case Statement::Kind::kForeign:
         if (first_foreign) result.rest = splitter.tokens().front().begin;
@@ -381,7 +407,7 @@ Recognition Recognize(std::string_view sql) {
         break;
     }
   }
-  if (statements > 1) result.reset_all.reset();
+  if (statements > 1) result.alone.reset();
   return result;
 }
 

@@ -3,8 +3,10 @@
 //   SET [SESSION] leasehold.tenant {=|TO} {'x'|DEFAULT}     RESET leasehold.tenant
 //   SELECT set_config('leasehold.tenant', {'x'|$1}, false)  SHOW leasehold.tenant
 //   SELECT current_setting('leasehold.tenant' [, bool])     SHOW leasehold.session
+//                                                           SHOW leasehold.pinned
+// and of PostgreSQL's own, where they stand alone: DISCARD ALL, RESET ALL and DEALLOCATE.
 //
-// Everything else is PostgreSQL's, and nearly everything is told apart without reading it: see MayConcernGateway.
+// Everything else is PostgreSQL's, and nearly everything is told apart without parsing it: see effects.h.
 #pragma once
 
 #include <cstddef>
@@ -25,13 +27,14 @@ struct Argument {
 };
 
 struct Command {
-  enum class Kind { kSwitch, kReset, kResetAll, kShowTenant, kShowSession };
+  enum class Kind { kSwitch, kReset, kResetAll, kDiscardAll, kDeallocate, kShowTenant, kShowSession, kShowPinned };
   Kind kind = Kind::kShowTenant;
   std::string tag;     // of CommandComplete
   std::string column;  // name of the one result column; empty for SET, RESET and SHOW leasehold.session
   Argument tenant;     // kSwitch; empty or NULL means the same as kReset
   Argument is_local;   // set_config's third argument; others: absent
   std::vector<uint32_t> parameter_types;
+  std::string name = "";  // kDeallocate: the statement; empty: all
 
   bool HasRows() const { return kind == Kind::kShowSession || !column.empty(); }
 };
@@ -43,15 +46,17 @@ struct Recognition {
   size_t rest = std::string_view::npos;
   // RESET ALL or DISCARD ALL is among them, which are PostgreSQL's and end a switch as well.
   bool resets_all = false;
-  // … and is the only statement: here it is as a command.
-  std::optional<Command> reset_all;
+  // The only statement, which is PostgreSQL's (RESET ALL, DISCARD ALL, DEALLOCATE), as a command.
+  std::optional<Command> alone;
   // None of it may run.
   std::optional<ErrorFields> refusal;
 };
 
-// False: nothing in `sql` concerns a gateway; forward it unread. A scan that looks at about every ninth byte. `away`:
-// also mind RESET ALL and DISCARD ALL, which concern only sessions that are not at home.
-bool MayConcernGateway(std::string_view sql, bool away);
+// False: no word in `sql` is of the gateway's. A scan that looks at about every ninth byte.
+bool MentionsGateway(std::string_view sql);
+
+// The same, and DISCARD, RESET and DEALLOCATE, for a single statement.
+bool MayConcernGateway(std::string_view sql);
 
 Recognition Recognize(std::string_view sql);
 

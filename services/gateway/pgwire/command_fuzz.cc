@@ -19,7 +19,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const Recognition found = Recognize(sql);
   if (found.rest != std::string_view::npos && found.rest >= size) std::abort();
   // The quick scan may raise a false alarm, never miss.
-  if ((!found.commands.empty() || found.refusal) && !MayConcernGateway(sql, false)) {
+  if ((!found.commands.empty() || found.refusal) && !MayConcernGateway(sql)) {
     // Escapes can spell the name: E'lease\x68old.tenant'. Only set_config and current_setting take strings for names.
     if (sql.find('\\') == std::string_view::npos) std::abort();
   }

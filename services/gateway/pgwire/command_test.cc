@@ -11,7 +11,7 @@ using Kind = Command::Kind;
 constexpr size_t kNone = std::string_view::npos;
 
 Command Only(std::string_view sql) {
-  EXPECT_TRUE(MayConcernGateway(sql, false)) << sql;
+  EXPECT_TRUE(MayConcernGateway(sql)) << sql;
   Recognition found = Recognize(sql);
   EXPECT_FALSE(found.refusal) << sql << ": " << found.refusal->message;
   EXPECT_EQ(found.commands.size(), 1u) << sql;
@@ -115,10 +115,10 @@ TEST(CommandTest, ResetAllAndDiscardAll) {
   EXPECT_TRUE(Recognize("select pg_advisory_unlock_all(); close all; unlisten *; reset all;").resets_all);
   EXPECT_FALSE(Recognize("DISCARD PLANS").resets_all);
   EXPECT_FALSE(Recognize("RESET search_path").resets_all);
-  EXPECT_TRUE(MayConcernGateway("discard all", true));
-  EXPECT_TRUE(MayConcernGateway("; RESET all", true));
-  EXPECT_FALSE(MayConcernGateway("discard all", false));
-  EXPECT_FALSE(MayConcernGateway("select * from lease_holders where leasehol = 'd'", true));
+  EXPECT_TRUE(MayConcernGateway("discard all"));
+  EXPECT_TRUE(MayConcernGateway(" RESET all"));
+  EXPECT_TRUE(MayConcernGateway("deallocate x"));
+  EXPECT_FALSE(MayConcernGateway("select * from lease_holders where leasehol = 'd'"));
 }
 
 TEST(CommandTest, Booleans) {

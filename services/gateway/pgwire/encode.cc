@@ -81,21 +81,33 @@ void ReadyForQuery(std::string& out, char transaction_status) {
   out.push_back(transaction_status);
 }
 
-void ErrorResponse(std::string& out, Severity severity, const ErrorFields& error) {
-  Message message(out, 'E');
+namespace {
+
+void Fields(std::string& out, std::string_view severity, const ErrorFields& fields) {
   const auto field = [&out](char name, std::string_view value) {
     if (value.empty()) return;
     out.push_back(name);
     CString(out, value);
   };
-  const std::string_view word = severity == Severity::kFatal ? "FATAL" : "ERROR";
-  field('S', word);
-  field('V', word);
-  field('C', error.code);
-  field('M', error.message);
-  field('D', error.detail);
-  field('H', error.hint);
+  field('S', severity);
+  field('V', severity);
+  field('C', fields.code);
+  field('M', fields.message);
+  field('D', fields.detail);
+  field('H', fields.hint);
   out.push_back('\0');
+}
+
+}  // namespace
+
+void ErrorResponse(std::string& out, Severity severity, const ErrorFields& error) {
+  Message message(out, 'E');
+  Fields(out, severity == Severity::kFatal ? "FATAL" : "ERROR", error);
+}
+
+void NoticeResponse(std::string& out, const ErrorFields& notice) {
+  Message message(out, 'N');
+  Fields(out, "NOTICE", notice);
 }
 
 void RowDescription(std::string& out, std::span<const Column> columns) {
@@ -181,6 +193,23 @@ void Parse(std::string& out, std::string_view statement, std::string_view sql) {
   CString(out, statement);
   CString(out, sql);
   U16(out, 0);
+}
+
+void ParseFrame(std::string& out, std::string_view statement, std::string_view rest) {
+  Message message(out, 'P');
+  CString(out, statement);
+  out.append(rest);
+}
+
+void CloseStatement(std::string& out, std::string_view statement) {
+  Message message(out, 'C');
+  out.push_back('S');
+  CString(out, statement);
+}
+
+void Header(std::string& out, char type, size_t size) {
+  out.push_back(type);
+  U32(out, static_cast<uint32_t>(size + 4));
 }
 
 void Flush(std::string& out) { Message message(out, 'H'); }

@@ -30,6 +30,8 @@ void BackendKeyData(std::string& out, uint32_t process_id, uint32_t secret);
 void ReadyForQuery(std::string& out, char transaction_status);
 enum class Severity { kError, kFatal };
 void ErrorResponse(std::string& out, Severity severity, const ErrorFields& error);
+// As NOTICE.
+void NoticeResponse(std::string& out, const ErrorFields& notice);
 
 // Columns of type text.
 struct Column {
@@ -54,6 +56,11 @@ void SaslInitialResponse(std::string& out, std::string_view mechanism, std::stri
 void SaslResponse(std::string& out, std::string_view data);
 void Query(std::string& out, std::string_view sql);
 void Parse(std::string& out, std::string_view statement, std::string_view sql);
+// `rest`: of the body, behind the name.
+void ParseFrame(std::string& out, std::string_view statement, std::string_view rest);
+void CloseStatement(std::string& out, std::string_view statement);
+// Type and length, for a body of `size` bytes that the caller appends.
+void Header(std::string& out, char type, size_t size);
 void Flush(std::string& out);
 void Terminate(std::string& out);
 

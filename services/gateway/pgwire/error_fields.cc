@@ -38,4 +38,15 @@ ErrorFields ReadErrorFields(std::string_view body) {
   return fields;
 }
 
+bool IsFatal(std::string_view body) {
+  BodyReader reader(body);
+  while (reader.ok()) {
+    const std::string_view field = reader.Bytes(1);
+    if (field.empty() || field[0] == '\0') break;
+    const std::string_view value = reader.CString();
+    if (field[0] == 'V') return value == "FATAL" || value == "PANIC";
+  }
+  return false;
+}
+
 }  // namespace leasehold::gateway::pgwire

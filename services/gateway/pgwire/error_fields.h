@@ -21,4 +21,7 @@ ErrorFields ToErrorFields(const absl::Status& status);
 // Out of the body of an ErrorResponse; fields that Leasehold does not use are dropped.
 ErrorFields ReadErrorFields(std::string_view body);
 
+// Of an ErrorResponse: its sender hangs up.
+bool IsFatal(std::string_view body);
+
 }  // namespace leasehold::gateway::pgwire

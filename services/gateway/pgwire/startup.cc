@@ -1,6 +1,8 @@
 #include "services/gateway/pgwire/startup.h"
 
+#include <algorithm>
 #include <format>
+#include <utility>
 
 #include "absl/strings/ascii.h"
 #include "common/status/view.h"
@@ -88,6 +90,46 @@ StartupDecoded DecodeStartup(std::string_view bytes) {
   }
   decoded.consumed = length;
   return decoded;
+}
+
+std::expected<std::vector<std::pair<std::string, std::string>>, ErrorFields> ParseOptions(std::string_view options) {
+  std::vector<std::string> words;
+  bool in_word = false;
+  for (size_t i = 0; i < options.size(); ++i) {
+    const char c = options[i];
+    if (c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '\v' || c == '\f') {
+      in_word = false;
+      continue;
+    }
+    if (!std::exchange(in_word, true)) words.emplace_back();
+    if (c != '\\') {
+      words.back().push_back(c);
+    } else if (i + 1 < options.size()) {
+      words.back().push_back(options[++i]);
+    }
+  }
+  std::vector<std::pair<std::string, std::string>> settings;
+  for (size_t i = 0; i < words.size(); ++i) {
+    std::string_view word = words[i];
+    if (word == "-c" && i + 1 < words.size()) {
+      word = words[++i];
+    } else if (word.starts_with("-c") || word.starts_with("--")) {
+      word.remove_prefix(2);
+    } else {
+      word = "";
+    }
+    const size_t equals = word.find('=');
+    if (equals == std::string_view::npos || equals == 0) {
+      return std::unexpected(ErrorFields{.code = "0A000",
+                                         .message = "the only options that a lease can give are settings",
+                                         .detail = "",
+                                         .hint = "-c name=value"});
+    }
+    std::string name(word.substr(0, equals));
+    if (words[i].starts_with("--")) std::ranges::replace(name, '-', '_');
+    settings.emplace_back(std::move(name), std::string(word.substr(equals + 1)));
+  }
+  return settings;
 }
 
 }  // namespace leasehold::gateway::pgwire

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <expected>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -47,5 +48,9 @@ struct StartupDecoded {
 };
 
 StartupDecoded DecodeStartup(std::string_view bytes);
+
+// The `options` of a StartupMessage, as PostgreSQL reads them: "-c name=value" or "--name=value", parted by blanks,
+// with backslashes before blanks that are meant. Other switches are refused.
+std::expected<std::vector<std::pair<std::string, std::string>>, ErrorFields> ParseOptions(std::string_view options);
 
 }  // namespace leasehold::gateway::pgwire

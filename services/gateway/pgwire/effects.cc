@@ -1,0 +1,241 @@
+#include "services/gateway/pgwire/effects.h"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "services/gateway/pgwire/command.h"
+#include "services/gateway/pgwire/known_functions.h"
+#include "services/gateway/pgwire/lexer.h"
+
+namespace leasehold::gateway::pgwire {
+namespace {
+
+bool IsName(const Token& token) { return token.kind == TokenKind::kWord || token.kind == TokenKind::kQuotedName; }
+
+// One statement after the other.
+class Scanner {
+ public:
+  explicit Scanner(std::string_view sql) : lexer_(sql) {}
+
+  Effects Run() {
+    int statements = 0;
+    while (Advance()) {
+      if (token_.Is(';')) continue;
+      ++statements;
+      Statement();
+    }
+    if (statements > 1) effects_.prepares.clear();
+    return std::move(effects_);
+  }
+
+ private:
+  bool Advance() {
+    before_ = std::exchange(previous_, token_);
+    token_ = lexer_.Next();
+    return token_.kind != TokenKind::kEnd;
+  }
+  // At the end of a statement, or of the text.
+  bool Ended() const { return token_.kind == TokenKind::kEnd || token_.Is(';'); }
+  bool Next() { return !Ended() && Advance() && !Ended(); }
+
+  // From its first token to its semicolon.
+  void Statement() {
+    if (token_.Is("set")) {
+      Set();
+    } else if (token_.Is("reset")) {
+      Reset();
+    } else if (token_.Is("discard")) {
+      effects_.concerns_gateway = true;
+      if (Next() && (token_.Is("temp") || token_.Is("temporary"))) effects_.unpins |= kPinTemporary;
+      effects_.resets_all |= token_.Is("all");
+    } else if (token_.Is("deallocate")) {
+      effects_.concerns_gateway = true;
+    } else if (token_.Is("listen")) {
+      effects_.pins |= kPinListen;
+    } else if (token_.Is("unlisten")) {
+      if (Next() && token_.Is('*')) effects_.unpins |= kPinListen;
+    } else if (token_.Is("close")) {
+      if (Next() && token_.Is("all")) effects_.unpins |= kPinCursor;
+    } else if (token_.Is("prepare")) {
+      if (Next() && !token_.Is("transaction")) {
+        effects_.pins |= kPinPrepare;
+        effects_.prepares = token_.Name();
+      }
+    } else if (token_.Is("do") || token_.Is("call") || token_.Is("load")) {
+      effects_.unknown = true;
+    } else {
+      Body();
+      return;
+    }
+    Rest();
+  }
+
+  // What is left of a statement that was understood from its beginning.
+  void Rest() {
+    while (Next()) {
+    }
+  }
+
+  void Body() {
+    const bool declares = token_.Is("declare");
+    const bool makes = token_.Is("create");
+    bool temporary = false;
+    bool with = false;
+    bool dropped_on_commit = false;
+    do {
+      if (token_.Is('(')) {
+        if (IsName(previous_)) Call();
+      } else if (token_.Is("temp") || token_.Is("temporary")) {
+        temporary |= makes || previous_.Is("into") || previous_.Is("local") || previous_.Is("global");
+      } else if (declares && token_.Is("hold")) {
+        if (with && previous_.Is("with")) effects_.pins |= kPinCursor;
+      } else if (token_.Is("with")) {
+        with = true;
+      } else if (token_.Is("drop")) {
+        dropped_on_commit |= previous_.Is("commit");
+      }
+    } while (Next());
+    if (temporary && !dropped_on_commit) effects_.pins |= kPinTemporary;
+  }
+
+  // `previous_` is the name before a parenthesis.
+  void Call() {
+    // INSERT INTO t (a), WITH x (a), AS x (a), CREATE TABLE t (a), ON t (a): a list of columns.
+    for (const std::string_view list : {"into", "with", "as", "table", "exists", "on", "references", "recursive"}) {
+      if (before_.Is(list)) return;
+    }
+    std::array<char, 32> folded;
+    std::string_view name = previous_.text;
+    if (previous_.kind == TokenKind::kWord && name.size() <= folded.size()) {
+      std::ranges::transform(name, folded.begin(),
+                             [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; });
+      name = std::string_view(folded.data(), name.size());
+    }
+    if (name == "set_config") {
+      SetConfig();
+    } else if (name.starts_with("pg_advisory_") || name.starts_with("pg_try_advisory_")) {
+      if (name == "pg_advisory_unlock_all") {
+        effects_.unpins |= kPinAdvisoryLock;
+      } else if (!name.contains("unlock") && !name.contains("xact")) {
+        effects_.pins |= kPinAdvisoryLock;
+      }
+    } else if (!IsKnownFunction(name)) {
+      effects_.unknown = true;
+    }
+  }
+
+  // Behind "set_config (", read ahead: the name must be a literal, and what is surely local has no effect.
+  void SetConfig() {
+    Lexer ahead = lexer_;
+    const Token name = ahead.Next();
+    if (name.kind != TokenKind::kString) {
+      effects_.unknown = true;
+      return;
+    }
+    int depth = 1;
+    int commas = 0;
+    Token third;
+    for (Token token = ahead.Next(); token.kind != TokenKind::kEnd && depth > 0; token = ahead.Next()) {
+      if (token.Is('(')) ++depth;
+      if (token.Is(')')) --depth;
+      if (depth == 1 && commas == 2 && third.kind == TokenKind::kEnd) third = token;
+      if (depth == 1 && token.Is(',')) ++commas;
+    }
+    if (!third.Is("true")) Sets(name.Value());
+  }
+
+  void Sets(std::string name) { effects_.sets.push_back(std::move(name)); }
+
+  void Set() {
+    if (!Next() || token_.Is("local") || token_.Is("transaction") || token_.Is("constraints")) return;
+    if (token_.Is("session")) {
+      if (!Next()) return;
+      if (token_.Is("characteristics")) {
+        Sets("default_transaction_isolation");
+        Sets("default_transaction_read_only");
+        Sets("default_transaction_deferrable");
+        return;
+      }
+      if (token_.Is("authorization")) return Sets("session_authorization");
+    }
+    if (token_.Is("time")) return Sets("TimeZone");
+    if (token_.Is("names")) return Sets("client_encoding");
+    if (token_.Is("schema")) return Sets("search_path");
+    if (token_.Is("xml")) return Sets("xmloption");
+    if (token_.Is("role")) return Sets("role");
+    if (std::string name = ParameterName(); !name.empty()) {
+      if (!Ended() && (token_.Is('=') || token_.Is("to")) && Next() && token_.Is("default")) {
+        effects_.resets.push_back(std::move(name));
+      } else {
+        Sets(std::move(name));
+      }
+    }
+  }
+
+  void Reset() {
+    if (!Next()) return;
+    if (token_.Is("all")) {
+      effects_.concerns_gateway = effects_.resets_all = true;
+    } else if (token_.Is("time")) {
+      effects_.resets.emplace_back("TimeZone");
+    } else if (token_.Is("session")) {
+      effects_.resets.emplace_back("session_authorization");
+    } else if (std::string name = ParameterName(); !name.empty()) {
+      effects_.resets.push_back(std::move(name));
+    }
+  }
+
+  // `a` or `a.b`; the token behind it is next.
+  std::string ParameterName() {
+    if (!IsName(token_)) return "";
+    std::string name = token_.Name();
+    while (Next() && token_.Is('.') && Next() && IsName(token_)) name.append(1, '.').append(token_.Name());
+    return name;
+  }
+
+  Lexer lexer_;
+  Token token_;
+  Token previous_;
+  Token before_;
+  Effects effects_;
+};
+
+bool StartsWith(std::string_view text, std::string_view lower) {
+  if (text.size() < lower.size()) return false;
+  for (size_t i = 0; i < lower.size(); ++i) {
+    if ((text[i] | 0x20) != lower[i]) return false;
+  }
+  return true;
+}
+
+// Most statements show at a glance that they have no effects: one of the common verbs, no call, nothing behind it, and
+// no word that may be part of "temporary".
+bool IsPlain(std::string_view sql) {
+  while (!sql.empty() && (sql.front() == ' ' || sql.front() == '\n')) sql.remove_prefix(1);
+  while (!sql.empty() && (sql.back() == ' ' || sql.back() == '\n')) sql.remove_suffix(1);
+  if (sql.ends_with(';')) sql.remove_suffix(1);
+  static constexpr std::string_view kVerbs[] = {"select ", "insert ", "update ", "delete ",
+                                                "begin",   "commit",  "end",     "rollback"};
+  const bool common = std::ranges::any_of(kVerbs, [sql](std::string_view verb) { return StartsWith(sql, verb); });
+  if (!common || sql.find_first_of("(;") != std::string_view::npos) return false;
+  for (size_t at = sql.find_first_of("tT"); at != std::string_view::npos; at = sql.find_first_of("tT", at + 1)) {
+    if (StartsWith(sql.substr(at), "temp")) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+Effects EffectsOf(std::string_view sql) {
+  if (IsPlain(sql)) {
+    Effects plain;
+    plain.concerns_gateway = MentionsGateway(sql);
+    return plain;
+  }
+  Effects effects = Scanner(sql).Run();
+  effects.concerns_gateway |= MentionsGateway(sql);
+  return effects;
+}
+
+}  // namespace leasehold::gateway::pgwire

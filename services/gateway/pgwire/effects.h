@@ -1,0 +1,44 @@
+// What SQL text leaves behind in the session that runs it, as far as the text shows: what a pooling gateway has to
+// carry along, to hold on to, or to clean up.
+//
+// It errs on one side. What it cannot tell (a function that it does not know, a DO block) counts as `unknown`, and the
+// server is cleaned after it. What no text shows (a trigger that calls set_config) stays in its server: that is one
+// tenant's database and one role, and never another tenant's.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace leasehold::gateway::pgwire {
+
+// What only the server that made it has.
+enum Pin : uint8_t {
+  kPinListen = 1,        // LISTEN
+  kPinTemporary = 2,     // temporary tables
+  kPinCursor = 4,        // DECLARE … WITH HOLD
+  kPinAdvisoryLock = 8,  // pg_advisory_lock and its like
+  kPinPrepare = 16,      // SQL's PREPARE
+};
+
+struct Effects {
+  // Recognize() has to read it: a statement of leasehold settings, DISCARD, RESET ALL or DEALLOCATE may be in it.
+  bool concerns_gateway = false;
+  bool unknown = false;
+  bool resets_all = false;  // RESET ALL, DISCARD ALL
+  uint8_t pins = 0;
+  uint8_t unpins = 0;             // UNLISTEN *, CLOSE ALL …
+  std::vector<std::string> sets;  // parameters whose session value it may change
+  std::vector<std::string> resets;
+  // Name of the statement that a PREPARE makes, if it is the only statement.
+  std::string prepares;
+
+  bool none() const {
+    return !concerns_gateway && !unknown && !resets_all && pins == 0 && unpins == 0 && sets.empty() && resets.empty();
+  }
+};
+
+Effects EffectsOf(std::string_view sql);
+
+}  // namespace leasehold::gateway::pgwire

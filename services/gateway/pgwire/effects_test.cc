@@ -1,0 +1,85 @@
+#include "services/gateway/pgwire/effects.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace leasehold::gateway::pgwire {
+namespace {
+
+using testing::ElementsAre;
+
+TEST(EffectsTest, MostStatementsHaveNone) {
+  for (const char* sql : {
+           "SELECT abalance FROM pgbench_accounts WHERE aid = 1;",
+           "select count(*), max(lower(name)) from t where a in (1, 2) and exists (select 1)",
+           "insert into t (a, b) values (1, 'listen; set x = 1') on conflict (a) do update set b = excluded.b",
+           "with x (a) as (select 1) select * from x",
+           "update t set a = coalesce(a, 0) + 1 returning *",
+           "BEGIN",
+           "commit; begin",
+           "set local timezone = 'UTC'",
+           "set transaction isolation level serializable",
+           "select set_config('app.user', 'x', true)",
+           "select pg_advisory_xact_lock(1)",
+           "create temp table t (a int) on commit drop",
+           "prepare transaction 'x'",
+           "copy t from stdin",
+           "declare c cursor for select 1",
+           "/* set x = 1 */ select 1 -- listen y",
+           "select $$ do $$",
+           "",
+           ";;",
+       }) {
+    EXPECT_TRUE(EffectsOf(sql).none()) << sql;
+  }
+}
+
+TEST(EffectsTest, Settings) {
+  EXPECT_THAT(EffectsOf("SET search_path TO a, b").sets, ElementsAre("search_path"));
+  EXPECT_THAT(EffectsOf("set session app.user = 'x'; SET TIME ZONE 'UTC'").sets, ElementsAre("app.user", "TimeZone"));
+  EXPECT_THAT(EffectsOf("set names 'utf8'").sets, ElementsAre("client_encoding"));
+  EXPECT_THAT(EffectsOf("select set_config('app.user', $1, false)").sets, ElementsAre("app.user"));
+  EXPECT_THAT(EffectsOf("select pg_catalog.set_config('a.b', f('x', 'y'), 'f')").sets, ElementsAre("a.b"));
+  EXPECT_THAT(EffectsOf("set session characteristics as transaction read only").sets.size(), 3u);
+  EXPECT_THAT(EffectsOf("reset search_path").resets, ElementsAre("search_path"));
+  EXPECT_THAT(EffectsOf("set \"Odd Name\" to default").resets, ElementsAre("Odd Name"));
+  EXPECT_TRUE(EffectsOf("reset all").resets_all);
+  EXPECT_TRUE(EffectsOf("discard all").resets_all);
+  EXPECT_TRUE(EffectsOf("select set_config($1, $2, false)").unknown);
+}
+
+TEST(EffectsTest, Pins) {
+  EXPECT_EQ(EffectsOf("LISTEN news").pins, kPinListen);
+  EXPECT_EQ(EffectsOf("unlisten *").unpins, kPinListen);
+  EXPECT_EQ(EffectsOf("unlisten news").unpins, 0);
+  EXPECT_EQ(EffectsOf("create temp table t as select 1").pins, kPinTemporary);
+  EXPECT_EQ(EffectsOf("create local temporary view v as select 1").pins, kPinTemporary);
+  EXPECT_EQ(EffectsOf("select 1 as a into temp t").pins, kPinTemporary);
+  EXPECT_EQ(EffectsOf("select temp from t").pins, 0);
+  EXPECT_EQ(EffectsOf("declare c cursor with hold for select 1").pins, kPinCursor);
+  EXPECT_EQ(EffectsOf("close all").unpins, kPinCursor);
+  EXPECT_EQ(EffectsOf("select pg_try_advisory_lock(1, 2)").pins, kPinAdvisoryLock);
+  EXPECT_EQ(EffectsOf("select pg_advisory_unlock(1)").pins, 0);
+  EXPECT_EQ(EffectsOf("prepare p as select 1").pins, kPinPrepare);
+  EXPECT_EQ(EffectsOf("PREPARE P (int) as select $1").prepares, "p");
+  EXPECT_EQ(EffectsOf("prepare p as select 1; select 2").prepares, "");
+}
+
+TEST(EffectsTest, WhatCannotBeToldIsUnknown) {
+  EXPECT_TRUE(EffectsOf("select my_function(1)").unknown);
+  EXPECT_TRUE(EffectsOf("select app.my_function(1)").unknown);
+  EXPECT_TRUE(EffectsOf("do $$ begin perform 1; end $$").unknown);
+  EXPECT_TRUE(EffectsOf("call p()").unknown);
+  EXPECT_TRUE(EffectsOf("select \"Count\"(1)").unknown);
+  EXPECT_FALSE(EffectsOf("select COUNT(1)").unknown);
+}
+
+TEST(EffectsTest, ConcernsTheGateway) {
+  EXPECT_TRUE(EffectsOf("set leasehold.tenant = 'a'").concerns_gateway);
+  EXPECT_TRUE(EffectsOf("select 1; deallocate p").concerns_gateway);
+  EXPECT_TRUE(EffectsOf("discard plans").concerns_gateway);
+  EXPECT_FALSE(EffectsOf("set search_path = a").concerns_gateway);
+}
+
+}  // namespace
+}  // namespace leasehold::gateway::pgwire

@@ -51,6 +51,8 @@ v1::ServiceConfig ServiceDefaults(int index) {
   *instance.mutable_idle_timeout() = FromDuration(absl::Minutes(30));
   *instance.mutable_health_check_interval() = FromDuration(absl::Seconds(60));
   *instance.mutable_health_check_timeout() = FromDuration(absl::Seconds(5));
+  *instance.mutable_max_connection_age() = FromDuration(absl::Hours(1));
+  instance.set_max_prepared_statements(500);
   return service;
 }
 

@@ -29,7 +29,12 @@ void ExpectRows(const Message& message, const std::string& path, const std::vect
     const FieldDescriptor& field = *message.GetDescriptor()->field(i);
     const std::string name = path.empty() ? field.name() : std::format("{}.{}", path, field.name());
     if (field.is_repeated()) {
-      ExpectRows(ServiceDefaults(0), name + "[]", lines);
+      if (field.message_type() == v1::ServiceConfig::descriptor()) {
+        ExpectRows(ServiceDefaults(0), name + "[]", lines);
+      } else {
+        auto* const factory = google::protobuf::MessageFactory::generated_factory();
+        ExpectRows(*factory->GetPrototype(field.message_type()), name + "[]", lines);
+      }
       continue;
     }
     if (!IsScalar(field)) {

@@ -19,6 +19,7 @@
 #include "common/version/version.h"
 #include "services/gateway/api/lease_service.h"
 #include "services/gateway/api/operation_service.h"
+#include "services/gateway/api/pool_service.h"
 #include "services/gateway/api/provisioner_service.h"
 #include "services/gateway/api/tenant_service.h"
 #include "services/gateway/lease/replicator.h"
@@ -42,6 +43,16 @@ void Configure(const v1::LogConfig& log) {
                ParseLogFormat(log.format()).value_or(DefaultLogFormat()));
 }
 
+std::vector<TenantShare> Shares(const v1::InstanceConfig& instance) {
+  std::vector<TenantShare> shares;
+  for (const v1::TenantShareConfig& share : instance.tenant_shares()) {
+    shares.push_back({.tenants = share.tenants(),
+                      .weight = share.weight() == 0 ? 1.0 : share.weight(),
+                      .max_connections = share.max_connections()});
+  }
+  return shares;
+}
+
 absl::StatusOr<SqlEndpoint::Options> SqlOptions(const v1::Config& config, const Secrets& secrets) {
   const v1::GatewayConfig& gateway = config.gateway();
   SqlEndpoint::Options options;
@@ -61,8 +72,14 @@ absl::StatusOr<SqlEndpoint::Options> SqlOptions(const v1::Config& config, const 
                                  .address = {instance.host(), instance.port(), *tls},
                                  .role_key = secrets.role_keys.at(config.services(i).name()),
                                  .max_connections = instance.max_connections(),
+                                 .tenant_max_connections = instance.tenant_max_connections(),
+                                 .tenant_shares = Shares(instance),
                                  .connection_timeout = ToDuration(instance.connection_timeout()),
-                                 .idle_timeout = ToDuration(instance.idle_timeout())});
+                                 .idle_timeout = ToDuration(instance.idle_timeout()),
+                                 .max_age = ToDuration(instance.max_connection_age()),
+                                 .health_check_interval = ToDuration(instance.health_check_interval()),
+                                 .health_check_timeout = ToDuration(instance.health_check_timeout()),
+                                 .max_prepared_statements = static_cast<size_t>(instance.max_prepared_statements())});
   }
   return options;
 }
@@ -103,6 +120,7 @@ absl::Status Run(const std::string& config_file) {
   TenantService tenants(registry);
   OperationService operations(registry);
   ProvisionerService provisioners(registry);
+  PoolService pools(sql, services);
 
   prometheus::Gauge& active =
       metrics.Gauge("leasehold_leases", "Leases that this gateway knows of", {{"state", "active"}});
@@ -125,7 +143,7 @@ absl::Status Run(const std::string& config_file) {
     absl::SleepFor(absl::Milliseconds(10));
   }
   LH_RETURN_IF_ERROR(sql.Start());
-  const std::array<grpc::Service*, 4> grpc_services = {&tenants, &operations, &provisioners, &leases};
+  const std::array<grpc::Service*, 5> grpc_services = {&tenants, &operations, &provisioners, &leases, &pools};
   LH_ASSIGN_OR_RETURN(const auto rpc, StartRpcServer(config.gateway().grpc_listen(), grpc_services));
   health.Set("listeners", absl::OkStatus());
   registry.Start();

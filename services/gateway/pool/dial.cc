@@ -2,6 +2,8 @@
 
 #include <asio/connect.hpp>
 #include <asio/ip/address.hpp>
+#include <asio/ip/tcp.hpp>
+#include <asio/this_coro.hpp>
 #include <format>
 #include <string>
 
@@ -42,25 +44,29 @@ absl::StatusOr<TlsMode> ParseTlsMode(std::string_view text) {
   return InvalidField("sslmode", text, "disable, prefer, require");
 }
 
-asio::awaitable<absl::Status> Dial(const Address& address, asio::ssl::context& tls, Stream& stream) {
-  absl::Status connected = co_await Connect(address, stream.socket());
-  if (!connected.ok()) co_return connected;
-  stream.Prepare();
-  if (address.tls == TlsMode::kDisable) co_return absl::OkStatus();
+asio::awaitable<absl::StatusOr<std::unique_ptr<Stream>>> Dial(const Address& address, SSL_CTX* tls) {
+  const auto loop = co_await asio::this_coro::executor;
+  tcp::socket socket(loop);
+  if (absl::Status connected = co_await Connect(address, socket); !connected.ok()) co_return connected;
+  std::error_code error;
+  const int fd = socket.release(error);
+  if (error) co_return Failed("connect", error);
+  auto stream = std::make_unique<Stream>(loop, fd);
+  if (address.tls == TlsMode::kDisable) co_return stream;
 
   std::string request;
   pgwire::SslRequestPacket(request);
-  if (const std::error_code error = co_await stream.Write(request)) co_return Failed("SSLRequest", error);
+  if ((error = co_await stream->Write(request))) co_return Failed("SSLRequest", error);
   // One byte and no more, so that nothing sent in clear can pass for a part of what TLS protects.
   char answer = 0;
-  auto [unread, count] = co_await stream.AsyncReadSome(asio::buffer(&answer, 1), kAwait);
+  const auto [unread, count] = co_await stream->ReadSome({&answer, 1});
   if (unread) co_return Failed("SSLRequest", unread);
   if (answer == 'S') {
-    const std::error_code error = co_await stream.StartTls(tls, asio::ssl::stream_base::client);
-    co_return error ? Failed("TLS", error) : absl::OkStatus();
+    if ((error = co_await stream->StartTls(tls, false))) co_return Failed("TLS", error);
+    co_return stream;
   }
   if (address.tls == TlsMode::kRequire) co_return absl::UnavailableError("the server does not offer TLS");
-  co_return absl::OkStatus();
+  co_return stream;
 }
 
 }  // namespace leasehold::gateway

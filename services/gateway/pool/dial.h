@@ -2,7 +2,7 @@
 #pragma once
 
 #include <asio/awaitable.hpp>
-#include <asio/ssl/context.hpp>
+#include <memory>
 #include <string>
 #include <string_view>
 
@@ -24,7 +24,7 @@ struct Address {
   TlsMode tls = TlsMode::kPrefer;
 };
 
-// Connects `stream`, which must be new. The Status is for the log: it names hosts.
-asio::awaitable<absl::Status> Dial(const Address& address, asio::ssl::context& tls, Stream& stream);
+// Connects, with TLS if so agreed. The Status is for the log: it names hosts.
+asio::awaitable<absl::StatusOr<std::unique_ptr<Stream>>> Dial(const Address& address, SSL_CTX* tls);
 
 }  // namespace leasehold::gateway

@@ -1,172 +1,424 @@
 #include "services/gateway/pool/instance_pool.h"
 
-#include <asio/co_spawn.hpp>
-#include <asio/this_coro.hpp>
-#include <asio/use_awaitable.hpp>
-#include <chrono>
-#include <exception>
+#include <algorithm>
 #include <format>
 #include <utility>
 
+#include "common/identity/identity.h"
 #include "common/status/error.h"
-#include "common/status/view.h"
 #include "common/telemetry/log.h"
 #include "services/gateway/pgwire/encode.h"
-#include "services/gateway/pool/server_login.h"
-#include "services/gateway/pool/wait.h"
+#include "services/gateway/pgwire/frame.h"
+#include "services/gateway/pool/errand.h"
 
 namespace leasehold::gateway {
 namespace {
 
-constexpr int kMostCancels = 16;
-constexpr absl::Duration kCancelPatience = absl::Seconds(5);
-constexpr absl::Duration kClosePatience = absl::Seconds(5);
-// A cancel stops one statement; a client may have sent several. So ask again until the backend has gone.
+// How often waiting lines are looked at: for growth and time-outs.
+constexpr absl::Duration kTick = absl::Milliseconds(1);
+constexpr absl::Duration kReapEvery = absl::Seconds(1);
+// A cancel stops one statement; a client may have sent several. So ask again until the backend has gone, ever more
+// patiently.
 constexpr absl::Duration kCancelAgain = absl::Milliseconds(200);
+constexpr absl::Duration kCancelAtMost = absl::Seconds(10);
 
-using SteadyClock = std::chrono::steady_clock;
-
-// Reads and drops until the server closes. False: it had not within `patience`.
-asio::awaitable<bool> ReadToEnd(ServerConnection& connection, absl::Duration patience) {
-  Alarm alarm(connection.stream.executor(), patience, [&connection] { connection.stream.CancelPending(); });
-  while (!alarm.rang()) {
-    connection.inbox.Consume(connection.inbox.size());
-    auto [error, count] = co_await connection.stream.AsyncReadSome(connection.inbox.Free(), kAwait);
-    if (error) co_return !alarm.rang();
-  }
-  co_return false;
-}
+// Everything that a session can leave behind but prepared statements, which have names of the gateway's own.
+constexpr std::string_view kCleanUp =
+    "RESET SESSION AUTHORIZATION; RESET ALL; CLOSE ALL; UNLISTEN *; SELECT pg_advisory_unlock_all(); DISCARD TEMP; "
+    "DISCARD SEQUENCES";
 
 }  // namespace
 
-InstancePool::InstancePool(InstanceOptions options, Metrics& metrics)
+InstancePool::InstancePool(InstanceOptions options, Loop& loop, asio::any_io_executor desk, Metrics& metrics)
     : options_(std::move(options)),
-      cap_(std::make_shared<ConnectionCap>(options_.max_connections)),
-      cancels_(std::make_shared<ConnectionCap>(kMostCancels)),
-      tls_(asio::ssl::context::tls_client),
-      connections_(metrics.Gauge("leasehold_sql_server_connections",
-                                 "Server connections to an instance, with those opening and closing.",
-                                 {{"service", options_.service.str()}})),
-      waiting_(metrics.Gauge("leasehold_sql_server_connection_waiting", "Sessions that wait for a server connection.",
-                             {{"service", options_.service.str()}})),
+      loop_(loop),
+      dialer_(std::move(desk), options_.address, options_.role_key),
+      connections_gauge_(metrics.Gauge("leasehold_sql_server_connections",
+                                       "Server connections to an instance, with those opening and closing.",
+                                       {{"service", options_.service.str()}})),
+      waiting_gauge_(metrics.Gauge("leasehold_sql_server_connection_waiting", "Clients that wait for a server.",
+                                   {{"service", options_.service.str()}})),
+      hits_counter_(metrics.Counter("leasehold_sql_pool_hits_total", "Transactions that found a server idle.",
+                                    {{"service", options_.service.str()}})),
+      waits_counter_(metrics.Counter("leasehold_sql_pool_waits_total", "Transactions that waited for a server.",
+                                     {{"service", options_.service.str()}})),
+      evictions_counter_(metrics.Counter("leasehold_sql_pool_evictions_total",
+                                         "Servers closed to make room for another database.",
+                                         {{"service", options_.service.str()}})),
       connect_seconds_(metrics.Seconds("leasehold_sql_server_connect_seconds",
                                        "From dialling an instance to its first ReadyForQuery.",
-                                       {{"service", options_.service.str()}})) {}
+                                       {{"service", options_.service.str()}})),
+      wait_seconds_(metrics.Seconds("leasehold_sql_pool_wait_seconds",
+                                    "How long clients that had to wait for a server did.",
+                                    {{"service", options_.service.str()}})) {
+  loop_.Post([this, alive = std::weak_ptr(alive_)] {
+    if (!alive.expired()) Reap();
+  });
+}
+
+InstancePool::~InstancePool() = default;
+
+Line& InstancePool::LineFor(const LoginTarget& target) {
+  std::unique_ptr<Line>& line = lines_[{target.database, target.role}];
+  if (line && line->target.database_id == target.database_id) return *line;
+  if (line) {  // the same name, another database: the old one was removed, its servers with it
+    line->target = target;
+    return *line;
+  }
+  line = std::make_unique<Line>();
+  line->target = target;
+  line->heat_at = loop_.now();
+  line->share = &ShareFor(target.tenant);
+  return *line;
+}
+
+Share& InstancePool::ShareFor(const std::string& tenant) {
+  std::unique_ptr<Share>& share = shares_[tenant];
+  if (share) return *share;
+  share = std::make_unique<Share>();
+  share->limit = options_.tenant_max_connections > 0 ? options_.tenant_max_connections : options_.max_connections;
+  for (const TenantShare& special : options_.tenant_shares) {
+    if (!GlobMatches(special.tenants, tenant)) continue;
+    share->weight = special.weight;
+    if (special.max_connections > 0) share->limit = special.max_connections;
+    break;
+  }
+  return *share;
+}
+
+Server* InstancePool::Acquire(Line& line, ServerClient& client) {
+  Touch(line);
+  if (line.waiting.empty()) {
+    if (Server* server = TakeIdle(line)) {
+      ++hits_;
+      server->user = &client;
+      return server;
+    }
+  }
+  ++waits_;
+  ++waiting_;
+  client.since_ = loop_.now();
+  client.waiting_in_ = &line;
+  client.place_ = line.waiting.insert(line.waiting.end(), &client);
+  waiting_lines_.insert(&line);
+  Demand(line);
+  ArmTick();
+  return nullptr;
+}
+
+void InstancePool::DropFromLine(ServerClient& client) {
+  Line& line = *std::exchange(client.waiting_in_, nullptr);
+  line.waiting.erase(client.place_);
+  --waiting_;
+  if (line.waiting.empty()) waiting_lines_.erase(&line);
+}
+
+void InstancePool::Leave(ServerClient& client) {
+  if (client.waiting_in_ != nullptr) DropFromLine(client);
+}
+
+void InstancePool::HandTo(Server& server, ServerClient& client) {
+  wait_seconds_.Observe(absl::ToDoubleSeconds(loop_.now() - client.since_));
+  DropFromLine(client);
+  server.user = &client;
+  client.OnServer(server);
+}
+
+Server* InstancePool::TakeIdle(Line& line) {
+  while (!line.idle.empty()) {
+    Server* const server = line.idle.back();
+    line.idle.pop_back();
+    if (loop_.now() - server->idle_since < options_.health_check_interval) return server;
+    // It comes back through Offer if it still answers.
+    errands_[server] = std::make_unique<Errand>(loop_, *server, ";", options_.health_check_timeout,
+                                                [this](Server& s, bool well) { FinishErrand(s, well); });
+  }
+  return nullptr;
+}
+
+void InstancePool::RemoveIdle(Server& server) { std::erase(server.line.idle, &server); }
+
+void InstancePool::Release(Server& server, Leftover leftover) {
+  server.user = nullptr;
+  if (server.cancels > 0) {
+    server.released = true;
+    if (leftover == Leftover::kUnknown) server.applied = nullptr;
+    server.unclean = leftover == Leftover::kUnknown;
+    return;
+  }
+  if (leftover == Leftover::kUnknown) {
+    server.applied = nullptr;
+    server.unnamed = 0;
+    std::string sql(kCleanUp);
+    if (std::exchange(server.sql_prepared, false)) {
+      sql += "; DEALLOCATE ALL";
+      server.prepared.Clear();
+    }
+    errands_[&server] = std::make_unique<Errand>(loop_, server, sql, options_.health_check_timeout,
+                                                 [this](Server& s, bool well) { FinishErrand(s, well); });
+    return;
+  }
+  Offer(server);
+}
+
+void InstancePool::FinishErrand(Server& server, bool well) {
+  // The errand is on the stack: it goes after this round.
+  loop_.Defer([errand = std::move(errands_[&server])] {});
+  errands_.erase(&server);
+  server.user = nullptr;
+  if (well) {
+    Offer(server);
+  } else {
+    Retire(server, true);
+  }
+}
+
+void InstancePool::Offer(Server& server) {
+  Line& line = server.line;
+  if (shut_ || loop_.now() - server.opened > options_.max_age) {
+    BeginClose(server);
+    return;
+  }
+  if (Line* const claimant = ClaimantFor(server)) {
+    ++evictions_;
+    BeginClose(server);
+    if (used_ >= options_.max_connections) {
+      claimant->claims = true;
+      claims_.push_front(claimant);
+    } else {
+      StartDial(*claimant);
+    }
+    return;
+  }
+  if (!line.waiting.empty()) {
+    HandTo(server, *line.waiting.front());
+    return;
+  }
+  server.idle_since = loop_.now();
+  line.idle.push_back(&server);
+  if (!claims_.empty()) ServeClaims();
+}
+
+void InstancePool::OnIdleReady(Server& server) {
+  // Notices, changed parameters and the like are of no use to anybody; the end, or an error before it, is.
+  while (server.readable()) {
+    const Transport::Result result = server.Read(loop_.scratch());
+    if (result.closed) {
+      Closed(server);
+      return;
+    }
+    if (result.bytes == 0) return;
+    if (server.closing) continue;
+    // Whatever an idle server says, it is rare: rather than follow it, do without the server.
+    RemoveIdle(server);
+    if (!server.released) BeginClose(server);
+    return;
+  }
+}
+
+void InstancePool::BeginClose(Server& server) {
+  server.user = nullptr;
+  server.closing = true;
+  ++closing_;
+  server.released = false;
+  std::string goodbye;
+  pgwire::Terminate(goodbye);
+  server.Send(goodbye);
+  server.transport().ShutdownWrite();
+  --server.line.share->servers;
+  --server.line.servers;
+}
+
+void InstancePool::Retire(Server& server, bool working) {
+  server.user = nullptr;
+  if (!server.transport().open()) {
+    Closed(server);
+    return;
+  }
+  if (!server.closing) BeginClose(server);
+  if (working) {
+    CancelUntilClosed(server, kCancelAgain);
+  }
+  // Its end may have been told already.
+  loop_.Defer([this, server = &server] {
+    if (Exists(server) && server->user == nullptr) OnIdleReady(*server);
+  });
+}
+
+void InstancePool::CancelUntilClosed(Server& server, absl::Duration pause) {
+  dialer_.Cancel(server.key, [this, server = &server, pause, alive = std::weak_ptr(alive_)] {
+    loop_.Post([this, server, pause, alive] {
+      if (alive.expired() || !Exists(server)) return;
+      if (pause == kCancelAtMost) {
+        Log(Level::kWarning, "a backend does not end",
+            {{"service", options_.service.str()}, {"database", server->line.target.database}});
+      }
+      loop_.After(pause, [this, server, pause] {
+        if (Exists(server)) CancelUntilClosed(*server, std::min(1.2 * pause, kCancelAtMost));
+      });
+    });
+  });
+}
+
+void InstancePool::Closed(Server& server) {
+  if (server.closing) {
+    --closing_;  // off the books of its line already
+  } else {
+    RemoveIdle(server);
+    --server.line.share->servers;
+    --server.line.servers;
+    server.closing = true;
+  }
+  if (server.transport().open()) loop_.Forget(server.transport().fd(), server);
+  const auto found = servers_.find(&server);
+  if (found == servers_.end()) return;
+  loop_.Defer([gone = std::shared_ptr<Server>(std::move(found->second))] {});
+  servers_.erase(found);
+  --used_;
+  ServeClaims();
+}
+
+void InstancePool::Cancel(Server& server, std::move_only_function<void()> done) {
+  ++server.cancels;
+  dialer_.Cancel(server.key, [this, server = &server, done = std::move(done), alive = std::weak_ptr(alive_)]() mutable {
+    loop_.Post([this, server, done = std::move(done), alive]() mutable {
+      if (alive.expired()) return;
+      done();
+      if (!Exists(server) || --server->cancels > 0 || !server->released) return;
+      server->released = false;
+      Release(*server, server->unclean ? Leftover::kUnknown : Leftover::kNothing);
+    });
+  });
+}
+
+void InstancePool::ArmTick() {
+  if (std::exchange(ticking_, true)) return;
+  loop_.After(kTick, [this] {
+    ticking_ = false;
+    Tick();
+  });
+}
+
+void InstancePool::Tick() {
+  const std::vector<Line*> lines(waiting_lines_.begin(), waiting_lines_.end());
+  for (Line* const line : lines) {
+    while (!line->waiting.empty() && loop_.now() - line->waiting.front()->since_ >= options_.connection_timeout) {
+      ServerClient& late = *line->waiting.front();
+      DropFromLine(late);
+      late.OnNoServer(Exhausted(*line));
+    }
+    if (!line->waiting.empty()) Demand(*line);
+  }
+  ServeClaims();
+  CountConnections();
+  if (!waiting_lines_.empty()) ArmTick();
+}
+
+void InstancePool::FailWaiting(Line& line, const pgwire::ErrorFields& why) {
+  while (!line.waiting.empty()) {
+    ServerClient& client = *line.waiting.front();
+    DropFromLine(client);
+    client.OnNoServer(why);
+  }
+}
+
+void InstancePool::Reap() {
+  const absl::Duration now = loop_.now();
+  std::vector<Server*> old;
+  for (const auto& [server, owned] : servers_) {
+    if (owned->user != nullptr || owned->closing || owned->released || errands_.contains(server)) continue;
+    if (now - owned->idle_since > options_.idle_timeout || now - owned->opened > options_.max_age) {
+      old.push_back(owned.get());
+    }
+  }
+  for (Server* const server : old) {
+    RemoveIdle(*server);
+    BeginClose(*server);
+  }
+  CountConnections();
+  loop_.After(kReapEvery, [this] { Reap(); });
+}
 
 void InstancePool::CountConnections() {
-  connections_.Set(cap_->in_use());
-  waiting_.Set(cap_->waiting());
+  connections_gauge_.Set(used_);
+  waiting_gauge_.Set(waiting_);
+  const auto catch_up = [](prometheus::Counter& counter, uint64_t value) {
+    const double behind = static_cast<double>(value) - counter.Value();
+    if (behind > 0) counter.Increment(behind);
+  };
+  catch_up(hits_counter_, hits_);
+  catch_up(waits_counter_, waits_);
+  catch_up(evictions_counter_, evictions_);
 }
 
-pgwire::ErrorFields InstancePool::Exhausted() const {
+void InstancePool::Close() {
+  shut_ = true;
+  std::vector<Server*> idle;
+  for (const auto& [key, line] : lines_) idle.insert(idle.end(), line->idle.begin(), line->idle.end());
+  for (Server* const server : idle) {
+    RemoveIdle(*server);
+    BeginClose(*server);
+  }
+}
+
+pgwire::ErrorFields InstancePool::Exhausted(const Line& line) const {
+  const std::string waited = absl::FormatDuration(options_.connection_timeout);
+  const std::string& service = options_.service.str();
+  if (line.failures > 0 && line.servers == 0) {
+    return pgwire::ToErrorFields(Error(v1::REASON_INSTANCE_UNAVAILABLE,
+                                       std::format("the {} instance does not answer (waited {})", service, waited)));
+  }
+  const bool own_limit = line.share->servers >= line.share->limit && line.share->limit < options_.max_connections;
   return pgwire::ToErrorFields(Error(
       v1::REASON_INSTANCE_CONNECTIONS_EXHAUSTED,
-      std::format("no server connection to the {} instance came free in {}: all {} of its max_connections are in use",
-                  options_.service.str(), absl::FormatDuration(options_.connection_timeout),
-                  options_.max_connections)));
+      own_limit ? std::format("no server connection to the {} instance came free in {}: all {} that this tenant may "
+                              "have (tenant_max_connections) are in use",
+                              service, waited, line.share->limit)
+                : std::format("no server connection to the {} instance came free in {}: all {} of its "
+                              "max_connections are in use",
+                              service, waited, options_.max_connections)));
 }
 
-pgwire::ErrorFields InstancePool::ForClient(const pgwire::ErrorFields& from_server) const {
-  const std::string& service = options_.service.str();
-  const std::string& code = from_server.code;
-  if (code == "53300") {
-    return pgwire::ToErrorFields(Error(v1::REASON_INSTANCE_CONNECTIONS_EXHAUSTED,
-                                       std::format("the {} instance itself accepts no more connections", service)));
+PoolReport InstancePool::Report() const {
+  PoolReport report{.service = options_.service.str(),
+                    .clients = 0,
+                    .cap = options_.max_connections,
+                    .servers = used_,
+                    .idle = 0,
+                    .dialling = 0,
+                    .closing = used_,
+                    .waiting = waiting_,
+                    .hits = hits_,
+                    .waits = waits_,
+                    .evictions = evictions_,
+                    .dials = dials_,
+                    .tenants = {}};
+  absl::flat_hash_map<const Share*, size_t> places;
+  for (const auto& [tenant, share] : shares_) {
+    report.clients += share->clients;
+    report.closing -= share->servers;
+    if (share->clients == 0 && share->servers == 0) continue;
+    places.emplace(share.get(), report.tenants.size());
+    report.tenants.push_back({.tenant = tenant,
+                              .clients = share->clients,
+                              .limit = share->limit,
+                              .servers = share->servers,
+                              .idle = 0,
+                              .dialling = 0,
+                              .waiting = 0});
   }
-  if (code == "3D000") {
-    return pgwire::ToErrorFields(
-        Error(v1::REASON_TENANT_NOT_READY, std::format("the database is not on the {} instance", service)));
+  for (const auto& [key, line] : lines_) {
+    const auto place = places.find(line->share);
+    if (place == places.end()) continue;
+    PoolReport::Tenant& tenant = report.tenants[place->second];
+    const int idle = static_cast<int>(line->idle.size());
+    tenant.idle += idle;
+    tenant.dialling += line->dialling;
+    tenant.waiting += static_cast<int>(line->waiting.size());
+    report.idle += idle;
+    report.dialling += line->dialling;
   }
-  // Of these only the client's own settings can be the cause: an unknown one, or a bad value.
-  if (code.starts_with("22") || code == "42704" || code == "42501" || code == "55P02" || code == "42601") {
-    return from_server;
-  }
-  const std::string_view how = code.starts_with("28") ? "refuses the gateway" : "does not answer";
-  return pgwire::ToErrorFields(Error(v1::REASON_INSTANCE_UNAVAILABLE, std::format("the {} instance {}", service, how)));
-}
-
-asio::awaitable<InstancePool::Acquired> InstancePool::Acquire(ServerDemand demand) {
-  const auto self = shared_from_this();
-  const auto start = SteadyClock::now();
-  waiting_.Set(cap_->waiting() + 1);
-  std::optional<ConnectionCap::Permit> permit = co_await cap_->Take(options_.connection_timeout);
-  CountConnections();
-  if (!permit) co_return std::unexpected(Exhausted());
-
-  const absl::Duration left = options_.connection_timeout - absl::FromChrono(SteadyClock::now() - start);
-  const auto dialled = SteadyClock::now();
-  auto connection =
-      std::make_shared<ServerConnection>(asio::ip::tcp::socket(co_await asio::this_coro::executor), *std::move(permit));
-  // At least a second: having queued to the end should not make a log-in fail that would take two milliseconds.
-  Alarm alarm(connection->stream.executor(), std::max(left, absl::Seconds(1)),
-              [connection] { connection->stream.Close(); });
-
-  std::optional<LoginFailure> failure;
-  if (absl::Status status = co_await Dial(options_.address, tls_, connection->stream); !status.ok()) {
-    failure = LoginFailure{.status = std::move(status), .from_server = {}};
-  } else {
-    Settings startup = {{"user", demand.role}, {"database", demand.database}};
-    for (auto& setting : demand.settings) startup.push_back(std::move(setting));
-    // A backend whose gateway vanished stops its query within a second, rather than when it next writes.
-    startup.emplace_back("client_connection_check_interval", "1000");
-    failure = co_await LogIn(*connection, startup, options_.role_key.PasswordOf(demand.database_id, demand.kind));
-  }
-  if (!failure) {
-    connect_seconds_.Observe(std::chrono::duration<double>(SteadyClock::now() - dialled).count());
-    co_return connection;
-  }
-  Log(Level::kWarning, "no server connection",
-      {{"service", options_.service.str()},
-       {"database", demand.database},
-       {"error", alarm.rang() ? "timed out" : StdView(failure->status.message())}});
-  connection->stream.Close();
-  connection.reset();
-  CountConnections();
-  co_return std::unexpected(ForClient(failure->from_server.value_or(pgwire::ErrorFields{})));
-}
-
-void InstancePool::Retire(ServerConnectionPtr connection, LeftBehind what) {
-  const auto loop = connection->stream.executor();
-  asio::co_spawn(loop, Finish(std::move(connection), what),
-                 [self = shared_from_this()](std::exception_ptr) { self->CountConnections(); });
-}
-
-asio::awaitable<void> InstancePool::Finish(ServerConnectionPtr connection, LeftBehind what) {
-  const auto give_up = SteadyClock::now() + absl::ToChronoNanoseconds(kClosePatience);
-  if (what == LeftBehind::kWorking) co_await Cancel(connection->key);
-  {
-    Alarm alarm(connection->stream.executor(), kCancelAgain, [connection] { connection->stream.CancelPending(); });
-    std::string goodbye;
-    pgwire::Terminate(goodbye);
-    co_await connection->stream.Write(goodbye);
-  }
-  connection->stream.ShutdownWrite();
-  while (!co_await ReadToEnd(*connection, kCancelAgain) && SteadyClock::now() < give_up) {
-    if (what == LeftBehind::kWorking) co_await Cancel(connection->key);
-  }
-  connection->stream.Close();
-}
-
-asio::awaitable<void> InstancePool::Cancel(BackendKey key) {
-  const std::optional<ConnectionCap::Permit> permit = co_await cancels_->Take(kCancelPatience);
-  if (!permit) co_return;
-  const auto stream = std::make_shared<Stream>(asio::ip::tcp::socket(co_await asio::this_coro::executor));
-  Alarm alarm(stream->executor(), kCancelPatience, [stream] { stream->Close(); });
-  if (absl::Status status = co_await Dial(options_.address, tls_, *stream); !status.ok()) {
-    Log(Level::kWarning, "cancel request failed",
-        {{"service", options_.service.str()}, {"error", StdView(status.message())}});
-    co_return;
-  }
-  std::string request;
-  pgwire::CancelRequestPacket(request, key.process_id, key.secret);
-  co_await stream->Write(request);
-  char end = 0;  // PostgreSQL answers by closing
-  co_await stream->AsyncReadSome(asio::buffer(&end, 1), kAwait);
-}
-
-void InstancePool::Shutdown() {
-  cap_->Shutdown();
-  cancels_->Shutdown();
+  return report;
 }
 
 }  // namespace leasehold::gateway

@@ -1,27 +1,46 @@
-// Server connections to one service's instance, under one hard cap over all loops.
+// Server connections to one service's instance: pooled by transaction over all of its databases and roles, under one
+// hard cap, shared out fairly between tenants.
 //
-// Today each session has a server connection of its own: acquired, used, retired, never shared. Sessions ask for what
-// they need (database, role, settings) and hand back what they no longer need, and know nothing else of the pool; so
-// pooling by transaction needs a third verb here (give back for reuse) and a choice between waiters, and no new
-// session.
+//   cap        A connection counts from before it is dialled until PostgreSQL has closed it.
+//   growth     A line with a server waits a little (about as long as connecting takes) before it asks for another:
+//              mostly one comes free sooner, and few busy servers answer faster than many.
+//   eviction   At the cap, an idle server of the coldest line gives way: docs/adr/0005-eviction.md.
+//   fairness   At the cap and nobody idle, the next server that comes free goes to the line that claims it, if that
+//   makes
+//              shares more even: max-min over servers per weight; tenants without any take turns.
 #pragma once
 
-#include <asio/awaitable.hpp>
-#include <asio/ssl/context.hpp>
+#include <deque>
 #include <expected>
+#include <functional>
+#include <map>
 #include <memory>
 #include <string>
+#include <string_view>
+#include <vector>
 
+#include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
 #include "absl/time/time.h"
 #include "common/identity/identity.h"
-#include "common/secret/secret.h"
 #include "common/telemetry/metrics.h"
 #include "services/gateway/pgwire/error_fields.h"
-#include "services/gateway/pool/connection_cap.h"
-#include "services/gateway/pool/dial.h"
-#include "services/gateway/pool/server_connection.h"
+#include "services/gateway/pool/dialer.h"
+#include "services/gateway/pool/line.h"
+#include "services/gateway/pool/loop.h"
+#include "services/gateway/pool/server.h"
+#include "services/gateway/pool/setting_table.h"
+#include "services/gateway/pool/statement.h"
 
 namespace leasehold::gateway {
+
+class Errand;
+
+struct TenantShare {
+  std::string tenants;  // a glob over tenant ids
+  double weight = 1;
+  int max_connections = 0;  // 0: as for all
+};
 
 struct InstanceOptions {
   ServiceName service;
@@ -29,65 +48,160 @@ struct InstanceOptions {
   RoleKey role_key;
   // Server connections at most, those being dialled and those being closed among them.
   int max_connections = 50;
-  // To wait for one of them and to log in.
+  // … of one tenant; 0: no limit but the cap.
+  int tenant_max_connections = 0;
+  std::vector<TenantShare> tenant_shares = {};  // the first that fits counts
+  // To wait for one of them.
   absl::Duration connection_timeout = absl::Seconds(30);
-  // For connections that wait to be used again; there are none yet.
   absl::Duration idle_timeout = absl::Minutes(30);
+  // Older ones are closed when they come free. PgBouncer's server_lifetime.
+  absl::Duration max_age = absl::Hours(1);
+  // Unused for so long, a server is asked for a sign of life before a client gets it; how long it has for that.
+  absl::Duration health_check_interval = absl::Seconds(60);
+  absl::Duration health_check_timeout = absl::Seconds(5);
+  // Of one server connection; the least recently used are closed for new ones.
+  size_t max_prepared_statements = 500;
 };
 
-struct ServerDemand {
-  std::string database;
-  std::string role;
-  std::string database_id;
-  RoleKind kind = RoleKind::kOwner;
-  Settings settings;  // for the StartupMessage
+// What a server was left in.
+enum class Leftover {
+  kNothing,  // as the next client may find it
+  kUnknown,  // something that has to be cleaned up first
 };
 
-// What a server connection was doing when it was given up.
-enum class LeftBehind { kIdle, kWorking };
+// For `leasehold pools`; as of the moment.
+struct PoolReport {
+  struct Tenant {
+    std::string tenant;  // empty: the central database
+    int clients = 0;
+    int limit = 0;    // servers at most
+    int servers = 0;  // … that it has, with those being dialled
+    int idle = 0;
+    int dialling = 0;
+    int waiting = 0;
+  };
+  std::string service;
+  int clients = 0;
+  int cap = 0;
+  int servers = 0;  // with those being dialled and those being closed
+  int idle = 0;
+  int dialling = 0;
+  int closing = 0;
+  int waiting = 0;
+  uint64_t hits = 0;       // transactions that found a server of theirs idle
+  uint64_t waits = 0;      // … or waited for one
+  uint64_t evictions = 0;  // servers closed for another line
+  uint64_t dials = 0;
+  std::vector<Tenant> tenants;  // by id; those without clients and servers are left out
+};
 
-// Any loop. Held by shared_ptr: connections being closed outlive the sessions that gave them up.
-class InstancePool : public std::enable_shared_from_this<InstancePool> {
+// Its loop's, but for the constructor and the destructor, which run while the loop does not.
+class InstancePool {
  public:
-  InstancePool(InstanceOptions options, Metrics& metrics);
+  InstancePool(InstanceOptions options, Loop& loop, asio::any_io_executor desk, Metrics& metrics);
+  ~InstancePool();
 
-  // On the caller's loop, for it alone. The errors are for clients: 53300 if the cap or the instance is full, 08006 if
-  // it does not answer, 57P03 if the database is not there; the server's own words where the client's settings are at
-  // fault.
-  using Acquired = std::expected<ServerConnectionPtr, pgwire::ErrorFields>;
-  asio::awaitable<Acquired> Acquire(ServerDemand demand);
+  // Stable for the life of the pool.
+  Line& LineFor(const LoginTarget& target);
+  // A tenant's, or the central database's if `tenant` is empty. Stable as well; who is there counts itself in
+  // `clients`.
+  Share& ShareFor(const std::string& tenant);
 
-  // On the connection's loop; returns at once. In the background: what is running is cancelled, the connection is
-  // closed, and it counts until PostgreSQL has closed its side or five seconds have passed.
-  void Retire(ServerConnectionPtr connection, LeftBehind what);
+  // A server at once, or nullptr: `client` is told later, unless it leaves before.
+  Server* Acquire(Line& line, ServerClient& client);
+  void Leave(ServerClient& client);
 
-  // Cancels what the backend is doing, over a connection of its own; at most 16 at a time, given up after five seconds.
-  // When it returns, PostgreSQL has sent the signal.
-  asio::awaitable<void> Cancel(BackendKey key);
+  // `server` is not the caller's any more. It must be between transactions, with all answers read.
+  void Release(Server& server, Leftover leftover);
+  // The same for a server that is in the middle of something or broken: what it does is cancelled, again and again, and
+  // it counts until PostgreSQL has closed it.
+  void Retire(Server& server, bool working);
 
-  // Blocks, not on a loop. False: some connections were still open after `patience`.
-  bool AwaitNone(absl::Duration patience) const { return cap_->AwaitNone(patience); }
+  // Cancels what the server does for whom it is with now. It is nobody else's before PostgreSQL has sent the signal; a
+  // signal that finds it idle has no effect. `done` on the loop.
+  void Cancel(Server& server, std::move_only_function<void()> done);
 
-  // No more waiting: the loops are about to go.
-  void Shutdown();
+  void OnIdleReady(Server& server);
+
+  PoolReport Report() const;
+  // Closes all idle servers, and the others as they are released.
+  void Close();
+  int connections() const { return used_; }
 
   const InstanceOptions& options() const { return options_; }
-  int connections() const { return cap_->in_use(); }
-  int waiting() const { return cap_->waiting(); }
+  Loop& loop() { return loop_; }
+  SettingTable& settings() { return settings_; }
+  StatementTable& statements() { return statements_; }
+  // A number that nobody else has; never 0.
+  uint64_t NextMark() { return ++last_mark_; }
 
  private:
-  asio::awaitable<void> Finish(ServerConnectionPtr connection, LeftBehind what);
-  pgwire::ErrorFields Exhausted() const;
+  // dials.cc
+  void StartDial(Line& line);
+  void OnDialled(Line& line, std::expected<Dialled, LoginFailure> result);
+  void OnDialFailed(Line& line, const LoginFailure& failure);
+  bool MayDial(const Line& line) const;
   pgwire::ErrorFields ForClient(const pgwire::ErrorFields& from_server) const;
+
+  // sharing.cc
+  void Demand(Line& line);
+  void ServeClaims();
+  bool Take(const Line& claimant, const Server& server) const;
+  Line* ClaimantFor(const Server& server);
+  Server* Coldest(const Line& claimant);
+  void Touch(Line& line);
+  double HeatOf(const Line& line) const;
+
+  void Offer(Server& server);
+  void HandTo(Server& server, ServerClient& client);
+  Server* TakeIdle(Line& line);
+  void RemoveIdle(Server& server);
+  void BeginClose(Server& server);
+  void Closed(Server& server);
+  void CancelUntilClosed(Server& server, absl::Duration pause);
+  bool Exists(const Server* server) const { return servers_.contains(server); }
+  void FinishErrand(Server& server, bool well);
+  void Tick();
+  void ArmTick();
+  void Reap();
+  void FailWaiting(Line& line, const pgwire::ErrorFields& why);
+  void DropFromLine(ServerClient& client);
+  pgwire::ErrorFields Exhausted(const Line& line) const;
   void CountConnections();
 
   const InstanceOptions options_;
-  const std::shared_ptr<ConnectionCap> cap_;
-  const std::shared_ptr<ConnectionCap> cancels_;
-  asio::ssl::context tls_;
-  prometheus::Gauge& connections_;
-  prometheus::Gauge& waiting_;
+  Loop& loop_;
+  Dialer dialer_;
+  SettingTable settings_;
+  StatementTable statements_;
+
+  std::map<std::pair<std::string, std::string>, std::unique_ptr<Line>> lines_;  // by database and role
+  std::map<std::string, std::unique_ptr<Share>> shares_;                        // by tenant
+  absl::flat_hash_map<const Server*, std::unique_ptr<Server>> servers_;
+  absl::flat_hash_map<const Server*, std::unique_ptr<Errand>> errands_;
+  absl::flat_hash_set<Line*> waiting_lines_;
+  std::deque<Line*> claims_;
+  int used_ = 0;     // of the cap
+  int closing_ = 0;  // of those used
+  int waiting_ = 0;
+  bool ticking_ = false;
+  bool shut_ = false;
+  absl::Duration connect_time_ = absl::Milliseconds(3);  // moving average
+  absl::Duration retry_at_ = absl::ZeroDuration();       // after the instance itself refused
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+
+  uint64_t last_mark_ = 0;
+  uint64_t hits_ = 0;
+  uint64_t waits_ = 0;
+  uint64_t evictions_ = 0;
+  uint64_t dials_ = 0;
+  prometheus::Gauge& connections_gauge_;
+  prometheus::Gauge& waiting_gauge_;
+  prometheus::Counter& hits_counter_;
+  prometheus::Counter& waits_counter_;
+  prometheus::Counter& evictions_counter_;
   prometheus::Histogram& connect_seconds_;
+  prometheus::Histogram& wait_seconds_;
 };
 
 }  // namespace leasehold::gateway

@@ -1,10 +1,10 @@
-// Bytes between a socket and a scanner: fixed size, reused for the life of a connection.
+// Bytes between a socket and a decoder while a connection logs in: of fixed size.
 #pragma once
 
-#include <asio/buffer.hpp>
 #include <cstddef>
 #include <cstring>
 #include <memory>
+#include <span>
 #include <string_view>
 
 namespace leasehold::gateway {
@@ -12,7 +12,7 @@ namespace leasehold::gateway {
 // One loop. Free() and Filled() put bytes in at the end, Consume() takes them from the front.
 class ReadBuffer {
  public:
-  // Holds a whole TLS record; 10,000 sessions with a buffer each way take 320 MiB.
+  // More than any message of a log-in.
   static constexpr size_t kCapacity = 16 * 1024;
 
   std::string_view Data() const { return {bytes_.get() + begin_, end_ - begin_}; }
@@ -20,7 +20,7 @@ class ReadBuffer {
   bool full() const { return size() == kCapacity; }
 
   // Never empty unless full().
-  asio::mutable_buffer Free() {
+  std::span<char> Free() {
     if (begin_ > 0) {
       std::memmove(bytes_.get(), bytes_.get() + begin_, size());
       end_ -= begin_;
@@ -33,13 +33,6 @@ class ReadBuffer {
   void Consume(size_t count) {
     begin_ += count;
     if (begin_ == end_) begin_ = end_ = 0;
-  }
-
-  // Cuts `count` bytes out, `offset` from the front.
-  void Erase(size_t offset, size_t count) {
-    char* const at = bytes_.get() + begin_ + offset;
-    std::memmove(at, at + count, size() - offset - count);
-    end_ -= count;
   }
 
  private:

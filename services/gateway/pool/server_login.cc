@@ -7,6 +7,7 @@
 #include "common/status/view.h"
 #include "services/gateway/pgwire/encode.h"
 #include "services/gateway/pgwire/frame.h"
+#include "services/gateway/pool/read_buffer.h"
 
 namespace leasehold::gateway {
 namespace {
@@ -68,24 +69,26 @@ class Authentication {
 
 }  // namespace
 
-asio::awaitable<std::optional<LoginFailure>> LogIn(ServerConnection& connection, const Settings& startup,
-                                                   const Secret& password) {
+asio::awaitable<std::optional<LoginFailure>> LogIn(Stream& stream,
+                                                   const std::vector<std::pair<std::string, std::string>>& startup,
+                                                   const Secret& password, ServerGreeting& greeting) {
+  ReadBuffer inbox;
   Authentication authentication(password);
   std::string out;
   pgwire::Startup(out, startup);
   while (true) {
     if (!out.empty()) {
-      if (const std::error_code error = co_await connection.stream.Write(out)) co_return Broken(error.message());
+      if (const std::error_code error = co_await stream.Write(out)) co_return Broken(error.message());
       out.clear();
     }
     pgwire::Frame frame;
-    const std::string_view data = connection.inbox.Data();
+    const std::string_view data = inbox.Data();
     const pgwire::Answer answer = pgwire::ReadHeader(data, ReadBuffer::kCapacity - 1, frame);
     if (answer == pgwire::Answer::kStop) co_return Broken("not PostgreSQL, or a message too long for a log-in");
     if (answer == pgwire::Answer::kNeedMore || frame.size > data.size()) {
-      auto [error, count] = co_await connection.stream.AsyncReadSome(connection.inbox.Free(), kAwait);
+      const auto [error, count] = co_await stream.ReadSome(inbox.Free());
       if (error) co_return Broken(std::format("log-in: {}", error.message()));
-      connection.inbox.Filled(count);
+      inbox.Filled(count);
       continue;
     }
     const std::string_view body = data.substr(pgwire::kHeaderSize, frame.size - pgwire::kHeaderSize);
@@ -98,12 +101,12 @@ asio::awaitable<std::optional<LoginFailure>> LogIn(ServerConnection& connection,
         break;
       case 'S': {
         const std::string_view name = reader.CString();
-        connection.parameters.emplace_back(name, reader.CString());
+        greeting.parameters.insert_or_assign(std::string(name), std::string(reader.CString()));
         break;
       }
       case 'K':
-        connection.key.process_id = reader.U32();
-        connection.key.secret = reader.U32();
+        greeting.key.process_id = reader.U32();
+        greeting.key.secret = reader.U32();
         break;
       case 'E': {
         pgwire::ErrorFields fields = pgwire::ReadErrorFields(body);
@@ -111,14 +114,13 @@ asio::awaitable<std::optional<LoginFailure>> LogIn(ServerConnection& connection,
         co_return LoginFailure{.status = std::move(status), .from_server = std::move(fields)};
       }
       case 'Z':
-        connection.inbox.Consume(frame.size);
         co_return std::nullopt;
       case 'N':  // NoticeResponse
         break;
       default:
         co_return Broken("not PostgreSQL, or a version that we do not know");
     }
-    connection.inbox.Consume(frame.size);
+    inbox.Consume(frame.size);
   }
 }
 

@@ -4,11 +4,15 @@
 #include <asio/awaitable.hpp>
 #include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "common/secret/secret.h"
 #include "services/gateway/pgwire/error_fields.h"
-#include "services/gateway/pool/server_connection.h"
+#include "services/gateway/pool/server.h"
+#include "services/gateway/pool/setting_table.h"
+#include "services/gateway/pool/stream.h"
 
 namespace leasehold::gateway {
 
@@ -17,9 +21,16 @@ struct LoginFailure {
   std::optional<pgwire::ErrorFields> from_server;  // the server's own words, if it had any
 };
 
-// From StartupMessage to the first ReadyForQuery; fills in `key` and `parameters`. SCRAM-SHA-256 or trust: a server
-// that asks for the password in clear or as MD5 is refused. nullopt: logged in.
-asio::awaitable<std::optional<LoginFailure>> LogIn(ServerConnection& connection, const Settings& startup,
-                                                   const Secret& password);
+// What a server says of itself while one logs in.
+struct ServerGreeting {
+  BackendKey key;
+  SettingMap parameters;
+};
+
+// From StartupMessage to the first ReadyForQuery. SCRAM-SHA-256 or trust: a server that asks for the password in clear
+// or as MD5 is refused. nullopt: logged in.
+asio::awaitable<std::optional<LoginFailure>> LogIn(Stream& stream,
+                                                   const std::vector<std::pair<std::string, std::string>>& startup,
+                                                   const Secret& password, ServerGreeting& greeting);
 
 }  // namespace leasehold::gateway

@@ -4,52 +4,67 @@
 
 namespace leasehold::gateway {
 
-void Stream::Prepare() {
-  std::error_code ignored;
-  socket_.set_option(asio::ip::tcp::no_delay(true), ignored);
-  socket_.set_option(asio::socket_base::keep_alive(true), ignored);
-  socket_.non_blocking(true, ignored);
-}
+using Descriptor = asio::posix::descriptor_base;
 
-asio::awaitable<std::error_code> Stream::StartTls(asio::ssl::context& context,
-                                                  asio::ssl::stream_base::handshake_type side) {
-  tls_ = std::make_unique<asio::ssl::stream<asio::ip::tcp::socket&>>(socket_, context);
-  auto [error] = co_await tls_->async_handshake(side, kAwait);
+asio::awaitable<std::error_code> Stream::Wait(Descriptor::wait_type what) {
+  auto [error] = co_await readiness_.async_wait(what, kAwait);
   co_return error;
 }
 
-size_t Stream::TryWrite(std::string_view bytes, std::error_code& error) {
-  error.clear();
-  if (tls_ || bytes.empty()) return 0;
-  const size_t written = socket_.write_some(asio::buffer(bytes), error);
-  if (error == asio::error::would_block || error == asio::error::try_again) error.clear();
-  return written;
+asio::awaitable<std::error_code> Stream::StartTls(SSL_CTX* context, bool as_server) {
+  transport_.BeginTls(context, as_server);
+  while (true) {
+    std::error_code error;
+    switch (transport_.Handshake()) {
+      case Transport::Want::kNothing:
+        co_return std::error_code();
+      case Transport::Want::kRead:
+        error = co_await Wait(Descriptor::wait_read);
+        break;
+      case Transport::Want::kWrite:
+        error = co_await Wait(Descriptor::wait_write);
+        break;
+      case Transport::Want::kFailed:
+        error = std::make_error_code(std::errc::protocol_error);
+        break;
+    }
+    if (error) co_return error;
+  }
+}
+
+asio::awaitable<std::pair<std::error_code, size_t>> Stream::ReadSome(std::span<char> into) {
+  while (true) {
+    const Transport::Result result = transport_.Read(into);
+    if (result.bytes > 0) co_return std::pair(std::error_code(), result.bytes);
+    if (result.closed) co_return std::pair(std::error_code(asio::error::eof), size_t{0});
+    if (const std::error_code error = co_await Wait(Descriptor::wait_read)) co_return std::pair(error, size_t{0});
+  }
 }
 
 asio::awaitable<std::error_code> Stream::Write(std::string_view bytes) {
-  std::error_code error;
-  bytes.remove_prefix(TryWrite(bytes, error));
-  while (!error && !bytes.empty()) {
-    auto [failed, written] = co_await AsyncWriteSome(asio::buffer(bytes), kAwait);
-    error = failed;
-    bytes.remove_prefix(written);
+  while (!bytes.empty()) {
+    const Transport::Result result = transport_.Write(bytes);
+    if (result.closed) co_return std::error_code(asio::error::broken_pipe);
+    bytes.remove_prefix(result.bytes);
+    if (result.bytes > 0) continue;
+    if (const std::error_code error = co_await Wait(Descriptor::wait_write)) co_return error;
   }
-  co_return error;
+  co_return std::error_code();
 }
 
 void Stream::CancelPending() {
   std::error_code ignored;
-  socket_.cancel(ignored);
-}
-
-void Stream::ShutdownWrite() {
-  std::error_code ignored;
-  socket_.shutdown(asio::ip::tcp::socket::shutdown_send, ignored);
+  readiness_.cancel(ignored);
 }
 
 void Stream::Close() {
-  std::error_code ignored;
-  socket_.close(ignored);
+  if (readiness_.is_open()) readiness_.release();
+  transport_.Close();
+}
+
+Transport Stream::Release() {
+  if (readiness_.is_open()) readiness_.release();
+  return std::move(transport_);
 }
 
 }  // namespace leasehold::gateway

@@ -15,7 +15,7 @@ std::string_view BytesOf(const uint32_t& value) { return {reinterpret_cast<const
 
 }  // namespace
 
-BackendKey CancelKeys::Add(std::weak_ptr<Session> session) {
+BackendKey CancelKeys::Add(Loop& loop, std::weak_ptr<Session> session) {
   absl::MutexLock lock(&mu_);
   while (true) {
     std::array<uint8_t, 8> random;
@@ -25,7 +25,8 @@ BackendKey CancelKeys::Add(std::weak_ptr<Session> session) {
     std::memcpy(&key.secret, random.data() + 4, 4);
     key.process_id &= 0x7fffffff;  // drivers read it as a signed number and expect it to look like a process
     if (key.process_id == 0) continue;
-    if (entries_.try_emplace(key.process_id, Entry{.secret = key.secret, .session = session}).second) return key;
+    if (entries_.try_emplace(key.process_id, Entry{.secret = key.secret, .loop = &loop, .session = session}).second)
+      return key;
   }
 }
 
@@ -34,11 +35,12 @@ void CancelKeys::Remove(const BackendKey& key) {
   entries_.erase(key.process_id);
 }
 
-std::shared_ptr<Session> CancelKeys::Find(const BackendKey& key) const {
+bool CancelKeys::Find(const BackendKey& key, Use use) const {
   absl::MutexLock lock(&mu_);
   const auto found = entries_.find(key.process_id);
-  if (found == entries_.end() || !EqualSecrets(BytesOf(found->second.secret), BytesOf(key.secret))) return nullptr;
-  return found->second.session.lock();
+  if (found == entries_.end() || !EqualSecrets(BytesOf(found->second.secret), BytesOf(key.secret))) return false;
+  found->second.loop->Post([session = found->second.session, use = std::move(use)]() mutable { use(session.lock()); });
+  return true;
 }
 
 }  // namespace leasehold::gateway

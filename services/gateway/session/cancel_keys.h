@@ -1,12 +1,14 @@
 // Which session a CancelRequest means: keys of our own, over all loops, so that PostgreSQL's never leave the gateway.
 #pragma once
 
+#include <functional>
 #include <memory>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_map.h"
 #include "absl/synchronization/mutex.h"
-#include "services/gateway/pool/server_connection.h"
+#include "services/gateway/pool/loop.h"
+#include "services/gateway/pool/server.h"
 
 namespace leasehold::gateway {
 
@@ -16,14 +18,16 @@ class Session;
 class CancelKeys {
  public:
   // A key out of the CSPRNG whose process id no other session has.
-  BackendKey Add(std::weak_ptr<Session> session);
+  BackendKey Add(Loop& loop, std::weak_ptr<Session> session);
   void Remove(const BackendKey& key);
-  // nullptr unless both halves are right.
-  std::shared_ptr<Session> Find(const BackendKey& key) const;
+  // Calls `use` on the session's loop, with the session if it is still there; false: no session has this key.
+  using Use = std::move_only_function<void(const std::shared_ptr<Session>&)>;
+  bool Find(const BackendKey& key, Use use) const;
 
  private:
   struct Entry {
     uint32_t secret = 0;
+    Loop* loop = nullptr;
     std::weak_ptr<Session> session;
   };
   mutable absl::Mutex mu_;

@@ -5,6 +5,7 @@
 #include "absl/time/time.h"
 #include "common/identity/identity.h"
 #include "common/status/error.h"
+#include "common/status/view.h"
 #include "services/gateway/pgwire/encode.h"
 #include "services/gateway/pgwire/extended.h"
 #include "services/gateway/session/session.h"
@@ -18,6 +19,7 @@ using Kind = Command::Kind;
 
 // Sent to the server when a statement was refused inside its transaction, so that the transaction fails as it would
 // have, had PostgreSQL refused it. What PostgreSQL says to it is not passed on.
+constexpr size_t kLongest = 64 * 1024;
 constexpr std::string_view kFailTransaction = "leasehold: refused by the gateway";
 
 ErrorFields Refuse(std::string_view code, std::string message, std::string_view hint = "") {
@@ -29,8 +31,15 @@ ErrorFields TransactionAborted() {
 }
 
 ErrorFields TooLong() {
-  return Refuse("54000", std::format("a statement with leasehold settings may be at most {} bytes long",
-                                     ReadBuffer::kCapacity - pgwire::kHeaderSize));
+  return Refuse("54000", std::format("a statement with leasehold settings may be at most {} bytes long", kLongest));
+}
+
+std::string Joined(std::string_view separator, std::initializer_list<std::pair<bool, std::string_view>> words) {
+  std::string text;
+  for (const auto& [applies, word] : words) {
+    if (applies) text.append(text.empty() ? "" : separator).append(word);
+  }
+  return text;
 }
 
 std::vector<pgwire::Column> ColumnsOf(const Command& command, bool binary) {
@@ -47,244 +56,294 @@ std::vector<pgwire::Column> ColumnsOf(const Command& command, bool binary) {
 
 }  // namespace
 
-asio::awaitable<void> Session::HandleQuery(std::string_view body, bool complete) {
-  if (!co_await Settle() || tracker_.skipping()) co_return;
-  const pgwire::Recognition found = std::exchange(recognition_, {});
-  if (tracker_.transaction_status() == 'E' && !found.commands.empty()) {
-    co_await FailQuery(TransactionAborted());
-    co_return;
-  }
-  if (!complete) {
-    co_await FailQuery(TooLong());
-    co_return;
-  }
-  if (found.refusal) {
-    co_await FailQuery(*found.refusal);
-    co_return;
-  }
-  for (const Command& command : found.commands) {
+Session::Handled Session::HandleQuery(std::string_view body, bool complete) {
+  if (Settle() == Handled::kWaits) return Handled::kWaits;
+  const pgwire::Recognition& found = recognition_;
+  const auto fail = [this](const ErrorFields& error) {
+    resolved_.clear();
+    FailQuery(error);
+    return Handled::kDone;
+  };
+  if (exchange_.transaction_status() == 'E' && !found.commands.empty()) return fail(TransactionAborted());
+  if (!complete) return fail(TooLong());
+  if (found.refusal) return fail(*found.refusal);
+  if (found.alone && found.commands.empty()) {
+    const Command& command = *found.alone;
     BoundCommand bound;
-    if (!command.parameter_types.empty()) {
-      co_await FailQuery(Refuse("42P02", "there is no parameter $1"));
-      co_return;
-    }
-    if (auto failure = BindCommand(command, {}, bound)) {
-      co_await FailQuery(Refuse(failure->code, std::move(failure->message)));
-      co_return;
-    }
-    auto row = co_await Run(bound);
-    if (ended_) co_return;
-    if (!row) {
-      co_await FailQuery(std::move(row.error()));
-      co_return;
-    }
+    bound.command = command;
+    std::optional<TenantId> nowhere = tenant_;
+    Run(bound, nowhere);
+    pgwire::CommandComplete(outbox_, command.tag);
+    pgwire::ReadyForQuery(outbox_, exchange_.transaction_status());
+    return Handled::kDone;
+  }
+  // Nothing is said and nobody moves before all of it is known to be right.
+  std::string answers;
+  std::optional<TenantId> at = tenant_;
+  for (const Command& command : found.commands) {
+    if (!command.parameter_types.empty()) return fail(Refuse("42P02", "there is no parameter $1"));
+    BoundCommand bound;
+    if (auto failure = BindCommand(command, {}, bound)) return fail(Refuse(failure->code, std::move(failure->message)));
+    Ran ran = Run(bound, at);
+    if (ran.waits) return Handled::kWaits;
+    if (ran.error) return fail(*ran.error);
     if (command.HasRows()) {
-      pgwire::RowDescription(answers_, ColumnsOf(command, false));
-      pgwire::DataRow(answers_, *row);
+      pgwire::RowDescription(answers, ColumnsOf(command, false));
+      pgwire::DataRow(answers, ran.row);
     }
-    pgwire::CommandComplete(answers_, command.tag);
+    pgwire::CommandComplete(answers, command.tag);
   }
+  resolved_.clear();
+  MoveTo(at);
+  outbox_.append(answers);
   if (found.rest == std::string_view::npos) {
-    pgwire::ReadyForQuery(answers_, tracker_.transaction_status());
-    co_return;
+    pgwire::ReadyForQuery(outbox_, exchange_.transaction_status());
+    return Handled::kDone;
   }
-  const bool goes_home = found.resets_all && away();
-  if (Outcome outcome = co_await EnsureServer(); !outcome) {
-    if (!ended_) co_await FailQuery(std::move(outcome.error()));
-    co_return;
-  }
-  std::string query;
-  pgwire::Query(query, body.substr(found.rest));
-  co_await SendToServer('Q', std::move(query));
-  if (goes_home && co_await Settle() && !tracker_.last_failed() && tracker_.transaction_status() == 'I') {
-    co_await GoHome();
-  }
+  pgwire::Query(replacement_, body.substr(found.rest, body.size() - found.rest - 1));
+  return Handled::kReplaced;
 }
 
-asio::awaitable<void> Session::HandleStep(char type, std::string_view body, bool complete) {
+Session::Handled Session::HandleStep(char type, std::string_view body, bool complete) {
+  if (Settle() == Handled::kWaits) return Handled::kWaits;
   // A batch that has failed on the server ignores this too.
-  if (!co_await Settle() || tracker_.skipping()) co_return;
+  if (exchange_.skipping()) return Handled::kDone;
   batch_is_ours_ = true;
-  Outcome outcome;
+  std::optional<ErrorFields> error;
   if (!complete) {
-    outcome = std::unexpected(TooLong());
-  } else if (tracker_.transaction_status() == 'E' && type != 'C') {
-    outcome = std::unexpected(TransactionAborted());
+    error = TooLong();
+  } else if (exchange_.transaction_status() == 'E' && type != 'C') {
+    error = TransactionAborted();
+  } else if (type == 'E') {
+    return ExecutePortal(body);
+  } else if (type == 'P') {
+    error = PrepareCommand(body);
+  } else if (type == 'B') {
+    error = BindPortal(body);
+  } else if (type == 'D') {
+    error = Describe(body);
   } else {
-    outcome = co_await RunStep(type, body);
-  }
-  if (!outcome && !ended_) co_await FailStep(std::move(outcome.error()));
-}
-
-asio::awaitable<Session::Outcome> Session::RunStep(char type, std::string_view body) {
-  switch (type) {
-    case 'P':
-      co_return PrepareCommand(body);
-    case 'B':
-      co_return BindPortal(body);
-    case 'D':
-      co_return Describe(body);
-    case 'E':
-      co_return co_await ExecutePortal(body);
-    default: {
-      const auto target = pgwire::ReadTarget(body);
-      if (!target) co_return std::unexpected(Refuse("08P01", "invalid Close message"));
-      if (target->kind == 'S') {
-        virtuals_.CloseStatement(target->name);
-      } else {
-        virtuals_.ClosePortal(target->name);
-      }
-      pgwire::CloseComplete(answers_);
-      co_return Outcome();
+    const auto target = pgwire::ReadTarget(body);
+    if (target->kind == 'S') {
+      virtuals_.CloseStatement(target->name);
+    } else {
+      virtuals_.ClosePortal(target->name);
     }
+    pgwire::CloseComplete(outbox_);
   }
+  if (error) FailStep(*error);
+  return Handled::kDone;
 }
 
-Session::Outcome Session::PrepareCommand(std::string_view body) {
+std::optional<ErrorFields> Session::PrepareCommand(std::string_view body) {
   pgwire::Recognition found = std::exchange(recognition_, {});
   const auto parse = pgwire::ReadParse(body);
-  if (!parse) return std::unexpected(Refuse("08P01", "invalid Parse message"));
-  if (found.refusal) return std::unexpected(*std::move(found.refusal));
-  if (found.reset_all)
-    found.commands.push_back(*std::move(found.reset_all));
-  else if (found.commands.size() != 1 || found.rest != std::string_view::npos) {
-    return std::unexpected(Refuse("42601", "cannot insert multiple commands into a prepared statement"));
+  if (!parse) return Refuse("08P01", "invalid Parse message");
+  if (found.refusal) return std::move(found.refusal);
+  if (found.alone) {
+    found.commands.push_back(*std::move(found.alone));
+  } else if (found.commands.size() != 1 || found.rest != std::string_view::npos) {
+    return Refuse("42601", "cannot insert multiple commands into a prepared statement");
   }
-  if (!parse->statement.empty() && virtuals_.FindStatement(parse->statement) != nullptr) {
-    return std::unexpected(
-        Refuse("42P05", std::format("prepared statement \"{}\" already exists", Printable(parse->statement))));
+  if (!parse->statement.empty() &&
+      (virtuals_.FindStatement(parse->statement) != nullptr || statements_.contains(AbslView(parse->statement)))) {
+    return Refuse("42P05", std::format("prepared statement \"{}\" already exists", Printable(parse->statement)));
   }
-  if (virtuals_.full()) return std::unexpected(Refuse("54000", "too many prepared statements of leasehold settings"));
+  if (virtuals_.full()) return Refuse("54000", "too many prepared statements of leasehold settings");
   VirtualStatements::Statement statement{.command = std::move(found.commands.front()), .types = {}};
   statement.types = statement.command.parameter_types;
   for (size_t i = 0; i < statement.types.size() && i < parse->types.size(); ++i) {
     if (parse->types[i] != 0) statement.types[i] = parse->types[i];
   }
   virtuals_.Prepare(parse->statement, std::move(statement));
-  pgwire::ParseComplete(answers_);
-  return Outcome();
+  pgwire::ParseComplete(outbox_);
+  return std::nullopt;
 }
 
-Session::Outcome Session::BindPortal(std::string_view body) {
+std::optional<ErrorFields> Session::BindPortal(std::string_view body) {
   const auto bind = pgwire::ReadBind(body);
-  if (!bind) return std::unexpected(Refuse("08P01", "invalid Bind message"));
+  if (!bind) return Refuse("08P01", "invalid Bind message");
   const VirtualStatements::Statement* statement = virtuals_.FindStatement(bind->statement);
-  if (statement == nullptr) return std::unexpected(Refuse("26000", "prepared statement does not exist"));
-  if (virtuals_.full()) return std::unexpected(Refuse("54000", "too many portals of leasehold settings"));
+  if (statement == nullptr) return Refuse("26000", "prepared statement does not exist");
+  if (virtuals_.full()) return Refuse("54000", "too many portals of leasehold settings");
   BoundCommand bound;
   if (auto failure = BindCommand(statement->command, *bind, bound)) {
-    return std::unexpected(Refuse(failure->code, std::move(failure->message)));
+    return Refuse(failure->code, std::move(failure->message));
   }
   virtuals_.Open(bind->portal, std::move(bound));
-  pgwire::BindComplete(answers_);
-  return Outcome();
+  pgwire::BindComplete(outbox_);
+  return std::nullopt;
 }
 
-Session::Outcome Session::Describe(std::string_view body) {
+std::optional<ErrorFields> Session::Describe(std::string_view body) {
   const auto target = pgwire::ReadTarget(body);
-  if (!target) return std::unexpected(Refuse("08P01", "invalid Describe message"));
   const Command* command = nullptr;
   bool binary = false;
   if (target->kind == 'S') {
     const VirtualStatements::Statement* statement = virtuals_.FindStatement(target->name);
-    if (statement == nullptr) return std::unexpected(Refuse("26000", "prepared statement does not exist"));
-    pgwire::ParameterDescription(answers_, statement->types);
+    if (statement == nullptr) return Refuse("26000", "prepared statement does not exist");
+    pgwire::ParameterDescription(outbox_, statement->types);
     command = &statement->command;
   } else {
     const BoundCommand* bound = virtuals_.FindPortal(target->name);
-    if (bound == nullptr) return std::unexpected(Refuse("34000", "portal does not exist"));
+    if (bound == nullptr) return Refuse("34000", "portal does not exist");
     command = &bound->command;
     binary = bound->binary_result;
   }
   if (command->HasRows()) {
-    pgwire::RowDescription(answers_, ColumnsOf(*command, binary));
+    pgwire::RowDescription(outbox_, ColumnsOf(*command, binary));
   } else {
-    pgwire::NoData(answers_);
+    pgwire::NoData(outbox_);
   }
-  return Outcome();
+  return std::nullopt;
 }
 
-asio::awaitable<Session::Outcome> Session::ExecutePortal(std::string_view body) {
+Session::Handled Session::ExecutePortal(std::string_view body) {
   const auto name = pgwire::ReadExecute(body);
-  BoundCommand* bound = name ? virtuals_.FindPortal(*name) : nullptr;
-  if (bound == nullptr) co_return std::unexpected(Refuse("34000", "portal does not exist"));
-  if (std::exchange(bound->done, true)) {
-    pgwire::CommandComplete(answers_, bound->command.HasRows() ? "SELECT 0" : bound->command.tag);
-    co_return Outcome();
+  const BoundCommand* const found = name ? virtuals_.FindPortal(*name) : nullptr;
+  if (found == nullptr) {
+    FailStep(Refuse("34000", "portal does not exist"));
+    return Handled::kDone;
   }
-  auto row = co_await Run(*bound);
-  if (!row) co_return std::unexpected(std::move(row.error()));
-  if (bound->command.HasRows()) pgwire::DataRow(answers_, *row);
-  pgwire::CommandComplete(answers_, bound->command.tag);
-  co_return Outcome();
+  if (found->done) {
+    pgwire::CommandComplete(outbox_, found->command.HasRows() ? "SELECT 0" : found->command.tag);
+    return Handled::kDone;
+  }
+  const BoundCommand bound = *found;  // DISCARD ALL closes all portals, its own among them
+  std::optional<TenantId> at = tenant_;
+  Ran ran = Run(bound, at);
+  if (ran.waits) return Handled::kWaits;
+  resolved_.clear();
+  if (ran.error) {
+    FailStep(*ran.error);
+    return Handled::kDone;
+  }
+  if (BoundCommand* const still = virtuals_.FindPortal(*name)) still->done = true;
+  if (bound.command.HasRows()) pgwire::DataRow(outbox_, ran.row);
+  pgwire::CommandComplete(outbox_, bound.command.tag);
+  MoveTo(at);
+  return Handled::kDone;
 }
 
-asio::awaitable<std::expected<std::vector<std::string>, ErrorFields>> Session::Run(const BoundCommand& bound) {
-  Outcome outcome;
+Session::Ran Session::Run(const BoundCommand& bound, std::optional<TenantId>& at) {
+  const auto error = [](ErrorFields why) { return Ran{.row = {}, .error = std::move(why), .waits = false}; };
+  const auto row = [](std::vector<std::string> values) {
+    return Ran{.row = std::move(values), .error = std::nullopt, .waits = false};
+  };
   switch (bound.command.kind) {
     case Kind::kSwitch: {
       if (bound.is_local) {
-        co_return std::unexpected(Refuse("0A000", "a switch cannot be local to a transaction",
-                                         "SELECT set_config('leasehold.tenant', $1, false)"));
+        return error(Refuse("0A000", "a switch cannot be local to a transaction",
+                            "SELECT set_config('leasehold.tenant', $1, false)"));
       }
-      std::optional<TenantId> target = grant_->home_tenant;
-      if (bound.tenant && !bound.tenant->empty()) {
-        absl::StatusOr<TenantId> tenant = TenantId::Parse(*bound.tenant);
-        if (!tenant.ok()) co_return std::unexpected(pgwire::ToErrorFields(tenant.status()));
-        target = *std::move(tenant);
-      }
-      outcome = co_await SwitchTo(std::move(target));
-      break;
+      if (!bound.tenant || bound.tenant->empty()) return Move(grant_->home_tenant, at);
+      absl::StatusOr<TenantId> tenant = TenantId::Parse(*bound.tenant);
+      if (!tenant.ok()) return error(pgwire::ToErrorFields(tenant.status()));
+      return Move(*std::move(tenant), at);
     }
     case Kind::kReset:
-      outcome = co_await SwitchTo(grant_->home_tenant);
-      break;
+      return Move(grant_->home_tenant, at);
     case Kind::kResetAll:
-      // A server connection made afresh is what either statement would leave.
-      if (tracker_.transaction_status() != 'I' || tracker_.batch_has_run()) {
-        co_return std::unexpected(
-            Refuse("25001", "RESET ALL and DISCARD ALL end a switch, and cannot inside a transaction"));
+    case Kind::kDiscardAll:
+      if (exchange_.transaction_status() != 'I' || exchange_.batch_has_run()) {
+        return error(Refuse("25001", std::format("{} cannot run inside a transaction block", bound.command.tag)));
       }
-      co_await GoHome();
-      break;
+      ResetAll(bound.command.kind == Kind::kDiscardAll);
+      at = tenant_;
+      return row({});
+    case Kind::kDeallocate:
+      if (bound.command.name.empty()) {
+        statements_.clear();
+        statement_bytes_ = 0;
+      } else if (const auto known = statements_.find(bound.command.name); known != statements_.end()) {
+        statement_bytes_ -= std::min(statement_bytes_, known->second->body.size());
+        statements_.erase(known);
+      }
+      return row({});
+    case Kind::kShowPinned:
+      return row({PinsText()});
+    case Kind::kShowSession:
+      return row(SessionRow());
     case Kind::kShowTenant:
       break;
-    case Kind::kShowSession:
-      co_return SessionRow();
   }
-  if (!outcome) co_return std::unexpected(std::move(outcome.error()));
-  co_return std::vector<std::string>{tenant_ ? tenant_->str() : ""};
+  return row({at ? at->str() : ""});
 }
 
-asio::awaitable<Session::Outcome> Session::SwitchTo(std::optional<TenantId> tenant) {
-  if (tenant == tenant_) co_return Outcome();
-  absl::Status status;
-  if (tracker_.transaction_status() != 'I' || tracker_.batch_has_run()) {
-    status = Error(v1::REASON_IN_TRANSACTION, "leasehold.tenant cannot change inside a transaction");
+Session::Ran Session::Move(std::optional<TenantId> target, std::optional<TenantId>& at) {
+  Ran ran{.row = {target ? target->str() : ""}, .error = std::nullopt, .waits = false};
+  if (target == at) return ran;
+  if (exchange_.transaction_status() != 'I' || exchange_.batch_has_run()) {
+    ran.error =
+        pgwire::ToErrorFields(Error(v1::REASON_IN_TRANSACTION, "leasehold.tenant cannot change inside a transaction"));
   } else {
-    status = (co_await Resolve(tenant)).status();
+    const std::optional<absl::StatusOr<Route>> route = Resolve(target);
+    if (!route) {
+      stage_ = Stage::kResolving;
+      ran.waits = true;
+      return ran;
+    }
+    if (route->ok()) {
+      resolved_.insert_or_assign(target ? target->str() : "", *route);
+    } else {
+      ran.error = pgwire::ToErrorFields(route->status());
+    }
   }
-  if (ended_) co_return std::unexpected(ErrorFields());
-  if (!status.ok()) {
-    ErrorFields error = pgwire::ToErrorFields(status);
-    context_.metrics.CountSwitch(error.code);
-    co_return std::unexpected(std::move(error));
+  if (ran.error) {
+    context_.metrics.CountSwitch(ran.error->code);
+  } else {
+    at = std::move(target);
+    next_line_ = &pool_.LineFor(TargetOf(*resolved_.at(at ? at->str() : "")));
   }
-  if (!co_await ClientFree()) co_return std::unexpected(ErrorFields());
-  // The next statement connects: a session that only passes through a tenant costs its instance nothing.
-  DropServer(LeftBehind::kIdle);
-  tenant_ = std::move(tenant);
+  return ran;
+}
+
+// No server is asked: the next statement comes by one. A session that only passes through a tenant costs its instance
+// nothing.
+void Session::MoveTo(const std::optional<TenantId>& tenant) {
+  if (tenant == tenant_) return;
+  if (server_ != nullptr) GiveBack(held() || unknown_ ? Leftover::kUnknown : Leftover::kNothing);
+  exchange_.Reset();
+  pins_ = told_pins_ = 0;  // what SQL's PREPARE made is made again; the rest belonged to the database that is left
+  unnamed_ = unnamed_body_.empty() ? 0 : unnamed_;
+  tenant_ = tenant;
+  line_ = next_line_;
+  CountIn(line_->share);
   attachment_->MovedTo(tenant_);
   context_.metrics.CountSwitch("");
-  co_return Outcome();
 }
 
-asio::awaitable<void> Session::GoHome() {
-  if (!co_await ClientFree()) co_return;
-  DropServer(LeftBehind::kIdle);
-  carried_.clear();
+// RESET ALL and DISCARD ALL: back to where and how the session began.
+void Session::ResetAll(bool discard) {
+  if (discard) {
+    statements_.clear();
+    statement_bytes_ = 0;
+    unnamed_ = 0;
+    virtuals_.CloseAllPortals();
+    sql_prepared_.clear();
+  }
+  if (server_ != nullptr && (discard || tenant_ != grant_->home_tenant)) {
+    GiveBack(held() || unknown_ ? Leftover::kUnknown : Leftover::kNothing);
+    exchange_.Reset();
+    pins_ = told_pins_ = 0;
+  } else if (server_ != nullptr) {
+    server_->applied = nullptr;  // PostgreSQL has done it
+  }
+  settings_ = baseline_;
+  if (tenant_ == grant_->home_tenant) return;
   tenant_ = grant_->home_tenant;
+  line_ = nullptr;
+  CountIn(&pool_.ShareFor(tenant_ ? tenant_->str() : ""));
   attachment_->MovedTo(tenant_);
+}
+
+std::string Session::PinsText() const {
+  if (grant_->session) return "session lease";
+  return Joined(", ", {{(pins_ & pgwire::kPinListen) != 0, "LISTEN"},
+                       {(pins_ & pgwire::kPinTemporary) != 0, "temporary tables"},
+                       {(pins_ & pgwire::kPinCursor) != 0, "cursors WITH HOLD"},
+                       {(pins_ & pgwire::kPinAdvisoryLock) != 0, "advisory locks"},
+                       {(pins_ & pgwire::kPinPrepare) != 0, "PREPARE"}});
 }
 
 std::vector<std::string> Session::SessionRow() const {
@@ -297,26 +356,26 @@ std::vector<std::string> Session::SessionRow() const {
           absl::FormatTime(absl::RFC3339_sec, expiry, absl::UTCTimeZone())};
 }
 
-asio::awaitable<void> Session::FailQuery(ErrorFields error) {
-  pgwire::ErrorResponse(answers_, pgwire::Severity::kError, error);
-  if (server_ && tracker_.transaction_status() == 'T') {
-    swallow_error_ = true;
-    std::string query;
-    pgwire::Query(query, kFailTransaction);
-    co_await SendToServer('Q', std::move(query));
+void Session::FailQuery(const ErrorFields& error) {
+  pgwire::ErrorResponse(outbox_, pgwire::Severity::kError, error);
+  if (server_ != nullptr && exchange_.transaction_status() == 'T') {
+    pgwire::Query(server_->outbox(), kFailTransaction);
+    exchange_.Sent('Q', Exchange::Audience::kNotErrors);
   } else {
-    pgwire::ReadyForQuery(answers_, tracker_.transaction_status());
+    if (server_ == nullptr) exchange_.Reset();
+    pgwire::ReadyForQuery(outbox_, exchange_.transaction_status());
   }
 }
 
-asio::awaitable<void> Session::FailStep(ErrorFields error) {
-  pgwire::ErrorResponse(answers_, pgwire::Severity::kError, error);
+void Session::FailStep(const ErrorFields& error) {
+  pgwire::ErrorResponse(outbox_, pgwire::Severity::kError, error);
   skip_to_sync_ = batch_is_ours_ = true;
-  if (server_ && (tracker_.transaction_status() == 'T' || tracker_.in_batch())) {
-    swallow_error_ = true;
-    std::string parse;
-    pgwire::Parse(parse, "", kFailTransaction);
-    co_await SendToServer('P', std::move(parse));
+  if (server_ != nullptr && (exchange_.transaction_status() == 'T' || exchange_.in_batch())) {
+    pgwire::Parse(server_->outbox(), "", kFailTransaction);
+    exchange_.Sent('P', Exchange::Audience::kNotErrors);
+    server_->unnamed = 0;
+  } else if (server_ == nullptr) {
+    exchange_.Reset();
   }
 }
 

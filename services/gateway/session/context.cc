@@ -22,17 +22,12 @@ const char* OutcomeOf(std::string_view sqlstate) {
 
 void ClientCount::Add() {
   absl::MutexLock lock(&mu_);
-  ++count_;
+  fast_count_ = ++count_;
 }
 
 void ClientCount::Remove() {
   absl::MutexLock lock(&mu_);
-  --count_;
-}
-
-int ClientCount::count() const {
-  absl::MutexLock lock(&mu_);
-  return count_;
+  fast_count_ = --count_;
 }
 
 bool ClientCount::AwaitNone(absl::Duration patience) const {
@@ -44,7 +39,10 @@ SessionMetrics::SessionMetrics(Metrics& metrics)
     : sessions(metrics.Gauge("leasehold_sql_sessions", "SQL clients connected.")),
       bytes_in(metrics.Counter("leasehold_sql_bytes_total", kBytesHelp, {{"direction", "in"}})),
       bytes_out(metrics.Counter("leasehold_sql_bytes_total", kBytesHelp, {{"direction", "out"}})),
-      metrics_(metrics) {}
+      metrics_(metrics),
+      transaction_seconds_(
+          metrics.Seconds("leasehold_sql_transaction_seconds",
+                          "From a transaction's first message, with its wait for a server, to its end.")) {}
 
 void SessionMetrics::CountLogin(std::string_view sqlstate) {
   metrics_.Counter("leasehold_sql_logins_total", "Log-ins by outcome.", {{"outcome", OutcomeOf(sqlstate)}}).Increment();
@@ -53,6 +51,14 @@ void SessionMetrics::CountLogin(std::string_view sqlstate) {
 void SessionMetrics::CountSwitch(std::string_view sqlstate) {
   metrics_.Counter("leasehold_sql_switches_total", "Switches by outcome.", {{"outcome", OutcomeOf(sqlstate)}})
       .Increment();
+}
+
+LoginTarget TargetOf(const Route& route) {
+  return {.database = route.database,
+          .role = route.role,
+          .database_id = route.database_id,
+          .kind = route.read_only ? RoleKind::kReadOnly : RoleKind::kOwner,
+          .tenant = route.tenant ? route.tenant->str() : ""};
 }
 
 }  // namespace leasehold::gateway

@@ -30,30 +30,48 @@ class SessionMetrics {
   // `sqlstate`: of the refusal; empty: done.
   void CountLogin(std::string_view sqlstate);
   void CountSwitch(std::string_view sqlstate);
+  // A statement or a batch was answered; `status`: ReadyForQuery's.
+  void CountTransaction(char status, absl::Duration took) {
+    if (status == 'I') transaction_seconds_.Observe(absl::ToDoubleSeconds(took));
+  }
 
  private:
   Metrics& metrics_;
+  prometheus::Histogram& transaction_seconds_;
 };
 
-// Sessions that exist, from accept until the last of their coroutines has ended. Any thread.
+// Clients that are connected, from accept until their connection is closed. Any thread.
 class ClientCount {
  public:
   void Add();
   void Remove();
-  int count() const;
+  int count() const { return fast_count_.load(std::memory_order_relaxed); }
   // False: there still were some after `patience`.
   bool AwaitNone(absl::Duration patience) const;
 
  private:
   mutable absl::Mutex mu_;
   int count_ ABSL_GUARDED_BY(mu_) = 0;
+  std::atomic<int> fast_count_ = 0;
+};
+
+// One of them.
+class ClientTicket {
+ public:
+  explicit ClientTicket(ClientCount& count) : count_(count) { count_.Add(); }
+  ~ClientTicket() { count_.Remove(); }
+  ClientTicket(const ClientTicket&) = delete;
+  ClientTicket& operator=(const ClientTicket&) = delete;
+
+ private:
+  ClientCount& count_;
 };
 
 struct SessionContext {
   LeaseAuthority& authority;
   const Clock& clock;
   SessionMetrics metrics;
-  std::map<std::string, std::shared_ptr<InstancePool>> pools;  // by service; constant after the start
+  std::map<std::string, std::unique_ptr<InstancePool>> pools;  // by service; constant after the start
   std::unique_ptr<asio::ssl::context> tls;                     // none: SSLRequest is answered with N
   CancelKeys cancel_keys;
   int max_clients = 0;
@@ -62,5 +80,7 @@ struct SessionContext {
   ClientCount clients;
   std::atomic<bool> draining = false;
 };
+
+LoginTarget TargetOf(const Route& route);
 
 }  // namespace leasehold::gateway

@@ -1,6 +1,5 @@
-// Server → client: relayed as it comes. Headers tell what is answered and how the transaction stands.
+// Server → client: passed on as it comes. Headers tell what is answered and how the transaction stands.
 #include <algorithm>
-#include <chrono>
 #include <format>
 #include <string>
 #include <utility>
@@ -13,128 +12,218 @@
 namespace leasehold::gateway {
 namespace {
 
+// Messages that must be here whole to be dealt with, if they are no longer than this: an error's text is PostgreSQL's
+// to limit.
+constexpr size_t kLargestWhole = 64 * 1024;
+// What a client has not taken keeps us from reading more for it.
+constexpr size_t kUnheard = 64 * 1024;
+constexpr int kTurn = 16;
 constexpr uint64_t kCountEvery = 1 << 20;
 
-// Reported settings that a client's SET keeps over a switch; PgBouncer tracks the same, and IntervalStyle behaves
-// alike.
-bool IsCarried(std::string_view name) {
-  return name == "client_encoding" || name == "DateStyle" || name == "TimeZone" || name == "IntervalStyle" ||
-         name == "standard_conforming_strings" || name == "application_name";
+bool IsNeededWhole(char type) {
+  switch (type) {
+    case 'D':
+    case 'd':
+    case 'T':
+    case 't':
+    case 'N':
+    case 'A':
+    case 'V':
+      return false;
+    default:
+      return true;
+  }
 }
 
 }  // namespace
 
-asio::awaitable<void> Session::Downstream(std::shared_ptr<Server> server) {
+void Session::OnServerReady(Server& server) {
   const auto self = shared_from_this();
-  Stream& stream = server->connection->stream;
-  ReadBuffer& inbox = server->connection->inbox;
-  DownstreamPosition at;
-  bool holding = false;  // client_busy_, from the first byte of a message to its last
-  while (true) {
-    auto [error, count] = co_await stream.AsyncReadSome(inbox.Free(), kAwait);
-    if (error || server_ != server) break;
-    inbox.Filled(count);
-    const std::optional<size_t> ready = ScanServer(inbox, at);
-    if (!ready) break;
-    if (*ready > 0) {
-      if (!holding) {
-        while (client_busy_ && !ended_) co_await client_free_.Wait();
-        if (ended_) break;
-        client_busy_ = holding = true;
-      }
-      std::error_code failed;
-      const std::string_view bytes = inbox.Data().substr(0, *ready);
-      const size_t written = client_.TryWrite(bytes, failed);
-      if (!failed && written < bytes.size()) failed = co_await client_.Write(bytes.substr(written));
-      inbox.Consume(*ready);
-      bytes_out_ += *ready;
-      if (failed) {
-        End({});
-        break;
-      }
-      if (at.passing == 0) {
-        client_busy_ = holding = false;
-        client_free_.NotifyAll();
-      }
+  if (!server.Flush()) return LoseServer();
+  for (int turn = 0; server_ == &server && server.readable(); ++turn) {
+    if (!outbox_.empty()) FlushClient();
+    if (outbox_.size() >= kUnheard) break;
+    if (turn == kTurn) {
+      loop().Defer([self, s = &server] {
+        if (self->server_ == s) self->OnServerReady(*s);
+      });
+      break;
     }
-    if (server_ == server && tracker_.settled()) {
-      settled_.NotifyAll();
-      if (draining_) Drain();
+    const std::span<char> into = loop().scratch();
+    const Transport::Result result = server.Read(into);
+    if (result.closed) return LoseServer();
+    if (result.bytes == 0) break;
+    if (server.partial.empty()) {
+      const std::string_view data(into.data(), result.bytes);
+      const size_t used = Digest(data);
+      if (used < data.size()) server.partial.assign(data.substr(used));
+    } else {
+      server.partial.append(into.data(), result.bytes);
+      const std::string data = std::exchange(server.partial, {});
+      const size_t used = Digest(data);
+      server.partial.assign(data, used);
     }
-    if (bytes_in_ + bytes_out_ > kCountEvery) CountBytes();
-    // The last look before the next read, which nobody would cancel any more.
-    if (server_ != server) break;
+    if (stage_ == Stage::kEnded || server_ != &server) return;
+    if (stage_ == Stage::kPreparing && exchange_.settled()) return Prepared(!refusal_);
   }
-  if (server_ == server) {
-    // It went by itself. If it said why, the client has heard it.
-    server_.reset();
-    const std::string& service = grant_->service.str();
-    const bool explained = at.last == 'E' && at.passing == 0;
-    End(explained ? pgwire::ErrorFields()
-                  : pgwire::ToErrorFields(Error(v1::REASON_INSTANCE_UNAVAILABLE,
-                                                std::format("the {} instance closed the connection", service))));
-  } else {
-    server->pool->Retire(server->connection, server->left);
+  if (!outbox_.empty()) FlushClient();
+  if (bytes_in_ + bytes_out_ > kCountEvery) CountBytes();
+  if (!exchange_.settled()) {
+    // The client may have waited for the server to take more.
+    if (client_readable_ && !server.congested() && stage_ == Stage::kServing) ReadClient();
+    return;
   }
+  if (stage_ == Stage::kReadingBack) {
+    changed_.clear();
+    stage_ = Stage::kServing;
+  }
+  if (exchange_.transaction_status() == 'I') {
+    const bool discarded = std::exchange(discarded_, false);
+    if (std::exchange(goes_home_, false) && !exchange_.failed()) ResetAll(discarded);
+  }
+  if (stage_ == Stage::kSettling) stage_ = Stage::kServing;
+  AfterTransaction();
+  if (stage_ == Stage::kServing && (!inbox_.empty() || client_readable_)) Resume();
 }
 
-std::optional<size_t> Session::ScanServer(ReadBuffer& inbox, DownstreamPosition& at) {
-  size_t pos = 0;
-  while (pos < inbox.size()) {
-    if (at.passing > 0) {
-      const size_t part = std::min(at.passing, inbox.size() - pos);
-      pos += part;
-      at.passing -= part;
+size_t Session::Digest(std::string_view data) {
+  size_t at = 0;
+  size_t run = 0;  // from here to `at` is the client's
+  const auto interrupt = [&](size_t skip) {
+    outbox_.append(data.substr(run, at - run));
+    at += skip;
+    run = at;
+  };
+  while (at < data.size()) {
+    if (from_server_ > 0) {
+      const size_t part = std::min(from_server_, data.size() - at);
+      from_server_ -= part;
+      if (passing_on_) {
+        at += part;
+      } else {
+        interrupt(part);
+      }
       continue;
     }
-    if (at.dropping > 0) {
-      const size_t part = std::min(at.dropping, inbox.size() - pos);
-      inbox.Erase(pos, part);
-      at.dropping -= part;
-      continue;
-    }
-    const std::string_view rest = inbox.Data().substr(pos);
+    const std::string_view rest = data.substr(at);
     pgwire::Frame frame;
     const pgwire::Answer answer = pgwire::ReadHeader(rest, pgwire::kLargestBody, frame);
     if (answer == pgwire::Answer::kNeedMore) break;
-    if (answer == pgwire::Answer::kStop) return std::nullopt;
-    const bool complete = rest.size() >= frame.size;
-    char status = '\0';
-    if (frame.type == 'Z' || frame.type == 'S') {
-      if (!complete && frame.size <= ReadBuffer::kCapacity) break;
-      if (frame.type == 'S') NoteParameter(rest.substr(pgwire::kHeaderSize, frame.size - pgwire::kHeaderSize));
-      if (frame.type == 'Z') status = rest[pgwire::kHeaderSize];
+    if (answer == pgwire::Answer::kStop) {
+      End({.code = "08P01", .message = "the server does not speak the protocol", .detail = "", .hint = ""});
+      return at;
     }
-    tracker_.Received(frame.type, status);
-    at.last = frame.type;
-    if (frame.type == 'E' && swallow_error_) {
-      swallow_error_ = false;
-      at.dropping = frame.size;
-    } else {
-      at.passing = frame.size;
+    if (frame.size > rest.size() && frame.size <= kLargestWhole && IsNeededWhole(frame.type)) break;
+    passing_on_ = PassOn(frame, rest.substr(0, std::min(frame.size, rest.size())));
+    from_server_ = frame.size;
+    if (frame.type == 'Z' && passing_on_ && pins_ != told_pins_ && !exchange_.failed()) {
+      interrupt(0);
+      TellPins();
     }
-    if (frame.type == 'Z' && !logged_sql_.empty()) LogStatements();
+    if (exchange_.answer_due() && frame.size <= rest.size()) {
+      from_server_ = 0;
+      if (passing_on_) {
+        at += frame.size;
+        interrupt(0);
+      } else {
+        interrupt(frame.size);
+      }
+      exchange_.TakeAnswers(outbox_);
+    }
   }
-  return pos;
+  const std::string_view out = data.substr(run, at - run);
+  if (out.empty()) return at;
+  if (!outbox_.empty()) {
+    outbox_.append(out);
+    return at;
+  }
+  const Transport::Result result = client_.Write(out);
+  bytes_out_ += result.bytes;
+  if (result.closed) {
+    client_hung_up_ = client_readable_ = true;
+    loop().Defer([self = shared_from_this()] { self->End({}); });
+  } else if (result.bytes < out.size()) {
+    outbox_.assign(out.substr(result.bytes));
+    if (client_.tls()) FlushClient();  // which takes a record at a time
+  }
+  return at;
 }
 
-void Session::NoteParameter(std::string_view body) {
-  pgwire::BodyReader reader(body);
-  const std::string name(reader.CString());
-  const std::string value(reader.CString());
-  if (!reader.ok()) return;
-  reported_[name] = value;
-  if (IsCarried(name)) carried_[name] = value;
+// Takes note of one message of the server's; false: it is not for the client.
+bool Session::PassOn(const pgwire::Frame& frame, std::string_view bytes) {
+  const std::string_view body = bytes.substr(std::min(bytes.size(), pgwire::kHeaderSize));
+  const char status = frame.type == 'Z' && !body.empty() ? body[0] : '\0';
+  const bool own = stage_ == Stage::kPreparing || stage_ == Stage::kReadingBack;
+  if (frame.type == 'S') {
+    pgwire::BodyReader reader(body);
+    const std::string name(reader.CString());
+    server_->NoteParameter(name, std::string(reader.CString()));
+    if (own && stage_ == Stage::kPreparing) return false;
+    heard_ = server_->parameters;
+    return true;
+  }
+  if (stage_ == Stage::kReadingBack && frame.type == 'D') ReadBack(body);
+  const Exchange::Verdict verdict = exchange_.Received(frame.type, status);
+  if (!verdict.undone.empty()) ForgetUnprepared(verdict.undone);
+  switch (frame.type) {
+    case 'E':
+      NoteError(body, verdict);
+      // A server that is about to go has not ended the session with it.
+      if (last_words_) return false;
+      break;
+    case 'C':
+      // These took what we had prepared along.
+      if (body.starts_with("DISCARD ALL") || body.starts_with("DEALLOCATE ALL")) server_->prepared.Clear();
+      if (body.starts_with("DISCARD ALL")) discarded_ = true;
+      break;
+    case 'N':
+      return !own;
+    case 'Z':
+      if (!own) {
+        context_.metrics.CountTransaction(status, loop().now() - transaction_began_);
+        if (!logged_sql_.empty()) LogStatements();
+        if (exchange_.failed()) {
+          // What failed has left nothing.
+          for (const std::string& name : sql_prepared_lately_) sql_prepared_.erase(name);
+          pins_ &= told_pins_;
+          unknown_ = true;
+        }
+        sql_prepared_lately_.clear();
+        if (status == 'I') virtuals_.CloseAllPortals();
+      }
+      break;
+    default:
+      break;
+  }
+  return verdict.pass;
+}
+
+void Session::NoteError(std::string_view body, const Exchange::Verdict& verdict) {
+  const pgwire::ErrorFields fields = pgwire::ReadErrorFields(body);
+  if (pgwire::IsFatal(body)) {
+    last_words_ = fields;
+    return;
+  }
+  if (stage_ == Stage::kPreparing) refusal_ = fields;
+  // A plan whose result has changed will never do again: the next use prepares the statement anew.
+  if (verdict.failed && fields.code == "0A000") server_->Stale(verdict.failed);
+  // Somebody dropped it behind our back.
+  if (verdict.failed && fields.code == "26000") server_->prepared.Remove(*verdict.failed);
+}
+
+void Session::NoteStatement(std::string_view sql) {
+  if (logged_sql_.size() >= 1'000) return;
+  if (logged_sql_.empty()) logged_since_ = loop().now();
+  logged_sql_ += std::format("{}{}", logged_sql_.empty() ? "" : "; ", Printable(sql.substr(0, sql.find('\0')), 1'000));
 }
 
 void Session::LogStatements() {
-  const auto took = std::chrono::steady_clock::now() - logged_since_;
   const std::string sql = std::exchange(logged_sql_, {});
   Log(Level::kInfo, "statement",
       {{"lease", grant_->id.str()},
        {"tenant", tenant_ ? tenant_->str() : ""},
        {"sql", sql},
-       {"ms", std::format("{:.3f}", std::chrono::duration<double, std::milli>(took).count())}});
+       {"ms", std::format("{:.3f}", absl::ToDoubleMilliseconds(loop().now() - logged_since_))}});
 }
 
 }  // namespace leasehold::gateway

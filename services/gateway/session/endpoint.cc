@@ -1,7 +1,6 @@
 #include "services/gateway/session/endpoint.h"
 
 #include <algorithm>
-#include <asio/bind_cancellation_slot.hpp>
 #include <asio/co_spawn.hpp>
 #include <asio/detached.hpp>
 #include <asio/executor_work_guard.hpp>
@@ -9,14 +8,18 @@
 #include <asio/post.hpp>
 #include <exception>
 #include <format>
+#include <future>
 #include <thread>
 #include <unordered_map>
 #include <utility>
 
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
 #include "common/secret/secret.h"
 #include "common/status/error.h"
 #include "common/telemetry/log.h"
 #include "services/gateway/pool/wait.h"
+#include "services/gateway/session/login.h"
 #include "services/gateway/session/session.h"
 #include "services/gateway/session/verifier_cache.h"
 
@@ -28,36 +31,48 @@ using asio::ip::tcp;
 // Out of file descriptors, mostly: try again when some sessions have gone.
 constexpr absl::Duration kAcceptPause = absl::Milliseconds(100);
 // More than a session's farewell, and than PostgreSQL takes to close an idle connection.
+constexpr int kMostDesks = 4;
 constexpr absl::Duration kStopPatience = absl::Seconds(2);
+
+// Reports of several loops. Each that is asked holds it; whoever lets go of it last, having answered or not, hands them
+// over.
+class Gathering {
+ public:
+  explicit Gathering(SqlEndpoint::PoolsCallback done) : done_(std::move(done)) {}
+  ~Gathering() {
+    std::ranges::sort(reports_, {}, &PoolReport::service);
+    done_(std::move(reports_));
+  }
+  Gathering(const Gathering&) = delete;
+  Gathering& operator=(const Gathering&) = delete;
+
+  void Add(PoolReport report) {
+    absl::MutexLock lock(&mu_);
+    reports_.push_back(std::move(report));
+  }
+
+ private:
+  SqlEndpoint::PoolsCallback done_;
+  absl::Mutex mu_;
+  std::vector<PoolReport> reports_ ABSL_GUARDED_BY(mu_);
+};
 
 }  // namespace
 
-// One thread, its sessions, and what they share without locks.
-class SqlEndpoint::Loop {
+// One thread on which sessions and their servers live.
+class SqlEndpoint::Hall {
  public:
-  Loop(SessionContext& context, Secret salt_key) : context_(context), verifiers_(std::move(salt_key)) {}
+  explicit Hall(SessionContext& context) : context_(context) {}
 
-  asio::io_context& io() { return io_; }
-  void Run() {
-    thread_ = std::thread([this] { RunLoop(); });
-  }
-  void Join() {
-    work_.reset();
-    io_.stop();
-    if (thread_.joinable()) thread_.join();
-  }
+  Loop& loop() { return loop_; }
 
   // Any thread.
-  void Serve(tcp::socket socket) {
-    asio::post(io_, [this, socket = std::move(socket)]() mutable {
-      auto session = std::make_shared<Session>(std::move(socket), context_, verifiers_);
+  void Enter(Admission admission, InstancePool& pool) {
+    loop_.Post([this, admission = std::move(admission), &pool]() mutable {
+      auto session = std::make_shared<Session>(std::move(admission), context_, pool,
+                                               [this](Session& gone) { sessions_.erase(&gone); });
       sessions_.emplace(session.get(), session);
-      asio::co_spawn(
-          io_, session->Run(),
-          asio::bind_cancellation_slot(session->stop_slot(), [this, session](const std::exception_ptr& thrown) {
-            if (thrown) session->End({});
-            sessions_.erase(session.get());
-          }));
+      session->Begin();
     });
   }
   void DrainAll() {
@@ -68,35 +83,53 @@ class SqlEndpoint::Loop {
         pgwire::ToErrorFields(Error(v1::REASON_SHUTTING_DOWN, "the gateway is shutting down"));
     ForEach([why](Session& session) { session.End(why); });
   }
+  // After the loop has stopped.
+  void Clear() { sessions_.clear(); }
 
  private:
   template <typename Function>
   void ForEach(Function function) {
-    asio::post(io_, [this, function] {
+    loop_.Post([this, function] {
       std::vector<std::shared_ptr<Session>> all;
-      for (const auto& [key, weak] : sessions_) {
-        if (auto session = weak.lock()) all.push_back(std::move(session));
-      }
+      for (const auto& [key, session] : sessions_) all.push_back(session);
       for (const auto& session : all) function(*session);
     });
   }
 
-  void RunLoop() {
-    while (true) {
-      try {
-        io_.run();
-        return;
-      } catch (const std::exception& thrown) {  // a defect of one session must not take the others along
-        Log(Level::kError, "exception on an event loop", {{"what", thrown.what()}});
+  SessionContext& context_;
+  Loop loop_;
+  std::unordered_map<Session*, std::shared_ptr<Session>> sessions_;  // used on the loop only
+};
+
+// One thread on which clients log in and servers are dialled.
+class SqlEndpoint::Desk {
+ public:
+  explicit Desk(Secret salt_key) : verifiers_(std::move(salt_key)) {}
+
+  asio::io_context& io() { return io_; }
+  VerifierCache& verifiers() { return verifiers_; }
+  void Run() {
+    thread_ = std::thread([this] {
+      while (true) {
+        try {
+          io_.run();
+          return;
+        } catch (const std::exception& thrown) {  // a defect of one log-in must not take the others along
+          Log(Level::kError, "exception at a log-in desk", {{"what", thrown.what()}});
+        }
       }
-    }
+    });
+  }
+  void Join() {
+    work_.reset();
+    io_.stop();
+    if (thread_.joinable()) thread_.join();
   }
 
-  SessionContext& context_;
+ private:
   VerifierCache verifiers_;
   asio::io_context io_{1};
   asio::executor_work_guard<asio::io_context::executor_type> work_{io_.get_executor()};
-  std::unordered_map<Session*, std::weak_ptr<Session>> sessions_;  // used on the loop only
   std::thread thread_;
 };
 
@@ -113,13 +146,19 @@ SqlEndpoint::SqlEndpoint(Options options, LeaseAuthority& authority, Metrics& me
                .log_queries = options_.log_queries,
                .clients = {},
                .draining = false} {
-  for (const InstanceOptions& instance : options_.instances) {
-    context_.pools.emplace(instance.service.str(), std::make_shared<InstancePool>(instance, metrics));
-  }
-  const int loops =
-      options_.loops > 0 ? options_.loops : static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
+  const int cores = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
+  const int halls =
+      std::min(options_.loops > 0 ? options_.loops : cores, std::max(1, static_cast<int>(options_.instances.size())));
+  for (int i = 0; i < halls; ++i) halls_.push_back(std::make_unique<Hall>(context_));
   const Secret salt_key(RandomHex(32));
-  for (int i = 0; i < loops; ++i) loops_.push_back(std::make_unique<Loop>(context_, salt_key));
+  const int desks = options_.desks > 0 ? options_.desks : std::min(cores, kMostDesks);
+  for (int i = 0; i < desks; ++i) desks_.push_back(std::make_unique<Desk>(salt_key));
+  for (size_t i = 0; i < options_.instances.size(); ++i) {
+    const InstanceOptions& instance = options_.instances[i];
+    context_.pools.emplace(instance.service.str(),
+                           std::make_unique<InstancePool>(instance, halls_[i % halls_.size()]->loop(),
+                                                          desks_[i % desks_.size()]->io().get_executor(), metrics));
+  }
 }
 
 SqlEndpoint::~SqlEndpoint() { Stop(); }
@@ -139,6 +178,19 @@ absl::Status SqlEndpoint::LoadCertificate() {
   if (error) {
     return InvalidField("gateway.sql_key_file", options_.key_file, "a readable PEM file with the certificate's key");
   }
+  // Offered by direct TLS (PostgreSQL 17), and by libpq 17 behind an SSLRequest too. A client that offers other
+  // protocols only has the wrong server.
+  SSL_CTX_set_alpn_select_cb(
+      tls->native_handle(),
+      [](SSL*, const unsigned char** out, unsigned char* size, const unsigned char* offered, unsigned int offered_size,
+         void*) {
+        static constexpr unsigned char kPostgres[] = "\x0apostgresql";
+        unsigned char* chosen = nullptr;
+        const int found = SSL_select_next_proto(&chosen, size, kPostgres, sizeof(kPostgres) - 1, offered, offered_size);
+        *out = chosen;
+        return found == OPENSSL_NPN_NEGOTIATED ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_ALERT_FATAL;
+      },
+      nullptr);
   context_.tls = std::move(tls);
   return absl::OkStatus();
 }
@@ -149,12 +201,12 @@ absl::Status SqlEndpoint::Listen() {
     return InvalidField("gateway.sql_listen", where, std::format("an address to listen on ({})", error.message()));
   };
   std::error_code error;
-  tcp::resolver resolver(loops_.front()->io());
+  tcp::resolver resolver(desks_.front()->io());
   const auto found = resolver.resolve(options_.listen.host, std::to_string(options_.listen.port),
                                       tcp::resolver::passive | tcp::resolver::numeric_service, error);
   if (error || found.empty()) return refuse(error);
   const tcp::endpoint endpoint = found.begin()->endpoint();
-  acceptor_ = std::make_unique<tcp::acceptor>(loops_.front()->io());
+  acceptor_ = std::make_unique<tcp::acceptor>(desks_.front()->io());
   acceptor_->open(endpoint.protocol(), error);
   if (!error) acceptor_->set_option(tcp::acceptor::reuse_address(true), error);
   if (!error) acceptor_->bind(endpoint, error);
@@ -167,17 +219,15 @@ absl::Status SqlEndpoint::Listen() {
 absl::Status SqlEndpoint::Start() {
   LH_RETURN_IF_ERROR(LoadCertificate());
   LH_RETURN_IF_ERROR(Listen());
-  asio::co_spawn(loops_.front()->io(), Accept(), asio::detached);
-  for (const auto& loop : loops_) loop->Run();
+  asio::co_spawn(desks_.front()->io(), Accept(), asio::detached);
+  for (const auto& hall : halls_) hall->loop().Start();
+  for (const auto& desk : desks_) desk->Run();
   return absl::OkStatus();
 }
 
 asio::awaitable<void> SqlEndpoint::Accept() {
   for (size_t turn = 0;; ++turn) {
-    // In turns: with few long-lived clients the kernel's own spreading (SO_REUSEPORT) can load one loop and idle
-    // another.
-    Loop& loop = *loops_[turn % loops_.size()];
-    tcp::socket socket(loop.io());
+    tcp::socket socket(desks_.front()->io());
     auto [error] = co_await acceptor_->async_accept(socket, kAwait);
     if (!acceptor_->is_open()) co_return;
     if (error) {
@@ -187,14 +237,34 @@ asio::awaitable<void> SqlEndpoint::Accept() {
     }
     // Up to max_clients are served and as many again are told that they are not; beyond that a word costs too much.
     if (context_.clients.count() >= 2 * options_.max_clients) continue;
-    loop.Serve(std::move(socket));
+    const int fd = socket.release(error);
+    Desk& desk = *desks_[turn % desks_.size()];
+    auto ticket = std::make_unique<ClientTicket>(context_.clients);
+    asio::co_spawn(desk.io(), LogIn(desk, fd, std::move(ticket)), asio::detached);
+  }
+}
+
+asio::awaitable<void> SqlEndpoint::LogIn(Desk& desk, int fd, std::unique_ptr<ClientTicket> ticket) {
+  Login login(desk.io().get_executor(), fd, std::move(ticket), context_, desk.verifiers());
+  std::optional<Admission> admission = co_await login.Run();
+  if (!admission) co_return;
+  const auto pool = context_.pools.find(admission->grant->service.str());
+  if (pool == context_.pools.end()) co_return;
+  const auto hall = std::ranges::find_if(halls_, [&](const auto& h) { return &h->loop() == &pool->second->loop(); });
+  (*hall)->Enter(*std::move(admission), *pool->second);
+}
+
+void SqlEndpoint::Pools(PoolsCallback done) {
+  const auto gathering = std::make_shared<Gathering>(std::move(done));
+  for (const auto& [service, pool] : context_.pools) {
+    pool->loop().Post([gathering, &its = *pool] { gathering->Add(its.Report()); });
   }
 }
 
 void SqlEndpoint::StopAccepting() {
   context_.draining = true;
   if (!acceptor_) return;
-  asio::post(loops_.front()->io(), [this] {
+  asio::post(desks_.front()->io(), [this] {
     std::error_code ignored;
     acceptor_->close(ignored);
   });
@@ -202,25 +272,46 @@ void SqlEndpoint::StopAccepting() {
 
 void SqlEndpoint::Drain(absl::Duration patience) {
   StopAccepting();
-  for (const auto& loop : loops_) loop->DrainAll();
+  for (const auto& hall : halls_) hall->DrainAll();
   if (context_.clients.AwaitNone(patience)) return;
-  for (const auto& loop : loops_) loop->EndAll();
+  for (const auto& hall : halls_) hall->EndAll();
   context_.clients.AwaitNone(kStopPatience);
 }
 
 void SqlEndpoint::Stop() {
   if (std::exchange(stopped_, true)) return;
   StopAccepting();
-  for (const auto& loop : loops_) loop->EndAll();
-  if (port_ != 0) context_.clients.AwaitNone(kStopPatience);
-  for (const auto& [service, pool] : context_.pools) {
-    if (port_ != 0) pool->AwaitNone(kStopPatience);
-    pool->Shutdown();
+  if (port_ != 0) {
+    for (const auto& hall : halls_) hall->EndAll();
+    context_.clients.AwaitNone(kStopPatience);
+    CloseServers();
   }
-  for (const auto& loop : loops_) loop->Join();
-  // What is still waiting on a loop goes with it, while all that it points to is there.
+  for (const auto& desk : desks_) desk->Join();
+  for (const auto& hall : halls_) hall->loop().Stop();
+  // Sessions first, then the pools that they point to, then the loops that those do.
+  for (const auto& hall : halls_) hall->Clear();
   acceptor_.reset();
-  loops_.clear();
+  context_.pools.clear();
+  halls_.clear();
+  desks_.clear();
+}
+
+// PostgreSQL is told good-bye rather than left to find out.
+void SqlEndpoint::CloseServers() {
+  for (const auto& [service, pool] : context_.pools) {
+    pool->loop().Post([&its = *pool] { its.Close(); });
+  }
+  const absl::Time end = absl::Now() + kStopPatience;
+  for (const auto& [service, pool] : context_.pools) {
+    while (absl::Now() < end) {
+      std::promise<int> promise;
+      std::future<int> open = promise.get_future();
+      pool->loop().Post(
+          [&its = *pool, promise = std::move(promise)]() mutable { promise.set_value(its.connections()); });
+      if (open.get() == 0) break;
+      absl::SleepFor(absl::Milliseconds(2));
+    }
+  }
 }
 
 }  // namespace leasehold::gateway

@@ -1,9 +1,10 @@
-// The SQL endpoint: listens, and gives each client a session on one of its event loops.
+// The SQL endpoint: listens, logs clients in at its desks, and gives each a session on the loop of its service's pool.
 #pragma once
 
 #include <asio/awaitable.hpp>
 #include <asio/ip/tcp.hpp>
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -19,12 +20,15 @@
 
 namespace leasehold::gateway {
 
-// Start() and the destructor from one thread; Drain() and Stop() from any, but not from a loop.
+// Start() and the destructor from one thread; Pools() from any; Drain() and Stop() from any, but not from a loop.
 class SqlEndpoint {
  public:
   struct Options {
     HostPort listen;  // port 0: a free one
-    int loops = 0;    // threads; 0: one per core
+    // Threads for sessions and server connections; 0: one per core. A service's are all on one loop, so more loops than
+    // services have nothing to do.
+    int loops = 0;
+    int desks = 0;  // threads for log-ins; 0: one per core, at most four
     // PEM files; both empty: no TLS.
     std::string certificate_file;
     std::string key_file;
@@ -44,6 +48,10 @@ class SqlEndpoint {
   // After Start().
   int port() const { return port_; }
   int clients() const { return context_.clients.count(); }
+  // The pools as they are now, in the order of services. Between Start() and Stop(). `done` once, on a loop, when all
+  // have answered: it must not block. A pool whose loop ends meanwhile is left out.
+  using PoolsCallback = std::move_only_function<void(std::vector<PoolReport>)>;
+  void Pools(PoolsCallback done);
 
   // No new clients; sessions between transactions end at once with 57P01, the others as soon as their transaction does,
   // and those that are left after `patience` all the same. Blocks until then.
@@ -53,17 +61,21 @@ class SqlEndpoint {
   void Stop();
 
  private:
-  class Loop;
+  class Desk;
+  class Hall;
 
   absl::Status Listen();
   absl::Status LoadCertificate();
   asio::awaitable<void> Accept();
+  asio::awaitable<void> LogIn(Desk& desk, int fd, std::unique_ptr<ClientTicket> ticket);
+  void CloseServers();
   void StopAccepting();
 
   const Options options_;
   SessionContext context_;
-  std::vector<std::unique_ptr<Loop>> loops_;
-  std::unique_ptr<asio::ip::tcp::acceptor> acceptor_;  // on the first loop
+  std::vector<std::unique_ptr<Hall>> halls_;
+  std::vector<std::unique_ptr<Desk>> desks_;
+  std::unique_ptr<asio::ip::tcp::acceptor> acceptor_;  // on the first desk
   int port_ = 0;
   bool stopped_ = false;
 };

@@ -1,7 +1,12 @@
-// From accept to the first ReadyForQuery.
+#include "services/gateway/session/login.h"
+
+#include <sys/socket.h>
+
 #include <algorithm>
-#include <asio/co_spawn.hpp>
-#include <asio/post.hpp>
+#include <asio/dispatch.hpp>
+#include <asio/experimental/awaitable_operators.hpp>
+#include <asio/steady_timer.hpp>
+#include <cerrno>
 #include <format>
 #include <utility>
 #include <variant>
@@ -12,12 +17,22 @@
 #include "common/status/view.h"
 #include "common/telemetry/log.h"
 #include "services/gateway/pgwire/encode.h"
-#include "services/gateway/session/session.h"
+#include "services/gateway/pgwire/frame.h"
+#include "services/gateway/pool/wait.h"
 
 namespace leasehold::gateway {
 namespace {
 
+using asio::experimental::awaitable_operators::operator||;
+
 constexpr std::string_view kMechanism = "SCRAM-SHA-256";
+// The content type that a TLS connection begins with; no start-up packet does.
+constexpr char kTlsHandshake = 0x16;
+// How long a client is given to read why it was refused.
+constexpr absl::Duration kFarewell = absl::Milliseconds(500);
+constexpr absl::Duration kResolvePatience = absl::Seconds(10);
+// Of ParameterStatus and the like; what a client may set when it logs in.
+constexpr size_t kMostSettings = 64;
 
 // The same whether the name is unknown or the password wrong.
 pgwire::ErrorFields BadCredentials() {
@@ -39,59 +54,105 @@ bool SameWord(std::string_view a, std::string_view b) { return absl::EqualsIgnor
 
 }  // namespace
 
-asio::awaitable<bool> Session::ReadMore() {
-  if (ended_ || inbox_.full()) co_return false;
-  auto [error, count] = co_await client_.AsyncReadSome(inbox_.Free(), kAwait);
-  if (error || ended_) co_return false;
+Login::Login(const asio::any_io_executor& loop, int fd, std::unique_ptr<ClientTicket> ticket, SessionContext& context,
+             VerifierCache& verifiers)
+    : context_(context), verifiers_(verifiers), ticket_(std::move(ticket)), client_(loop, fd) {}
+
+asio::awaitable<std::optional<Admission>> Login::Run() {
+  std::variant<Outcome, std::monostate> result = co_await (Admit() || Pause(context_.login_timeout));
+  if (result.index() == 1) co_return std::nullopt;  // too late, without a word
+  if (const Outcome& outcome = std::get<0>(result); !outcome) {
+    if (!outcome.error().code.empty()) co_await Refuse(outcome.error());
+    co_return std::nullopt;
+  }
+  co_return Admission{.client = client_.Release(),
+                      .early = std::string(inbox_.Data()),
+                      .welcome = std::move(answers_),
+                      .grant = grant_,
+                      .tenant = tenant_,
+                      .route = *std::move(route_),
+                      .settings = std::move(settings_),
+                      .bytes_in = bytes_in_,
+                      .ticket = std::move(ticket_)};
+}
+
+asio::awaitable<void> Login::Refuse(pgwire::ErrorFields why) {
+  context_.metrics.CountLogin(why.code);
+  Log(Level::kInfo, "log-in refused", {{"sqlstate", why.code}, {"error", why.message}, {"user", Printable(user_, 80)}});
+  std::string words;
+  pgwire::ErrorResponse(words, pgwire::Severity::kFatal, why);
+  const auto farewell = [](Stream& client, std::string_view text) -> asio::awaitable<void> {
+    if (co_await client.Write(text)) co_return;
+    // Closing with unread input would reset the connection and take the last words with it.
+    client.ShutdownWrite();
+    char rest[512];
+    while (!(co_await client.ReadSome(rest)).first) {
+    }
+  };
+  co_await (farewell(client_, words) || Pause(kFarewell));
+}
+
+asio::awaitable<bool> Login::ReadMore() {
+  if (inbox_.full()) co_return false;
+  const auto [error, count] = co_await client_.ReadSome(inbox_.Free());
+  if (error) co_return false;
   inbox_.Filled(count);
   bytes_in_ += count;
   co_return true;
 }
 
-asio::awaitable<Session::Outcome> Session::LogIn() {
-  // Up to the proof of identity: after that the client may wait for a server connection, and hear why there is none.
-  std::optional<Alarm> too_late(std::in_place, executor(), context_.login_timeout, [this] { End({}); });
+asio::awaitable<bool> Login::Flush() {
+  const std::string bytes = std::exchange(answers_, {});
+  co_return !co_await client_.Write(bytes);
+}
+
+asio::awaitable<Login::Outcome> Login::Admit() {
   auto startup = co_await ReadStartup();
   if (!startup) co_return std::unexpected(std::move(startup.error()));
-  Outcome outcome;
+  user_ = startup->user;
   if (startup->NeedsNegotiation()) pgwire::NegotiateProtocolVersion(answers_, startup->protocol_options);
   if (context_.clients.count() > context_.max_clients) {
-    outcome = std::unexpected(pgwire::ToErrorFields(Error(
+    co_return std::unexpected(pgwire::ToErrorFields(Error(
         v1::REASON_TOO_MANY_CLIENTS, std::format("this gateway serves its {} clients already", context_.max_clients))));
-  } else if (context_.draining) {
-    outcome = std::unexpected(pgwire::ToErrorFields(Error(v1::REASON_SHUTTING_DOWN, "the gateway is shutting down")));
   }
-  if (outcome) outcome = co_await Authenticate(startup->user);
-  too_late.reset();
-  if (outcome) outcome = TakeSettings(*startup);
-  if (outcome) outcome = co_await ChooseStart(startup->database == startup->user ? "" : startup->database);
-  if (outcome) {
-    WatchLease();
-    pgwire::AuthenticationOk(answers_);
-    outcome = co_await EnsureServer();
+  if (context_.draining) {
+    co_return std::unexpected(pgwire::ToErrorFields(Error(v1::REASON_SHUTTING_DOWN, "the gateway is shutting down")));
   }
-  if (ended_) co_return std::unexpected(pgwire::ErrorFields());
-  if (!outcome) {
-    answers_.clear();  // an AuthenticationOk before the refusal would say nothing
-    if (!outcome.error().code.empty()) {
-      context_.metrics.CountLogin(outcome.error().code);
-      Log(Level::kInfo, "log-in refused",
-          {{"sqlstate", outcome.error().code},
-           {"error", outcome.error().message},
-           {"user", Printable(startup->user, 80)}});
-    }
+  if (Outcome outcome = co_await Authenticate(); !outcome) co_return outcome;
+  if (Outcome outcome = TakeSettings(*startup); !outcome) co_return outcome;
+  if (Outcome outcome = co_await ChooseStart(startup->database == startup->user ? "" : startup->database); !outcome) {
     co_return outcome;
   }
-  key_ = context_.cancel_keys.Add(weak_from_this());
-  pgwire::BackendKeyData(answers_, key_.process_id, key_.secret);
-  pgwire::ReadyForQuery(answers_, tracker_.transaction_status());
-  context_.metrics.CountLogin("");
-  if (!co_await FlushAnswers()) co_return std::unexpected(pgwire::ErrorFields());
+  pgwire::AuthenticationOk(answers_);
   co_return Outcome();
 }
 
-asio::awaitable<std::expected<pgwire::StartupMessage, pgwire::ErrorFields>> Session::ReadStartup() {
+asio::awaitable<absl::StatusOr<Route>> Login::Resolve(std::optional<TenantId> tenant) {
+  struct Pending {
+    asio::steady_timer timer;
+    absl::StatusOr<Route> result;
+    bool done = false;
+  };
+  const auto pending = std::make_shared<Pending>(
+      Pending{.timer = asio::steady_timer(client_.executor(), absl::ToChronoNanoseconds(kResolvePatience)),
+              .result = Error(v1::REASON_REGISTRY_UNAVAILABLE, "the registry does not answer")});
+  // Weak: an answer that comes after the loops have gone finds nothing to wake.
+  context_.authority.Resolve(grant_, tenant, [waiting = std::weak_ptr(pending)](absl::StatusOr<Route> route) {
+    const auto present = waiting.lock();
+    if (!present) return;
+    asio::dispatch(present->timer.get_executor(), [present, route = std::move(route)]() mutable {
+      present->result = std::move(route);
+      present->done = true;
+      present->timer.cancel();
+    });
+  });
+  if (!pending->done) co_await pending->timer.async_wait(kAwait);
+  co_return pending->result;
+}
+
+asio::awaitable<std::expected<pgwire::StartupMessage, pgwire::ErrorFields>> Login::ReadStartup() {
   // Encryption may be asked for once each way, then comes the packet that counts.
+  if (Outcome outcome = co_await DetectDirectTls(); !outcome) co_return std::unexpected(std::move(outcome.error()));
   for (int requests = 0; requests < 3;) {
     pgwire::StartupDecoded decoded = pgwire::DecodeStartup(inbox_.Data());
     if (decoded.answer == pgwire::Answer::kStop) co_return std::unexpected(std::move(decoded.error));
@@ -118,25 +179,64 @@ asio::awaitable<std::expected<pgwire::StartupMessage, pgwire::ErrorFields>> Sess
   co_return std::unexpected(pgwire::ErrorFields());
 }
 
-asio::awaitable<Session::Outcome> Session::AnswerSslRequest() {
+asio::awaitable<Login::Outcome> Login::AnswerSslRequest() {
   if (co_await client_.Write(context_.tls ? "S" : "N")) co_return std::unexpected(pgwire::ErrorFields());
   if (!context_.tls) co_return Outcome();
-  if (const std::error_code error = co_await client_.StartTls(*context_.tls, asio::ssl::stream_base::server)) {
+  co_return co_await BeginTls();
+}
+
+asio::awaitable<Login::Outcome> Login::BeginTls() {
+  if (const std::error_code error = co_await client_.StartTls(context_.tls->native_handle(), true)) {
     Log(Level::kInfo, "TLS handshake failed", {{"error", error.message()}});
     co_return std::unexpected(pgwire::ErrorFields());
   }
   co_return Outcome();
 }
 
-asio::awaitable<void> Session::ForwardCancel(pgwire::CancelRequest request) {
-  const auto session = context_.cancel_keys.Find({.process_id = request.process_id, .secret = request.secret});
-  if (!session) co_return;
-  // On the loop of the session that it is for. The client waits for us to hang up: then its query has been told.
-  co_await asio::co_spawn(session->executor(), session->CancelQuery(), kAwait);
+// A client that begins with a TLS handshake, without asking (sslnegotiation=direct): it must name the protocol by ALPN,
+// so that no other server's client can be led here.
+asio::awaitable<Login::Outcome> Login::DetectDirectTls() {
+  char first = 0;
+  while (true) {
+    const ssize_t count = recv(client_.transport().fd(), &first, 1, MSG_PEEK);
+    if (count == 1) break;
+    if (count == 0 || (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR)) {
+      co_return std::unexpected(pgwire::ErrorFields());
+    }
+    if (co_await client_.WaitReadable()) co_return std::unexpected(pgwire::ErrorFields());
+  }
+  if (first != kTlsHandshake) co_return Outcome();
+  if (!context_.tls) co_return std::unexpected(pgwire::ErrorFields());
+  if (Outcome outcome = co_await BeginTls(); !outcome) co_return outcome;
+  const unsigned char* protocol = nullptr;
+  unsigned int size = 0;
+  SSL_get0_alpn_selected(client_.transport().ssl(), &protocol, &size);
+  if (size == 0) {
+    co_return std::unexpected(Violation("a direct TLS connection needs ALPN: postgresql"));
+  }
+  co_return Outcome();
 }
 
-asio::awaitable<std::expected<std::string, pgwire::ErrorFields>> Session::ReadPassword() {
-  if (!co_await FlushAnswers()) co_return std::unexpected(pgwire::ErrorFields());
+asio::awaitable<void> Login::ForwardCancel(pgwire::CancelRequest request) {
+  // The client waits for us to hang up: then its query has been told.
+  const auto told =
+      std::make_shared<asio::steady_timer>(client_.executor(), absl::ToChronoNanoseconds(context_.login_timeout));
+  const auto done = [told] { asio::dispatch(told->get_executor(), [told] { told->cancel(); }); };
+  if (!context_.cancel_keys.Find({.process_id = request.process_id, .secret = request.secret},
+                                 [done](const std::shared_ptr<Session>& session) {
+                                   if (session) {
+                                     session->CancelQuery(done);
+                                   } else {
+                                     done();
+                                   }
+                                 })) {
+    co_return;
+  }
+  co_await told->async_wait(kAwait);
+}
+
+asio::awaitable<std::expected<std::string, pgwire::ErrorFields>> Login::ReadPassword() {
+  if (!co_await Flush()) co_return std::unexpected(pgwire::ErrorFields());
   while (true) {
     pgwire::Frame frame;
     const std::string_view data = inbox_.Data();
@@ -153,7 +253,8 @@ asio::awaitable<std::expected<std::string, pgwire::ErrorFields>> Session::ReadPa
   }
 }
 
-asio::awaitable<Session::Outcome> Session::Authenticate(const std::string& user_name) {
+asio::awaitable<Login::Outcome> Login::Authenticate() {
+  const std::string& user_name = user_;
   // A name that is refused goes through the same exchange as one that is not, and hears why at its end.
   const absl::StatusOr<GrantPtr> grant = context_.authority.Authenticate(user_name);
   scram::ServerExchange exchange(
@@ -178,13 +279,13 @@ asio::awaitable<Session::Outcome> Session::Authenticate(const std::string& user_
     co_return std::unexpected(pgwire::ToErrorFields(grant.status()));
   }
   if (!grant.ok() || !server_final.ok()) co_return std::unexpected(BadCredentials());
-  pgwire::AuthenticationSaslFinal(answers_, *server_final);
-  if (!co_await FlushAnswers()) co_return std::unexpected(pgwire::ErrorFields());
+  pgwire::AuthenticationSaslFinal(answers_, *server_final);  // goes out with what follows
+  verifiers_.Proven(user_name);
   grant_ = *grant;
   co_return Outcome();
 }
 
-Session::Outcome Session::TakeSettings(pgwire::StartupMessage& startup) {
+Login::Outcome Login::TakeSettings(pgwire::StartupMessage& startup) {
   tenant_ = grant_->start_tenant ? grant_->start_tenant : grant_->home_tenant;
   for (auto& [name, value] : startup.settings) {
     if (SameWord(name, "leasehold.tenant")) {
@@ -199,21 +300,26 @@ Session::Outcome Session::TakeSettings(pgwire::StartupMessage& startup) {
                               .message = "leasehold settings cannot be given as command-line options",
                               .detail = "",
                               .hint = "SET leasehold.tenant after the log-in."});
+    } else if (name == "options") {
+      auto options = pgwire::ParseOptions(value);
+      if (!options) return std::unexpected(std::move(options.error()));
+      for (auto& [option, text] : *options) settings_.insert_or_assign(std::move(option), std::move(text));
     } else {
-      startup_settings_.emplace_back(std::move(name), std::move(value));
+      settings_.insert_or_assign(std::move(name), std::move(value));
     }
   }
-  return Outcome();
+  if (settings_.size() <= kMostSettings) return Outcome();
+  return std::unexpected(Violation(std::format("a client may give {} settings at log-in", kMostSettings)));
 }
 
-asio::awaitable<Session::Outcome> Session::ChooseStart(const std::string& database) {
+asio::awaitable<Login::Outcome> Login::ChooseStart(const std::string& database) {
   std::optional<TenantId> named;
   if (!database.empty()) {
     named = TenantOfDatabase(database, grant_->service);
     // The lease's own database stands for where it starts now: that is the name in its DSN.
     if (named && named != grant_->home_tenant) tenant_ = named;
   }
-  const absl::StatusOr<Route> route = co_await Resolve(tenant_);
+  absl::StatusOr<Route> route = co_await Resolve(tenant_);
   if (!database.empty() && !named) {
     // Not a tenant's: then it can only be the named connection's.
     if (grant_->home_tenant) co_return std::unexpected(NoSuchDatabase(database));
@@ -221,21 +327,15 @@ asio::awaitable<Session::Outcome> Session::ChooseStart(const std::string& databa
     if (!home.ok()) co_return std::unexpected(pgwire::ToErrorFields(home.status()));
     if (home->database != database) co_return std::unexpected(NoSuchDatabase(database));
   }
-  if (route.ok()) co_return Outcome();
+  if (route.ok()) {
+    route_ = *std::move(route);
+    co_return Outcome();
+  }
   const Reason reason = ReasonOf(route.status());
   if (named && (reason == v1::REASON_SWITCH_NOT_ALLOWED || reason == v1::REASON_TENANT_NOT_FOUND)) {
     co_return std::unexpected(NoSuchDatabase(database));
   }
   co_return std::unexpected(pgwire::ToErrorFields(route.status()));
-}
-
-void Session::WatchLease() {
-  attachment_ =
-      context_.authority.Attach(grant_, tenant_, [weak = weak_from_this(), loop = executor()](const absl::Status& why) {
-        asio::post(loop, [weak, why] {
-          if (const auto session = weak.lock()) session->End(pgwire::ToErrorFields(why));
-        });
-      });
 }
 
 }  // namespace leasehold::gateway

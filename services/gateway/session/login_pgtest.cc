@@ -84,13 +84,14 @@ TEST_F(LoginTest, AnInstanceThatDoesNotAnswer) {
 TEST_F(LoginTest, TheCapHoldsAndSaysSo) {
   Begin({.max_connections = 3, .patience = absl::Milliseconds(300)});
   std::vector<Client> clients;
-  for (int i = 0; i < 3; ++i) clients.push_back(Connect());
-  const Client fourth = Connect();
-  EXPECT_FALSE(fourth.ok());
-  EXPECT_THAT(fourth.error(), testing::HasSubstr("all 3 of its max_connections are in use"));
+  for (int i = 0; i < 4; ++i) clients.push_back(Connect());  // idle clients need no server
+  for (int i = 0; i < 3; ++i) ASSERT_EQ(clients[static_cast<size_t>(i)].One("begin"), "BEGIN");
+  const auto refused = clients[3].Exec("select 1");
+  EXPECT_EQ(Client::Show(refused), "!53300");
+  EXPECT_THAT(PQresultErrorMessage(refused.get()), testing::HasSubstr("all 3 of its max_connections are in use"));
   EXPECT_EQ(instance_->Backends(), 3);
-  clients.pop_back();
-  EXPECT_TRUE(Connect().ok());  // waits until the third has gone
+  EXPECT_EQ(clients[2].One("commit"), "COMMIT");
+  EXPECT_EQ(clients[3].One("select 1"), "1");
 }
 
 TEST_F(LoginTest, TooManyClients) {
@@ -142,6 +143,9 @@ TEST_F(LoginTest, EncryptedOrNot) {
     EXPECT_EQ(client.One("select current_database()"), "tenant_globex_identity");
   }
   EXPECT_TRUE(Connect("sslmode=disable").ok());
+  Client direct = Connect("sslmode=require sslnegotiation=direct");
+  ASSERT_TRUE(direct.ok()) << direct.error();
+  EXPECT_EQ(direct.One("select 1"), "1");
 }
 
 class EndTest : public EndpointTest {

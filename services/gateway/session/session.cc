@@ -1,9 +1,6 @@
 #include "services/gateway/session/session.h"
 
-#include <asio/co_spawn.hpp>
-#include <asio/detached.hpp>
-#include <asio/dispatch.hpp>
-#include <asio/this_coro.hpp>
+#include <algorithm>
 #include <utility>
 
 #include "common/status/error.h"
@@ -15,194 +12,299 @@ namespace {
 
 // How long a client is given to read its last words, out of the second in which a session must be dead.
 constexpr absl::Duration kFarewell = absl::Milliseconds(500);
-constexpr absl::Duration kResolvePatience = absl::Seconds(10);
+// A client that sends and does not read is not listened to beyond this.
+constexpr size_t kUnheard = 64 * 1024;
+// Reads in a row before others have their turn.
+constexpr int kTurn = 16;
+// An outbox or inbox that once held something big is not kept.
+constexpr size_t kKept = 1024;
 
 }  // namespace
 
-Session::Session(asio::ip::tcp::socket client, SessionContext& context, VerifierCache& verifiers)
+Session::Session(Admission admission, SessionContext& context, InstancePool& pool,
+                 std::function<void(Session&)> on_gone)
     : context_(context),
-      verifiers_(verifiers),
-      client_(std::move(client)),
-      settled_(client_.executor()),
-      client_free_(client_.executor()) {
-  client_.Prepare();
-  context_.clients.Add();
+      pool_(pool),
+      on_gone_(std::move(on_gone)),
+      ticket_(std::move(admission.ticket)),
+      client_(std::move(admission.client)),
+      grant_(std::move(admission.grant)),
+      tenant_(std::move(admission.tenant)),
+      line_(&pool.LineFor(TargetOf(admission.route))),
+      baseline_(pool.settings().Intern(std::move(admission.settings))),
+      settings_(baseline_),
+      welcome_(std::move(admission.welcome)),
+      inbox_(std::move(admission.early)),
+      bytes_in_(admission.bytes_in) {
+  if (!grant_->home_tenant && !tenant_) central_database_ = admission.route.database;
+  CountIn(line_->share);
   context_.metrics.sessions.Increment();
 }
 
 Session::~Session() {
   CountBytes();
-  context_.clients.Remove();
   context_.metrics.sessions.Decrement();
 }
 
-asio::awaitable<void> Session::Run() {
-  const auto self = shared_from_this();
-  co_await asio::this_coro::throw_if_cancelled(false);
-  if (Outcome logged_in = co_await LogIn(); logged_in) {
-    if (context_.draining) Drain();
-    co_await Upstream();
-    End({});
-  } else {
-    End(std::move(logged_in.error()));
+void Session::Begin() {
+  WatchLease();
+  loop().Watch(client_.fd(), *this);
+  if (context_.draining) return Drain();
+  if (const auto known = line_->greetings.find(settings_); known != line_->greetings.end()) {
+    heard_ = known->second;
+    Greet();
+  } else if (Attach()) {
+    Prepared(true);
   }
-  if (key_.process_id != 0) context_.cancel_keys.Remove(key_);
-  attachment_.reset();
 }
+
+void Session::WatchLease() {
+  attachment_ =
+      context_.authority.Attach(grant_, tenant_, [weak = weak_from_this(), &loop = loop()](const absl::Status& why) {
+        loop.Post([weak, why] {
+          if (const auto session = weak.lock()) session->End(pgwire::ToErrorFields(why));
+        });
+      });
+}
+
+void Session::Greet() {
+  stage_ = Stage::kServing;
+  outbox_ = std::exchange(welcome_, {});
+  if (heard_) {
+    for (const auto& [name, value] : *heard_) pgwire::ParameterStatus(outbox_, name, value);
+  }
+  key_ = context_.cancel_keys.Add(loop(), weak_from_this());
+  pgwire::BackendKeyData(outbox_, key_.process_id, key_.secret);
+  pgwire::ReadyForQuery(outbox_, 'I');
+  context_.metrics.CountLogin("");
+  FlushClient();
+  Resume();
+}
+
+void Session::Fail(pgwire::ErrorFields why) { End(std::move(why)); }
 
 void Session::End(pgwire::ErrorFields why) {
-  if (ended_) return;
-  ended_ = true;
-  DropServer(tracker_.settled() ? LeftBehind::kIdle : LeftBehind::kWorking);
-  stop_.emit(asio::cancellation_type::terminal);
-  settled_.NotifyAll();
-  client_free_.NotifyAll();
-  asio::co_spawn(executor(), Farewell(std::move(why)), asio::detached);
+  if (stage_ == Stage::kEnded) return;
+  const auto self = shared_from_this();
+  if (stage_ == Stage::kGreeting && !why.code.empty()) {
+    context_.metrics.CountLogin(why.code);
+    Log(Level::kInfo, "log-in refused", {{"sqlstate", why.code}, {"error", why.message}});
+  }
+  stage_ = Stage::kEnded;
+  pool_.Leave(*this);
+  if (server_ != nullptr) {
+    Server& server = *std::exchange(server_, nullptr);
+    const bool idle = exchange_.settled() && exchange_.transaction_status() == 'I' && passing_ == 0;
+    if (idle) {
+      pool_.Release(server, held() || unknown_ ? Leftover::kUnknown : Leftover::kNothing);
+    } else {
+      pool_.Retire(server, !exchange_.settled());
+    }
+  }
+  if (key_.process_id != 0) context_.cancel_keys.Remove(key_);
+  // Not in its own call-back, which may be what brought us here by way of the loop.
+  attachment_.reset();
+  if (!why.code.empty() && from_server_ == 0) {  // in the middle of another message nothing can be said
+    pgwire::ErrorResponse(outbox_, pgwire::Severity::kFatal, why);
+  }
+  FlushClient();
+  // Closing with unread input would reset the connection and take the last words with it.
+  if (client_.open() && outbox_.empty()) client_.ShutdownWrite();
+  farewell_ = 1;
+  loop().After(kFarewell, [self] { self->Gone(); });
+  ReadClient();
 }
 
-asio::awaitable<void> Session::Farewell(pgwire::ErrorFields why) {
-  const auto self = shared_from_this();
-  const Alarm enough(executor(), kFarewell, [self] { self->client_.Close(); });
-  // In the middle of another message nothing can be said.
-  if (!why.code.empty() && !std::exchange(client_busy_, true)) {
-    std::string words = std::exchange(answers_, {});
-    pgwire::ErrorResponse(words, pgwire::Severity::kFatal, why);
-    co_await client_.Write(words);
-  }
-  // Closing with unread input would reset the connection and take the last words with it.
-  client_.ShutdownWrite();
-  char rest[512];
-  while (true) {
-    auto [error, count] = co_await client_.AsyncReadSome(asio::buffer(rest), kAwait);
-    if (error) break;
-  }
+void Session::Gone() {
+  if (!on_gone_ || farewell_ == 2) return;
+  farewell_ = 2;
+  if (client_.open()) loop().Forget(client_.fd(), *this);
   client_.Close();
+  ticket_.reset();
+  CountIn(nullptr);
+  loop().Defer([self = shared_from_this()] { self->on_gone_(*self); });
 }
 
 bool Session::Idle() const {
-  return grant_ != nullptr && reading_ && passing_ == 0 && inbox_.size() == 0 && tracker_.settled() &&
-         !tracker_.in_batch() && !batch_is_ours_ && tracker_.transaction_status() == 'I' && !client_busy_;
+  return stage_ == Stage::kServing && inbox_.empty() && outbox_.empty() && passing_ == 0 && exchange_.settled() &&
+         !exchange_.in_batch() && !batch_is_ours_ && !skip_to_sync_ && exchange_.transaction_status() == 'I';
 }
 
 void Session::Drain() {
   draining_ = true;
-  if (Idle()) End(pgwire::ToErrorFields(Error(v1::REASON_SHUTTING_DOWN, "the gateway is shutting down")));
+  if (stage_ == Stage::kGreeting || Idle()) {
+    End(pgwire::ToErrorFields(Error(v1::REASON_SHUTTING_DOWN, "the gateway is shutting down")));
+  }
 }
 
-asio::awaitable<void> Session::CancelQuery() {
-  const auto self = shared_from_this();
-  // The connection is this session's alone, so a late cancel can only hit the session's own next statement, as in
-  // PostgreSQL.
-  if (ended_ || !server_ || tracker_.settled()) co_return;
-  const std::shared_ptr<Server> server = server_;
-  co_await server->pool->Cancel(server->connection->key);
+void Session::CancelQuery(std::move_only_function<void()> done) {
+  if (stage_ == Stage::kWaiting || stage_ == Stage::kPreparing) {
+    // As PostgreSQL would have it, had the statement begun.
+    if (stage_ == Stage::kWaiting) {
+      pool_.Leave(*this);
+      OnNoServer({.code = "57014", .message = "canceling statement due to user request", .detail = "", .hint = ""});
+    }
+    done();
+    return;
+  }
+  // With nothing outstanding there is nothing to cancel; what the server does next may be somebody else's.
+  if (stage_ == Stage::kEnded || server_ == nullptr || exchange_.settled()) {
+    done();
+    return;
+  }
+  pool_.Cancel(*server_, std::move(done));
 }
 
-asio::awaitable<absl::StatusOr<Route>> Session::Resolve(std::optional<TenantId> tenant) {
+std::optional<absl::StatusOr<Route>> Session::Resolve(const std::optional<TenantId>& tenant) {
+  const std::string key = tenant ? tenant->str() : "";
+  if (const auto known = resolved_.find(key); known != resolved_.end()) return known->second;
   struct Pending {
-    asio::steady_timer timer;
-    absl::StatusOr<Route> result;
-    bool done = false;
+    std::optional<absl::StatusOr<Route>> result;
+    bool returned = false;
   };
-  const auto pending = std::make_shared<Pending>(
-      Pending{.timer = asio::steady_timer(executor(), absl::ToChronoNanoseconds(kResolvePatience)),
-              .result = Error(v1::REASON_REGISTRY_UNAVAILABLE, "the registry does not answer")});
-  // Weak: an answer that comes after the loops have gone finds nothing to wake.
-  context_.authority.Resolve(grant_, tenant, [waiting = std::weak_ptr(pending)](absl::StatusOr<Route> route) {
-    const auto present = waiting.lock();
-    if (!present) return;
-    asio::dispatch(present->timer.get_executor(), [present, route = std::move(route)]() mutable {
-      present->result = std::move(route);
-      present->done = true;
-      present->timer.cancel();
-    });
-  });
-  if (!pending->done) co_await pending->timer.async_wait(kAwait);
-  if (!tenant && pending->result.ok()) central_database_ = pending->result->database;
-  co_return pending->result;
+  const auto pending = std::make_shared<Pending>();
+  context_.authority.Resolve(grant_, tenant,
+                             [pending, weak = weak_from_this(), &loop = loop(), thread = std::this_thread::get_id(),
+                              key](absl::StatusOr<Route> route) {
+                               if (thread == std::this_thread::get_id() && !pending->returned) {
+                                 pending->result = std::move(route);
+                                 return;
+                               }
+                               // Weak: an answer that comes after the loops have gone finds nobody.
+                               if (weak.expired()) return;
+                               loop.Post([weak, key, route = std::move(route)]() mutable {
+                                 const auto session = weak.lock();
+                                 if (!session || session->stage_ != Stage::kResolving) return;
+                                 session->resolved_.insert_or_assign(key, std::move(route));
+                                 session->stage_ = Stage::kServing;
+                                 session->Resume();
+                               });
+                             });
+  pending->returned = true;
+  if (!pending->result) return std::nullopt;
+  if (!tenant && pending->result->ok()) central_database_ = (*pending->result)->database;
+  return pending->result;
 }
 
-Settings Session::ServerSettings() const {
-  Settings settings;
-  for (const auto& [name, value] : startup_settings_) {
-    if (!carried_.contains(name)) settings.emplace_back(name, value);
+void Session::FlushClient() {
+  while (!outbox_.empty()) {
+    const Transport::Result result = client_.Write(outbox_);
+    if (result.closed) {
+      outbox_.clear();
+      client_hung_up_ = client_readable_ = true;
+      return;
+    }
+    if (result.bytes == 0) return;
+    bytes_out_ += result.bytes;
+    if (result.bytes < outbox_.size()) {
+      outbox_.erase(0, result.bytes);
+      continue;
+    }
+    if (outbox_.capacity() > kKept) {
+      std::string().swap(outbox_);
+    } else {
+      outbox_.clear();
+    }
   }
-  for (const auto& [name, value] : carried_) settings.emplace_back(name, value);
-  // So that current_setting('leasehold.tenant') is right inside functions and policies too.
-  settings.emplace_back("leasehold.tenant", tenant_ ? tenant_->str() : "");
-  return settings;
 }
 
-asio::awaitable<Session::Outcome> Session::EnsureServer() {
-  if (server_) co_return Outcome();
-  const absl::StatusOr<Route> route = co_await Resolve(tenant_);
-  if (!route.ok()) co_return std::unexpected(pgwire::ToErrorFields(route.status()));
-  const auto pool = context_.pools.find(route->service.str());
-  if (pool == context_.pools.end()) {
-    co_return std::unexpected(
-        pgwire::ToErrorFields(Error(v1::REASON_SERVICE_NOT_FOUND, "this gateway knows no instance of the service")));
+void Session::OnReady(uint32_t events) {
+  const auto self = shared_from_this();
+  if ((events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) client_hung_up_ = true;
+  if ((events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) client_readable_ = true;
+  if ((events & EPOLLOUT) != 0 && !outbox_.empty()) {
+    FlushClient();
+    if (stage_ == Stage::kEnded && outbox_.empty()) client_.ShutdownWrite();
+    // It may have waited for us to be rid of this.
+    if (server_ != nullptr && outbox_.empty()) OnServerReady(*server_);
   }
-  InstancePool::Acquired acquired =
-      co_await pool->second->Acquire({.database = route->database,
-                                      .role = route->role,
-                                      .database_id = route->database_id,
-                                      .kind = route->read_only ? RoleKind::kReadOnly : RoleKind::kOwner,
-                                      .settings = ServerSettings()});
-  if (!acquired) co_return std::unexpected(std::move(acquired.error()));
-  if (ended_) {
-    pool->second->Retire(*std::move(acquired), LeftBehind::kIdle);
-    co_return std::unexpected(pgwire::ErrorFields());
+  ReadClient();
+}
+
+void Session::ReadClient() {
+  if (reading_) return;
+  if (stage_ == Stage::kEnded) {
+    while (client_readable_) {
+      const Transport::Result result = client_.Read(loop().scratch());
+      if (result.closed) return Gone();
+      if (result.bytes == 0) client_readable_ = client_hung_up_;
+      if (result.bytes == 0) return;
+    }
+    return;
   }
-  server_ = std::make_shared<Server>(Server{.pool = pool->second, .connection = *std::move(acquired)});
-  tracker_.Reset();
-  for (const auto& [name, value] : server_->connection->parameters) {
-    std::string& heard = reported_[name];
-    if (heard == value && !value.empty()) continue;
-    heard = value;
-    pgwire::ParameterStatus(answers_, name, value);
+  reading_ = true;
+  for (int turn = 0; client_readable_ && outbox_.size() < kUnheard && (server_ == nullptr || !server_->congested());
+       ++turn) {
+    // While something has to come first, only the end of the client is of interest, and that is told.
+    if (stage_ != Stage::kServing && !client_hung_up_) break;
+    if (turn == kTurn) {
+      loop().Defer([weak = weak_from_this()] {
+        if (const auto self = weak.lock()) self->ReadClient();
+      });
+      break;
+    }
+    const std::span<char> into = loop().scratch();
+    const Transport::Result result = client_.Read(into);
+    if (result.closed) {
+      reading_ = false;
+      return End({});
+    }
+    if (result.bytes == 0 || (result.bytes < into.size() && !client_.tls())) client_readable_ = client_hung_up_;
+    if (result.bytes == 0) break;
+    bytes_in_ += result.bytes;
+    const std::string_view data(into.data(), result.bytes);
+    if (inbox_.empty() && stage_ == Stage::kServing) {
+      const size_t used = Consume(data);
+      if (stage_ == Stage::kEnded) break;
+      if (!replacement_.empty()) {
+        inbox_ = std::exchange(replacement_, {}).append(data.substr(used));
+      } else if (used < data.size()) {
+        inbox_.assign(data.substr(used));
+      }
+    } else {
+      inbox_.append(data);
+    }
+    if (!inbox_.empty() && stage_ == Stage::kServing) {
+      reading_ = false;
+      Resume();
+      reading_ = true;
+    }
+    if (stage_ == Stage::kEnded) break;
+    // Its end is near, but it need not be let to fill our memory until then.
+    if (stage_ != Stage::kServing && inbox_.size() > 16 * kUnheard) break;
   }
-  asio::co_spawn(executor(), Downstream(server_), asio::detached);
-  co_return Outcome();
+  reading_ = false;
+  FlushClient();
+  if (stage_ == Stage::kServing && server_ != nullptr) AfterTransaction();
+  if (draining_ && Idle()) Drain();
 }
 
-void Session::DropServer(LeftBehind left) {
-  if (!server_) return;
-  server_->left = left;
-  server_->connection->stream.CancelPending();
-  server_.reset();
-  tracker_.Reset();
-}
-
-asio::awaitable<bool> Session::Settle() {
-  if (ended_) co_return false;
-  if (tracker_.settled()) co_return true;
-  if (tracker_.in_batch()) {
-    // The server keeps the answers to steps to itself until it is asked for them.
-    std::string flush;
-    pgwire::Flush(flush);
-    const std::shared_ptr<Server> server = server_;
-    if (co_await server->connection->stream.Write(flush)) co_return false;
+void Session::Resume() {
+  const auto self = shared_from_this();
+  while (!inbox_.empty() && stage_ == Stage::kServing) {
+    const std::string data = std::exchange(inbox_, {});
+    const size_t used = Consume(data);
+    if (stage_ == Stage::kEnded) return;
+    if (!replacement_.empty()) {
+      inbox_ = std::exchange(replacement_, {}).append(data, used);
+      continue;
+    }
+    inbox_.assign(data, used);
+    if (used == 0) break;
+    if (server_ != nullptr && server_->congested()) break;
   }
-  while (!ended_ && !tracker_.settled()) co_await settled_.Wait();
-  co_return !ended_;
+  FlushClient();
+  if (!reading_ && client_readable_) {
+    loop().Defer([self] { self->ReadClient(); });
+  } else if (stage_ == Stage::kServing && server_ != nullptr) {
+    AfterTransaction();
+  }
 }
 
-asio::awaitable<bool> Session::ClientFree() {
-  while (client_busy_ && !ended_) co_await client_free_.Wait();
-  co_return !ended_;
-}
-
-asio::awaitable<bool> Session::FlushAnswers() {
-  if (answers_.empty()) co_return !ended_;
-  if (!co_await ClientFree()) co_return false;
-  client_busy_ = true;
-  const std::string words = std::exchange(answers_, {});
-  const std::error_code error = co_await client_.Write(words);
-  bytes_out_ += words.size();
-  client_busy_ = false;
-  client_free_.NotifyAll();
-  if (error) End({});
-  co_return !ended_;
+void Session::CountIn(Share* share) {
+  if (counted_in_ != nullptr) --counted_in_->clients;
+  counted_in_ = share;
+  if (counted_in_ != nullptr) ++counted_in_->clients;
 }
 
 void Session::CountBytes() {

@@ -1,18 +1,17 @@
-// One client of the SQL endpoint: logs in with a lease, then relays between it and one server connection, answering
-// itself what concerns the lease. Two coroutines on one loop: Upstream reads the client, Downstream reads the server.
+// One client of the SQL endpoint, logged in: relays between it and a server that it has for a transaction at a time,
+// and answers itself what concerns the lease.
 //
-//   session.cc     its life: run, end, drain, cancel, the way to a server
-//   login.cc       start-up packet, TLS, SCRAM, where it starts
-//   upstream.cc    client → server: what is relayed, what is ours
+//   login.cc       before: start-up packet, TLS, SCRAM, where it starts (on asio; a Session is made at its end)
+//   session.cc     its life: greeting, end, drain, cancel
+//   upstream.cc    client → server: what is relayed, what is rewritten, what is ours
+//   statements.cc  prepared statements, which follow the client from server to server
 //   downstream.cc  server → client
+//   attachment.cc  coming by a server, with the client's settings, and giving it back
 //   commands.cc    the statements that the gateway answers
 #pragma once
 
-#include <asio/awaitable.hpp>
-#include <asio/cancellation_signal.hpp>
-#include <asio/ip/tcp.hpp>
-#include <chrono>
-#include <expected>
+#include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -20,32 +19,41 @@
 #include <string_view>
 #include <vector>
 
+#include "absl/container/flat_hash_map.h"
 #include "services/gateway/lease/authority.h"
 #include "services/gateway/pgwire/command.h"
+#include "services/gateway/pgwire/effects.h"
 #include "services/gateway/pgwire/error_fields.h"
 #include "services/gateway/pgwire/frame.h"
-#include "services/gateway/pgwire/startup.h"
 #include "services/gateway/pool/instance_pool.h"
-#include "services/gateway/pool/read_buffer.h"
-#include "services/gateway/pool/stream.h"
-#include "services/gateway/pool/wait.h"
 #include "services/gateway/session/context.h"
-#include "services/gateway/session/exchange_tracker.h"
-#include "services/gateway/session/verifier_cache.h"
+#include "services/gateway/session/exchange.h"
 #include "services/gateway/session/virtual_statements.h"
 
 namespace leasehold::gateway {
 
-// All methods on the session's loop.
-class Session : public std::enable_shared_from_this<Session> {
+// What a log-in ends with.
+struct Admission {
+  Transport client;
+  std::string early;    // bytes that came behind the last of the log-in's
+  std::string welcome;  // what the client is still to be told, up to AuthenticationOk
+  GrantPtr grant;
+  std::optional<TenantId> tenant;
+  Route route;
+  SettingMap settings;
+  uint64_t bytes_in = 0;
+  std::unique_ptr<ClientTicket> ticket;
+};
+
+// All methods on the loop of its service's pool.
+class Session final : public Loop::Watcher, public ServerClient, public std::enable_shared_from_this<Session> {
  public:
-  // `context` and `verifiers` (the loop's) outlive the session.
-  Session(asio::ip::tcp::socket client, SessionContext& context, VerifierCache& verifiers);
+  // `context` and `pool` outlive the session. `on_gone`: nothing is left of it but the object.
+  Session(Admission admission, SessionContext& context, InstancePool& pool, std::function<void(Session&)> on_gone);
   ~Session();
 
-  // Its whole life. Spawn it bound to stop_slot().
-  asio::awaitable<void> Run();
-  asio::cancellation_slot stop_slot() { return stop_.slot(); }
+  // Greets the client, once.
+  void Begin();
 
   // Says `why` to the client as FATAL, if it has a code and the client can hear it, and hangs up; what runs on the
   // server is cancelled. Idempotent.
@@ -54,144 +62,195 @@ class Session : public std::enable_shared_from_this<Session> {
   // Ends now if between transactions, else as soon as it is.
   void Drain();
 
-  // Cancels what runs on the server, if anything does.
-  asio::awaitable<void> CancelQuery();
+  // Cancels what runs on the server, or the wait for one. `done`: PostgreSQL has sent the signal.
+  void CancelQuery(std::move_only_function<void()> done);
 
-  asio::any_io_executor executor() { return client_.executor(); }
+  Loop& loop() { return pool_.loop(); }
+
+  // Its loop's and its pool's.
+  void OnReady(uint32_t events) override;
+  void OnServer(Server& server) override;
+  void OnNoServer(const pgwire::ErrorFields& why) override;
+  void OnServerReady(Server& server) override;
 
  private:
-  // An error without code: the client has gone, or should go without a word.
-  using Outcome = std::expected<void, pgwire::ErrorFields>;
-
-  // A server connection in use, and how it is to be left.
-  struct Server {
-    std::shared_ptr<InstancePool> pool;
-    ServerConnectionPtr connection;
-    LeftBehind left = LeftBehind::kWorking;
+  // What the client's next message waits for.
+  enum class Stage : uint8_t {
+    kGreeting,     // a server to learn from what the client is told first
+    kServing,      // nothing
+    kWaiting,      // a server
+    kPreparing,    // the client's settings, on a server just come by
+    kReadingBack,  // what the transaction made of settings
+    kSettling,     // the answers to what was sent before
+    kResolving,    // where a tenant's database is
+    kEnded,
   };
+  // How a message was dealt with.
+  enum class Handled : uint8_t {
+    kDone,
+    kRelayed,   // as far as it has come; the rest follows as it comes
+    kWaits,     // for something: it will be shown again
+    kReplaced,  // by `replacement_`
+  };
+  enum class Verdict : uint8_t { kRelay, kMore, kHandle, kViolation };
 
   // session.cc
-  asio::awaitable<void> Farewell(pgwire::ErrorFields why);
-  asio::awaitable<absl::StatusOr<Route>> Resolve(std::optional<TenantId> tenant);
-  // Connects to where the session is, if it is not connected.
-  asio::awaitable<Outcome> EnsureServer();
-  // Gives the server connection up; Downstream retires it.
-  void DropServer(LeftBehind left);
-  // Waits until everything that was sent to the server is answered. False: the session has ended.
-  asio::awaitable<bool> Settle();
-  // Waits until nobody is in the middle of a message to the client: the rest of one that the server has begun (a
-  // notification, say) is still the client's. False: the session has ended.
-  asio::awaitable<bool> ClientFree();
-  // Writes the gateway's own answers to the client, between the server's messages. False: the session has ended.
-  asio::awaitable<bool> FlushAnswers();
-  bool Idle() const;
-  bool away() const { return tenant_ != grant_->home_tenant; }
-  Settings ServerSettings() const;
-  void CountBytes();
-
-  // login.cc
-  asio::awaitable<Outcome> LogIn();
-  asio::awaitable<bool> ReadMore();
-  asio::awaitable<std::expected<pgwire::StartupMessage, pgwire::ErrorFields>> ReadStartup();
-  asio::awaitable<Outcome> AnswerSslRequest();
-  asio::awaitable<void> ForwardCancel(pgwire::CancelRequest request);
-  asio::awaitable<Outcome> Authenticate(const std::string& user_name);
-  asio::awaitable<std::expected<std::string, pgwire::ErrorFields>> ReadPassword();
-  Outcome TakeSettings(pgwire::StartupMessage& startup);
-  asio::awaitable<Outcome> ChooseStart(const std::string& database);
+  void Greet();
   void WatchLease();
+  void Fail(pgwire::ErrorFields why);  // of the protocol, by the client
+  void FlushClient();
+  void ReadClient();
+  void Resume();  // goes on with what the client has sent
+  void Gone();
+  void CountIn(Share* share);  // … of where it is; nullptr: nowhere
+  bool Idle() const;
+  void CountBytes();
+  std::optional<absl::StatusOr<Route>> Resolve(const std::optional<TenantId>& tenant);
+
+  // attachment.cc
+  // True: there is a server, with the client's settings. False: later, or there is a `refusal_`.
+  bool Attach();
+  void Attached(Server& server);
+  void BeginPreparing();
+  void Prepared(bool well);
+  void AfterTransaction();
+  void BeginReadingBack();
+  void ReadBack(std::string_view data_row);
+  void GiveBack(Leftover leftover);
+  void LoseServer();
+  void TellParameters();
+  void TellPins();
+  bool held() const { return pins_ != 0 || grant_->session; }
+  SettingsPtr WithReset(const SettingsPtr& from, const std::string& name);
 
   // upstream.cc
-  enum class Verdict { kRelay, kMore, kHandle };
-  struct Scanned {
-    enum class Next { kRead, kNeedServer, kHandle, kViolation };
-    size_t relay = 0;  // bytes at the front of the inbox that are the server's
-    Next next = Next::kRead;
-    pgwire::Frame frame;
-  };
-  asio::awaitable<void> Upstream();
-  Scanned Scan();
+  size_t Consume(std::string_view data);
   Verdict Judge(std::string_view bytes, const pgwire::Frame& frame);
   Verdict JudgeStatement(std::string_view bytes, const pgwire::Frame& frame);
   Verdict JudgeName(std::string_view bytes, const pgwire::Frame& frame);
-  void RelayNow(size_t& count);
-  asio::awaitable<void> Relay(size_t count);
-  asio::awaitable<void> Handle(pgwire::Frame frame);
-  asio::awaitable<void> HandleSync();
-  void Discard(size_t frame_size);
-  // A message of the gateway's own making, of `type`. Errors show on the other side: Downstream tells.
-  asio::awaitable<void> SendToServer(char type, std::string message);
+  bool IsOurs(const pgwire::Command& alone) const;
+  Verdict JudgeCommands(std::string_view sql);
+  Handled Handle(std::string_view bytes, const pgwire::Frame& frame);
+  Handled HandleSync();
+  Handled Settle();  // kDone: nothing is outstanding
+  void Refused(const pgwire::Frame& frame, const pgwire::ErrorFields& why);
+  void NoteEffects(const pgwire::Effects& effects);
+
+  // statements.cc
+  Handled ParseStatement(std::string_view body);
+  Handled UseStatement(std::string_view bytes, const pgwire::Frame& frame, std::string_view name, size_t name_at);
+  Handled CloseStatement(std::string_view name);
+  void EnsurePrepared(const StatementPtr& statement);
+  void EnsureUnnamed();
+  void SendParse(const StatementPtr& statement, Exchange::Audience audience);
+  void SendCloseOf(std::string_view name);
+  void ForgetUnprepared(const std::vector<Exchange::Undone>& undone);
+  bool NeedServer();  // false: later, or refused already
 
   // commands.cc
-  asio::awaitable<void> HandleQuery(std::string_view body, bool complete);
-  asio::awaitable<void> HandleStep(char type, std::string_view body, bool complete);
-  asio::awaitable<Outcome> RunStep(char type, std::string_view body);
-  asio::awaitable<Outcome> ExecutePortal(std::string_view body);
-  Outcome PrepareCommand(std::string_view body);
-  Outcome BindPortal(std::string_view body);
-  Outcome Describe(std::string_view body);
-  // Its row, if the command has rows.
-  asio::awaitable<std::expected<std::vector<std::string>, pgwire::ErrorFields>> Run(const BoundCommand& bound);
-  asio::awaitable<Outcome> SwitchTo(std::optional<TenantId> tenant);
-  asio::awaitable<void> GoHome();
+  Handled HandleQuery(std::string_view body, bool complete);
+  Handled HandleStep(char type, std::string_view body, bool complete);
+  std::optional<pgwire::ErrorFields> PrepareCommand(std::string_view body);
+  std::optional<pgwire::ErrorFields> BindPortal(std::string_view body);
+  std::optional<pgwire::ErrorFields> Describe(std::string_view body);
+  Handled ExecutePortal(std::string_view body);
+  struct Ran {
+    std::vector<std::string> row;
+    std::optional<pgwire::ErrorFields> error;
+    bool waits = false;
+  };
+  // `at`: where the session is, and after it where it will be.
+  Ran Run(const BoundCommand& bound, std::optional<TenantId>& at);
+  Ran Move(std::optional<TenantId> target, std::optional<TenantId>& at);
+  void MoveTo(const std::optional<TenantId>& tenant);
+  void ResetAll(bool discard);
   std::vector<std::string> SessionRow() const;
+  std::string PinsText() const;
   // Answers a statement with an error the way PostgreSQL would, and makes the server's transaction, if there is one,
   // fail with it.
-  asio::awaitable<void> FailQuery(pgwire::ErrorFields error);
-  asio::awaitable<void> FailStep(pgwire::ErrorFields error);
+  void FailQuery(const pgwire::ErrorFields& error);
+  void FailStep(const pgwire::ErrorFields& error);
 
   // downstream.cc
-  asio::awaitable<void> Downstream(std::shared_ptr<Server> server);
-  // How many bytes at the front of `inbox` are for the client now. nullopt: not the protocol.
-  struct DownstreamPosition {
-    size_t passing = 0;   // bytes of the present frame still to come, for the client
-    size_t dropping = 0;  // … for nobody
-    char last = '\0';     // type of the present frame
-  };
-  std::optional<size_t> ScanServer(ReadBuffer& inbox, DownstreamPosition& at);
-  void NoteParameter(std::string_view body);
+  size_t Digest(std::string_view data);
+  bool PassOn(const pgwire::Frame& frame, std::string_view bytes);
+  void NoteError(std::string_view body, const Exchange::Verdict& verdict);
+  void NoteStatement(std::string_view sql);
   void LogStatements();
 
   SessionContext& context_;
-  VerifierCache& verifiers_;
-  Stream client_;
-  asio::cancellation_signal stop_;
-  bool ended_ = false;
+  InstancePool& pool_;
+  const std::function<void(Session&)> on_gone_;
+  std::unique_ptr<ClientTicket> ticket_;
+  Transport client_;
+  bool client_readable_ = true;
+  bool client_hung_up_ = false;
+  Stage stage_ = Stage::kGreeting;
   bool draining_ = false;
+  bool reading_ = false;  // somebody is in Consume already
 
   // Who and where.
-  GrantPtr grant_;
+  const GrantPtr grant_;
   std::optional<TenantId> tenant_;
+  Line* line_ = nullptr;       // nullptr: to be found out
+  Line* next_line_ = nullptr;  // of the switch at hand
+  Share* counted_in_ = nullptr;
   std::string central_database_;  // of the lease's named connection, once known
   std::unique_ptr<LeaseAuthority::Attachment> attachment_;
   BackendKey key_;
-  Settings startup_settings_;                                 // the client's own
-  std::map<std::string, std::string, std::less<>> reported_;  // ParameterStatus, as the client last heard
-  std::map<std::string, std::string, std::less<>> carried_;   // what the client has SET of what a switch keeps
+  SettingsPtr baseline_;  // what it logged in with
+  SettingsPtr settings_;  // … and has made of it
+  SettingsPtr heard_;     // ParameterStatus, as the client last heard
+  std::string welcome_;
+  bool welcome_pending_ = false;
+  absl::flat_hash_map<std::string, absl::StatusOr<Route>> resolved_;  // for the message at hand
+  bool resolve_again_ = false;
 
   // Towards the server.
-  std::shared_ptr<Server> server_;
-  ReadBuffer inbox_;       // from the client
-  size_t passing_ = 0;     // bytes of the present frame still to be relayed
+  Server* server_ = nullptr;
+  std::string inbox_;      // from the client, not yet dealt with
+  size_t passing_ = 0;     // bytes of the present message still to be relayed
   size_t discarding_ = 0;  // … still to be dropped
-  bool reading_ = false;   // waits for the client, with nothing half done
-  ExchangeTracker tracker_;
-  Wakeup settled_;
-  pgwire::Recognition recognition_;  // of the frame that Judge saw last
+  Exchange exchange_;
+  std::string replacement_;                     // a message in place of the one at hand
+  std::optional<pgwire::ErrorFields> refusal_;  // why there is no server for the message at hand
+  bool skip_to_sync_ = false;      // a step failed here: ignore what follows up to Sync, as PostgreSQL would
+  bool batch_is_ours_ = false;     // a step since the last Sync was answered here
+  bool lost_transaction_ = false;  // the server died between two statements of a transaction
+  bool cancelled_ = false;
+
+  // What it prepares and leaves behind.
+  pgwire::Recognition recognition_;  // of the message that Judge saw last
+  pgwire::Effects effects_;          // … and its effects
   VirtualStatements virtuals_;
-  bool skip_to_sync_ = false;   // a step failed here: ignore what follows up to Sync, as PostgreSQL would
-  bool batch_is_ours_ = false;  // a step since the last Sync was answered here
+  absl::flat_hash_map<std::string, StatementPtr> statements_;
+  size_t statement_bytes_ = 0;
+  std::string unnamed_body_;
+  pgwire::Effects unnamed_effects_;
+  uint64_t unnamed_ = 0;                             // mark of the unnamed statement; 0: there is none
+  std::map<std::string, std::string> sql_prepared_;  // by SQL's PREPARE: name to text
+  std::optional<std::pair<std::string, std::string>> sql_prepared_pending_;
+  std::vector<std::string> sql_prepared_lately_;  // in the transaction at hand
+  uint8_t pins_ = 0;
+  uint8_t told_pins_ = 0;
+  bool unknown_ = false;
+  std::vector<std::string> changed_;  // settings that the transaction may have changed
+  std::vector<std::string> resets_;
+  bool goes_home_ = false;  // RESET ALL or DISCARD ALL is on its way
+  bool discarded_ = false;  // … the latter has been done
 
   // Towards the client.
-  std::string answers_;       // of the gateway itself, not yet written
-  bool client_busy_ = false;  // somebody is in the middle of a message to the client
-  Wakeup client_free_;
-  bool swallow_error_ = false;  // the server's next ErrorResponse has been told to the client in our words
+  std::string outbox_;
+  size_t from_server_ = 0;  // bytes of the server's present message still to come
+  bool passing_on_ = false;
+  std::optional<pgwire::ErrorFields> last_words_;  // FATAL of the server
 
   uint64_t bytes_in_ = 0;
   uint64_t bytes_out_ = 0;
+  absl::Duration transaction_began_;
   std::string logged_sql_;
-  std::chrono::steady_clock::time_point logged_since_;
+  absl::Duration logged_since_;
+  uint64_t farewell_ = 0;
 };
 
 }  // namespace leasehold::gateway

@@ -180,13 +180,32 @@ TEST_F(RelayTest, AClientThatDiesTakesItsQueryAlong) {
   EXPECT_TRUE(instance_->BackendsReach(0, absl::Seconds(2)));
 }
 
-TEST_F(RelayTest, ServerShutdownIsToldInPostgresWords) {
+TEST_F(RelayTest, AServerThatDiesTakesOnlyItsTransactionAlong) {
   Client client = Connect();
   Client admin = instance_->Admin();
-  admin.One("select pg_terminate_backend(pid) from pg_stat_activity where datname = 'tenant_acme_identity'");
-  client.One("select 1");
-  EXPECT_FALSE(client.ok());
-  EXPECT_THAT(client.error(), testing::HasSubstr("terminating connection due to administrator command"));
+  const std::string kill =
+      "select pg_terminate_backend(pid) from pg_stat_activity where datname = 'tenant_acme_identity'";
+  ASSERT_EQ(client.One("select 1"), "1");
+  admin.One(kill);  // idle in the pool: nobody's
+  EXPECT_TRUE(instance_->BackendsReach(0, absl::Seconds(2)));
+  EXPECT_EQ(client.One("select 2"), "2");
+
+  ASSERT_EQ(client.One("begin"), "BEGIN");
+  admin.One(kill);
+  EXPECT_TRUE(instance_->BackendsReach(0, absl::Seconds(2)));
+  const auto lost = client.Exec("select 3");
+  EXPECT_EQ(Client::Show(lost), "!08006");
+  EXPECT_STREQ(PQresultErrorField(lost.get(), PG_DIAG_SEVERITY), "ERROR");
+  EXPECT_EQ(PQtransactionStatus(client.get()), PQTRANS_IDLE);
+
+  ASSERT_EQ(PQsendQuery(client.get(), "select pg_sleep(30)"), 1);
+  while (admin.One("select count(*) from pg_stat_activity where query = 'select pg_sleep(30)' and state = 'active'") !=
+         "1") {
+  }
+  admin.One(kill);
+  EXPECT_EQ(Client::Show(Client::Result(PQgetResult(client.get()), PQclear)), "!57P01");
+  while (PGresult* result = PQgetResult(client.get())) PQclear(result);
+  EXPECT_EQ(client.One("select 4"), "4");
 }
 
 TEST_F(RelayTest, PsqlAsAChild) {

@@ -294,6 +294,8 @@ class EndpointTest : public testing::Test {
     int max_clients = 100;
     std::string tls_to_server = "prefer";
     int instance_port = 0;
+    int tenant_max_connections = 0;
+    size_t max_prepared_statements = 500;
   };
   void Begin(const Tuning& tuning) {
     endpoint_.reset();
@@ -311,7 +313,9 @@ class EndpointTest : public testing::Test {
                      .tls = *ParseTlsMode(tuning.tls_to_server)},
          .role_key = *RoleKey::Parse(Instance::kKey),
          .max_connections = tuning.max_connections,
-         .connection_timeout = tuning.patience});
+         .tenant_max_connections = tuning.tenant_max_connections,
+         .connection_timeout = tuning.patience,
+         .max_prepared_statements = tuning.max_prepared_statements});
     metrics_ = std::make_unique<Metrics>();
     endpoint_ = std::make_unique<SqlEndpoint>(std::move(options), authority_, *metrics_, clock_);
     const absl::Status started = endpoint_->Start();

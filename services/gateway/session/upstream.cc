@@ -1,5 +1,5 @@
-// Client → server. What is PostgreSQL's is relayed as it comes, frame headers read and nothing else; what may be ours
-// is looked at first.
+// Client → server. What is PostgreSQL's is relayed as it comes; statements are looked at for what they leave behind,
+// and what is ours is answered here.
 #include <algorithm>
 #include <format>
 #include <utility>
@@ -10,220 +10,339 @@
 #include "services/gateway/session/session.h"
 
 namespace leasehold::gateway {
+namespace {
 
-asio::awaitable<void> Session::Upstream() {
-  while (!ended_) {
-    const Scanned scanned = Scan();
-    if (size_t left = scanned.relay; left > 0) {
-      RelayNow(left);
-      if (left > 0) co_await Relay(left);
-      if (ended_) break;
-    }
-    switch (scanned.next) {
-      case Scanned::Next::kHandle:
-        co_await Handle(scanned.frame);
-        continue;
-      case Scanned::Next::kNeedServer:
-        if (Outcome outcome = co_await EnsureServer(); !outcome && !ended_) {
-          // The statement fails, the session lives: the next one tries again.
-          if (scanned.frame.type == 'Q' || scanned.frame.type == 'F') {
-            co_await FailQuery(std::move(outcome.error()));
-          } else {
-            co_await FailStep(std::move(outcome.error()));
-          }
-          Discard(scanned.frame.size);
-        }
-        continue;
-      case Scanned::Next::kViolation:
-        End({.code = "08P01", .message = "invalid frontend message", .detail = "", .hint = ""});
-        continue;
-      case Scanned::Next::kRead:
-        break;
-    }
-    if (!co_await FlushAnswers()) break;
-    reading_ = true;
-    if (draining_) Drain();
-    if (ended_) break;
-    auto [error, count] = co_await client_.AsyncReadSome(inbox_.Free(), kAwait);
-    reading_ = false;
-    if (error) End({});
-    if (ended_) break;
-    inbox_.Filled(count);
-    bytes_in_ += count;
-  }
-}
+// Statements and Binds up to here are read whole; of longer ones only the beginning is, and they are relayed as they
+// come.
+constexpr size_t kLargestWhole = 64 * 1024;
 
-Session::Scanned Session::Scan() {
-  using Next = Scanned::Next;
-  const std::string_view data = inbox_.Data();
-  if (discarding_ > 0) {
-    const size_t dropped = std::min(discarding_, data.size());
-    inbox_.Consume(dropped);
-    discarding_ -= dropped;
-    if (discarding_ > 0) return {};
-    return Scan();
-  }
+}  // namespace
+
+size_t Session::Consume(std::string_view data) {
   size_t at = 0;
-  while (at < data.size()) {
+  size_t run = 0;  // from here to `at` is the server's
+  const auto pass_run = [&](bool more) {
+    const std::string_view bytes = data.substr(run, at - run);
+    run = at;
+    if (bytes.empty() || server_ == nullptr) return true;
+    if (more) {
+      server_->outbox().append(bytes);
+      return true;
+    }
+    return server_->Send(bytes);
+  };
+  while (stage_ == Stage::kServing) {
     if (passing_ > 0) {
       const size_t part = std::min(passing_, data.size() - at);
       at += part;
       passing_ -= part;
+      if (passing_ > 0) break;
       continue;
     }
-    pgwire::Frame frame;
+    if (discarding_ > 0) {
+      pass_run(true);
+      const size_t part = std::min(discarding_, data.size() - at);
+      discarding_ -= part;
+      run = at += part;
+      if (discarding_ > 0) break;
+      continue;
+    }
     const std::string_view rest = data.substr(at);
+    pgwire::Frame frame;
     const pgwire::Answer answer = pgwire::ReadClientHeader(rest, frame);
     if (answer == pgwire::Answer::kNeedMore) break;
-    if (answer == pgwire::Answer::kStop) return {.relay = at, .next = Next::kViolation, .frame = frame};
-    const Verdict verdict = Judge(rest, frame);
+    if (answer == pgwire::Answer::kStop) {
+      Fail({.code = "08P01", .message = "invalid frontend message", .detail = "", .hint = ""});
+      return data.size();
+    }
+    const std::string_view bytes = rest.substr(0, frame.size);
+    const Verdict verdict = Judge(bytes, frame);
     if (verdict == Verdict::kMore) break;
-    if (verdict == Verdict::kHandle) return {.relay = at, .next = Next::kHandle, .frame = frame};
-    if (!server_) return {.relay = at, .next = Next::kNeedServer, .frame = frame};
-    tracker_.Sent(frame.type);
-    passing_ = frame.size;
+    if (verdict == Verdict::kViolation) {
+      Fail({.code = "08P01",
+            .message = std::format("invalid message of type \"{}\"", frame.type),
+            .detail = "",
+            .hint = ""});
+      return data.size();
+    }
+    if (verdict == Verdict::kRelay) {
+      if (refusal_) {
+        Refused(frame, *std::exchange(refusal_, std::nullopt));
+        run = at += bytes.size();
+        discarding_ = frame.size - bytes.size();
+        continue;
+      }
+      if (!Attach()) continue;  // it waits, or was refused
+      NoteEffects(effects_);
+      if (context_.log_queries && frame.type == 'Q') NoteStatement(bytes.substr(pgwire::kHeaderSize));
+      exchange_.Sent(frame.type);
+      passing_ = frame.size;
+      continue;
+    }
+    pass_run(true);
+    switch (Handle(bytes, frame)) {
+      case Handled::kWaits:
+        break;
+      case Handled::kReplaced:
+        run = at += bytes.size();
+        if (server_ != nullptr && !server_->Flush()) LoseServer();
+        return at;
+      case Handled::kDone:
+        run = at += bytes.size();
+        discarding_ = frame.size - bytes.size();
+        continue;
+      case Handled::kRelayed:
+        run = at += bytes.size();
+        continue;
+    }
+    break;
   }
-  return {.relay = at, .next = Next::kRead, .frame = {}};
+  if (stage_ == Stage::kEnded) return data.size();
+  if (server_ != nullptr) {
+    const bool well = server_->outbox().empty() ? pass_run(false) : (pass_run(true), server_->Flush());
+    if (!well) {
+      // The server may still have something to say; its end is told to whoever has it.
+      loop().Defer([self = shared_from_this(), s = server_] {
+        if (self->server_ == s) self->OnServerReady(*s);
+      });
+    }
+  }
+  return at;
 }
 
 Session::Verdict Session::Judge(std::string_view bytes, const pgwire::Frame& frame) {
-  switch (frame.type) {
-    case 'X':
-      return Verdict::kHandle;
-    case 'S':
-      return !server_ || skip_to_sync_ || batch_is_ours_ ? Verdict::kHandle : Verdict::kRelay;
-    default:
-      break;
+  effects_ = {};
+  sql_prepared_pending_.reset();
+  if (frame.type == 'X') return Verdict::kHandle;
+  if (frame.type == 'S') {
+    return server_ == nullptr || skip_to_sync_ || batch_is_ours_ ? Verdict::kHandle : Verdict::kRelay;
   }
-  if (skip_to_sync_) return Verdict::kHandle;
+  if (skip_to_sync_ || lost_transaction_) return Verdict::kHandle;
+  const bool whole = bytes.size() == frame.size;
   switch (frame.type) {
     case 'Q':
-    case 'P':
+      if (!whole && bytes.size() < kLargestWhole) return Verdict::kMore;
       return JudgeStatement(bytes, frame);
+    case 'P':
     case 'B':
+      if (!whole && bytes.size() < kLargestWhole) return Verdict::kMore;
+      return JudgeName(bytes, frame);
     case 'D':
-    case 'E':
     case 'C':
-      return virtuals_.empty() ? Verdict::kRelay : JudgeName(bytes, frame);
+    case 'E':
+      if (!whole) return frame.size > kLargestWhole ? Verdict::kViolation : Verdict::kMore;
+      return JudgeName(bytes, frame);
     case 'F':
+      effects_.unknown = true;
       return Verdict::kRelay;
     default:  // Flush and COPY data: without a server there is nothing that they could mean
-      return server_ ? Verdict::kRelay : Verdict::kHandle;
+      return server_ != nullptr ? Verdict::kRelay : Verdict::kHandle;
   }
 }
 
 Session::Verdict Session::JudgeStatement(std::string_view bytes, const pgwire::Frame& frame) {
-  const bool complete = bytes.size() >= frame.size;
-  // A longer statement is judged by what fits into the buffer.
-  if (!complete && bytes.size() < ReadBuffer::kCapacity) return Verdict::kMore;
-  pgwire::BodyReader reader(bytes.substr(pgwire::kHeaderSize, frame.size - pgwire::kHeaderSize));
-  const std::string_view name = frame.type == 'P' ? reader.CString() : "";
-  if (!reader.ok()) return Verdict::kRelay;
-  const std::string_view sql = reader.rest().substr(0, reader.rest().find('\0'));
-  if (context_.log_queries && logged_sql_.size() < 1'000) {
-    if (logged_sql_.empty()) logged_since_ = std::chrono::steady_clock::now();
-    logged_sql_ += std::format("{}{}", logged_sql_.empty() ? "" : "; ", Printable(sql, 1'000));
+  const std::string_view body = bytes.substr(pgwire::kHeaderSize);
+  const bool whole = bytes.size() == frame.size;
+  if (whole && !body.ends_with('\0')) return Verdict::kViolation;
+  const std::string_view sql = body.substr(0, body.find('\0'));
+  unnamed_ = 0;  // a simple query destroys it
+  if (server_ != nullptr) server_->unnamed = 0;
+  effects_ = pgwire::EffectsOf(sql);
+  if (!whole) effects_.unknown = true;
+  if (!effects_.prepares.empty() && whole) {
+    // Kept as it is: with its values, which a PREPARE has none of.
+    sql_prepared_pending_ = std::pair(effects_.prepares, std::string(sql));
   }
-  if (pgwire::MayConcernGateway(sql, away())) {
-    recognition_ = pgwire::Recognize(sql);
-    const bool goes_home = recognition_.resets_all && away() && complete;
-    const bool ours = recognition_.refusal || !recognition_.commands.empty() ||
-                      (goes_home && (frame.type == 'Q' || recognition_.reset_all));
-    if (ours) return Verdict::kHandle;
+  return effects_.concerns_gateway ? JudgeCommands(sql) : Verdict::kRelay;
+}
+
+Session::Verdict Session::JudgeCommands(std::string_view sql) {
+  recognition_ = pgwire::Recognize(sql);
+  if (recognition_.alone) {
+    const pgwire::Command& command = *recognition_.alone;
+    if (IsOurs(command)) return Verdict::kHandle;
+    if (command.kind == pgwire::Command::Kind::kDeallocate) {
+      if (command.name.empty()) {
+        statements_.clear();
+        statement_bytes_ = 0;
+        sql_prepared_.clear();
+      } else {
+        sql_prepared_.erase(command.name);
+      }
+      if (sql_prepared_.empty()) effects_.unpins |= pgwire::kPinPrepare;
+    }
+    return Verdict::kRelay;
   }
-  if (!virtuals_.empty()) {
-    if (frame.type == 'Q') virtuals_.ClosePortal("");
-    virtuals_.CloseStatement(name);
-  }
+  if (recognition_.refusal || !recognition_.commands.empty()) return Verdict::kHandle;
   return Verdict::kRelay;
 }
 
-Session::Verdict Session::JudgeName(std::string_view bytes, const pgwire::Frame& frame) {
-  const bool complete = bytes.size() >= frame.size;
-  if (!complete && bytes.size() < ReadBuffer::kCapacity) return Verdict::kMore;
-  const std::string_view body = bytes.substr(pgwire::kHeaderSize, frame.size - pgwire::kHeaderSize);
-  bool ours = false;
-  if (frame.type == 'B') {
-    if (const auto names = pgwire::ReadBindNames(body)) {
-      ours = virtuals_.FindStatement(names->statement) != nullptr;
-      if (!ours) virtuals_.ClosePortal(names->portal);
-    }
-  } else if (frame.type == 'E') {
-    const auto portal = pgwire::ReadExecute(body);
-    ours = portal && virtuals_.FindPortal(*portal) != nullptr;
-  } else if (const auto target = pgwire::ReadTarget(body)) {
-    ours = target->kind == 'S' ? virtuals_.FindStatement(target->name) != nullptr
-                               : virtuals_.FindPortal(target->name) != nullptr;
+// What PostgreSQL itself could do, and the gateway does in its place where it can.
+bool Session::IsOurs(const pgwire::Command& alone) const {
+  switch (alone.kind) {
+    case pgwire::Command::Kind::kDeallocate:
+      // What SQL's PREPARE has made is the server's to forget.
+      return alone.name.empty() ? sql_prepared_.empty() : statements_.contains(alone.name);
+    case pgwire::Command::Kind::kResetAll:
+    case pgwire::Command::Kind::kDiscardAll:
+      // Of a server that is kept there is more to reset than we know of.
+      if (server_ != nullptr && held()) return false;
+      break;
+    default:
+      break;
   }
-  return ours ? Verdict::kHandle : Verdict::kRelay;
+  return exchange_.transaction_status() == 'I' && !exchange_.batch_has_run();
 }
 
-void Session::RelayNow(size_t& count) {
-  if (!answers_.empty()) return;  // what came first goes out first
-  std::error_code error;
-  const size_t written = server_->connection->stream.TryWrite(inbox_.Data().substr(0, count), error);
-  inbox_.Consume(written);
-  count -= written;
-}
-
-asio::awaitable<void> Session::Relay(size_t count) {
-  const std::shared_ptr<Server> server = server_;
-  if (!co_await FlushAnswers()) co_return;
-  // A server that does not take it any more may still have something to say: Downstream hears it and ends the session.
-  co_await server->connection->stream.Write(inbox_.Data().substr(0, count));
-  inbox_.Consume(count);
-}
-
-asio::awaitable<void> Session::SendToServer(char type, std::string message) {
-  const std::shared_ptr<Server> server = server_;
-  if (!co_await FlushAnswers()) co_return;
-  tracker_.Sent(type);
-  co_await server->connection->stream.Write(message);
-}
-
-void Session::Discard(size_t frame_size) {
-  const size_t here = std::min(frame_size, inbox_.size());
-  inbox_.Consume(here);
-  discarding_ = frame_size - here;
-}
-
-asio::awaitable<void> Session::Handle(pgwire::Frame frame) {
-  const bool complete = frame.size <= inbox_.size();
-  const std::string_view body = inbox_.Data().substr(pgwire::kHeaderSize, frame.size - pgwire::kHeaderSize);
+Session::Verdict Session::JudgeName(std::string_view bytes, const pgwire::Frame& frame) {
+  const std::string_view body = bytes.substr(pgwire::kHeaderSize);
   switch (frame.type) {
-    case 'X':
-      co_await Settle();
-      End({});
-      co_return;
+    case 'P':
+      return Verdict::kHandle;
+    case 'B': {
+      const auto names = pgwire::ReadBindNames(body);
+      return names ? Verdict::kHandle : Verdict::kViolation;
+    }
+    case 'E': {
+      const auto portal = pgwire::ReadExecute(body);
+      if (!portal) return Verdict::kViolation;
+      return !virtuals_.empty() && virtuals_.FindPortal(*portal) != nullptr ? Verdict::kHandle : Verdict::kRelay;
+    }
+    default: {
+      const auto target = pgwire::ReadTarget(body);
+      if (!target) return Verdict::kViolation;
+      if (target->kind == 'S') return Verdict::kHandle;
+      return !virtuals_.empty() && virtuals_.FindPortal(target->name) != nullptr ? Verdict::kHandle : Verdict::kRelay;
+    }
+  }
+}
+
+void Session::NoteEffects(const pgwire::Effects& effects) {
+  if (effects.none()) return;
+  unknown_ |= effects.unknown;
+  goes_home_ |= effects.resets_all;
+  if (server_ != nullptr && (effects.pins & pgwire::kPinPrepare) != 0) server_->sql_prepared = true;
+  pins_ = static_cast<uint8_t>((pins_ | effects.pins) & ~effects.unpins);
+  told_pins_ &= pins_;
+  changed_.insert(changed_.end(), effects.sets.begin(), effects.sets.end());
+  resets_.insert(resets_.end(), effects.resets.begin(), effects.resets.end());
+  // What is not pinned any more is only gone if the server says so: clean it up all the same.
+  if (effects.unpins != 0) unknown_ = true;
+  if (sql_prepared_pending_) {
+    sql_prepared_lately_.push_back(sql_prepared_pending_->first);
+    sql_prepared_.insert(*std::exchange(sql_prepared_pending_, std::nullopt));
+  }
+}
+
+Session::Handled Session::Settle() {
+  if (exchange_.settled()) return Handled::kDone;
+  // The server answers steps when it is asked to, or at the next Sync.
+  if (exchange_.in_batch()) pgwire::Flush(server_->outbox());
+  stage_ = Stage::kSettling;
+  return Handled::kWaits;
+}
+
+// There is no server for what `frame` begins.
+void Session::Refused(const pgwire::Frame& frame, const pgwire::ErrorFields& why) {
+  if (frame.type == 'Q' || frame.type == 'F') {
+    FailQuery(why);
+  } else {
+    FailStep(why);
+  }
+}
+
+Session::Handled Session::Handle(std::string_view bytes, const pgwire::Frame& frame) {
+  const bool complete = frame.size == bytes.size();
+  const std::string_view body = bytes.substr(pgwire::kHeaderSize);
+  if (frame.type == 'X') {
+    if (!exchange_.settled()) return Settle();
+    End({});
+    return Handled::kDone;
+  }
+  if (lost_transaction_ && frame.type != 'S') {
+    lost_transaction_ = false;
+    const pgwire::ErrorFields why = {
+        .code = "08006",
+        .message = std::format("the {} instance closed the connection: the transaction is lost", grant_->service.str()),
+        .detail = "",
+        .hint = "Begin it again."};
+    Refused(frame, why);
+    return Handled::kDone;
+  }
+  switch (frame.type) {
     case 'S':
-      co_await HandleSync();
-      break;
+      return HandleSync();
     case 'Q':
-      if (!skip_to_sync_) co_await HandleQuery(body, complete);
-      break;
+      return skip_to_sync_ ? Handled::kDone : HandleQuery(body, complete);
     case 'P':
     case 'B':
     case 'D':
     case 'E':
     case 'C':
-      if (!skip_to_sync_) co_await HandleStep(frame.type, body, complete);
+      if (skip_to_sync_) return Handled::kDone;
       break;
     default:
-      break;
+      return Handled::kDone;
   }
-  Discard(frame.size);
+  if (frame.type == 'P') {
+    pgwire::BodyReader reader(body);
+    const std::string_view name = reader.CString();
+    const std::string_view sql = reader.CString();
+    if (!reader.ok() && complete) {
+      Fail({.code = "08P01", .message = "invalid Parse message", .detail = "", .hint = ""});
+      return Handled::kWaits;
+    }
+    // A new statement of that name, whoever had one.
+    if (name.empty()) virtuals_.CloseStatement(name);
+    if (pgwire::MayConcernGateway(sql)) {
+      recognition_ = pgwire::Recognize(sql);
+      const bool alone = recognition_.alone && IsOurs(*recognition_.alone);
+      if (recognition_.refusal || !recognition_.commands.empty() || alone) return HandleStep('P', body, complete);
+    }
+    return complete ? ParseStatement(body) : UseStatement(bytes, frame, name, 0);
+  }
+  // Ours, or PostgreSQL's under a name of ours?
+  std::string_view statement;
+  size_t name_at = 0;
+  switch (frame.type) {
+    case 'B': {
+      const auto names = pgwire::ReadBindNames(body);
+      statement = names->statement;
+      name_at = names->portal.size() + 1;
+      // A portal's name is taken over by whoever binds last.
+      if (virtuals_.FindStatement(statement) == nullptr) virtuals_.ClosePortal(names->portal);
+      break;
+    }
+    case 'E':
+      return HandleStep('E', body, complete);
+    default: {
+      const auto target = pgwire::ReadTarget(body);
+      if (target->kind == 'P') return HandleStep(frame.type, body, complete);
+      statement = target->name;
+      name_at = 1;
+      break;
+    }
+  }
+  if (!virtuals_.empty() && virtuals_.FindStatement(statement) != nullptr)
+    return HandleStep(frame.type, body, complete);
+  if (frame.type == 'C') return CloseStatement(statement);
+  return UseStatement(bytes, frame, statement, name_at);
 }
 
-asio::awaitable<void> Session::HandleSync() {
-  skip_to_sync_ = batch_is_ours_ = false;
-  if (server_ && tracker_.in_batch()) {
+Session::Handled Session::HandleSync() {
+  if (server_ != nullptr && exchange_.in_batch()) {
     // Steps of this batch are with the server, so its end is the server's to answer.
-    std::string sync = {'S', '\0', '\0', '\0', '\4'};
-    co_await SendToServer('S', std::move(sync));
-  } else if (co_await Settle()) {
-    pgwire::ReadyForQuery(answers_, tracker_.transaction_status());
+    static constexpr std::string_view kSync("S\0\0\0\4", 5);
+    server_->outbox().append(kSync);
+    exchange_.Sent('S');
+  } else {
+    if (Settle() == Handled::kWaits) return Handled::kWaits;
+    if (std::exchange(lost_transaction_, false)) exchange_.Reset();
+    pgwire::ReadyForQuery(outbox_, exchange_.transaction_status());
+    if (exchange_.transaction_status() == 'I') virtuals_.CloseAllPortals();
   }
-  if (tracker_.transaction_status() == 'I') virtuals_.CloseAllPortals();
+  skip_to_sync_ = batch_is_ours_ = false;
+  return Handled::kDone;
 }
 
 }  // namespace leasehold::gateway

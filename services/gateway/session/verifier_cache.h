@@ -25,7 +25,9 @@ class VerifierCache {
   // known or not: who asks cannot tell.
   explicit VerifierCache(Secret salt_key) : salt_key_(std::move(salt_key)) {}
 
+  // Until it has proven itself, a name counts among the unknown: anybody can make one up that looks like a lease's.
   scram::Verifier Of(std::string_view user_name, const Secret& password);
+  void Proven(std::string_view user_name);
   // For a name that is no lease's: nobody knows its password, the cost is the same.
   scram::Verifier OfUnknown(std::string_view user_name);
 
@@ -40,7 +42,9 @@ class VerifierCache {
     std::list<Entry> entries;
     std::unordered_map<std::string_view, std::list<Entry>::iterator> by_name;
   };
-  scram::Verifier Get(Recent& recent, std::string_view user_name, const Secret& password);
+  const Entry* Find(Recent& recent, std::string_view user_name, const Secret& password);
+  const Entry& Keep(Recent& recent, Entry entry);
+  Entry Make(std::string_view user_name, Secret password) const;
 
   const Secret salt_key_;
   Recent known_;

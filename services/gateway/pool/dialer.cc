@@ -1,0 +1,83 @@
+#include "services/gateway/pool/dialer.h"
+
+#include <asio/co_spawn.hpp>
+#include <asio/experimental/awaitable_operators.hpp>
+#include <asio/steady_timer.hpp>
+#include <asio/this_coro.hpp>
+#include <chrono>
+#include <utility>
+
+#include "services/gateway/pgwire/encode.h"
+#include "services/gateway/pool/wait.h"
+
+namespace leasehold::gateway {
+namespace {
+
+using SteadyClock = std::chrono::steady_clock;
+using asio::experimental::awaitable_operators::operator||;
+
+constexpr absl::Duration kCancelPatience = absl::Seconds(5);
+
+LoginFailure TimedOut() { return {.status = absl::DeadlineExceededError("timed out"), .from_server = {}}; }
+
+}  // namespace
+
+Dialer::Dialer(asio::any_io_executor desk, Address address, RoleKey role_key)
+    : desk_(std::move(desk)),
+      address_(std::move(address)),
+      role_key_(std::move(role_key)),
+      tls_(asio::ssl::context::tls_client) {}
+
+void Dialer::LogIn(LoginTarget target, absl::Duration patience,
+                   std::move_only_function<void(std::expected<Dialled, LoginFailure>)> done) {
+  asio::co_spawn(
+      desk_,
+      [this, target = std::move(target), patience]() -> asio::awaitable<std::expected<Dialled, LoginFailure>> {
+        auto result = co_await (Run(target) || Pause(patience));
+        if (result.index() == 0) co_return std::get<0>(std::move(result));
+        co_return std::unexpected(TimedOut());
+      },
+      [done = std::move(done)](const std::exception_ptr& thrown, std::expected<Dialled, LoginFailure> result) mutable {
+        if (thrown) result = std::unexpected(TimedOut());
+        done(std::move(result));
+      });
+}
+
+asio::awaitable<std::expected<Dialled, LoginFailure>> Dialer::Run(LoginTarget target) {
+  const auto start = SteadyClock::now();
+  auto stream = co_await Dial(address_, tls_.native_handle());
+  if (!stream.ok()) co_return std::unexpected(LoginFailure{.status = stream.status(), .from_server = {}});
+  const std::vector<std::pair<std::string, std::string>> startup = {
+      {"user", target.role},
+      {"database", target.database},
+      // A backend whose gateway vanished stops its query within a second, rather than when it next writes.
+      {"client_connection_check_interval", "1000"},
+      // So that current_setting('leasehold.tenant') is right inside functions and policies too.
+      {"leasehold.tenant", target.tenant},
+  };
+  ServerGreeting greeting;
+  std::optional<LoginFailure> failure =
+      co_await gateway::LogIn(**stream, startup, role_key_.PasswordOf(target.database_id, target.kind), greeting);
+  if (failure) co_return std::unexpected(*std::move(failure));
+  co_return Dialled{.transport = (*stream)->Release(),
+                    .greeting = std::move(greeting),
+                    .took = absl::FromChrono(SteadyClock::now() - start)};
+}
+
+void Dialer::Cancel(BackendKey key, std::move_only_function<void()> done) {
+  asio::co_spawn(
+      desk_, [this, key]() -> asio::awaitable<void> { co_await (RunCancel(key) || Pause(kCancelPatience)); },
+      [done = std::move(done)](const std::exception_ptr&) mutable { done(); });
+}
+
+asio::awaitable<void> Dialer::RunCancel(BackendKey key) {
+  auto stream = co_await Dial(address_, tls_.native_handle());
+  if (!stream.ok()) co_return;
+  std::string request;
+  pgwire::CancelRequestPacket(request, key.process_id, key.secret);
+  co_await (*stream)->Write(request);
+  char end = 0;  // PostgreSQL answers by closing
+  co_await (*stream)->ReadSome({&end, 1});
+}
+
+}  // namespace leasehold::gateway

@@ -1,0 +1,66 @@
+// Who shares an instance: tenants with their shares, and the lines in which clients stand for a server.
+#pragma once
+
+#include <cstdint>
+#include <list>
+#include <string>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/time/time.h"
+#include "services/gateway/pgwire/error_fields.h"
+#include "services/gateway/pool/dialer.h"
+#include "services/gateway/pool/server.h"
+
+namespace leasehold::gateway {
+
+struct Line;
+
+// Somebody who stands in a line.
+class ServerClient : public ServerUser {
+ public:
+  // Its turn: `server` is its own until it gives it back.
+  virtual void OnServer(Server& server) = 0;
+  // It waited in vain; for the client to read.
+  virtual void OnNoServer(const pgwire::ErrorFields& why) = 0;
+
+ private:
+  friend class InstancePool;
+  Line* waiting_in_ = nullptr;
+  std::list<ServerClient*>::iterator place_;
+  absl::Duration since_;
+};
+
+// One tenant on the instance, or its central database: what fairness is between.
+struct Share {
+  double weight = 1;
+  int limit = 0;    // server connections at most
+  int servers = 0;  // … that it has, with those being dialled
+  int clients = 0;  // that are at it, with a server or without
+  // Servers for its weight, if it had `more` of them.
+  double Load(int more) const { return (servers + more) / weight; }
+};
+
+// One database and role: servers are interchangeable within a line.
+struct Line {
+  LoginTarget target;
+  Share* share = nullptr;
+  std::vector<Server*> idle;  // the one used last at the end
+  std::list<ServerClient*> waiting;
+  int servers = 0;   // alive, idle or not
+  int dialling = 0;  // … on their way
+  bool claims = false;
+
+  // Exponentially fading count of how often it was asked for, as of `heat_at`: decides who gives way.
+  double heat = 0;
+  absl::Duration heat_at;
+
+  // After failures to connect: not before `retry_at`.
+  absl::Duration retry_at = absl::ZeroDuration();
+  int failures = 0;
+
+  // What a client with these settings is told of the server, for those that log in while no server is at hand.
+  absl::flat_hash_map<SettingsPtr, SettingsPtr> greetings;
+};
+
+}  // namespace leasehold::gateway

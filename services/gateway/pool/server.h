@@ -1,0 +1,92 @@
+// One connection to a PostgreSQL server, logged in as a tenant's role, on its loop.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "services/gateway/pool/loop.h"
+#include "services/gateway/pool/setting_table.h"
+#include "services/gateway/pool/statement.h"
+#include "services/gateway/pool/transport.h"
+
+namespace leasehold::gateway {
+
+// Names a running query of one backend in a CancelRequest.
+struct BackendKey {
+  uint32_t process_id = 0;
+  uint32_t secret = 0;
+};
+
+class InstancePool;
+class Server;
+struct Line;
+
+// Whoever has a server in hand: a session, or the pool for an errand of its own.
+class ServerUser {
+ public:
+  virtual ~ServerUser() = default;
+  // The server has something to say, or takes bytes again.
+  virtual void OnServerReady(Server& server) = 0;
+};
+
+// One loop. Owned by its pool.
+class Server final : public Loop::Watcher {
+ public:
+  Server(InstancePool& p, Line& l, Transport t, BackendKey k) : pool(p), line(l), key(k), transport_(std::move(t)) {}
+
+  // False: the server has gone. Otherwise `bytes` are sent, or kept until it takes them.
+  bool Send(std::string_view bytes);
+  bool Flush();
+  // For messages made in place: append to it, then Flush.
+  std::string& outbox() { return outbox_; }
+  // It does not keep up: give it no more.
+  bool congested() const { return !outbox_.empty() && !writable_; }
+
+  Transport::Result Read(std::span<char> into);
+  // A Read may find something.
+  bool readable() const { return readable_; }
+
+  // `statement` is there but will not do any more; it has to be closed before it is prepared again.
+  void Stale(const StatementPtr& statement);
+  bool TakeStale(const StatementPtr& statement);
+
+  // A ParameterStatus of its.
+  void NoteParameter(const std::string& name, const std::string& value);
+
+  Transport& transport() { return transport_; }
+  void OnReady(uint32_t events) override;
+
+  InstancePool& pool;
+  Line& line;
+  const BackendKey key;
+  ServerUser* user = nullptr;  // none: idle, or closing
+
+  // What the session before last left is what the next one finds: so this is kept count of.
+  SettingsPtr applied;     // set by us on behalf of a client
+  SettingsPtr parameters;  // as reported by ParameterStatus
+  PreparedSet prepared;
+  uint64_t unnamed = 0;       // who prepared the unnamed statement: a session's mark for it; 0: nobody
+  bool sql_prepared = false;  // by SQL's PREPARE, under a name of the client's
+  std::string partial;        // what has come of a message
+
+  absl::Duration opened;  // of Loop::now()
+  absl::Duration idle_since;
+  int cancels = 0;        // CancelRequests under way
+  bool released = false;  // given back while a cancel was under way
+  bool unclean = false;   // … and has to be cleaned up first
+  bool closing = false;   // off the books of its line; counts until its end
+
+ private:
+  Transport transport_;
+  std::string outbox_;
+  std::vector<StatementPtr> stale_;
+  bool readable_ = true;
+  bool writable_ = true;
+  bool hung_up_ = false;  // the end of the stream is told once: read up to it
+};
+
+}  // namespace leasehold::gateway

@@ -1,0 +1,121 @@
+// InstancePool: who gets the next server, and who gives way for it.
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "services/gateway/pool/errand.h"
+#include "services/gateway/pool/instance_pool.h"
+
+namespace leasehold::gateway {
+namespace {
+
+// Heat halves in this time. Long enough for a scan over all tenants not to look like interest in each.
+constexpr double kHalfLifeSeconds = 10;
+// A line that has servers, and wants one more, takes it only from a line that has not used its own for so long.
+constexpr absl::Duration kColdAfter = absl::Milliseconds(100);
+// More tenants than servers: each keeps one for so long, or as long as connecting took times this, before it moves on.
+constexpr absl::Duration kShortestTurn = absl::Milliseconds(5);
+// A line with few servers, while there is room, asks for another after so long: on a busy machine it takes some for one
+// to be always at work.
+constexpr int kFew = 16;
+constexpr absl::Duration kShortWait = absl::Microseconds(100);
+// How many claims are looked at when a server comes free.
+constexpr size_t kClaimsLookedAt = 8;
+
+}  // namespace
+
+void InstancePool::Touch(Line& line) {
+  line.heat = HeatOf(line) + 1;
+  line.heat_at = loop_.now();
+}
+
+double InstancePool::HeatOf(const Line& line) const {
+  return line.heat * std::exp2(-absl::ToDoubleSeconds(loop_.now() - line.heat_at) / kHalfLifeSeconds);
+}
+
+// `line` has somebody waiting: is it time for another server, and where from?
+void InstancePool::Demand(Line& line) {
+  while (MayDial(line)) {
+    if (line.servers + line.dialling > 0) {
+      // Those who wait longest decide, past those for whom a server is on its way.
+      const auto undecided = std::next(line.waiting.begin(), line.dialling);
+      const bool few = line.servers + line.dialling < kFew && used_ < options_.max_connections;
+      if (loop_.now() - (*undecided)->since_ < (few ? std::min(connect_time_, kShortWait) : connect_time_)) return;
+    }
+    if (used_ < options_.max_connections) {
+      StartDial(line);
+      continue;
+    }
+    if (!line.claims) {
+      line.claims = true;
+      claims_.push_back(&line);
+      if (static_cast<size_t>(closing_) < claims_.size()) ServeClaims();
+    }
+    return;
+  }
+}
+
+// Room for those who claim it: what is free, then what is idle. A place is free when PostgreSQL has closed the
+// connection, which takes a while: so as many are closed at a time as there are claims.
+void InstancePool::ServeClaims() {
+  for (size_t left = claims_.size(); left > 0; --left) {
+    Line& line = *claims_.front();
+    claims_.pop_front();
+    line.claims = false;
+    if (line.waiting.size() <= static_cast<size_t>(line.dialling) || !MayDial(line)) continue;
+    if (used_ < options_.max_connections) {
+      StartDial(line);
+      if (!line.claims) Demand(line);
+      continue;
+    }
+    line.claims = true;
+    claims_.push_back(&line);
+  }
+  for (size_t i = static_cast<size_t>(closing_); i < claims_.size(); ++i) {
+    Server* const victim = Coldest(*claims_[i]);
+    if (victim == nullptr) continue;
+    ++evictions_;
+    RemoveIdle(*victim);
+    BeginClose(*victim);
+  }
+}
+
+Server* InstancePool::Coldest(const Line& claimant) {
+  const bool first = claimant.servers + claimant.dialling == 0;
+  Server* coldest = nullptr;
+  double least = std::numeric_limits<double>::max();
+  for (const auto& [key, line] : lines_) {
+    if (line->idle.empty() || line.get() == &claimant) continue;
+    Server* const server = line->idle.front();  // the one that was idle longest
+    if (!first && loop_.now() - server->idle_since < kColdAfter) continue;
+    // What a further server of the same line adds is worth less than the first.
+    const double heat = HeatOf(*line) / (line->servers * line->servers);
+    if (heat >= least) continue;
+    least = heat;
+    coldest = server;
+  }
+  return coldest;
+}
+
+bool InstancePool::Take(const Line& claimant, const Server& server) const {
+  if (claimant.share == server.line.share) return false;
+  if (claimant.share->Load(1) <= server.line.share->Load(-1)) return true;
+  if (claimant.share->servers > 0) return false;
+  // More tenants than servers. Nobody else waits for this one, or its tenant's turn is over.
+  return server.line.waiting.empty() || (loop_.now() - server.opened >= std::max(kShortestTurn, 2 * connect_time_) &&
+                                         claimant.waiting.front()->since_ < server.line.waiting.front()->since_);
+}
+
+Line* InstancePool::ClaimantFor(const Server& server) {
+  for (size_t i = 0; i < std::min(claims_.size(), kClaimsLookedAt); ++i) {
+    Line* const line = claims_[i];
+    if (line->waiting.size() <= static_cast<size_t>(line->dialling) || !MayDial(*line)) continue;
+    if (!Take(*line, server)) continue;
+    claims_.erase(claims_.begin() + static_cast<std::ptrdiff_t>(i));
+    line->claims = false;
+    return line;
+  }
+  return nullptr;
+}
+
+}  // namespace leasehold::gateway

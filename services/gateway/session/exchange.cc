@@ -1,0 +1,162 @@
+#include "services/gateway/session/exchange.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace leasehold::gateway {
+
+void Exchange::Sent(char type, Audience audience, StatementPtr statement) {
+  switch (type) {
+    case 'Q':
+    case 'F':
+      if (skipping_) return;  // skipped by the server
+      [[fallthrough]];
+    case 'S':
+      in_batch_ = ran_ = skipping_ = false;
+      break;
+    case 'B':
+    case 'E':
+      ran_ = true;
+      [[fallthrough]];
+    case 'P':
+    case 'D':
+    case 'C':
+      in_batch_ = true;
+      if (skipping_) return;
+      break;
+    case 'c':
+    case 'f':
+      if (skipping_ || settled()) return;  // no COPY is going on
+      type = kCopyEnd;
+      break;
+    default:  // Flush and COPY data are not answered
+      return;
+  }
+  queue_.push_back({.type = type, .audience = audience, .statement = std::move(statement), .answer = {}});
+}
+
+void Exchange::Answered(std::string bytes) {
+  if (skipping_) return;
+  queue_.push_back({.type = kAnswer, .audience = Audience::kClient, .statement = nullptr, .answer = std::move(bytes)});
+}
+
+void Exchange::Pop() {
+  queue_[head_++] = {};
+  if (head_ < queue_.size()) return;
+  queue_.clear();
+  head_ = 0;
+  if (queue_.capacity() > 64) queue_.shrink_to_fit();
+}
+
+void Exchange::TakeAnswers(std::string& out) {
+  while (head_ < queue_.size() && (queue_[head_].type == kAnswer || queue_[head_].type == kCopyEnd)) {
+    out.append(queue_[head_].answer);
+    Pop();
+  }
+}
+
+void Exchange::Reset() {
+  queue_.clear();
+  head_ = 0;
+  status_ = 'I';
+  in_batch_ = ran_ = skipping_ = failed_ = false;
+  ended_ = true;
+}
+
+int Exchange::syncs_due() const {
+  return static_cast<int>(
+      std::count_if(queue_.begin() + static_cast<std::ptrdiff_t>(head_), queue_.end(),
+                    [](const Expected& e) { return IsSync(e.type) && e.audience != Audience::kNobody; }));
+}
+
+Exchange::Verdict Exchange::Step(char type) {
+  if (head_ == queue_.size() || queue_[head_].type != type) {
+    // Within a Query: its rows and tags. Else not the protocol, and the client's to judge.
+    return {.pass = head_ == queue_.size() || queue_[head_].audience != Audience::kNobody};
+  }
+  const Verdict verdict{.pass = queue_[head_].audience != Audience::kNobody};
+  Pop();
+  return verdict;
+}
+
+void Exchange::Skip(Verdict& verdict) {
+  while (head_ < queue_.size() && queue_[head_].type != 'S') {
+    if (queue_[head_].type == 'P' && queue_[head_].statement) {
+      verdict.undone.push_back(
+          {.statement = std::move(queue_[head_].statement), .by_client = queue_[head_].audience == Audience::kClient});
+    }
+    Pop();
+  }
+  if (head_ == queue_.size()) skipping_ = true;
+}
+
+// COPY FROM STDIN swallows the Sync that a client sent behind its Execute; the client sends another after CopyDone.
+void Exchange::ForgetSyncsOfCopy() {
+  size_t kept = head_ + 1;
+  size_t i = head_ + 1;
+  for (; i < queue_.size() && queue_[i].type != kCopyEnd; ++i) {
+    if (queue_[i].type == 'S') {
+      in_batch_ = ran_ = true;
+    } else {
+      std::swap(queue_[kept++], queue_[i]);
+    }
+  }
+  for (; i < queue_.size(); ++i) std::swap(queue_[kept++], queue_[i]);
+  queue_.resize(kept);
+}
+
+Exchange::Verdict Exchange::Received(char type, char status) {
+  const bool any = head_ < queue_.size();
+  if (type == 'Z') {
+    while (head_ < queue_.size() && !IsSync(queue_[head_].type)) Pop();
+    Verdict verdict;
+    if (head_ < queue_.size()) {
+      verdict.pass = queue_[head_].audience != Audience::kNobody;
+      Pop();
+    }
+    while (head_ < queue_.size() && queue_[head_].type == kCopyEnd) Pop();
+    status_ = status;
+    ended_ = true;
+    return verdict;
+  }
+  if (type == 'A' || type == 'N' || type == 'S') return {};
+  if (std::exchange(ended_, false)) failed_ = false;
+  switch (type) {
+    case 'E': {
+      failed_ = true;
+      Verdict verdict;
+      if (!any) return verdict;
+      const Expected& asked = queue_[head_];
+      verdict.failed = asked.statement;
+      verdict.own_error = asked.audience == Audience::kNobody;
+      if (asked.type == 'Q' || asked.type == 'F') {
+        verdict.pass = asked.audience == Audience::kClient;
+        return verdict;
+      }
+      // A Parse of ours that fails is the answer to the client's Bind behind it.
+      verdict.pass = asked.audience != Audience::kNotErrors;
+      Skip(verdict);
+      return verdict;
+    }
+    case '1':
+      return Step('P');
+    case '2':
+      return Step('B');
+    case '3':
+      return Step('C');
+    case 'T':
+    case 'n':
+      return Step('D');
+    case 'C':
+    case 'I':
+    case 's':
+      return Step('E');
+    case 'G':
+      if (any && queue_[head_].type == 'E') ForgetSyncsOfCopy();
+      return {};
+    default:
+      return {.pass = !any || queue_[head_].audience != Audience::kNobody};
+  }
+}
+
+}  // namespace leasehold::gateway

@@ -10,7 +10,9 @@
 namespace leasehold::testing {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 TEST(Provision, AnEventBecomesDatabasesAndALeaseReachesThem) {
   Stack& stack = SharedStack();
@@ -180,6 +182,16 @@ TEST(Provision, TheCommandLineTellsTheSameStory) {
   const Stack::Output psql = stack.Run({"psql", id, "beta", "--", "-XAtc", "SELECT current_database()"});
   EXPECT_EQ(psql.exit_code, 0) << psql.err;
   EXPECT_THAT(psql.out, HasSubstr(absl::StrCat("tenant_", id, "_beta")));
+
+  ASSERT_TRUE(Value(sql, "BEGIN").ok());
+  const Stack::Output pools = stack.Run({"pools", "alpha"});
+  EXPECT_EQ(pools.exit_code, 0) << pools.err;
+  EXPECT_THAT(pools.out, AllOf(HasSubstr("HIT RATE"), HasSubstr(id), HasSubstr("/20"), Not(HasSubstr("beta"))));
+  const Stack::Output json = stack.Run({"pools", "--json"});
+  EXPECT_THAT(json.out, AllOf(HasSubstr("\"maxConnections\": 20"), HasSubstr("\"beta\""), HasSubstr(id)));
+  const Stack::Output unknown = stack.Run({"pools", "gamma"});
+  EXPECT_EQ(unknown.exit_code, 1);
+  EXPECT_EQ(unknown.err, "leasehold: there is no service gamma; configured: alpha, beta\n");
 }
 
 }  // namespace

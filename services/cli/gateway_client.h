@@ -11,6 +11,7 @@
 #include "absl/time/time.h"
 #include "leasehold/v1/lease.grpc.pb.h"
 #include "leasehold/v1/operation.grpc.pb.h"
+#include "leasehold/v1/pool.grpc.pb.h"
 #include "leasehold/v1/tenant.grpc.pb.h"
 
 namespace leasehold::cli {
@@ -24,6 +25,7 @@ class GatewayClient {
   v1::TenantService::StubInterface& tenants() { return *tenants_; }
   v1::LeaseService::StubInterface& leases() { return *leases_; }
   v1::OperationService::StubInterface& operations() { return *operations_; }
+  v1::PoolService::StubInterface& pools() { return *pools_; }
 
   // One call:  client.Call(client.tenants(), &v1::TenantService::StubInterface::GetTenant, request)
   template <typename Stub, typename Request, typename Response>
@@ -55,6 +57,7 @@ class GatewayClient {
   std::unique_ptr<v1::TenantService::StubInterface> tenants_;
   std::unique_ptr<v1::LeaseService::StubInterface> leases_;
   std::unique_ptr<v1::OperationService::StubInterface> operations_;
+  std::unique_ptr<v1::PoolService::StubInterface> pools_;
 };
 
 }  // namespace leasehold::cli

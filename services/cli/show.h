@@ -8,6 +8,7 @@
 #include "google/protobuf/repeated_ptr_field.h"
 #include "leasehold/v1/lease.pb.h"
 #include "leasehold/v1/operation.pb.h"
+#include "leasehold/v1/pool.pb.h"
 #include "leasehold/v1/tenant.pb.h"
 #include "services/cli/terminal.h"
 
@@ -42,5 +43,8 @@ std::string ShowAcquired(const v1::AcquireLeaseResponse& response, const View& v
 
 std::string ShowOperation(const v1::Operation& operation, const View& view);
 std::string ShowOperations(const google::protobuf::RepeatedPtrField<v1::Operation>& operations, const View& view);
+
+// The pools, then what each tenant has of them.
+std::string ShowPools(const google::protobuf::RepeatedPtrField<v1::Pool>& pools, const Terminal& terminal);
 
 }  // namespace leasehold::cli

@@ -102,6 +102,53 @@ TEST(ShowLeases, NamesTheConnection) {
   EXPECT_THAT(ShowLeases(list.leases(), {plain, kNow}), HasSubstr("(central)"));
 }
 
+TEST(ShowPools, TenantsStandBelow) {
+  v1::ListPoolsResponse list;
+  v1::Pool* core = list.add_pools();
+  core->set_service("core");
+  core->set_clients(12);
+  core->set_max_connections(20);
+  core->set_servers(4);
+  core->set_idle(1);
+  core->set_dialling(1);
+  core->set_closing(1);
+  core->set_waiting(2);
+  core->set_hits(970);
+  core->set_waits(30);
+  core->set_hit_rate(0.97);
+  core->set_evictions(3);
+  core->set_dials(9);
+  v1::PoolTenant* central = core->add_tenants();
+  central->set_clients(1);
+  central->set_max_connections(5);
+  v1::PoolTenant* acme = core->add_tenants();
+  acme->set_tenant("acme");
+  acme->set_clients(11);
+  acme->set_max_connections(5);
+  acme->set_servers(3);
+  acme->set_idle(1);
+  acme->set_dialling(1);
+  acme->set_waiting(2);
+  EXPECT_EQ(ShowPools(list.pools(), Terminal{}),
+            "SERVICE  CLIENTS  WAITING  SERVERS  IDLE  DIALLING  CLOSING  HITS  WAITS  HIT RATE  EVICTIONS  DIALS\n"
+            "core     12       2        4/20     1     1         1        970   30     97.0%     3          9\n"
+            "\n"
+            "SERVICE  TENANT     CLIENTS  WAITING  SERVERS  IDLE  DIALLING\n"
+            "core     (central)  1        0        0/5      0     0\n"
+            "core     acme       11       2        3/5      1     1\n");
+}
+
+TEST(ShowPools, NoRateBeforeTheFirstTransaction) {
+  v1::ListPoolsResponse list;
+  EXPECT_EQ(ShowPools(list.pools(), Terminal{}), "no pools\n");
+  list.add_pools()->set_service("core");
+  list.mutable_pools(0)->set_max_connections(20);
+  const std::string text = ShowPools(list.pools(), Terminal{});
+  EXPECT_THAT(text, HasSubstr("  -  "));
+  EXPECT_THAT(text, ::testing::Not(HasSubstr("%")));
+  EXPECT_THAT(text, ::testing::Not(HasSubstr("TENANT")));
+}
+
 TEST(Bar, Fills) {
   EXPECT_EQ(Bar(0, 3, 6), "[------]");
   EXPECT_EQ(Bar(2, 3, 6), "[####--]");

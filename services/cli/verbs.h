@@ -9,6 +9,7 @@ void AddTenant(CLI::App& app, Command& command);
 void AddLease(CLI::App& app, Command& command);
 void AddPsql(CLI::App& app, Command& command);
 void AddOperation(CLI::App& app, Command& command);
+void AddPools(CLI::App& app, Command& command);
 void AddStack(CLI::App& app, Command& command);
 void AddVersion(CLI::App& app, Command& command);
 

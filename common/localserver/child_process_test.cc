@@ -94,8 +94,8 @@ TEST(ChildProcess, InheritsNeitherBlockedSignalsNorFileDescriptors) {
   pthread_sigmask(SIG_BLOCK, &blocked, &before);
   int pipe_fds[2] = {};
   ASSERT_EQ(pipe(pipe_fds), 0);  // without O_CLOEXEC on purpose
-  const std::string output = Output(
-      std::format("{}; ls /proc/$$/fd; test -e /proc/$$/fd/{} && echo LEAK", kPrintBlockedSignals, pipe_fds[1]));
+  const std::string output =
+      Output(std::format("{}; ls /proc/$$/fd; test -e /proc/$$/fd/{} && echo LEAK", kPrintBlockedSignals, pipe_fds[1]));
   EXPECT_THAT(output, HasSubstr("0000000000000000"));
   EXPECT_THAT(output, Not(HasSubstr("LEAK")));
   close(pipe_fds[0]);

@@ -145,7 +145,10 @@ class Scanner {
     if (!third.Is("true")) Sets(name.Value());
   }
 
-  void Sets(std::string name) { effects_.sets.push_back(std::move(name)); }
+  void Sets(std::string name) {
+    // transaction_isolation and the like end with their transaction, however they were set.
+    if (!name.starts_with("transaction_")) effects_.sets.push_back(std::move(name));
+  }
 
   void Set() {
     if (!Next() || token_.Is("local") || token_.Is("transaction") || token_.Is("constraints")) return;

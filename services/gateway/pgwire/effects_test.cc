@@ -19,6 +19,7 @@ TEST(EffectsTest, MostStatementsHaveNone) {
            "commit; begin",
            "set local timezone = 'UTC'",
            "set transaction isolation level serializable",
+           "set transaction_read_only = on",
            "select set_config('app.user', 'x', true)",
            "select pg_advisory_xact_lock(1)",
            "create temp table t (a int) on commit drop",

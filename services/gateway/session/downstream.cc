@@ -187,6 +187,10 @@ bool Session::PassOn(const pgwire::Frame& frame, std::string_view bytes) {
           for (const std::string& name : sql_prepared_lately_) sql_prepared_.erase(name);
           pins_ &= told_pins_;
           unknown_ = true;
+          if (status == 'I') {
+            changed_.clear();
+            resets_.clear();
+          }
         }
         sql_prepared_lately_.clear();
         if (status == 'I') virtuals_.CloseAllPortals();

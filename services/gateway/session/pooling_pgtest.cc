@@ -90,6 +90,18 @@ TEST_F(PoolingTest, SettingsFollowTheirClientAndNobodyElse) {
   EXPECT_EQ(one.One("show statement_timeout"), "5s");
 }
 
+TEST_F(PoolingTest, ARefusedSetLeavesNothing) {
+  Begin({.max_connections = 1});
+  Client one = Connect();
+  Client two = Connect();
+  EXPECT_EQ(one.One("set log_statement = 'all'"), "!42501");
+  EXPECT_EQ(one.One("select set_config('session_replication_role', 'replica', false)"), "!42501");
+  EXPECT_EQ(one.One("set transaction_read_only = on"), "SET");
+  EXPECT_EQ(one.One("select 1"), "1");
+  EXPECT_EQ(two.One("create table made (i int)"), "CREATE TABLE");
+  EXPECT_EQ(two.One("drop table made"), "DROP TABLE");
+}
+
 TEST_F(PoolingTest, WhatFunctionsLeaveBehindIsCleanedUp) {
   Begin({.max_connections = 1});
   Client one = Connect();

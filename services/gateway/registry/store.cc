@@ -173,10 +173,15 @@ absl::StatusOr<v1::TenantChange> Store::Apply(postgres::Transaction& tx, const T
 }
 
 absl::StatusOr<rows::TenantRow> Store::Lock(postgres::Transaction& tx, const TenantId& id) {
-  LH_ASSIGN_OR_RETURN(
-      const pqxx::result found,
-      tx.Exec(std::format("SELECT {} FROM leasehold.tenants t WHERE t.id = $1 FOR UPDATE", rows::kTenantColumns),
-              {id.str()}));
+  const std::string select =
+      std::format("SELECT {} FROM leasehold.tenants t WHERE t.id = $1 FOR UPDATE", rows::kTenantColumns);
+  LH_ASSIGN_OR_RETURN(pqxx::result found, tx.Exec(select, {id.str()}));
+  if (found.empty()) {
+    // A row that is not there cannot be locked: its id can. Without this, of two transactions that create one tenant
+    // the later may meet the unique domain before the id, and be told that its domain belongs to another.
+    LH_RETURN_IF_ERROR(tx.Exec("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", {id.str()}).status());
+    LH_ASSIGN_OR_RETURN(found, tx.Exec(select, {id.str()}));
+  }
   if (found.empty()) {
     rows::TenantRow none;
     none.id = id.str();
@@ -196,7 +201,6 @@ absl::StatusOr<rows::TenantRow> Store::Lock(postgres::Transaction& tx, const Ten
 }
 
 absl::Status Store::Save(postgres::Transaction& tx, const rows::TenantRow& tenant, int64_t previous_generation) {
-  // The generation tells whether two transactions created the same tenant: a row that is not there cannot be locked.
   const absl::StatusOr<pqxx::result> saved = tx.Exec(
       "INSERT INTO leasehold.tenants AS t (id, name, domain, settings, state, desired, generation,"
       "  provision_generation, create_time, update_time, purge_time, create_generation)"

@@ -71,6 +71,11 @@ void Loop::Watch(int fd, Watcher& watcher) {
   epoll_ctl(epoll_fd_, EPOLL_CTL_ADD, fd, &event);
 }
 
+void Loop::WatchListener(int fd, Watcher& watcher) {
+  epoll_event event{.events = EPOLLIN | EPOLLEXCLUSIVE, .data = {.ptr = &watcher}};
+  epoll_ctl(epoll_fd_, EPOLL_CTL_ADD, fd, &event);
+}
+
 void Loop::Forget(int fd, const Watcher& watcher) {
   epoll_ctl(epoll_fd_, EPOLL_CTL_DEL, fd, nullptr);
   for (int i = next_; i < gathered_; ++i) {

@@ -1,6 +1,6 @@
 // The thread on which SQL sessions and server connections live: an epoll loop without locks or allocations on its way.
 //
-// Why not asio here, as everywhere else: docs/adr/0004-relay-loop.md.
+// Why not asio: docs/adr/0007-relay-loop.md.
 #pragma once
 
 #include <sys/epoll.h>
@@ -22,7 +22,7 @@
 
 namespace leasehold::gateway {
 
-// Post, Start and Stop from any thread but the loop's; everything else on the loop.
+// Post from any thread, Start and Stop from any but the loop's; everything else on the loop.
 class Loop {
  public:
   using Work = std::move_only_function<void()>;
@@ -47,6 +47,8 @@ class Loop {
   void Post(Work work);
 
   void Watch(int fd, Watcher& watcher);
+  // A socket that several loops accept from. Level-triggered; of loops that sleep, not all are woken.
+  void WatchListener(int fd, Watcher& watcher);
   // Before the socket is closed. Nothing is told any more, also of what this round has gathered.
   void Forget(int fd, const Watcher& watcher);
 

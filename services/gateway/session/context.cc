@@ -40,17 +40,26 @@ SessionMetrics::SessionMetrics(Metrics& metrics)
       bytes_in(metrics.Counter("leasehold_sql_bytes_total", kBytesHelp, {{"direction", "in"}})),
       bytes_out(metrics.Counter("leasehold_sql_bytes_total", kBytesHelp, {{"direction", "out"}})),
       metrics_(metrics),
+      logins_(LoginsThat("ok")),
+      switches_(SwitchesThat("ok")),
       transaction_seconds_(
           metrics.Seconds("leasehold_sql_transaction_seconds",
                           "From a transaction's first message, with its wait for a server, to its end.")) {}
 
+prometheus::Counter& SessionMetrics::LoginsThat(const char* outcome) {
+  return metrics_.Counter("leasehold_sql_logins_total", "Log-ins by outcome.", {{"outcome", outcome}});
+}
+
+prometheus::Counter& SessionMetrics::SwitchesThat(const char* outcome) {
+  return metrics_.Counter("leasehold_sql_switches_total", "Switches by outcome.", {{"outcome", outcome}});
+}
+
 void SessionMetrics::CountLogin(std::string_view sqlstate) {
-  metrics_.Counter("leasehold_sql_logins_total", "Log-ins by outcome.", {{"outcome", OutcomeOf(sqlstate)}}).Increment();
+  (sqlstate.empty() ? logins_ : LoginsThat(OutcomeOf(sqlstate))).Increment();
 }
 
 void SessionMetrics::CountSwitch(std::string_view sqlstate) {
-  metrics_.Counter("leasehold_sql_switches_total", "Switches by outcome.", {{"outcome", OutcomeOf(sqlstate)}})
-      .Increment();
+  (sqlstate.empty() ? switches_ : SwitchesThat(OutcomeOf(sqlstate))).Increment();
 }
 
 LoginTarget TargetOf(const Route& route) {

@@ -16,6 +16,7 @@
 #include "services/gateway/lease/authority.h"
 #include "services/gateway/pool/instance_pool.h"
 #include "services/gateway/session/cancel_keys.h"
+#include "services/gateway/session/verifier_cache.h"
 
 namespace leasehold::gateway {
 
@@ -36,7 +37,12 @@ class SessionMetrics {
   }
 
  private:
+  prometheus::Counter& LoginsThat(const char* outcome);
+  prometheus::Counter& SwitchesThat(const char* outcome);
+
   Metrics& metrics_;
+  prometheus::Counter& logins_;  // that succeeded: looking one up takes as long as a switch
+  prometheus::Counter& switches_;
   prometheus::Histogram& transaction_seconds_;
 };
 
@@ -74,6 +80,7 @@ struct SessionContext {
   std::map<std::string, std::unique_ptr<InstancePool>> pools;  // by service; constant after the start
   std::unique_ptr<asio::ssl::context> tls;                     // none: SSLRequest is answered with N
   CancelKeys cancel_keys;
+  VerifierCache verifiers;
   int max_clients = 0;
   absl::Duration login_timeout;
   bool log_queries = false;

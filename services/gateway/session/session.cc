@@ -6,6 +6,7 @@
 #include "common/status/error.h"
 #include "common/telemetry/log.h"
 #include "services/gateway/pgwire/encode.h"
+#include "services/gateway/session/resolve.h"
 
 namespace leasehold::gateway {
 namespace {
@@ -36,6 +37,7 @@ Session::Session(Admission admission, SessionContext& context, InstancePool& poo
       welcome_(std::move(admission.welcome)),
       inbox_(std::move(admission.early)),
       bytes_in_(admission.bytes_in) {
+  client_readable_ = client_.HasBuffered();
   if (!grant_->home_tenant && !tenant_) central_database_ = admission.route.database;
   CountIn(line_->share);
   context_.metrics.sessions.Increment();
@@ -108,6 +110,7 @@ void Session::End(pgwire::ErrorFields why) {
     pgwire::ErrorResponse(outbox_, pgwire::Severity::kFatal, why);
   }
   FlushClient();
+  if (why.code.empty() && outbox_.empty()) return Gone();
   // Closing with unread input would reset the connection and take the last words with it.
   if (client_.open() && outbox_.empty()) client_.ShutdownWrite();
   farewell_ = 1;
@@ -158,32 +161,15 @@ void Session::CancelQuery(std::move_only_function<void()> done) {
 std::optional<absl::StatusOr<Route>> Session::Resolve(const std::optional<TenantId>& tenant) {
   const std::string key = tenant ? tenant->str() : "";
   if (const auto known = resolved_.find(key); known != resolved_.end()) return known->second;
-  struct Pending {
-    std::optional<absl::StatusOr<Route>> result;
-    bool returned = false;
-  };
-  const auto pending = std::make_shared<Pending>();
-  context_.authority.Resolve(grant_, tenant,
-                             [pending, weak = weak_from_this(), &loop = loop(), thread = std::this_thread::get_id(),
-                              key](absl::StatusOr<Route> route) {
-                               if (thread == std::this_thread::get_id() && !pending->returned) {
-                                 pending->result = std::move(route);
-                                 return;
-                               }
-                               // Weak: an answer that comes after the loops have gone finds nobody.
-                               if (weak.expired()) return;
-                               loop.Post([weak, key, route = std::move(route)]() mutable {
-                                 const auto session = weak.lock();
-                                 if (!session || session->stage_ != Stage::kResolving) return;
-                                 session->resolved_.insert_or_assign(key, std::move(route));
-                                 session->stage_ = Stage::kServing;
-                                 session->Resume();
-                               });
-                             });
-  pending->returned = true;
-  if (!pending->result) return std::nullopt;
-  if (!tenant && pending->result->ok()) central_database_ = (*pending->result)->database;
-  return pending->result;
+  auto now =
+      ResolveOn(loop(), context_.authority, grant_, tenant, weak_from_this(), [this, key](absl::StatusOr<Route> route) {
+        if (stage_ != Stage::kResolving) return;
+        resolved_.insert_or_assign(key, std::move(route));
+        stage_ = Stage::kServing;
+        Resume();
+      });
+  if (now && now->ok() && !tenant) central_database_ = (*now)->database;
+  return now;
 }
 
 void Session::FlushClient() {

@@ -183,7 +183,7 @@ class Session final : public Loop::Watcher, public ServerClient, public std::ena
   const std::function<void(Session&)> on_gone_;
   std::unique_ptr<ClientTicket> ticket_;
   Transport client_;
-  bool client_readable_ = true;
+  bool client_readable_ = false;  // the loop tells, once it watches
   bool client_hung_up_ = false;
   Stage stage_ = Stage::kGreeting;
   bool draining_ = false;

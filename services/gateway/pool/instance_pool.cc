@@ -67,7 +67,7 @@ Line& InstancePool::LineFor(const LoginTarget& target) {
   }
   line = std::make_unique<Line>();
   line->target = target;
-  line->heat_at = loop_.now();
+  line->heat_at = requests_;
   line->share = &ShareFor(target.tenant);
   return *line;
 }
@@ -179,24 +179,19 @@ void InstancePool::Offer(Server& server) {
     BeginClose(server);
     return;
   }
-  if (Line* const claimant = ClaimantFor(server)) {
+  if (line.waiting.empty()) {
+    server.idle_since = loop_.now();
+    line.idle.push_back(&server);
+    if (!claims_.empty()) ServeClaims();
+  } else if (Line* const claimant = ClaimantFor(server)) {
     ++evictions_;
     BeginClose(server);
-    if (used_ >= options_.max_connections) {
-      claimant->claims = true;
-      claims_.push_front(claimant);
-    } else {
-      StartDial(*claimant);
-    }
-    return;
-  }
-  if (!line.waiting.empty()) {
+    claimant->claims = true;
+    claims_.push_front(claimant);
+    ServeClaims();
+  } else {
     HandTo(server, *line.waiting.front());
-    return;
   }
-  server.idle_since = loop_.now();
-  line.idle.push_back(&server);
-  if (!claims_.empty()) ServeClaims();
 }
 
 void InstancePool::OnIdleReady(Server& server) {

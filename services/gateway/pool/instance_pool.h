@@ -4,10 +4,10 @@
 //   cap        A connection counts from before it is dialled until PostgreSQL has closed it.
 //   growth     A line with a server waits a little (about as long as connecting takes) before it asks for another:
 //              mostly one comes free sooner, and few busy servers answer faster than many.
-//   eviction   At the cap, an idle server of the coldest line gives way: docs/adr/0005-eviction.md.
+//   dialling   Several at a time, as many as PostgreSQL makes without each taking much longer: dial_rate.h.
+//   eviction   At the cap, an idle server of the coldest line gives way: docs/adr/0008-eviction.md.
 //   fairness   At the cap and nobody idle, the next server that comes free goes to the line that claims it, if that
-//   makes
-//              shares more even: max-min over servers per weight; tenants without any take turns.
+//              makes shares more even: max-min over servers per weight; tenants without any take turns.
 #pragma once
 
 #include <deque>
@@ -25,6 +25,7 @@
 #include "common/identity/identity.h"
 #include "common/telemetry/metrics.h"
 #include "services/gateway/pgwire/error_fields.h"
+#include "services/gateway/pool/dial_rate.h"
 #include "services/gateway/pool/dialer.h"
 #include "services/gateway/pool/line.h"
 #include "services/gateway/pool/loop.h"
@@ -181,6 +182,8 @@ class InstancePool {
   absl::flat_hash_map<const Server*, std::unique_ptr<Errand>> errands_;
   absl::flat_hash_set<Line*> waiting_lines_;
   std::deque<Line*> claims_;
+  DialRate dial_rate_;
+  int dialling_ = 0;
   int used_ = 0;     // of the cap
   int closing_ = 0;  // of those used
   int waiting_ = 0;
@@ -191,6 +194,7 @@ class InstancePool {
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 
   uint64_t last_mark_ = 0;
+  uint64_t requests_ = 0;
   uint64_t hits_ = 0;
   uint64_t waits_ = 0;
   uint64_t evictions_ = 0;

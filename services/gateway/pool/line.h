@@ -51,9 +51,9 @@ struct Line {
   int dialling = 0;  // … on their way
   bool claims = false;
 
-  // Exponentially fading count of how often it was asked for, as of `heat_at`: decides who gives way.
+  // Exponentially fading count of how often it was asked for, as of the pool's request `heat_at`: decides who gives way.
   double heat = 0;
-  absl::Duration heat_at;
+  uint64_t heat_at = 0;
 
   // After failures to connect: not before `retry_at`.
   absl::Duration retry_at = absl::ZeroDuration();

@@ -128,6 +128,7 @@ Server* InstancePool::TakeIdle(Line& line) {
   while (!line.idle.empty()) {
     Server* const server = line.idle.back();
     line.idle.pop_back();
+    --idle_;
     if (loop_.now() - server->idle_since < options_.health_check_interval) return server;
     // It comes back through Offer if it still answers.
     errands_[server] = std::make_unique<Errand>(loop_, *server, ";", options_.health_check_timeout,
@@ -136,7 +137,7 @@ Server* InstancePool::TakeIdle(Line& line) {
   return nullptr;
 }
 
-void InstancePool::RemoveIdle(Server& server) { std::erase(server.line.idle, &server); }
+void InstancePool::RemoveIdle(Server& server) { idle_ -= static_cast<int>(std::erase(server.line.idle, &server)); }
 
 void InstancePool::Release(Server& server, Leftover leftover) {
   server.user = nullptr;
@@ -182,13 +183,13 @@ void InstancePool::Offer(Server& server) {
   if (line.waiting.empty()) {
     server.idle_since = loop_.now();
     line.idle.push_back(&server);
+    ++idle_;
     if (!claims_.empty()) ServeClaims();
   } else if (Line* const claimant = ClaimantFor(server)) {
     ++evictions_;
     BeginClose(server);
     claimant->claims = true;
     claims_.push_front(claimant);
-    ServeClaims();
   } else {
     HandTo(server, *line.waiting.front());
   }

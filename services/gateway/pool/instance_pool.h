@@ -149,6 +149,8 @@ class InstancePool {
   void ServeClaims();
   bool Take(const Line& claimant, const Server& server) const;
   Line* ClaimantFor(const Server& server);
+  int Room() const;
+  int PlacesWanted() const;
   Server* Coldest(const Line& claimant);
   void Touch(Line& line);
   double HeatOf(const Line& line) const;
@@ -184,6 +186,7 @@ class InstancePool {
   std::deque<Line*> claims_;
   DialRate dial_rate_;
   int dialling_ = 0;
+  int idle_ = 0;
   int used_ = 0;     // of the cap
   int closing_ = 0;  // of those used
   int waiting_ = 0;

@@ -51,7 +51,8 @@ struct Line {
   int dialling = 0;  // … on their way
   bool claims = false;
 
-  // Exponentially fading count of how often it was asked for, as of the pool's request `heat_at`: decides who gives way.
+  // Exponentially fading count of how often it was asked for, as of the pool's request `heat_at`: decides who gives
+  // way.
   double heat = 0;
   uint64_t heat_at = 0;
 

@@ -57,8 +57,7 @@ void InstancePool::Demand(Line& line) {
   }
 }
 
-// Room for those who claim it: what is free, then what is idle. A place is free when PostgreSQL has closed the
-// connection, which takes a while: so as many are closed at a time as may be dialled.
+// Room for those who claim it: what is free, then what is idle. As many are closed at a time as may be dialled.
 void InstancePool::ServeClaims() {
   for (size_t left = claims_.size(); left > 0 && dialling_ < dial_rate_.limit(); --left) {
     Line& line = *claims_.front();
@@ -69,10 +68,8 @@ void InstancePool::ServeClaims() {
     StartDial(line);
     Demand(line);
   }
-  const size_t room = static_cast<size_t>(options_.max_connections - used_ + closing_);
-  const size_t wanted = std::min(claims_.size(), static_cast<size_t>(dial_rate_.limit()));
-  for (size_t i = room; i < wanted; ++i) {
-    Server* const victim = Coldest(*claims_[i]);
+  for (int i = Room(); i < PlacesWanted(); ++i) {
+    Server* const victim = Coldest(*claims_[static_cast<size_t>(i)]);
     if (victim == nullptr) continue;
     ++evictions_;
     RemoveIdle(*victim);
@@ -105,16 +102,23 @@ bool InstancePool::Take(const Line& claimant, const Server& server) const {
          claimant.waiting.front()->since_ < server.line.waiting.front()->since_;
 }
 
+// Who gets the place of `server`, though its own line could use it at once. Only if nothing idle can be closed for
+// those who claim places, and no more is being closed already.
 Line* InstancePool::ClaimantFor(const Server& server) {
+  if (idle_ > 0 || Room() >= PlacesWanted()) return nullptr;
   for (size_t i = 0; i < std::min(claims_.size(), kClaimsLookedAt); ++i) {
     Line* const line = claims_[i];
-    if (!MayDial(*line)) continue;
-    if (!Take(*line, server)) continue;
+    if (!MayDial(*line) || !Take(*line, server)) continue;
     claims_.erase(claims_.begin() + static_cast<std::ptrdiff_t>(i));
     line->claims = false;
     return line;
   }
   return nullptr;
 }
+
+// Free, or soon: PostgreSQL takes a while to close a connection.
+int InstancePool::Room() const { return options_.max_connections - used_ + closing_; }
+
+int InstancePool::PlacesWanted() const { return std::min(static_cast<int>(claims_.size()), dial_rate_.limit()); }
 
 }  // namespace leasehold::gateway

@@ -68,8 +68,8 @@ class Promise<void> : public PromiseBase {
 
 }  // namespace task_internal
 
-// Begins when it is awaited, or by Start(), and ends with its awaiter: whoever drops a Task drops all that it waits for.
-// That is how one is cancelled; not from inside it. What it throws, its awaiter meets.
+// Begins when it is awaited, or by Start(), and ends with its awaiter: whoever drops a Task drops all that it waits
+// for. That is how one is cancelled; not from inside it. What it throws, its awaiter meets.
 template <typename T>
 class [[nodiscard]] Task {
  public:

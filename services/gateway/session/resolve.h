@@ -11,8 +11,8 @@
 
 namespace leasehold::gateway {
 
-// The answer if there is one at once, else nullopt, and `later` once, on `loop`, if `asker` has not gone by then: a loop
-// goes after all who ask on it.
+// The answer if there is one at once, else nullopt, and `later` once, on `loop`, if `asker` has not gone by then: a
+// loop goes after all who ask on it.
 std::optional<absl::StatusOr<Route>> ResolveOn(Loop& loop, LeaseAuthority& authority, const GrantPtr& grant,
                                                const std::optional<TenantId>& tenant, std::weak_ptr<void> asker,
                                                LeaseAuthority::RouteCallback later);

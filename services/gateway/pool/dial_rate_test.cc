@@ -36,7 +36,8 @@ TEST(DialRateTest, FollowsAMachineThatHasBecomeSlower) {
   absl::Duration now;
   DialRate rate;
   LimitAfter(rate, 500, 8, now);
-  for (int i = 0; i < 500; ++i) rate.Took(absl::Milliseconds(100), now += absl::Milliseconds(50));  // five times 4 cores
+  for (int i = 0; i < 500; ++i)
+    rate.Took(absl::Milliseconds(100), now += absl::Milliseconds(50));  // five times 4 cores
   EXPECT_EQ(rate.limit(), DialRate::kLeast) << "as if it were the dials that took so long";
   for (int i = 0; i < 500; ++i) rate.Took(absl::Milliseconds(100), now += absl::Milliseconds(100));
   EXPECT_GT(rate.limit(), DialRate::kLeast) << "found out again: they just do";

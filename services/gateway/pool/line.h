@@ -34,9 +34,10 @@ class ServerClient : public ServerUser {
 // One tenant on the instance, or its central database: what fairness is between.
 struct Share {
   double weight = 1;
-  int limit = 0;    // server connections at most
-  int servers = 0;  // … that it has, with those being dialled
-  int clients = 0;  // that are at it, with a server or without
+  int limit = 0;       // server connections at most
+  int servers = 0;     // … that it has, with those being dialled
+  int clients = 0;     // that are at it, with a server or without
+  uint32_t turns = 0;  // Loop's
   // Servers for its weight, if it had `more` of them.
   double Load(int more) const { return (servers + more) / weight; }
 };

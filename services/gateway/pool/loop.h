@@ -32,6 +32,10 @@ class Loop {
   class Watcher {
    public:
     virtual void OnReady(uint32_t events) = 0;
+    // On whose account this is, a tenant's mostly; the loop counts there. Of what is ready at the same time,
+    // everybody's first comes before anybody's second: who has much to do does not hold up who has little. nullptr:
+    // nobody's.
+    virtual uint32_t* Account() { return nullptr; }
 
    protected:
     ~Watcher() = default;
@@ -70,6 +74,7 @@ class Loop {
  private:
   void Run();
   void Dispatch(int count);
+  void TakeTurns();
   void RunPosted();
   void RunDeferred();
   void RunTimers();
@@ -77,7 +82,7 @@ class Loop {
   int WaitMillis() const;
   void ReadClock();
 
-  static constexpr int kBatch = 128;
+  static constexpr int kBatch = 512;
 
   const int epoll_fd_;
   const int wake_fd_;

@@ -59,6 +59,7 @@ class Server final : public Loop::Watcher {
 
   Transport& transport() { return transport_; }
   void OnReady(uint32_t events) override;
+  uint32_t* Account() override;
 
   InstancePool& pool;
   Line& line;

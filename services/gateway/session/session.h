@@ -69,6 +69,7 @@ class Session final : public Loop::Watcher, public ServerClient, public std::ena
 
   // Its loop's and its pool's.
   void OnReady(uint32_t events) override;
+  uint32_t* Account() override { return counted_in_ == nullptr ? nullptr : &counted_in_->turns; }
   void OnServer(Server& server) override;
   void OnNoServer(const pgwire::ErrorFields& why) override;
   void OnServerReady(Server& server) override;

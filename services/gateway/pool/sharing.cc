@@ -74,7 +74,7 @@ void InstancePool::ServeClaims() {
   for (size_t i = static_cast<size_t>(closing_); i < claims_.size(); ++i) {
     Server* const victim = Coldest(*claims_[i]);
     if (victim == nullptr) continue;
-    ++evictions_;
+    ++victim->line.share->tally.evictions;
     RemoveIdle(*victim);
     BeginClose(*victim);
   }

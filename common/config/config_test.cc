@@ -130,6 +130,7 @@ INSTANTIATE_TEST_SUITE_P(
         Bad{"gateway: {http_listen: ':7480'}", "gateway.http_listen", "allowed: host:port"},
         Bad{"gateway: {sql_loops: 257}", "gateway.sql_loops", "allowed: 0 to 256"},
         Bad{"gateway: {max_clients: 0}", "gateway.max_clients", "allowed: 1 to"},
+        Bad{"gateway: {metrics_tenants: -1}", "gateway.metrics_tenants", "allowed: 0 to 100000"},
         Bad{"gateway: {login_timeout: 0}", "gateway.login_timeout", "allowed: 1s to 10m"},
         Bad{"registry: {connections: 1}", "registry.connections", "allowed: 2 to 64"},
         Bad{"registry: {retention: 87601h}", "registry.retention", "allowed: 0 to 87600h"},
@@ -227,7 +228,7 @@ TEST(Environment, OfOneInstance) {
 
 TEST(ToYaml, ReadsBackAsTheSame) {
   const auto config = Parse(R"(
-gateway: {sql_loops: 2, sql_certificate_file: 'odd "name": #1', sql_key_file: k}
+gateway: {sql_loops: 2, metrics_tenants: 0, sql_certificate_file: 'odd "name": #1', sql_key_file: k}
 registry: {dsn: "host='h' dbname='it\\'s'", cache_ttl: 0}
 log: {queries: true, format: json}
 provisioner: {min_backoff: 1500ms, max_backoff: 1h}

@@ -16,6 +16,7 @@ v1::Config Defaults() {
   gateway.set_max_clients(10000);
   *gateway.mutable_login_timeout() = FromDuration(absl::Seconds(30));
   *gateway.mutable_drain_timeout() = FromDuration(absl::Seconds(30));
+  gateway.set_metrics_tenants(100);
 
   v1::RegistryConfig& registry = *config.mutable_registry();
   registry.set_connections(4);

@@ -102,6 +102,7 @@ Rules::Rules() {
   add("GatewayConfig.max_clients", Between(1, 1'000'000));
   add("GatewayConfig.login_timeout", Between(absl::Seconds(1), absl::Minutes(10)));
   add("GatewayConfig.drain_timeout", Between(absl::ZeroDuration(), absl::Hours(1)));
+  add("GatewayConfig.metrics_tenants", Between(0, 100'000));
 
   add("RegistryConfig.dsn", OrEmpty({.allowed = "a PostgreSQL connection string or URI without a password",
                                      .holds = IsDsnWithoutPassword,

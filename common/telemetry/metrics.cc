@@ -2,6 +2,9 @@
 
 #include <prometheus/text_serializer.h>
 
+#include <iterator>
+#include <utility>
+
 namespace leasehold {
 namespace {
 
@@ -27,6 +30,27 @@ prometheus::Histogram& Metrics::Seconds(const std::string& name, const std::stri
   return prometheus::BuildHistogram().Name(name).Help(help).Register(*registry_).Add(labels, SecondsBuckets());
 }
 
-std::string Metrics::Expose() const { return prometheus::TextSerializer().Serialize(registry_->Collect()); }
+Metrics::Handle Metrics::AddSource(Source source) {
+  auto key = std::make_unique<char>();
+  absl::WriterMutexLock lock(&mu_);
+  sources_.emplace(key.get(), std::move(source));
+  return Handle(key.release(), [this](char* gone) {
+    absl::WriterMutexLock removing(&mu_);
+    sources_.erase(gone);
+    delete gone;
+  });
+}
+
+std::string Metrics::Expose() const {
+  std::vector<prometheus::MetricFamily> families = registry_->Collect();
+  {
+    absl::ReaderMutexLock lock(&mu_);
+    for (const auto& [key, source] : sources_) {
+      std::vector<prometheus::MetricFamily> more = source();
+      families.insert(families.end(), std::make_move_iterator(more.begin()), std::make_move_iterator(more.end()));
+    }
+  }
+  return prometheus::TextSerializer().Serialize(families);
+}
 
 }  // namespace leasehold

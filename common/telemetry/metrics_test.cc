@@ -6,7 +6,9 @@
 namespace leasehold {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 TEST(Metrics, SameNameAndLabelsAreTheSameObject) {
   Metrics metrics;
@@ -31,6 +33,23 @@ TEST(Metrics, ExposesThemAsText) {
   EXPECT_THAT(text, HasSubstr("leasehold_query_seconds_bucket{le=\"0.00025\"} 0\n"));
   EXPECT_THAT(text, HasSubstr("leasehold_query_seconds_bucket{le=\"0.0005\"} 1\n"));
   EXPECT_THAT(text, HasSubstr("leasehold_query_seconds_bucket{le=\"60\"} 1\n"));
+}
+
+TEST(Metrics, ASourceIsAskedEachTimeUntilItIsGone) {
+  Metrics metrics;
+  metrics.Counter("leasehold_events_total", "Events seen.").Increment();
+  int asked = 0;
+  Metrics::Handle handle = metrics.AddSource([&asked] {
+    prometheus::MetricFamily family{
+        .name = "leasehold_asked", .help = "How often.", .type = prometheus::MetricType::Gauge, .metric = {}};
+    family.metric.emplace_back().gauge.value = ++asked;
+    return std::vector{std::move(family)};
+  });
+  EXPECT_THAT(metrics.Expose(), HasSubstr("# TYPE leasehold_asked gauge\nleasehold_asked 1\n"));
+  EXPECT_THAT(metrics.Expose(), AllOf(HasSubstr("leasehold_asked 2\n"), HasSubstr("leasehold_events_total 1\n")));
+  handle.reset();
+  EXPECT_THAT(metrics.Expose(), Not(HasSubstr("leasehold_asked")));
+  EXPECT_EQ(asked, 2);
 }
 
 TEST(Metrics, TwoSetsAreApart) {

@@ -245,34 +245,4 @@ std::string ShowOperations(const google::protobuf::RepeatedPtrField<v1::Operatio
   return table.Render(view.terminal);
 }
 
-std::string ShowPools(const google::protobuf::RepeatedPtrField<v1::Pool>& pools, const Terminal& terminal) {
-  if (pools.empty()) return "no pools\n";
-  const auto of_limit = [](int servers, int limit) -> Cell {
-    return {absl::StrCat(servers, "/", limit), servers >= limit ? Colour::kYellow : Colour::kPlain};
-  };
-  const auto waiting = [](int clients) -> Cell {
-    return {absl::StrCat(clients), clients > 0 ? Colour::kYellow : Colour::kPlain};
-  };
-  Table table({"SERVICE", "CLIENTS", "WAITING", "SERVERS", "IDLE", "DIALLING", "CLOSING", "HITS", "WAITS", "HIT RATE",
-               "EVICTIONS", "DIALS"});
-  Table tenants({"SERVICE", "TENANT", "CLIENTS", "WAITING", "SERVERS", "IDLE", "DIALLING"});
-  for (const auto& pool : pools) {
-    table.AddRow({pool.service(), absl::StrCat(pool.clients()), waiting(pool.waiting()),
-                  of_limit(pool.servers(), pool.max_connections()), absl::StrCat(pool.idle()),
-                  absl::StrCat(pool.dialling()), absl::StrCat(pool.closing()), absl::StrCat(pool.hits()),
-                  absl::StrCat(pool.waits()),
-                  pool.has_hit_rate() ? absl::StrFormat("%.1f%%", 100 * pool.hit_rate()) : "",
-                  absl::StrCat(pool.evictions()), absl::StrCat(pool.dials())});
-    for (const auto& tenant : pool.tenants()) {
-      tenants.AddRow({pool.service(), tenant.tenant().empty() ? "(central)" : tenant.tenant(),
-                      absl::StrCat(tenant.clients()), waiting(tenant.waiting()),
-                      of_limit(tenant.servers(), tenant.max_connections()), absl::StrCat(tenant.idle()),
-                      absl::StrCat(tenant.dialling())});
-    }
-  }
-  std::string out = table.Render(terminal);
-  if (!tenants.empty()) absl::StrAppend(&out, "\n", tenants.Render(terminal));
-  return out;
-}
-
 }  // namespace leasehold::cli

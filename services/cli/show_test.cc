@@ -118,6 +118,19 @@ TEST(ShowPools, TenantsStandBelow) {
   core->set_hit_rate(0.97);
   core->set_evictions(3);
   core->set_dials(9);
+  core->set_bytes_in(999);
+  core->set_bytes_out(1'250'000);
+  v1::DurationHistogram& queries = *core->mutable_queries();
+  queries.set_count(100);
+  const auto add = [&queries](absl::Duration from, absl::Duration to, int count) {
+    auto& bucket = *queries.add_buckets();
+    *bucket.mutable_from() = FromDuration(from);
+    if (to != absl::InfiniteDuration()) *bucket.mutable_to() = FromDuration(to);
+    bucket.set_count(count);
+  };
+  add(absl::ZeroDuration(), absl::Microseconds(100), 30);
+  add(absl::Milliseconds(1), absl::Milliseconds(3), 40);
+  add(absl::Milliseconds(50), absl::Milliseconds(100), 30);
   v1::PoolTenant* central = core->add_tenants();
   central->set_clients(1);
   central->set_max_connections(5);
@@ -129,13 +142,21 @@ TEST(ShowPools, TenantsStandBelow) {
   acme->set_idle(1);
   acme->set_dialling(1);
   acme->set_waiting(2);
+  central->mutable_queries()->set_count(1);
+  central->mutable_queries()->add_buckets()->set_count(1);
+  *central->mutable_queries()->mutable_buckets(0)->mutable_from() = FromDuration(absl::Minutes(1));
   EXPECT_EQ(ShowPools(list.pools(), Terminal{}),
-            "SERVICE  CLIENTS  WAITING  SERVERS  IDLE  DIALLING  CLOSING  HITS  WAITS  HIT RATE  EVICTIONS  DIALS\n"
-            "core     12       2        4/20     1     1         1        970   30     97.0%     3          9\n"
+            "SERVICE  CLIENTS  WAITING  SERVERS  IDLE  DIALLING  CLOSING  DIALS  EVICTIONS  WAITS  HIT RATE  QUERIES  "
+            "P50    P99   IN    OUT\n"
+            "core     12       2        4/20     1     1         1        9      3          30     97.0%     100      "
+            "2.0ms  98ms  999B  1.2MB\n"
             "\n"
-            "SERVICE  TENANT     CLIENTS  WAITING  SERVERS  IDLE  DIALLING\n"
-            "core     (central)  1        0        0/5      0     0\n"
-            "core     acme       11       2        3/5      1     1\n");
+            "SERVICE  TENANT     CLIENTS  WAITING  SERVERS  IDLE  DIALLING  EVICTIONS  WAITS  HIT RATE  QUERIES  P50   "
+            "P99   IN  OUT\n"
+            "core     (central)  1        0        0/5      0     0         0          0      -         1        >60s  "
+            ">60s  0B  0B\n"
+            "core     acme       11       2        3/5      1     1         0          0      -         0        -     "
+            "-     0B  0B\n");
 }
 
 TEST(ShowPools, NoRateBeforeTheFirstTransaction) {

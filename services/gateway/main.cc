@@ -63,6 +63,7 @@ absl::StatusOr<SqlEndpoint::Options> SqlOptions(const v1::Config& config, const 
   options.max_clients = gateway.max_clients();
   options.login_timeout = ToDuration(gateway.login_timeout());
   options.log_queries = config.log().queries();
+  options.metrics_tenants = static_cast<size_t>(gateway.metrics_tenants());
   for (int i = 0; i < config.services_size(); ++i) {
     const v1::InstanceConfig& instance = config.services(i).instance();
     LH_ASSIGN_OR_RETURN(ServiceName service, ServiceName::Parse(config.services(i).name()));

@@ -4,6 +4,7 @@
 #include <utility>
 #include <vector>
 
+#include "common/config/config.h"
 #include "common/identity/identity.h"
 #include "common/status/error.h"
 #include "services/gateway/api/unary.h"
@@ -11,32 +12,53 @@
 namespace leasehold::gateway {
 namespace {
 
+v1::DurationHistogram ToProto(const DurationHistogram& from) {
+  v1::DurationHistogram to;
+  to.set_count(static_cast<int64_t>(from.count()));
+  *to.mutable_total() = FromDuration(from.total());
+  constexpr auto& kEnds = DurationHistogram::kEnds;
+  for (size_t i = 0; i <= kEnds.size(); ++i) {
+    if (from.counts()[i] == 0) continue;
+    v1::DurationHistogram::Bucket& bucket = *to.add_buckets();
+    *bucket.mutable_from() = FromDuration(i == 0 ? absl::ZeroDuration() : absl::Nanoseconds(kEnds[i - 1]));
+    if (i < kEnds.size()) *bucket.mutable_to() = FromDuration(absl::Nanoseconds(kEnds[i]));
+    bucket.set_count(static_cast<int64_t>(from.counts()[i]));
+  }
+  return to;
+}
+
+// What pools and tenants have alike.
+template <typename Report, typename Proto>
+void SetCommon(const Report& report, Proto& proto) {
+  proto.set_clients(report.clients);
+  proto.set_servers(report.servers);
+  proto.set_idle(report.idle);
+  proto.set_dialling(report.dialling);
+  proto.set_waiting(report.waiting);
+  const Tally& tally = report.tally;
+  proto.set_hits(static_cast<int64_t>(tally.hits));
+  proto.set_waits(static_cast<int64_t>(tally.waits));
+  if (const uint64_t transactions = tally.hits + tally.waits; transactions > 0) {
+    proto.set_hit_rate(static_cast<double>(tally.hits) / static_cast<double>(transactions));
+  }
+  proto.set_evictions(static_cast<int64_t>(tally.evictions));
+  proto.set_bytes_in(static_cast<int64_t>(tally.bytes_in));
+  proto.set_bytes_out(static_cast<int64_t>(tally.bytes_out));
+  *proto.mutable_queries() = ToProto(tally.queries);
+}
+
 v1::Pool ToProto(PoolReport report) {
   v1::Pool pool;
+  SetCommon(report, pool);
   pool.set_service(std::move(report.service));
-  pool.set_clients(report.clients);
   pool.set_max_connections(report.cap);
-  pool.set_servers(report.servers);
-  pool.set_idle(report.idle);
-  pool.set_dialling(report.dialling);
   pool.set_closing(report.closing);
-  pool.set_waiting(report.waiting);
-  pool.set_hits(static_cast<int64_t>(report.hits));
-  pool.set_waits(static_cast<int64_t>(report.waits));
-  if (const uint64_t transactions = report.hits + report.waits; transactions > 0) {
-    pool.set_hit_rate(static_cast<double>(report.hits) / static_cast<double>(transactions));
-  }
-  pool.set_evictions(static_cast<int64_t>(report.evictions));
   pool.set_dials(static_cast<int64_t>(report.dials));
   for (PoolReport::Tenant& from : report.tenants) {
     v1::PoolTenant& tenant = *pool.add_tenants();
+    SetCommon(from, tenant);
     tenant.set_tenant(std::move(from.tenant));
-    tenant.set_clients(from.clients);
     tenant.set_max_connections(from.limit);
-    tenant.set_servers(from.servers);
-    tenant.set_idle(from.idle);
-    tenant.set_dialling(from.dialling);
-    tenant.set_waiting(from.waiting);
   }
   return pool;
 }

@@ -70,8 +70,10 @@ class PoolServiceTest : public EndpointTest {
     // What holds at any moment.
     EXPECT_LE(pool.servers(), pool.max_connections());
     int servers = pool.closing(), clients = 0, waiting = 0, idle = 0, dialling = 0;
+    EXPECT_EQ(InBuckets(pool.queries()), pool.queries().count());
     for (const v1::PoolTenant& tenant : pool.tenants()) {
       EXPECT_LE(tenant.idle() + tenant.dialling(), tenant.servers());
+      EXPECT_EQ(InBuckets(tenant.queries()), tenant.queries().count());
       servers += tenant.servers();
       clients += tenant.clients();
       waiting += tenant.waiting();
@@ -100,6 +102,11 @@ class PoolServiceTest : public EndpointTest {
       if (tenant.tenant() == id) return tenant;
     }
     return std::nullopt;
+  }
+  static int64_t InBuckets(const v1::DurationHistogram& histogram) {
+    int64_t count = 0;
+    for (const auto& bucket : histogram.buckets()) count += bucket.count();
+    return count;
   }
   static int ClientsAt(const v1::Pool& pool, const std::string& id) {
     const std::optional<v1::PoolTenant> tenant = Of(pool, id);
@@ -208,6 +215,72 @@ TEST_F(PoolServiceTest, AnEvictionIsCounted) {
   EXPECT_EQ(after.dials(), before.dials() + 1);
   EXPECT_EQ(after.waits(), before.waits() + 1);
   EXPECT_FALSE(Of(after, "acme").has_value());
+}
+
+TEST_F(PoolServiceTest, WhatATenantHadIsCountedAsItsOwn) {
+  BeginWith({.max_connections = 1});
+  Client client = Connect();
+  ASSERT_EQ(client.One("select 1"), "1");
+  ASSERT_EQ(client.One("select length(repeat('x', 100000))"), "100000");
+  const v1::Pool before = Now();
+  const v1::PoolTenant acme = Of(before, "acme").value_or(v1::PoolTenant());
+  EXPECT_EQ(acme.queries().count(), 2);
+  EXPECT_EQ(acme.hits() + acme.waits(), before.hits() + before.waits());
+  EXPECT_EQ(acme.evictions(), 0);
+
+  ASSERT_EQ(client.One("set leasehold.tenant = 'globex'"), "SET");
+  ASSERT_EQ(client.One("select repeat('x', 100000)").size(), 100'000U);
+  ASSERT_EQ(client.One("select length('" + std::string(50'000, 'y') + "')"), "50000");
+  const v1::Pool after = Now();
+  const v1::PoolTenant globex = Of(after, "globex").value_or(v1::PoolTenant());
+  EXPECT_EQ(globex.queries().count(), 2);
+  EXPECT_GT(globex.bytes_out(), 100'000);
+  EXPECT_LT(globex.bytes_out(), 101'000);
+  EXPECT_GT(globex.bytes_in(), 50'000);
+  EXPECT_LT(globex.bytes_in(), 51'000);
+  EXPECT_EQ(globex.waits(), 1) << "for acme's server to go";
+  EXPECT_EQ(globex.hits(), 1);
+  EXPECT_DOUBLE_EQ(globex.hit_rate(), 0.5);
+  // Acme has left, and what it had is in the sums.
+  EXPECT_FALSE(Of(after, "acme").has_value());
+  EXPECT_EQ(after.queries().count(), 4);
+  EXPECT_EQ(after.evictions(), 1);
+  EXPECT_GT(after.bytes_out(), globex.bytes_out());
+  EXPECT_LT(after.bytes_out(), globex.bytes_out() + 5'000);
+}
+
+TEST_F(PoolServiceTest, AQueryTakesAsLongAsItsClientWaits) {
+  const auto total = [this] {
+    const google::protobuf::Duration& all = Now().queries().total();
+    return absl::Seconds(all.seconds()) + absl::Nanoseconds(all.nanos());
+  };
+  Client client = Connect();
+  ASSERT_EQ(client.One("begin"), "BEGIN");
+  const absl::Time start = absl::Now();
+  ASSERT_EQ(client.One("select pg_sleep(0.2)"), "");
+  const absl::Duration took = absl::Now() - start;
+  EXPECT_GE(total(), absl::Milliseconds(200));
+  EXPECT_LE(total(), took + absl::Milliseconds(100));
+  // Between statements of a transaction time is the client's own.
+  const absl::Duration before = total();
+  Client other = Connect();
+  const absl::Time pause = absl::Now();
+  ASSERT_EQ(other.One("select pg_sleep(0.3)"), "");
+  const absl::Duration paused = absl::Now() - pause;
+  ASSERT_EQ(client.One("commit"), "COMMIT");
+  EXPECT_EQ(Now().queries().count(), 4);
+  EXPECT_LT(total() - before, (absl::Now() - pause) + paused / 2) << "the pause counts once, as the other's";
+  // A pipeline's batches are one each, and none is counted twice.
+  ASSERT_EQ(PQenterPipelineMode(client.get()), 1);
+  for (int i = 0; i < 5; ++i) {
+    ASSERT_EQ(PQsendQueryParams(client.get(), "select 1", 0, nullptr, nullptr, nullptr, nullptr, 0), 1);
+    ASSERT_EQ(PQpipelineSync(client.get()), 1);
+  }
+  for (int synced = 0; synced < 5;) {
+    const Client::Result result(PQgetResult(client.get()), PQclear);
+    if (result && PQresultStatus(result.get()) == PGRES_PIPELINE_SYNC) ++synced;
+  }
+  EXPECT_EQ(Now().queries().count(), 9);
 }
 
 TEST_F(PoolServiceTest, PoolsOfSeveralLoopsInTheOrderOfServices) {

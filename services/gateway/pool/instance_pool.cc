@@ -33,18 +33,6 @@ InstancePool::InstancePool(InstanceOptions options, Loop& loop, asio::any_io_exe
     : options_(std::move(options)),
       loop_(loop),
       dialer_(std::move(desk), options_.address, options_.role_key),
-      connections_gauge_(metrics.Gauge("leasehold_sql_server_connections",
-                                       "Server connections to an instance, with those opening and closing.",
-                                       {{"service", options_.service.str()}})),
-      waiting_gauge_(metrics.Gauge("leasehold_sql_server_connection_waiting", "Clients that wait for a server.",
-                                   {{"service", options_.service.str()}})),
-      hits_counter_(metrics.Counter("leasehold_sql_pool_hits_total", "Transactions that found a server idle.",
-                                    {{"service", options_.service.str()}})),
-      waits_counter_(metrics.Counter("leasehold_sql_pool_waits_total", "Transactions that waited for a server.",
-                                     {{"service", options_.service.str()}})),
-      evictions_counter_(metrics.Counter("leasehold_sql_pool_evictions_total",
-                                         "Servers closed to make room for another database.",
-                                         {{"service", options_.service.str()}})),
       connect_seconds_(metrics.Seconds("leasehold_sql_server_connect_seconds",
                                        "From dialling an instance to its first ReadyForQuery.",
                                        {{"service", options_.service.str()}})),
@@ -90,12 +78,12 @@ Server* InstancePool::Acquire(Line& line, ServerClient& client) {
   Touch(line);
   if (line.waiting.empty()) {
     if (Server* server = TakeIdle(line)) {
-      ++hits_;
+      ++line.share->tally.hits;
       server->user = &client;
       return server;
     }
   }
-  ++waits_;
+  ++line.share->tally.waits;
   ++waiting_;
   client.since_ = loop_.now();
   client.waiting_in_ = &line;
@@ -186,7 +174,7 @@ void InstancePool::Offer(Server& server) {
     ++idle_;
     if (!claims_.empty()) ServeClaims();
   } else if (Line* const claimant = ClaimantFor(server)) {
-    ++evictions_;
+    ++line.share->tally.evictions;
     BeginClose(server);
     claimant->claims = true;
     claims_.push_front(claimant);
@@ -306,7 +294,6 @@ void InstancePool::Tick() {
     if (!line->waiting.empty()) Demand(*line);
   }
   ServeClaims();
-  CountConnections();
   if (!waiting_lines_.empty()) ArmTick();
 }
 
@@ -331,20 +318,7 @@ void InstancePool::Reap() {
     RemoveIdle(*server);
     BeginClose(*server);
   }
-  CountConnections();
   loop_.After(kReapEvery, [this] { Reap(); });
-}
-
-void InstancePool::CountConnections() {
-  connections_gauge_.Set(used_);
-  waiting_gauge_.Set(waiting_);
-  const auto catch_up = [](prometheus::Counter& counter, uint64_t value) {
-    const double behind = static_cast<double>(value) - counter.Value();
-    if (behind > 0) counter.Increment(behind);
-  };
-  catch_up(hits_counter_, hits_);
-  catch_up(waits_counter_, waits_);
-  catch_up(evictions_counter_, evictions_);
 }
 
 void InstancePool::Close() {
@@ -373,48 +347,6 @@ pgwire::ErrorFields InstancePool::Exhausted(const Line& line) const {
                 : std::format("no server connection to the {} instance came free in {}: all {} of its "
                               "max_connections are in use",
                               service, waited, options_.max_connections)));
-}
-
-PoolReport InstancePool::Report() const {
-  PoolReport report{.service = options_.service.str(),
-                    .clients = 0,
-                    .cap = options_.max_connections,
-                    .servers = used_,
-                    .idle = 0,
-                    .dialling = 0,
-                    .closing = used_,
-                    .waiting = waiting_,
-                    .hits = hits_,
-                    .waits = waits_,
-                    .evictions = evictions_,
-                    .dials = dials_,
-                    .tenants = {}};
-  absl::flat_hash_map<const Share*, size_t> places;
-  for (const auto& [tenant, share] : shares_) {
-    report.clients += share->clients;
-    report.closing -= share->servers;
-    if (share->clients == 0 && share->servers == 0) continue;
-    places.emplace(share.get(), report.tenants.size());
-    report.tenants.push_back({.tenant = tenant,
-                              .clients = share->clients,
-                              .limit = share->limit,
-                              .servers = share->servers,
-                              .idle = 0,
-                              .dialling = 0,
-                              .waiting = 0});
-  }
-  for (const auto& [key, line] : lines_) {
-    const auto place = places.find(line->share);
-    if (place == places.end()) continue;
-    PoolReport::Tenant& tenant = report.tenants[place->second];
-    const int idle = static_cast<int>(line->idle.size());
-    tenant.idle += idle;
-    tenant.dialling += line->dialling;
-    tenant.waiting += static_cast<int>(line->waiting.size());
-    report.idle += idle;
-    report.dialling += line->dialling;
-  }
-  return report;
 }
 
 }  // namespace leasehold::gateway

@@ -29,6 +29,7 @@
 #include "services/gateway/pool/dialer.h"
 #include "services/gateway/pool/line.h"
 #include "services/gateway/pool/loop.h"
+#include "services/gateway/pool/report.h"
 #include "services/gateway/pool/server.h"
 #include "services/gateway/pool/setting_table.h"
 #include "services/gateway/pool/statement.h"
@@ -70,32 +71,6 @@ enum class Leftover {
   kUnknown,  // something that has to be cleaned up first
 };
 
-// For `leasehold pools`; as of the moment.
-struct PoolReport {
-  struct Tenant {
-    std::string tenant;  // empty: the central database
-    int clients = 0;
-    int limit = 0;    // servers at most
-    int servers = 0;  // … that it has, with those being dialled
-    int idle = 0;
-    int dialling = 0;
-    int waiting = 0;
-  };
-  std::string service;
-  int clients = 0;
-  int cap = 0;
-  int servers = 0;  // with those being dialled and those being closed
-  int idle = 0;
-  int dialling = 0;
-  int closing = 0;
-  int waiting = 0;
-  uint64_t hits = 0;       // transactions that found a server of theirs idle
-  uint64_t waits = 0;      // … or waited for one
-  uint64_t evictions = 0;  // servers closed for another line
-  uint64_t dials = 0;
-  std::vector<Tenant> tenants;  // by id; those without clients and servers are left out
-};
-
 // Its loop's, but for the constructor and the destructor, which run while the loop does not.
 class InstancePool {
  public:
@@ -124,7 +99,11 @@ class InstancePool {
 
   void OnIdleReady(Server& server);
 
-  PoolReport Report() const;
+  // A transaction of a client's has ended.
+  void CountTransaction(absl::Duration took) { transactions_.Observe(took); }
+
+  // report.cc
+  PoolReport Report(const ReportScope& scope) const;
   // Closes all idle servers, and the others as they are released.
   void Close();
   int connections() const { return used_; }
@@ -170,7 +149,6 @@ class InstancePool {
   void FailWaiting(Line& line, const pgwire::ErrorFields& why);
   void DropFromLine(ServerClient& client);
   pgwire::ErrorFields Exhausted(const Line& line) const;
-  void CountConnections();
 
   const InstanceOptions options_;
   Loop& loop_;
@@ -198,15 +176,8 @@ class InstancePool {
 
   uint64_t last_mark_ = 0;
   uint64_t requests_ = 0;
-  uint64_t hits_ = 0;
-  uint64_t waits_ = 0;
-  uint64_t evictions_ = 0;
   uint64_t dials_ = 0;
-  prometheus::Gauge& connections_gauge_;
-  prometheus::Gauge& waiting_gauge_;
-  prometheus::Counter& hits_counter_;
-  prometheus::Counter& waits_counter_;
-  prometheus::Counter& evictions_counter_;
+  DurationHistogram transactions_;
   prometheus::Histogram& connect_seconds_;
   prometheus::Histogram& wait_seconds_;
 };

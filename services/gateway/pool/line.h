@@ -10,6 +10,7 @@
 #include "absl/time/time.h"
 #include "services/gateway/pgwire/error_fields.h"
 #include "services/gateway/pool/dialer.h"
+#include "services/gateway/pool/duration_histogram.h"
 #include "services/gateway/pool/server.h"
 
 namespace leasehold::gateway {
@@ -31,6 +32,26 @@ class ServerClient : public ServerUser {
   absl::Duration since_;
 };
 
+// What a tenant's clients have had of the pool, since it began. Written and copied on the loop.
+struct Tally {
+  uint64_t hits = 0;       // transactions that found a server of theirs idle
+  uint64_t waits = 0;      // … or waited for one
+  uint64_t evictions = 0;  // servers of theirs that were closed for another tenant
+  uint64_t bytes_in = 0;   // from clients
+  uint64_t bytes_out = 0;  // to clients
+  // Statements and batches, from the first message, with the wait for a server, to ReadyForQuery.
+  DurationHistogram queries = {};
+
+  void Add(const Tally& other) {
+    hits += other.hits;
+    waits += other.waits;
+    evictions += other.evictions;
+    bytes_in += other.bytes_in;
+    bytes_out += other.bytes_out;
+    queries.Add(other.queries);
+  }
+};
+
 // One tenant on the instance, or its central database: what fairness is between.
 struct Share {
   double weight = 1;
@@ -38,6 +59,7 @@ struct Share {
   int servers = 0;     // … that it has, with those being dialled
   int clients = 0;     // that are at it, with a server or without
   uint32_t turns = 0;  // Loop's
+  Tally tally;
   // Servers for its weight, if it had `more` of them.
   double Load(int more) const { return (servers + more) / weight; }
 };

@@ -71,7 +71,7 @@ void InstancePool::ServeClaims() {
   for (int i = Room(); i < PlacesWanted(); ++i) {
     Server* const victim = Coldest(*claims_[static_cast<size_t>(i)]);
     if (victim == nullptr) continue;
-    ++evictions_;
+    ++victim->line.share->tally.evictions;
     RemoveIdle(*victim);
     BeginClose(*victim);
   }

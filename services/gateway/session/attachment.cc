@@ -25,6 +25,10 @@ std::string QuotedName(std::string_view name) {
 }  // namespace
 
 bool Session::Attach() {
+  if (stage_ != Stage::kGreeting && query_began_ == absl::ZeroDuration()) {
+    query_began_ = loop().now();
+    if (transaction_began_ == absl::ZeroDuration()) transaction_began_ = query_began_;
+  }
   if (server_ != nullptr) {
     // Between transactions of a client that keeps its server, its settings may have gone back.
     if (server_->applied == settings_ || !exchange_.settled() || exchange_.in_batch() ||
@@ -34,7 +38,6 @@ bool Session::Attach() {
     BeginPreparing();
     return false;
   }
-  transaction_began_ = loop().now();
   if (line_ == nullptr) {
     const std::optional<absl::StatusOr<Route>> route = Resolve(tenant_);
     if (!route) {
@@ -249,6 +252,7 @@ void Session::LoseServer() {
   const bool own = stage_ != Stage::kServing && stage_ != Stage::kSettling;
   const bool skipping = exchange_.skipping();
   exchange_.Reset();
+  ForgetQuery();
   changed_.clear();
   resets_.clear();
   unknown_ = goes_home_ = false;

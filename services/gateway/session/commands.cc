@@ -363,6 +363,7 @@ void Session::FailQuery(const ErrorFields& error) {
     exchange_.Sent('Q', Exchange::Audience::kNotErrors);
   } else {
     if (server_ == nullptr) exchange_.Reset();
+    ForgetQuery();
     pgwire::ReadyForQuery(outbox_, exchange_.transaction_status());
   }
 }

@@ -1,6 +1,7 @@
 // What the sessions of one endpoint share.
 #pragma once
 
+#include <array>
 #include <asio/ssl/context.hpp>
 #include <atomic>
 #include <map>
@@ -20,30 +21,24 @@
 
 namespace leasehold::gateway {
 
-// Any thread.
+// Log-ins and switches by how they ended. Any thread.
 class SessionMetrics {
  public:
   explicit SessionMetrics(Metrics& metrics);
 
-  prometheus::Gauge& sessions;
-  prometheus::Counter& bytes_in;   // from clients
-  prometheus::Counter& bytes_out;  // to clients
   // `sqlstate`: of the refusal; empty: done.
-  void CountLogin(std::string_view sqlstate);
-  void CountSwitch(std::string_view sqlstate);
-  // A statement or a batch was answered; `status`: ReadyForQuery's.
-  void CountTransaction(char status, absl::Duration took) {
-    if (status == 'I') transaction_seconds_.Observe(absl::ToDoubleSeconds(took));
-  }
+  void CountLogin(std::string_view sqlstate) { logins_[OutcomeOf(sqlstate)]->Increment(); }
+  void CountSwitch(std::string_view sqlstate) { switches_[OutcomeOf(sqlstate)]->Increment(); }
 
  private:
-  prometheus::Counter& LoginsThat(const char* outcome);
-  prometheus::Counter& SwitchesThat(const char* outcome);
+  // Few and fixed, whatever PostgreSQL or a client comes up with.
+  static constexpr std::array<const char*, 9> kOutcomes = {"ok",          "bad_credentials", "lease_ended",
+                                                           "not_allowed", "in_transaction",  "not_found",
+                                                           "exhausted",   "unavailable",     "refused"};
+  static size_t OutcomeOf(std::string_view sqlstate);
 
-  Metrics& metrics_;
-  prometheus::Counter& logins_;  // that succeeded: looking one up takes as long as a switch
-  prometheus::Counter& switches_;
-  prometheus::Histogram& transaction_seconds_;
+  std::array<prometheus::Counter*, kOutcomes.size()> logins_;
+  std::array<prometheus::Counter*, kOutcomes.size()> switches_;
 };
 
 // Clients that are connected, from accept until their connection is closed. Any thread.

@@ -67,7 +67,7 @@ void Session::OnServerReady(Server& server) {
     if (stage_ == Stage::kPreparing && exchange_.settled()) return Prepared(!refusal_);
   }
   if (!outbox_.empty()) FlushClient();
-  if (bytes_in_ + bytes_out_ > kCountEvery) CountBytes();
+  if (exchange_.settled() || bytes_in_ + bytes_out_ > kCountEvery) CountBytes();
   if (!exchange_.settled()) {
     // The client may have waited for the server to take more.
     if (client_readable_ && !server.congested() && stage_ == Stage::kServing) ReadClient();
@@ -180,7 +180,7 @@ bool Session::PassOn(const pgwire::Frame& frame, std::string_view bytes) {
       return !own;
     case 'Z':
       if (!own) {
-        context_.metrics.CountTransaction(status, loop().now() - transaction_began_);
+        CountQuery(status);
         if (!logged_sql_.empty()) LogStatements();
         if (exchange_.failed()) {
           // What failed has left nothing.

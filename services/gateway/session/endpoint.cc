@@ -36,6 +36,8 @@ constexpr int kAcceptTurn = 16;
 constexpr int kMostDesks = 4;
 // More than a session's farewell, and than PostgreSQL takes to close an idle connection.
 constexpr absl::Duration kStopPatience = absl::Seconds(2);
+// Of one look at the metrics: less than whoever looks has.
+constexpr absl::Duration kScrapePatience = absl::Seconds(2);
 
 // Reports of several loops. Each that is asked holds it; whoever lets go of it last, having answered or not, hands them
 // over.
@@ -213,6 +215,7 @@ class SqlEndpoint::Switchboard {
 
 SqlEndpoint::SqlEndpoint(Options options, LeaseAuthority& authority, Metrics& metrics, const Clock& clock)
     : options_(std::move(options)),
+      metrics_(metrics),
       context_{.authority = authority,
                .clock = clock,
                .metrics = SessionMetrics(metrics),
@@ -308,6 +311,7 @@ absl::Status SqlEndpoint::Start() {
   for (const auto& switchboard : switchboards_) switchboard->Run();
   for (const auto& desk : desks_) desk->loop().Start();
   for (const auto& hall : halls_) hall->loop().Start();
+  source_ = metrics_.AddSource([this] { return Collect(); });
   return absl::OkStatus();
 }
 
@@ -317,11 +321,26 @@ SqlEndpoint::Hall& SqlEndpoint::HallOf(InstancePool& pool) {
   return **std::ranges::find_if(halls_, [&pool](const auto& hall) { return &hall->loop() == &pool.loop(); });
 }
 
-void SqlEndpoint::Pools(PoolsCallback done) {
+void SqlEndpoint::Pools(PoolsCallback done) { Report({}, std::move(done)); }
+
+void SqlEndpoint::Report(const ReportScope& scope, PoolsCallback done) {
   const auto gathering = std::make_shared<Gathering>(std::move(done));
   for (const auto& [service, pool] : context_.pools) {
-    pool->loop().Post([gathering, &its = *pool] { gathering->Add(its.Report()); });
+    pool->loop().Post([gathering, scope, &its = *pool] { gathering->Add(its.Report(scope)); });
   }
+}
+
+// A thread of the HTTP endpoint's, or a test's.
+std::vector<prometheus::MetricFamily> SqlEndpoint::Collect() {
+  auto promise = std::make_shared<std::promise<std::vector<PoolReport>>>();
+  std::future<std::vector<PoolReport>> reports = promise->get_future();
+  Report({.most_tenants = options_.metrics_tenants, .absent = true},
+         [promise](std::vector<PoolReport> all) { promise->set_value(std::move(all)); });
+  if (reports.wait_for(absl::ToChronoNanoseconds(kScrapePatience)) != std::future_status::ready) {
+    Log(Level::kWarning, "an event loop is too busy to tell of its pools", {});
+    return {};
+  }
+  return FamiliesOf(reports.get());
 }
 
 void SqlEndpoint::StopAccepting() {
@@ -340,6 +359,7 @@ void SqlEndpoint::Drain(absl::Duration patience) {
 
 void SqlEndpoint::Stop() {
   if (std::exchange(stopped_, true)) return;
+  source_.reset();
   StopAccepting();
   if (port_ != 0) {
     for (const auto& desk : desks_) desk->DrainAll();

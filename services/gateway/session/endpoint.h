@@ -35,6 +35,7 @@ class SqlEndpoint {
     int max_clients = 10'000;
     absl::Duration login_timeout = absl::Seconds(30);  // from accept to the end of authentication
     bool log_queries = false;                          // statement texts, never bound values
+    size_t metrics_tenants = 100;                      // of each service, that the metrics tell of by name
     std::vector<InstanceOptions> instances;            // one per service
   };
 
@@ -70,11 +71,15 @@ class SqlEndpoint {
   // Any thread.
   Hall& NextDesk();
   Hall& HallOf(InstancePool& pool);
+  void Report(const ReportScope& scope, PoolsCallback done);
+  std::vector<prometheus::MetricFamily> Collect();
   void CloseServers();
   void StopAccepting();
 
   const Options options_;
+  Metrics& metrics_;
   SessionContext context_;
+  Metrics::Handle source_;  // while the loops run
   std::vector<std::unique_ptr<Hall>> halls_;
   std::vector<std::unique_ptr<Hall>> desks_;
   std::vector<std::unique_ptr<Switchboard>> switchboards_;

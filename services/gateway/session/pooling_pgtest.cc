@@ -10,6 +10,7 @@ namespace leasehold::gateway::testing_stack {
 namespace {
 
 using testing::HasSubstr;
+using testing::Not;
 
 class PoolingTest : public EndpointTest {
  protected:
@@ -301,6 +302,27 @@ TEST_F(PoolingTest, ACancelOfAWaitingClientEndsItsWait) {
   EXPECT_EQ(one.One("commit"), "COMMIT");
   EXPECT_EQ(two.One("select 2"), "2");
   PQfreeCancel(cancel);
+}
+
+TEST_F(PoolingTest, MetricsNameTheBusiestTenants) {
+  Begin({.metrics_tenants = 1});
+  Client acme = Connect();
+  Client globex(Dsn("lh1.globex", authority_.Lease("lh1.globex", {.home = "globex"})));
+  ASSERT_EQ(acme.One("select 1"), "1");
+  for (int i = 0; i < 20; ++i) ASSERT_EQ(globex.One("select 1"), "1");
+  const std::string text = metrics_->Expose();
+  EXPECT_THAT(text, HasSubstr("leasehold_sql_tenant_clients{service=\"identity\",tenant=\"globex\"} 1\n"));
+  EXPECT_THAT(text, HasSubstr("leasehold_sql_tenant_query_seconds_count{service=\"identity\",tenant=\"globex\"} 20\n"));
+  EXPECT_THAT(text, Not(HasSubstr("acme")));
+  EXPECT_THAT(text, HasSubstr("leasehold_sql_clients{service=\"identity\"} 2\n"));
+  EXPECT_THAT(text, HasSubstr("leasehold_sql_query_seconds_count{service=\"identity\"} 21\n"));
+
+  Begin({.metrics_tenants = 0});
+  Client nobody = Connect();
+  EXPECT_THAT(metrics_->Expose(), Not(HasSubstr("tenant=")));
+  const std::unique_ptr<Metrics> metrics = std::move(metrics_);
+  endpoint_.reset();
+  EXPECT_THAT(metrics->Expose(), Not(HasSubstr("leasehold_sql_clients"))) << "there is nobody left to ask";
 }
 
 TEST_F(PoolingTest, ARestartOfTheInstanceIsWaitedOut) {

@@ -40,13 +40,9 @@ Session::Session(Admission admission, SessionContext& context, InstancePool& poo
   client_readable_ = client_.HasBuffered();
   if (!grant_->home_tenant && !tenant_) central_database_ = admission.route.database;
   CountIn(line_->share);
-  context_.metrics.sessions.Increment();
 }
 
-Session::~Session() {
-  CountBytes();
-  context_.metrics.sessions.Decrement();
-}
+Session::~Session() = default;
 
 void Session::Begin() {
   WatchLease();
@@ -261,6 +257,7 @@ void Session::ReadClient() {
   }
   reading_ = false;
   FlushClient();
+  if (server_ == nullptr) CountBytes();
   if (stage_ == Stage::kServing && server_ != nullptr) AfterTransaction();
   if (draining_ && Idle()) Drain();
 }
@@ -288,14 +285,32 @@ void Session::Resume() {
 }
 
 void Session::CountIn(Share* share) {
+  CountBytes();
   if (counted_in_ != nullptr) --counted_in_->clients;
   counted_in_ = share;
   if (counted_in_ != nullptr) ++counted_in_->clients;
 }
 
 void Session::CountBytes() {
-  context_.metrics.bytes_in.Increment(static_cast<double>(std::exchange(bytes_in_, 0)));
-  context_.metrics.bytes_out.Increment(static_cast<double>(std::exchange(bytes_out_, 0)));
+  if (counted_in_ == nullptr) return;
+  counted_in_->tally.bytes_in += std::exchange(bytes_in_, 0);
+  counted_in_->tally.bytes_out += std::exchange(bytes_out_, 0);
+}
+
+// What is outstanding behind it begins now.
+void Session::CountQuery(char transaction_status) {
+  const absl::Duration now = loop().now();
+  const absl::Duration next = exchange_.settled() ? absl::ZeroDuration() : now;
+  if (query_began_ != absl::ZeroDuration()) counted_in_->tally.queries.Observe(now - query_began_);
+  query_began_ = next;
+  if (transaction_status != 'I') return;
+  if (transaction_began_ != absl::ZeroDuration()) pool_.CountTransaction(now - transaction_began_);
+  transaction_began_ = next;
+}
+
+void Session::ForgetQuery() {
+  query_began_ = absl::ZeroDuration();
+  if (exchange_.transaction_status() == 'I') transaction_began_ = absl::ZeroDuration();
 }
 
 }  // namespace leasehold::gateway

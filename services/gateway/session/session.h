@@ -106,6 +106,8 @@ class Session final : public Loop::Watcher, public ServerClient, public std::ena
   void CountIn(Share* share);  // … of where it is; nullptr: nowhere
   bool Idle() const;
   void CountBytes();
+  void CountQuery(char transaction_status);  // answered, up to its ReadyForQuery
+  void ForgetQuery();                        // … by us
   std::optional<absl::StatusOr<Route>> Resolve(const std::optional<TenantId>& tenant);
 
   // attachment.cc
@@ -246,8 +248,9 @@ class Session final : public Loop::Watcher, public ServerClient, public std::ena
   bool passing_on_ = false;
   std::optional<pgwire::ErrorFields> last_words_;  // FATAL of the server
 
-  uint64_t bytes_in_ = 0;
+  uint64_t bytes_in_ = 0;  // not yet counted
   uint64_t bytes_out_ = 0;
+  absl::Duration query_began_;  // zero: none is under way
   absl::Duration transaction_began_;
   std::string logged_sql_;
   absl::Duration logged_since_;

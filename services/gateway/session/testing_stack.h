@@ -297,6 +297,7 @@ class EndpointTest : public testing::Test {
     int instance_port = 0;
     int tenant_max_connections = 0;
     size_t max_prepared_statements = 500;
+    size_t metrics_tenants = 100;
   };
   void Begin(const Tuning& tuning) {
     endpoint_.reset();
@@ -307,6 +308,7 @@ class EndpointTest : public testing::Test {
     options.key_file = tuning.key;
     options.max_clients = tuning.max_clients;
     options.login_timeout = tuning.login_timeout;
+    options.metrics_tenants = tuning.metrics_tenants;
     options.instances.push_back(
         {.service = Identity(),
          .address = {.host = "127.0.0.1",

@@ -338,6 +338,7 @@ Session::Handled Session::HandleSync() {
   } else {
     if (Settle() == Handled::kWaits) return Handled::kWaits;
     if (std::exchange(lost_transaction_, false)) exchange_.Reset();
+    ForgetQuery();
     pgwire::ReadyForQuery(outbox_, exchange_.transaction_status());
     if (exchange_.transaction_status() == 'I') virtuals_.CloseAllPortals();
   }

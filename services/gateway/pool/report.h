@@ -1,0 +1,52 @@
+// What a pool tells of itself, as of a moment: for `leasehold pools` and for /metrics.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "prometheus/metric_family.h"
+#include "services/gateway/pool/line.h"
+
+namespace leasehold::gateway {
+
+// Of which tenants a report tells, always in the order of their ids.
+struct ReportScope {
+  // The busiest so many: by how often they asked for servers lately, who waits and what is at work.
+  size_t most_tenants = std::numeric_limits<size_t>::max();
+  // Those too that have neither clients nor servers now.
+  bool absent = false;
+};
+
+struct PoolReport {
+  struct Tenant {
+    std::string tenant;  // empty: the central database
+    int clients = 0;
+    int limit = 0;    // servers at most
+    int servers = 0;  // … that it has, with those being dialled
+    int idle = 0;
+    int dialling = 0;
+    int waiting = 0;
+    Tally tally = {};
+  };
+  std::string service;
+  int clients = 0;
+  int cap = 0;
+  int servers = 0;  // with those being dialled and those being closed
+  int idle = 0;
+  int dialling = 0;
+  int closing = 0;
+  int waiting = 0;
+  uint64_t dials = 0;
+  Tally tally = {};  // of all tenants, those left out among them
+  DurationHistogram transactions = {};
+  std::vector<Tenant> tenants = {};
+};
+
+// As series: leasehold_sql_… by service, leasehold_sql_tenant_… by service and tenant (docs/metrics.md).
+std::vector<prometheus::MetricFamily> FamiliesOf(std::span<const PoolReport> reports);
+
+}  // namespace leasehold::gateway

@@ -61,7 +61,7 @@ void InstancePool::OnDialled(Line& line, std::expected<Dialled, LoginFailure> re
   retry_at_ = absl::ZeroDuration();
   connect_seconds_.Observe(absl::ToDoubleSeconds(result->took));
   connect_time_ = connect_time_ * 0.8 + result->took * 0.2;
-  auto fresh = std::make_unique<Server>(*this, line, std::move(result->transport), result->greeting.key);
+  auto fresh = std::make_unique<Server>(*this, line, std::move(result->transport), result->greeting.key, NextMark());
   Server& server = *fresh;
   server.parameters = settings_.Intern(std::move(result->greeting.parameters));
   server.opened = server.idle_since = loop_.now();

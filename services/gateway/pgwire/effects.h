@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace leasehold::gateway::pgwire {
@@ -31,8 +32,8 @@ struct Effects {
   uint8_t unpins = 0;             // UNLISTEN *, CLOSE ALL …
   std::vector<std::string> sets;  // parameters whose session value it may change
   std::vector<std::string> resets;
-  // Name of the statement that a PREPARE makes, if it is the only statement.
-  std::string prepares;
+  // PREPARE: the name of what it makes, and its own text.
+  std::vector<std::pair<std::string, std::string>> prepares;
 
   bool none() const {
     return !concerns_gateway && !unknown && !resets_all && pins == 0 && unpins == 0 && sets.empty() && resets.empty();

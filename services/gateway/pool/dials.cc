@@ -65,7 +65,7 @@ void InstancePool::OnDialled(Line& line, std::expected<Dialled, LoginFailure> re
   connect_seconds_.Observe(absl::ToDoubleSeconds(result->took));
   connect_time_ = connect_time_ * 0.8 + result->took * 0.2;
   dial_rate_.Took(result->took, loop_.now());
-  auto fresh = std::make_unique<Server>(*this, line, std::move(result->transport), result->greeting.key);
+  auto fresh = std::make_unique<Server>(*this, line, std::move(result->transport), result->greeting.key, NextMark());
   Server& server = *fresh;
   server.parameters = settings_.Intern(std::move(result->greeting.parameters));
   server.opened = server.idle_since = loop_.now();

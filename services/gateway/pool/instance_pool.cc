@@ -24,8 +24,8 @@ constexpr absl::Duration kCancelAtMost = absl::Seconds(10);
 
 // Everything that a session can leave behind but prepared statements, which have names of the gateway's own.
 constexpr std::string_view kCleanUp =
-    "RESET SESSION AUTHORIZATION; RESET ALL; CLOSE ALL; UNLISTEN *; SELECT pg_advisory_unlock_all(); DISCARD TEMP; "
-    "DISCARD SEQUENCES";
+    "RESET SESSION AUTHORIZATION; RESET ALL; CLOSE ALL; UNLISTEN *; SELECT pg_catalog.pg_advisory_unlock_all(); "
+    "DISCARD TEMP; DISCARD SEQUENCES";
 
 }  // namespace
 
@@ -224,21 +224,21 @@ void InstancePool::Retire(Server& server, bool working) {
     CancelUntilClosed(server, kCancelAgain);
   }
   // Its end may have been told already.
-  loop_.Defer([this, server = &server] {
-    if (Exists(server) && server->user == nullptr) OnIdleReady(*server);
+  loop_.Defer([this, later = Later(*this, server)] {
+    if (Server* const s = later.Get(); s != nullptr && s->user == nullptr) OnIdleReady(*s);
   });
 }
 
 void InstancePool::CancelUntilClosed(Server& server, absl::Duration pause) {
-  dialer_.Cancel(server.key, [this, server = &server, pause, alive = std::weak_ptr(alive_)] {
-    loop_.Post([this, server, pause, alive] {
-      if (alive.expired() || !Exists(server)) return;
+  dialer_.Cancel(server.key, [this, later = Later(*this, server), pause, alive = std::weak_ptr(alive_)] {
+    loop_.Post([this, later, pause, alive] {
+      if (alive.expired() || later.Get() == nullptr) return;
       if (pause == kCancelAtMost) {
         Log(Level::kWarning, "a backend does not end",
-            {{"service", options_.service.str()}, {"database", server->line.target.database}});
+            {{"service", options_.service.str()}, {"database", later.Get()->line.target.database}});
       }
-      loop_.After(pause, [this, server, pause] {
-        if (Exists(server)) CancelUntilClosed(*server, std::min(1.2 * pause, kCancelAtMost));
+      loop_.After(pause, [this, later, pause] {
+        if (Server* const s = later.Get()) CancelUntilClosed(*s, std::min(1.2 * pause, kCancelAtMost));
       });
     });
   });
@@ -264,15 +264,17 @@ void InstancePool::Closed(Server& server) {
 
 void InstancePool::Cancel(Server& server, std::move_only_function<void()> done) {
   ++server.cancels;
-  dialer_.Cancel(server.key, [this, server = &server, done = std::move(done), alive = std::weak_ptr(alive_)]() mutable {
-    loop_.Post([this, server, done = std::move(done), alive]() mutable {
-      if (alive.expired()) return;
-      done();
-      if (!Exists(server) || --server->cancels > 0 || !server->released) return;
-      server->released = false;
-      Release(*server, server->unclean ? Leftover::kUnknown : Leftover::kNothing);
-    });
-  });
+  dialer_.Cancel(server.key,
+                 [this, later = Later(*this, server), done = std::move(done), alive = std::weak_ptr(alive_)]() mutable {
+                   loop_.Post([this, later, done = std::move(done), alive]() mutable {
+                     if (alive.expired()) return;
+                     done();
+                     Server* const s = later.Get();
+                     if (s == nullptr || --s->cancels > 0 || !s->released) return;
+                     s->released = false;
+                     Release(*s, s->unclean ? Leftover::kUnknown : Leftover::kNothing);
+                   });
+                 });
 }
 
 void InstancePool::ArmTick() {

@@ -141,7 +141,21 @@ class InstancePool {
   void BeginClose(Server& server);
   void Closed(Server& server);
   void CancelUntilClosed(Server& server, absl::Duration pause);
-  bool Exists(const Server* server) const { return servers_.contains(server); }
+  // For what comes later: the server may have gone meanwhile, and another one may be where it was.
+  class Later {
+   public:
+    Later(const InstancePool& pool, Server& server) : pool_(pool), server_(&server), mark_(server.mark) {}
+    // nullptr: it has gone.
+    Server* Get() const {
+      const bool there = pool_.servers_.contains(server_) && server_->mark == mark_;
+      return there ? server_ : nullptr;
+    }
+
+   private:
+    const InstancePool& pool_;
+    Server* server_;
+    uint64_t mark_;
+  };
   void FinishErrand(Server& server, bool well);
   void Tick();
   void ArmTick();

@@ -31,27 +31,32 @@ bool PreparedSet::Use(const Statement& statement) {
   return true;
 }
 
-std::optional<StatementPtr> PreparedSet::Add(StatementPtr statement, size_t most) {
-  if (Use(*statement)) return std::nullopt;
+std::vector<StatementPtr> PreparedSet::Add(StatementPtr statement, size_t most, size_t most_bytes) {
+  if (Use(*statement)) return {};
+  bytes_ += statement->body.size();
   recent_.push_front(std::move(statement));
   by_statement_.emplace(recent_.front().get(), recent_.begin());
-  if (recent_.size() <= most) return std::nullopt;
-  StatementPtr last = std::move(recent_.back());
-  recent_.pop_back();
-  by_statement_.erase(last.get());
-  return last;
+  std::vector<StatementPtr> gone;
+  while (recent_.size() > 1 && (recent_.size() > most || bytes_ > most_bytes)) {
+    gone.push_back(recent_.back());
+    Remove(*gone.back());
+  }
+  return gone;
 }
 
 void PreparedSet::Remove(const Statement& statement) {
   const auto found = by_statement_.find(&statement);
   if (found == by_statement_.end()) return;
-  recent_.erase(found->second);
+  bytes_ -= statement.body.size();
+  const auto place = found->second;
   by_statement_.erase(found);
+  recent_.erase(place);
 }
 
 void PreparedSet::Clear() {
   by_statement_.clear();
   recent_.clear();
+  bytes_ = 0;
 }
 
 }  // namespace leasehold::gateway

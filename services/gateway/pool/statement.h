@@ -4,9 +4,9 @@
 #include <cstdint>
 #include <list>
 #include <memory>
-#include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "absl/container/flat_hash_map.h"
 #include "services/gateway/pgwire/effects.h"
@@ -36,15 +36,17 @@ class PreparedSet {
  public:
   // True if the server knows it; it counts as used now.
   bool Use(const Statement& statement);
-  // Returns who has to go for it.
-  std::optional<StatementPtr> Add(StatementPtr statement, size_t most);
+  // Returns who has to go for it, so that there are no more than `most`, of `most_bytes` of text in all.
+  std::vector<StatementPtr> Add(StatementPtr statement, size_t most, size_t most_bytes);
   void Remove(const Statement& statement);
   void Clear();
   size_t size() const { return by_statement_.size(); }
+  size_t bytes() const { return bytes_; }
 
  private:
   std::list<StatementPtr> recent_;
   absl::flat_hash_map<const Statement*, std::list<StatementPtr>::iterator> by_statement_;
+  size_t bytes_ = 0;  // of their text
 };
 
 }  // namespace leasehold::gateway

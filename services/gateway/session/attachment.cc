@@ -7,15 +7,16 @@
 #include "common/status/error.h"
 #include "common/status/view.h"
 #include "services/gateway/pgwire/encode.h"
+#include "services/gateway/session/literal.h"
 #include "services/gateway/session/session.h"
 
 namespace leasehold::gateway {
 namespace {
 
-std::string Literal(std::string_view text) {
-  const bool escapes = text.contains('\\');
-  return std::format("{}'{}'", escapes ? " E" : "", absl::StrReplaceAll(AbslView(text), {{"'", "''"}, {"\\", "\\\\"}}));
-}
+// Before a statement fails because its server could not be made ready: other servers are tried.
+constexpr int kPreparingTries = 3;
+// Of one line; clients may come with settings that nobody else has.
+constexpr size_t kMostGreetings = 1'000;
 
 // Parameters may have a qualified name.
 std::string QuotedName(std::string_view name) {
@@ -63,11 +64,10 @@ bool Session::Attach() {
 void Session::Attached(Server& server) {
   server_ = &server;
   exchange_.Reset();
-  if (server.applied != settings_ || !sql_prepared_.empty()) {
-    BeginPreparing();
-  } else {
-    TellParameters();
-  }
+  if (server.applied != settings_ || !sql_prepared_.empty()) return BeginPreparing();
+  preparing_failures_ = 0;
+  cancelled_ = false;
+  TellParameters();
 }
 
 void Session::OnServer(Server& server) {
@@ -101,12 +101,14 @@ void Session::BeginPreparing() {
   for (const auto& [name, value] : should) {
     const auto is = are.find(name);
     if (is != are.end() && is->second == value) continue;
-    calls += std::format("{}set_config({},{},false)", calls.empty() ? "SELECT " : ",", Literal(name), Literal(value));
+    calls += std::format("{}pg_catalog.set_config({},{},false)", calls.empty() ? "SELECT " : ",", Literal(name),
+                         NeutralLiteral(value));
   }
   sql += calls;
   sql += ";";
-  if (!server_->sql_prepared) {
+  if (!server_->sql_prepared && !sql_prepared_.empty()) {
     for (const auto& [name, text] : sql_prepared_) sql += text + ";";
+    server_->sql_prepared = true;  // some of them, also if another fails
   }
   welcome_pending_ = stage_ == Stage::kGreeting;
   stage_ = Stage::kPreparing;
@@ -121,23 +123,26 @@ void Session::Prepared(bool well) {
   const bool greeting = std::exchange(welcome_pending_, false) || stage_ == Stage::kGreeting;
   if (well) {
     server_->applied = settings_;
-    if (!sql_prepared_.empty()) {
-      pins_ |= pgwire::kPinPrepare;
-      server_->sql_prepared = true;
-    }
+    if (!sql_prepared_.empty()) pins_ |= pgwire::kPinPrepare;
   }
   if (greeting) {
     if (!well) return End(refusal_.value_or(pgwire::ErrorFields()));
     heard_ = server_->parameters;
+    if (line_->greetings.size() >= kMostGreetings) line_->greetings.clear();
     line_->greetings[settings_] = heard_;
     if (!grant_->session) GiveBack(Leftover::kNothing);
     return Greet();
   }
   stage_ = Stage::kServing;
+  const bool cancelled = std::exchange(cancelled_, false);
   if (well) {
+    preparing_failures_ = 0;
     TellParameters();
-  } else {
+    if (cancelled) refusal_ = Cancelled();
+  } else if (!held() || !sql_prepared_.empty()) {
     GiveBack(Leftover::kUnknown);
+    // It need not have been this client's doing: the time-out of whoever had the server before was still in force.
+    if (refusal_->code == "57014" && !cancelled && ++preparing_failures_ < kPreparingTries) refusal_.reset();
   }
   Resume();
 }
@@ -156,77 +161,12 @@ void Session::TellParameters() {
   heard_ = server_->parameters;
 }
 
-void Session::TellPins() {
-  const uint8_t news = pins_ & static_cast<uint8_t>(~told_pins_);
-  if (news == 0) return;
-  told_pins_ |= news;
-  pgwire::NoticeResponse(outbox_, {.code = "00000",
-                                   .message = std::format("this session keeps its server connection: {}", PinsText()),
-                                   .detail = "",
-                                   .hint = "See SHOW leasehold.pinned; DISCARD ALL ends it."});
-}
-
-void Session::AfterTransaction() {
-  if (server_ == nullptr || !exchange_.settled() || exchange_.transaction_status() != 'I' || passing_ != 0 ||
-      exchange_.in_batch() || from_server_ != 0 || stage_ != Stage::kServing) {
-    return;
-  }
-  if (!changed_.empty() || !resets_.empty()) return BeginReadingBack();
-  if (held()) {
-    if (draining_ && Idle()) Drain();
-    return;
-  }
-  GiveBack(unknown_ ? Leftover::kUnknown : Leftover::kNothing);
-  if (draining_ && Idle()) return Drain();
-}
-
 void Session::GiveBack(Leftover leftover) {
-  unknown_ = false;
+  unknown_ = doubtful_ = false;
   Server& server = *std::exchange(server_, nullptr);
+  // A batch without its Sync is not at its end: what it has done would be the next client's to commit.
+  if (exchange_.in_batch()) return pool_.Retire(server, false);
   pool_.Release(server, leftover);
-}
-
-void Session::BeginReadingBack() {
-  std::ranges::sort(changed_);
-  changed_.erase(std::ranges::unique(changed_).begin(), changed_.end());
-  std::string sql = "SELECT 1";
-  for (const std::string& name : changed_) sql += std::format(",current_setting({},true)", Literal(name));
-  stage_ = Stage::kReadingBack;
-  server_->unnamed = 0;
-  pgwire::Query(server_->outbox(), sql);
-  exchange_.Sent('Q', Exchange::Audience::kNobody);
-  for (const std::string& name : resets_) {
-    server_->applied = pool_.settings().Without(server_->applied, name);
-    settings_ = WithReset(settings_, name);
-  }
-  resets_.clear();
-  if (!server_->Flush()) LoseServer();
-}
-
-SettingsPtr Session::WithReset(const SettingsPtr& from, const std::string& name) {
-  if (baseline_) {
-    for (const auto& [known, value] : *baseline_) {
-      if (known == name) return pool_.settings().With(from, known, value);
-    }
-  }
-  return pool_.settings().Without(from, name);
-}
-
-void Session::ReadBack(std::string_view data_row) {
-  pgwire::BodyReader reader(data_row);
-  if (reader.U16() != changed_.size() + 1) return;
-  for (size_t i = 0; i <= changed_.size(); ++i) {
-    const uint32_t size = reader.U32();
-    const bool null = size == 0xffffffff;
-    const std::string value(null ? "" : reader.Bytes(size));
-    if (!reader.ok()) return;
-    if (i == 0) continue;
-    const std::string& name = changed_[i - 1];
-    server_->applied =
-        null ? pool_.settings().Without(server_->applied, name) : pool_.settings().With(server_->applied, name, value);
-    settings_ = null ? pool_.settings().Without(settings_, name) : pool_.settings().With(settings_, name, value);
-  }
-  changed_.clear();
 }
 
 // It went by itself: that ends the transaction, not the session, unless the session had more in it than that.
@@ -243,21 +183,29 @@ void Session::LoseServer() {
               .detail = "",
               .hint = ""});
   const bool greeting = stage_ == Stage::kGreeting || welcome_pending_;
-  if (greeting || held() || from_server_ != 0 || passing_ != 0) {
-    return End(held() || greeting ? std::move(why) : pgwire::ErrorFields());
-  }
+  const bool own = stage_ != Stage::kServing && stage_ != Stage::kSettling;
+  if (own) from_server_ = 0;
+  // What the client was told of settings would not be true any more.
+  const bool forgets = stage_ == Stage::kReadingBack;
+  if (greeting || held() || forgets || from_server_ != 0) return End(std::move(why));
   const int syncs = exchange_.syncs_due();
   const bool in_batch = exchange_.in_batch() && !exchange_.skipping();
   const bool in_transaction = exchange_.transaction_status() != 'I';
-  const bool own = stage_ != Stage::kServing && stage_ != Stage::kSettling;
   const bool skipping = exchange_.skipping();
   exchange_.Reset();
   ForgetQuery();
+  discarding_ += std::exchange(passing_, 0);
   changed_.clear();
   resets_.clear();
-  unknown_ = goes_home_ = false;
-  if (own) {  // on an errand of ours: the client's own message has not been sent yet
-    if (stage_ == Stage::kPreparing) refusal_ = why;
+  sql_prepared_lately_.clear();
+  unknown_ = doubtful_ = goes_home_ = false;
+  if (own) {  // the client's own message has not been sent yet: another server will do
+    if (std::exchange(cancelled_, false)) {
+      refusal_ = Cancelled();
+    } else if (++preparing_failures_ == kPreparingTries) {
+      preparing_failures_ = 0;
+      refusal_ = why;
+    }
   } else {
     for (int i = 0; i < syncs; ++i) {
       pgwire::ErrorResponse(outbox_, pgwire::Severity::kError, why);
@@ -273,7 +221,11 @@ void Session::LoseServer() {
     }
   }
   stage_ = Stage::kServing;
-  Resume();
+  // Not at once: this may have happened while the client's message was being dealt with, and it is shown again only
+  // after that.
+  loop().Defer([self = shared_from_this()] {
+    if (self->stage_ == Stage::kServing) self->Resume();
+  });
 }
 
 }  // namespace leasehold::gateway

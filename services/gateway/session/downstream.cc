@@ -74,12 +74,18 @@ void Session::OnServerReady(Server& server) {
     return;
   }
   if (stage_ == Stage::kReadingBack) {
-    changed_.clear();
-    stage_ = Stage::kServing;
+    FinishReadingBack();
+    if (stage_ == Stage::kEnded) return;
   }
   if (exchange_.transaction_status() == 'I') {
     const bool discarded = std::exchange(discarded_, false);
-    if (std::exchange(goes_home_, false) && !exchange_.failed()) ResetAll(discarded);
+    if (std::exchange(goes_home_, false)) {
+      if (doubtful_ && !discarded) {
+        unknown_ = true;
+      } else {
+        ResetAll(discarded);
+      }
+    }
   }
   if (stage_ == Stage::kSettling) stage_ = Stage::kServing;
   AfterTransaction();
@@ -113,10 +119,11 @@ size_t Session::Digest(std::string_view data) {
       End({.code = "08P01", .message = "the server does not speak the protocol", .detail = "", .hint = ""});
       return at;
     }
-    if (frame.size > rest.size() && frame.size <= kLargestWhole && IsNeededWhole(frame.type)) break;
+    const bool whole = IsNeededWhole(frame.type) || stage_ == Stage::kReadingBack;
+    if (frame.size > rest.size() && frame.size <= kLargestWhole && whole) break;
     passing_on_ = PassOn(frame, rest.substr(0, std::min(frame.size, rest.size())));
     from_server_ = frame.size;
-    if (frame.type == 'Z' && passing_on_ && pins_ != told_pins_ && !exchange_.failed()) {
+    if (frame.type == 'Z' && passing_on_ && pins_ != told_pins_ && !doubtful_) {
       interrupt(0);
       TellPins();
     }
@@ -175,6 +182,7 @@ bool Session::PassOn(const pgwire::Frame& frame, std::string_view bytes) {
       // These took what we had prepared along.
       if (body.starts_with("DISCARD ALL") || body.starts_with("DEALLOCATE ALL")) server_->prepared.Clear();
       if (body.starts_with("DISCARD ALL")) discarded_ = true;
+      if (body.starts_with("ROLLBACK")) doubtful_ = true;
       break;
     case 'N':
       return !own;
@@ -182,17 +190,7 @@ bool Session::PassOn(const pgwire::Frame& frame, std::string_view bytes) {
       if (!own) {
         CountQuery(status);
         if (!logged_sql_.empty()) LogStatements();
-        if (exchange_.failed()) {
-          // What failed has left nothing.
-          for (const std::string& name : sql_prepared_lately_) sql_prepared_.erase(name);
-          pins_ &= told_pins_;
-          unknown_ = true;
-          if (status == 'I') {
-            changed_.clear();
-            resets_.clear();
-          }
-        }
-        sql_prepared_lately_.clear();
+        if (exchange_.failed()) doubtful_ = unknown_ = true;
         if (status == 'I') virtuals_.CloseAllPortals();
       }
       break;

@@ -9,6 +9,7 @@
 #include <utility>
 #include <variant>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "common/scram/scram.h"
 #include "common/status/error.h"
@@ -347,9 +348,9 @@ Login::Outcome Login::TakeSettings(pgwire::StartupMessage& startup) {
     } else if (name == "options") {
       auto options = pgwire::ParseOptions(value);
       if (!options) return std::unexpected(std::move(options.error()));
-      for (auto& [option, text] : *options) settings_.insert_or_assign(std::move(option), std::move(text));
+      for (auto& [option, text] : *options) settings_.insert_or_assign(absl::AsciiStrToLower(option), std::move(text));
     } else {
-      settings_.insert_or_assign(std::move(name), std::move(value));
+      settings_.insert_or_assign(absl::AsciiStrToLower(name), std::move(value));
     }
   }
   if (settings_.size() <= kMostSettings) return Outcome();

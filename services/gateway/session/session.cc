@@ -92,9 +92,12 @@ void Session::End(pgwire::ErrorFields why) {
   pool_.Leave(*this);
   if (server_ != nullptr) {
     Server& server = *std::exchange(server_, nullptr);
-    const bool idle = exchange_.settled() && exchange_.transaction_status() == 'I' && passing_ == 0;
+    // In a batch it is at work until the Sync.
+    const bool idle =
+        exchange_.settled() && exchange_.transaction_status() == 'I' && !exchange_.in_batch() && passing_ == 0;
     if (idle) {
-      pool_.Release(server, held() || unknown_ ? Leftover::kUnknown : Leftover::kNothing);
+      const bool clean = !held() && !unknown_ && changed_.empty() && resets_.empty();
+      pool_.Release(server, clean ? Leftover::kNothing : Leftover::kUnknown);
     } else {
       pool_.Retire(server, !exchange_.settled());
     }
@@ -137,21 +140,23 @@ void Session::Drain() {
 }
 
 void Session::CancelQuery(std::move_only_function<void()> done) {
-  if (stage_ == Stage::kWaiting || stage_ == Stage::kPreparing) {
-    // As PostgreSQL would have it, had the statement begun.
-    if (stage_ == Stage::kWaiting) {
-      pool_.Leave(*this);
-      OnNoServer({.code = "57014", .message = "canceling statement due to user request", .detail = "", .hint = ""});
-    }
+  if (stage_ == Stage::kWaiting) {  // as PostgreSQL would have it, had the statement begun
+    pool_.Leave(*this);
+    OnNoServer(Cancelled());
     done();
     return;
   }
-  // With nothing outstanding there is nothing to cancel; what the server does next may be somebody else's.
-  if (stage_ == Stage::kEnded || server_ == nullptr || exchange_.settled()) {
+  if (stage_ == Stage::kPreparing) cancelled_ = true;
+  // With nothing of its own outstanding there is nothing to cancel; what the server does next may be somebody else's.
+  if ((stage_ != Stage::kServing && stage_ != Stage::kSettling) || server_ == nullptr || exchange_.settled()) {
     done();
     return;
   }
   pool_.Cancel(*server_, std::move(done));
+}
+
+pgwire::ErrorFields Session::Cancelled() {
+  return {.code = "57014", .message = "canceling statement due to user request", .detail = "", .hint = ""};
 }
 
 std::optional<absl::StatusOr<Route>> Session::Resolve(const std::optional<TenantId>& tenant) {
@@ -265,15 +270,18 @@ void Session::ReadClient() {
 void Session::Resume() {
   const auto self = shared_from_this();
   while (!inbox_.empty() && stage_ == Stage::kServing) {
-    const std::string data = std::exchange(inbox_, {});
+    std::string data = std::exchange(inbox_, {});
     const size_t used = Consume(data);
     if (stage_ == Stage::kEnded) return;
     if (!replacement_.empty()) {
       inbox_ = std::exchange(replacement_, {}).append(data, used);
       continue;
     }
+    if (used == 0) {
+      inbox_ = std::move(data);
+      break;
+    }
     inbox_.assign(data, used);
-    if (used == 0) break;
     if (server_ != nullptr && server_->congested()) break;
   }
   FlushClient();

@@ -7,6 +7,7 @@
 //   statements.cc  prepared statements, which follow the client from server to server
 //   downstream.cc  server → client
 //   attachment.cc  coming by a server, with the client's settings, and giving it back
+//   leftovers.cc   what a transaction has left in its server
 //   commands.cc    the statements that the gateway answers
 #pragma once
 
@@ -108,6 +109,7 @@ class Session final : public Loop::Watcher, public ServerClient, public std::ena
   void CountBytes();
   void CountQuery(char transaction_status);  // answered, up to its ReadyForQuery
   void ForgetQuery();                        // … by us
+  static pgwire::ErrorFields Cancelled();
   std::optional<absl::StatusOr<Route>> Resolve(const std::optional<TenantId>& tenant);
 
   // attachment.cc
@@ -116,15 +118,19 @@ class Session final : public Loop::Watcher, public ServerClient, public std::ena
   void Attached(Server& server);
   void BeginPreparing();
   void Prepared(bool well);
-  void AfterTransaction();
-  void BeginReadingBack();
-  void ReadBack(std::string_view data_row);
   void GiveBack(Leftover leftover);
   void LoseServer();
   void TellParameters();
-  void TellPins();
   bool held() const { return pins_ != 0 || grant_->session; }
+
+  // leftovers.cc
+  void NoteEffects(const pgwire::Effects& effects);  // … of a statement on its way to the server
+  void AfterTransaction();
+  void BeginReadingBack();
+  void ReadBack(std::string_view data_row);
+  void FinishReadingBack();
   SettingsPtr WithReset(const SettingsPtr& from, const std::string& name);
+  void TellPins();
 
   // upstream.cc
   size_t Consume(std::string_view data);
@@ -137,7 +143,6 @@ class Session final : public Loop::Watcher, public ServerClient, public std::ena
   Handled HandleSync();
   Handled Settle();  // kDone: nothing is outstanding
   void Refused(const pgwire::Frame& frame, const pgwire::ErrorFields& why);
-  void NoteEffects(const pgwire::Effects& effects);
 
   // statements.cc
   Handled ParseStatement(std::string_view body);
@@ -145,7 +150,7 @@ class Session final : public Loop::Watcher, public ServerClient, public std::ena
   Handled CloseStatement(std::string_view name);
   void EnsurePrepared(const StatementPtr& statement);
   void EnsureUnnamed();
-  void SendParse(const StatementPtr& statement, Exchange::Audience audience);
+  void Prepare(const StatementPtr& statement, Exchange::Audience audience);
   void SendCloseOf(std::string_view name);
   void ForgetUnprepared(const std::vector<Exchange::Undone>& undone);
   bool NeedServer();  // false: later, or refused already
@@ -220,7 +225,8 @@ class Session final : public Loop::Watcher, public ServerClient, public std::ena
   bool skip_to_sync_ = false;      // a step failed here: ignore what follows up to Sync, as PostgreSQL would
   bool batch_is_ours_ = false;     // a step since the last Sync was answered here
   bool lost_transaction_ = false;  // the server died between two statements of a transaction
-  bool cancelled_ = false;
+  bool cancelled_ = false;         // … while its server was being prepared
+  int preparing_failures_ = 0;     // in a row
 
   // What it prepares and leaves behind.
   pgwire::Recognition recognition_;  // of the message that Judge saw last
@@ -232,13 +238,16 @@ class Session final : public Loop::Watcher, public ServerClient, public std::ena
   pgwire::Effects unnamed_effects_;
   uint64_t unnamed_ = 0;                             // mark of the unnamed statement; 0: there is none
   std::map<std::string, std::string> sql_prepared_;  // by SQL's PREPARE: name to text
-  std::optional<std::pair<std::string, std::string>> sql_prepared_pending_;
-  std::vector<std::string> sql_prepared_lately_;  // in the transaction at hand
+  std::vector<std::string> sql_prepared_lately_;     // in the transaction at hand
   uint8_t pins_ = 0;
   uint8_t told_pins_ = 0;
+  uint8_t sure_pins_ = 0;  // as of the end of the last transaction
   bool unknown_ = false;
+  bool doubtful_ = false;             // something failed or was rolled back: what it has left may not be there
   std::vector<std::string> changed_;  // settings that the transaction may have changed
   std::vector<std::string> resets_;
+  bool read_back_ = false;
+  int reading_back_failures_ = 0;
   bool goes_home_ = false;  // RESET ALL or DISCARD ALL is on its way
   bool discarded_ = false;  // … the latter has been done
 

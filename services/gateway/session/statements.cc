@@ -14,20 +14,17 @@ namespace {
 
 using Audience = Exchange::Audience;
 
-// Of one client; so many bytes of text at 64 KiB each at most.
+// Of one client.
 constexpr size_t kMostStatements = 1'000;
 constexpr size_t kMostStatementBytes = 8 << 20;
+// Of one server: what nobody uses any more is kept there for the next one.
+constexpr size_t kMostBytesOfServer = 16 << 20;
 
 pgwire::ErrorFields Refuse(std::string_view code, std::string message) {
   return {.code = std::string(code), .message = std::move(message), .detail = "", .hint = ""};
 }
 
 }  // namespace
-
-void Session::SendParse(const StatementPtr& statement, Audience audience) {
-  pgwire::ParseFrame(server_->outbox(), statement->name, statement->body);
-  exchange_.Sent('P', audience, statement);
-}
 
 void Session::SendCloseOf(std::string_view name) {
   pgwire::CloseStatement(server_->outbox(), name);
@@ -36,11 +33,15 @@ void Session::SendCloseOf(std::string_view name) {
 
 void Session::EnsurePrepared(const StatementPtr& statement) {
   if (server_->prepared.Use(*statement)) return;
+  Prepare(statement, Audience::kNobody);
+}
+
+void Session::Prepare(const StatementPtr& statement, Audience audience) {
   if (server_->TakeStale(statement)) SendCloseOf(statement->name);
-  if (const auto gone = server_->prepared.Add(statement, pool_.options().max_prepared_statements)) {
-    SendCloseOf((*gone)->name);
-  }
-  SendParse(statement, Audience::kNobody);
+  const size_t most = pool_.options().max_prepared_statements;
+  for (const StatementPtr& gone : server_->prepared.Add(statement, most, kMostBytesOfServer)) SendCloseOf(gone->name);
+  pgwire::ParseFrame(server_->outbox(), statement->name, statement->body);
+  exchange_.Sent('P', audience, statement);
 }
 
 void Session::EnsureUnnamed() {
@@ -100,11 +101,7 @@ Session::Handled Session::ParseStatement(std::string_view body) {
     }
     return Handled::kDone;
   }
-  if (server_->TakeStale(statement)) SendCloseOf(statement->name);
-  if (const auto gone = server_->prepared.Add(statement, pool_.options().max_prepared_statements)) {
-    SendCloseOf((*gone)->name);
-  }
-  SendParse(statement, Audience::kClient);
+  Prepare(statement, Audience::kClient);
   return Handled::kDone;
 }
 
@@ -117,7 +114,7 @@ Session::Handled Session::UseStatement(std::string_view bytes, const pgwire::Fra
   if (frame.type == 'P') {
     if (!name.empty()) {
       if (Settle() == Handled::kWaits) return Handled::kWaits;
-      FailStep(Refuse("54000", "a prepared statement with a name may be at most 64 KiB long"));
+      FailStep(Refuse("54000", "a prepared statement with a name may be at most 2 MiB long"));
       return Handled::kDone;
     }
     // As long as this server is kept it is there; nobody could prepare it elsewhere.

@@ -52,38 +52,68 @@ prometheus::Counter& AcquiresOf(Metrics& metrics, const char* outcome) {
 // Answers when the acquisition does; a caller that gives up abandons it.
 class LeaseService::AcquireCall : public grpc::ServerUnaryReactor {
  public:
-  AcquireCall(LeaseService& service, v1::AcquireLeaseResponse& response) : service_(service), response_(response) {}
-
-  // Before the call is given to gRPC.
-  void Begin(LeaseTerms terms) {
-    acquisition_ =
-        Acquisition::Start(service_.acquisition_parts(), std::move(terms),
-                           [this](absl::StatusOr<LeaseIssuer::Issued> issued) { Answer(std::move(issued)); });
-    if (!acquisition_->answered() && !service_.Track(acquisition_)) acquisition_->Abandon(ShuttingDown());
+  // gRPC ends a call with its own reactor on the thread that brought it, one with a reactor of ours on another thread:
+  // that takes more time than making a lease. So ours is for calls that wait.
+  static grpc::ServerUnaryReactor* Begin(LeaseService& service, LeaseTerms terms, grpc::CallbackServerContext& context,
+                                         v1::AcquireLeaseResponse& response) {
+    auto call = std::make_unique<AcquireCall>(service, response);
+    if (std::optional<grpc::Status> now = call->Start(std::move(terms))) {
+      grpc::ServerUnaryReactor* reactor = context.DefaultReactor();
+      reactor->Finish(*std::move(now));
+      return reactor;
+    }
+    return call.release();  // deletes itself when gRPC is done with it
   }
+
+  AcquireCall(LeaseService& service, v1::AcquireLeaseResponse& response) : service_(service), response_(response) {}
 
   void OnCancel() override { acquisition_->Abandon(absl::CancelledError("the caller gave up")); }
   void OnDone() override {
-    {
-      absl::MutexLock lock(&service_.mu_);
-      service_.waiting_.erase(acquisition_.get());
-    }
+    service_.Untrack(*acquisition_);
     delete this;
   }
 
  private:
+  // The answer if there is one already; else it comes by Finish().
+  std::optional<grpc::Status> Start(LeaseTerms terms) {
+    acquisition_ =
+        Acquisition::Start(service_.acquisition_parts(), std::move(terms),
+                           [this](absl::StatusOr<LeaseIssuer::Issued> issued) { Answer(std::move(issued)); });
+    const bool waits = !acquisition_->answered();
+    if (waits && !service_.Track(acquisition_)) acquisition_->Abandon(ShuttingDown());
+    std::optional<grpc::Status> early;
+    {
+      absl::MutexLock lock(&mu_);
+      started_ = true;
+      early = std::move(early_);
+    }
+    if (early && waits) service_.Untrack(*acquisition_);
+    return early;
+  }
+
   void Answer(absl::StatusOr<LeaseIssuer::Issued> issued) {
     service_.OnAcquired(issued);
     if (issued.ok()) {
       *response_.mutable_lease() = service_.LeaseNow(issued->record);
       *response_.mutable_credentials() = std::move(issued->credentials);
     }
-    Finish(ToGrpc(issued.status()));
+    grpc::Status status = ToGrpc(issued.status());
+    {
+      absl::MutexLock lock(&mu_);
+      if (!started_) {
+        early_ = std::move(status);
+        return;
+      }
+    }
+    Finish(std::move(status));
   }
 
   LeaseService& service_;
   v1::AcquireLeaseResponse& response_;
   std::shared_ptr<Acquisition> acquisition_;
+  absl::Mutex mu_;
+  bool started_ ABSL_GUARDED_BY(mu_) = false;
+  std::optional<grpc::Status> early_ ABSL_GUARDED_BY(mu_);
 };
 
 LeaseService::LeaseService(const Parts& parts, const v1::LeasesConfig& config, Metrics& metrics)
@@ -118,6 +148,11 @@ bool LeaseService::Track(const std::shared_ptr<Acquisition>& acquisition) {
   return true;
 }
 
+void LeaseService::Untrack(const Acquisition& acquisition) {
+  absl::MutexLock lock(&mu_);
+  waiting_.erase(&acquisition);
+}
+
 bool LeaseService::Track(const std::shared_ptr<LeaseHold>& hold) {
   absl::MutexLock lock(&mu_);
   if (shutting_down_) return false;
@@ -148,9 +183,7 @@ grpc::ServerUnaryReactor* LeaseService::AcquireLease(grpc::CallbackServerContext
     OnAcquired(terms.status());
     return AnswerNow(context, terms.status());
   }
-  auto* call = new AcquireCall(*this, *response);  // deletes itself when gRPC is done with it
-  call->Begin(*std::move(terms));
-  return call;
+  return AcquireCall::Begin(*this, *std::move(terms), *context, *response);
 }
 
 grpc::ServerWriteReactor<v1::AcquireLeaseResponse>* LeaseService::HoldLease(grpc::CallbackServerContext*,

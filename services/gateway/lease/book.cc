@@ -227,9 +227,13 @@ void LeaseBook::Adopt(const v1::LeaseClaims& claims) {
 }
 
 void LeaseBook::Learn(const v1::LeaseRecord& record) {
+  if (Merge(record)) outbox_.Add(IdOf(record), LeaseOutbox::Urgency::kChange);
+}
+
+bool LeaseBook::Merge(const v1::LeaseRecord& record) {
   const LeaseId id = IdOf(record);
   const int64_t now = NowMs();
-  if (record.expire_ms() < now - absl::ToInt64Milliseconds(options_.keep_ended)) return;
+  if (record.expire_ms() < now - absl::ToInt64Milliseconds(options_.keep_ended)) return false;
   std::optional<Ended> ended;
   bool other_behind = false;
   {
@@ -250,8 +254,8 @@ void LeaseBook::Learn(const v1::LeaseRecord& record) {
     absl::MutexLock lock(&requests_mu_);
     requests_.try_emplace(record.request_id(), id);
   }
-  if (other_behind) outbox_.Add(id, LeaseOutbox::Urgency::kChange);
   Tell(ended);
+  return other_behind;
 }
 
 LeaseBook::Entry& LeaseBook::Insert(Shard& shard, const LeaseId& id, v1::LeaseRecord record) {

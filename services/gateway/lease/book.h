@@ -87,8 +87,11 @@ class LeaseBook {
   // A client has proven that it holds this lease: from now on the book watches it, whoever issued it.
   void Adopt(const v1::LeaseClaims& claims);
 
-  // From other gateways. `record` must have passed CheckClaims.
+  // From other gateways. `record` must have passed CheckClaims. What Learn takes has replaced what was told of the
+  // lease before: if this book knows more, it says so again. What LearnNews takes stands beside all that was told
+  // since.
   void Learn(const v1::LeaseRecord& record);
+  void LearnNews(const v1::LeaseRecord& record) { Merge(record); }
   void LearnRevocation(const v1::Revocation& revocation);
 
   // Ends what has expired and forgets what ended long ago. Called every 100 ms.
@@ -125,6 +128,8 @@ class LeaseBook {
   int64_t NowMs() const { return absl::ToUnixMillis(clock_.Now()); }
   Shard& ShardOf(const LeaseId& id) const { return shards_[static_cast<uint8_t>(id.bytes().back()) % kShards]; }
 
+  // True if this book knows more of the lease than `record` says.
+  bool Merge(const v1::LeaseRecord& record);
   // Puts a record where there was none, ended already if a revocation covers it.
   Entry& Insert(Shard& shard, const LeaseId& id, v1::LeaseRecord record) ABSL_EXCLUSIVE_LOCKS_REQUIRED(shard.mu);
   // After every change of an entry: counts, plans its next moment, and says if it has just ended. May erase other

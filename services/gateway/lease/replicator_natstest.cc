@@ -2,8 +2,10 @@
 
 #include <gmock/gmock.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <functional>
+#include <vector>
 
 #include "absl/time/clock.h"
 #include "common/localserver/localserver.h"
@@ -14,6 +16,8 @@
 
 namespace leasehold::gateway {
 namespace {
+
+using testing::SizeIs;
 
 // Waits for a condition; how long it took, or forever if it never came.
 absl::Duration TimeUntil(const std::function<bool()>& condition, absl::Duration patience = absl::Seconds(20)) {
@@ -74,6 +78,35 @@ class ReplicatorTest : public testing::Test {
     auto gateway = std::make_unique<Gateway>(nats_->Url());
     EXPECT_NE(TimeUntil([&] { return gateway->replicator.synced(); }), absl::InfiniteDuration());
     return gateway;
+  }
+
+  size_t KeysInBucket() {
+    const auto client = jetstream::Client::Connect({.url = nats_->Url(), .name = "test"});
+    absl::Mutex mu;
+    size_t keys = 0;
+    bool synced = false;
+    jetstream::KeyValueWatch watch;
+    watch.on_entry = [&](const std::string&, std::optional<std::string_view>) {
+      absl::MutexLock lock(&mu);
+      ++keys;
+    };
+    watch.on_synced = [&] {
+      absl::MutexLock lock(&mu);
+      synced = true;
+    };
+    auto bucket = absl::StatusOr<std::unique_ptr<jetstream::KeyValue>>(absl::UnavailableError("not connected yet"));
+    EXPECT_NE(TimeUntil([&] {
+                bucket = (*client)->OpenKeyValue({.bucket = "leases", .replicas = 1, .ttl = absl::Hours(25)}, watch);
+                return bucket.ok();
+              }),
+              absl::InfiniteDuration());
+    EXPECT_NE(TimeUntil([&] {
+                absl::MutexLock lock(&mu);
+                return synced;
+              }),
+              absl::InfiniteDuration());
+    bucket->reset();
+    return keys;
   }
 
   localserver::TemporaryDirectory directory_;
@@ -138,6 +171,27 @@ TEST_F(ReplicatorTest, RestartedGatewayLearnsAgain) {
   EXPECT_EQ(ReasonOf(b->book.Check(revoked.claims()).status()), v1::REASON_LEASE_REVOKED);
 }
 
+TEST_F(ReplicatorTest, ManyNewLeasesAreToldTogether) {
+  auto a = Start();
+  const auto b = Start();
+  std::vector<v1::LeaseRecord> records;
+  for (int i = 0; i < 1000; ++i) records.push_back(a->Add("acme"));
+  EXPECT_LT(TimeUntil([&] { return std::ranges::all_of(records, [&](const auto& r) { return b->Knows(r); }); }),
+            absl::Seconds(2));
+  EXPECT_THAT(b->book.List({.tenant = "", .service = "", .holder = "payroll"}, std::nullopt, 2000), SizeIs(1000));
+  ASSERT_TRUE(b->book.Release(IdOf(records[500])).ok());
+  ASSERT_NE(TimeUntil([&] { return a->StateOf(records[500]) == v1::LEASE_STATE_RELEASED; }), absl::InfiniteDuration());
+  EXPECT_LT(KeysInBucket(), 250u);
+
+  const auto last = a->Add("globex");
+  a.reset();  // at once: Stop() tells what has not been told
+  const auto c = Start();
+  EXPECT_EQ(c->book.live(), 1000u) << "of the thousand one was released, and then there is the last";
+  EXPECT_EQ(c->StateOf(records[500]), v1::LEASE_STATE_RELEASED);
+  EXPECT_TRUE(c->Knows(last));
+  EXPECT_EQ(c->outbox.size(), 0u);
+}
+
 TEST_F(ReplicatorTest, NothingWaitsForNatsAndNothingIsLostWithIt) {
   const auto a = Start(), b = Start();
   const auto before = a->Add("acme");
@@ -176,10 +230,18 @@ TEST_F(ReplicatorTest, RubbishInTheBucketIsIgnored) {
   EXPECT_TRUE((*bucket)->Put("00000000000000000000000000", forged.SerializeAsString()).ok());
   forged.mutable_claims()->set_service("No Service");
   EXPECT_TRUE((*bucket)->Put(IdOf(record).str(), forged.SerializeAsString()).ok());
+  EXPECT_TRUE((*bucket)->Put("news.x", "\xff\xff").ok());
+  v1::LeaseNews news;
+  *news.add_records() = forged;
+  Gateway lonely("nats://127.0.0.1:1");
+  const auto good = lonely.Add("initech");
+  *news.add_records() = good;
+  EXPECT_TRUE((*bucket)->Put("news.y", news.SerializeAsString()).ok());
   const auto next = a->Add("globex");  // what came before it has been read once it is back
   const auto b = Start();
   EXPECT_NE(TimeUntil([&] { return b->Knows(next); }), absl::InfiniteDuration());
   EXPECT_TRUE(a->Knows(record));
+  EXPECT_TRUE(b->Knows(good)) << "one wrong record does not spoil the others";
 }
 
 }  // namespace

@@ -179,7 +179,8 @@ async def run(stack, flags):
     for title, counts in counters.items():
         print(f"{title}: {', '.join(f'{name} {n}' for name, n in sorted(counts.items())) or 'none'}")
     print(f"writes: {len(world.acknowledged)} acknowledged, {len(world.unanswered)} unanswered; "
-          f"server connections: at most {sampler.most} of {CAP} in {sampler.samples} samples", flush=True)
+          f"server connections: at most {sampler.most} of {CAP} in {sampler.samples} samples; "
+          f"slowest answer: {world.slowest[0]:.1f} s, to {world.slowest[1][:40]}", flush=True)
     return held
 
 

@@ -11,7 +11,7 @@ from psycopg.pq import TransactionStatus
 
 from chaos_world import TENANTS, Violation
 
-STUCK = 60  # seconds: twice what a client may wait for a server connection
+STUCK = 120  # seconds: twice what a client may wait for a server connection
 REVOKED_WITHIN = 1.5  # seconds: one, and what this program may need to notice
 
 # What a client may read when its server, or its way to it, has gone; and when its lease has ended.
@@ -58,8 +58,16 @@ class Client:
 
     async def execute(self, statement, parameters=None, **how):
         self.past.append(statement if isinstance(statement, str) else statement.as_string())
-        cursor = await self.connection.execute(statement, parameters, **how)
+        begun = time.monotonic()
+        try:
+            cursor = await self.connection.execute(statement, parameters, **how)
+        except ValueError as error:
+            # psycopg's own: Parse was answered, and then the server was lost before Sync, which is one answer too many.
+            raise psycopg.OperationalError(f"psycopg did not understand: {error}") from error
         self.heard()
+        took = time.monotonic() - begun
+        if took > self.world.slowest[0] and "pg_sleep" not in self.past[-1]:
+            self.world.slowest = (took, self.past[-1])
         return cursor
 
     def heard(self):
@@ -108,7 +116,7 @@ class Client:
         self.baseline = {"application_name": self.name, "TimeZone": zone, "search_path": path}
         self.past.append(f"-- connect by {self.lease_name}")
         self.connection = await AsyncConnection.connect(
-            self.lease.dsn, autocommit=True, prepare_threshold=None if self.plain else 0, connect_timeout=STUCK - 20,
+            self.lease.dsn, autocommit=True, prepare_threshold=None if self.plain else 0, connect_timeout=STUCK,
             application_name=self.name, options=f"-c TimeZone={zone} -c search_path={path}")
         self.connection.add_notify_handler(self.notified)
         self.settings, self.tenant = dict(self.baseline), self.lease.home
@@ -303,6 +311,9 @@ class Client:
                 await asyncio.wait([asleep], timeout=self.random.uniform(0, 0.2))
                 if not asleep.done():
                     await self.connection.cancel_safe(timeout=30)
+        except asyncio.CancelledError:
+            asleep.cancel()
+            raise
         finally:
             result = (await asyncio.gather(asleep, return_exceptions=True))[0]
         if not isinstance(result, psycopg.Error):

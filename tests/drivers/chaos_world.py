@@ -31,6 +31,7 @@ class World:
         self.acknowledged, self.unanswered = set(), set()  # (tenant or "central", client, number)
         self.kills = self.lost_to_kills = 0
         self.outages = []  # [begin, end or None], of the instance
+        self.slowest = (0.0, "nothing")  # answer: seconds, statement
         self.actions, self.tolerated, self.faults = (collections.Counter() for _ in range(3))
 
     def acquire(self, name, home, *arguments):

@@ -2,6 +2,8 @@
 
 #include <ranges>
 
+#include "absl/time/clock.h"
+
 namespace leasehold::gateway {
 
 void LeaseOutbox::Add(const LeaseId& id, Urgency urgency) {
@@ -16,16 +18,23 @@ void LeaseOutbox::Add(const LeaseId& id, Urgency urgency) {
   if (queue.size() > (urgency == Urgency::kChange ? kMaxChanges : kMaxNews)) {
     if (Pop(urgency)) ++dropped_;
   }
+  Wake();
 }
 
 void LeaseOutbox::Add(v1::Revocation revocation) {
   absl::MutexLock lock(&mu_);
   revocations_.push_back(std::move(revocation));
+  Wake();
 }
 
 std::optional<LeaseOutbox::Item> LeaseOutbox::Take(absl::Duration patience, size_t max_news) {
   absl::MutexLock lock(&mu_);
-  mu_.AwaitWithTimeout(absl::Condition(this, max_news > 0 ? &LeaseOutbox::HasItem : &LeaseOutbox::HasUrgent), patience);
+  wants_news_ = max_news > 0;
+  waits_ = true;
+  for (const absl::Time end = absl::Now() + patience; !Ready();) {
+    if (ready_.WaitWithDeadline(&mu_, end)) break;
+  }
+  waits_ = false;
   if (!revocations_.empty()) {
     Item item = std::move(revocations_.front());
     revocations_.pop_front();
@@ -75,6 +84,7 @@ std::optional<LeaseId> LeaseOutbox::Pop(Urgency urgency) {
 void LeaseOutbox::Close() {
   absl::MutexLock lock(&mu_);
   closed_ = true;
+  Wake();
 }
 
 size_t LeaseOutbox::size() const {

@@ -38,7 +38,7 @@ class LeaseOutbox {
   using News = std::vector<LeaseId>;  // not empty, the oldest first
   using Item = std::variant<v1::Revocation, Change, News>;
   // Revocations first, then changes, then up to `max_news` news; with 0, news stay. Waits up to `patience` for one;
-  // nullopt if none came or after Close().
+  // nullopt if none came or after Close(). One thread at a time.
   std::optional<Item> Take(absl::Duration patience, size_t max_news);
   // An item that could not be published; it is next again.
   void PutBack(Item item);
@@ -49,10 +49,13 @@ class LeaseOutbox {
   uint64_t dropped() const;
 
  private:
-  bool HasUrgent() const ABSL_SHARED_LOCKS_REQUIRED(mu_) {
-    return closed_ || !revocations_.empty() || !changes_.empty();
+  // Whether there is what the waiting Take() waits for, or it shall wait no more.
+  bool Ready() const ABSL_SHARED_LOCKS_REQUIRED(mu_) {
+    return closed_ || !revocations_.empty() || !changes_.empty() || (wants_news_ && !news_.empty());
   }
-  bool HasItem() const ABSL_SHARED_LOCKS_REQUIRED(mu_) { return HasUrgent() || !news_.empty(); }
+  void Wake() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    if (waits_ && Ready()) ready_.Signal();
+  }
   std::deque<LeaseId>& QueueOf(Urgency urgency) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
     return urgency == Urgency::kChange ? changes_ : news_;
   }
@@ -66,6 +69,11 @@ class LeaseOutbox {
   // What waits, and where. A lease whose urgency rose is in both queues; the lower place is skipped.
   absl::flat_hash_map<LeaseId, Urgency> waiting_ ABSL_GUARDED_BY(mu_);
   uint64_t dropped_ ABSL_GUARDED_BY(mu_) = 0;
+  // A condition variable, not Mutex::Await: that looks at its condition whenever anybody lets go of the lock, which is
+  // once for each new lease.
+  absl::CondVar ready_;
+  bool waits_ ABSL_GUARDED_BY(mu_) = false;
+  bool wants_news_ ABSL_GUARDED_BY(mu_) = false;
   bool closed_ ABSL_GUARDED_BY(mu_) = false;
 };
 

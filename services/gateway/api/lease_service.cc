@@ -32,15 +32,12 @@ absl::StatusOr<LeaseId> ParseId(const std::string& text) {
 
 absl::Status ShuttingDown() { return Error(v1::REASON_SHUTTING_DOWN, "this gateway is shutting down"); }
 
-void LogLease(std::string_view event, const v1::LeaseRecord& record) {
-  const auto id = LeaseId::FromBytes(record.claims().id());
-  if (!id.ok()) return;
-  const bool tenant = !record.claims().tenant().empty();
+void LogLease(std::string_view event, const v1::Lease& lease) {
   Log(Level::kInfo, event,
-      {{"lease", id->str()},
-       {tenant ? "tenant" : "connection", tenant ? record.claims().tenant() : record.claims().connection()},
-       {"service", record.claims().service()},
-       {"holder", record.holder()}});
+      {{"lease", lease.id()},
+       {lease.has_tenant() ? "tenant" : "connection", lease.has_tenant() ? lease.tenant() : lease.connection()},
+       {"service", lease.service()},
+       {"holder", lease.holder()}});
 }
 
 prometheus::Counter& AcquiresOf(Metrics& metrics, const char* outcome) {
@@ -94,8 +91,9 @@ class LeaseService::AcquireCall : public grpc::ServerUnaryReactor {
   void Answer(absl::StatusOr<LeaseIssuer::Issued> issued) {
     service_.OnAcquired(issued);
     if (issued.ok()) {
-      *response_.mutable_lease() = service_.LeaseNow(issued->record);
+      *response_.mutable_lease() = std::move(issued->lease);
       *response_.mutable_credentials() = std::move(issued->credentials);
+      if (issued->repeated) response_.mutable_lease()->set_sessions(service_.parts_.watchers.Sessions(issued->id));
     }
     grpc::Status status = ToGrpc(issued.status());
     {
@@ -163,7 +161,7 @@ bool LeaseService::Track(const std::shared_ptr<LeaseHold>& hold) {
 void LeaseService::OnAcquired(const absl::StatusOr<LeaseIssuer::Issued>& issued) {
   if (issued.ok()) {
     (issued->repeated ? repeated_ : acquired_).Increment();
-    LogLease(issued->repeated ? "lease given out again" : "lease acquired", issued->record);
+    LogLease(issued->repeated ? "lease given out again" : "lease acquired", issued->lease);
     return;
   }
   const absl::StatusCode code = issued.status().code();
@@ -290,8 +288,8 @@ absl::Status LeaseService::Renew(const v1::RenewLeaseRequest& request, v1::Lease
     LH_ASSIGN_OR_RETURN(ttl, ParseTtl(request.ttl(), max_ttl_));
   }
   LH_ASSIGN_OR_RETURN(const v1::LeaseRecord record, parts_.book.Renew(id, ttl));
-  LogLease("lease renewed", record);
   response = LeaseNow(record);
+  LogLease("lease renewed", response);
   return absl::OkStatus();
 }
 
@@ -299,8 +297,8 @@ absl::Status LeaseService::Release(const v1::ReleaseLeaseRequest& request, v1::L
   LH_RETURN_IF_ERROR(CheckLabel("request_id", request.request_id()));
   LH_ASSIGN_OR_RETURN(const LeaseId id, ParseId(request.id()));
   LH_ASSIGN_OR_RETURN(const v1::LeaseRecord record, parts_.book.Release(id));
-  LogLease("lease released", record);
   response = LeaseNow(record);
+  LogLease("lease released", response);
   return absl::OkStatus();
 }
 
@@ -343,7 +341,7 @@ absl::Status LeaseService::Revoke(const v1::RevokeLeasesRequest& request, v1::Re
   v1::Revocation conditions;
   if (!request.id().empty()) {
     LH_ASSIGN_OR_RETURN(const LeaseId id, ParseId(request.id()));
-    conditions.set_lease_id(id.bytes());
+    conditions.set_lease_id(std::string(id.bytes()));
   }
   if (!request.tenant().empty()) {
     LH_ASSIGN_OR_RETURN(const TenantId tenant, TenantId::Parse(request.tenant()));

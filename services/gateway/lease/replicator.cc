@@ -1,5 +1,8 @@
 #include "services/gateway/lease/replicator.h"
 
+#include <google/protobuf/io/coded_stream.h>
+#include <google/protobuf/io/zero_copy_stream_impl_lite.h>
+
 #include <format>
 #include <utility>
 #include <variant>
@@ -160,30 +163,38 @@ absl::Status LeaseReplicator::Tell(const v1::Revocation& revocation) {
 }
 
 absl::Status LeaseReplicator::Tell(const LeaseOutbox::Change& change) {
-  auto record = RecordToTell(change.id, LeaseOutbox::Urgency::kChange);
-  if (!record) return absl::OkStatus();
+  auto record = book_.Get(change.id);
+  if (!record.ok()) return absl::OkStatus();  // forgotten meanwhile
+  // That it has expired, everybody sees by the time.
+  if (record->state() == v1::LEASE_STATE_EXPIRED) record->set_state(v1::LEASE_STATE_ACTIVE);
   record->set_writer(writer_);
   return bucket_->Put(change.id.str(), record->SerializeAsString());
 }
 
 absl::Status LeaseReplicator::Tell(const LeaseOutbox::News& news) {
-  v1::LeaseNews told;
-  for (const LeaseId& id : news) {
-    if (auto record = RecordToTell(id, LeaseOutbox::Urgency::kNews)) *told.add_records() = *std::move(record);
-  }
   if (news.size() < kMaxNews) next_news_ = absl::Now() + kNewsInterval;
-  if (told.records().empty()) return absl::OkStatus();
-  return bucket_->Put(std::format("{}{}", news_prefix_, news_number_++), told.SerializeAsString());
+  const std::string told = NewsOf(news);
+  if (told.empty()) return absl::OkStatus();
+  return bucket_->Put(std::format("{}{}", news_prefix_, news_number_++), told);
 }
 
-std::optional<v1::LeaseRecord> LeaseReplicator::RecordToTell(const LeaseId& id, LeaseOutbox::Urgency urgency) const {
-  auto record = book_.Get(id);
-  if (!record.ok()) return std::nullopt;  // forgotten meanwhile
-  if (record->state() == v1::LEASE_STATE_EXPIRED) {
-    if (urgency == LeaseOutbox::Urgency::kNews) return std::nullopt;
-    record->set_state(v1::LEASE_STATE_ACTIVE);  // that it has expired, everybody sees by the time
+std::string LeaseReplicator::NewsOf(const LeaseOutbox::News& news) const {
+  // A serialized LeaseNews is its records one after another, so each can be written where it stands in the book.
+  constexpr uint32_t kLengthDelimited = 2;
+  constexpr uint32_t kRecord = v1::LeaseNews::kRecordsFieldNumber << 3 | kLengthDelimited;
+  std::string told;
+  {
+    google::protobuf::io::StringOutputStream stream(&told);
+    google::protobuf::io::CodedOutputStream out(&stream);
+    const auto write = [&out](const v1::LeaseRecord& record, v1::LeaseState now) {
+      if (now == v1::LEASE_STATE_EXPIRED) return;
+      out.WriteTag(kRecord);
+      out.WriteVarint32(static_cast<uint32_t>(record.ByteSizeLong()));
+      record.SerializeWithCachedSizes(&out);
+    };
+    for (const LeaseId& id : news) book_.Read(id, write).IgnoreError();  // it may be forgotten meanwhile
   }
-  return *std::move(record);
+  return told;
 }
 
 void LeaseReplicator::OnEntry(const std::string& key, std::optional<std::string_view> value) {

@@ -48,8 +48,8 @@ class LeaseReplicator {
   absl::Status Tell(const v1::Revocation& revocation);
   absl::Status Tell(const LeaseOutbox::Change& change);
   absl::Status Tell(const LeaseOutbox::News& news);
-  // What is told of a lease as it is now; nullopt if nothing need be.
-  std::optional<v1::LeaseRecord> RecordToTell(const LeaseId& id, LeaseOutbox::Urgency urgency) const;
+  // A serialized LeaseNews of those that have not expired or been forgotten; empty if none is left.
+  std::string NewsOf(const LeaseOutbox::News& news) const;
   void OnEntry(const std::string& key, std::optional<std::string_view> value);
   void OnNews(const std::string& key, std::string_view value);
   bool Stopping() const;

@@ -44,7 +44,7 @@ struct Gateway {
     uint8_t random[10];
     RandomBytes(random);
     claims.set_issue_ms(book.IssueMs());
-    claims.set_id(LeaseId::Make(claims.issue_ms(), random).bytes());
+    claims.set_id(std::string(LeaseId::Make(claims.issue_ms(), random).bytes()));
     claims.set_expire_ms(claims.issue_ms() + absl::ToInt64Milliseconds(ttl));
     claims.set_service("identity");
     claims.set_tenant(tenant);
@@ -52,7 +52,8 @@ struct Gateway {
     claims.set_access(v1::ACCESS_READ_WRITE);
     v1::LeaseRecord record = RecordOf(claims);
     record.set_holder("payroll");
-    return book.Add(record)->record;
+    EXPECT_TRUE(book.Add(record).ok());
+    return record;
   }
   v1::LeaseState StateOf(const v1::LeaseRecord& record) {
     const auto found = book.Get(*LeaseId::FromBytes(record.claims().id()));
@@ -190,6 +191,40 @@ TEST_F(ReplicatorTest, ManyNewLeasesAreToldTogether) {
   EXPECT_EQ(c->StateOf(records[500]), v1::LEASE_STATE_RELEASED);
   EXPECT_TRUE(c->Knows(last));
   EXPECT_EQ(c->outbox.size(), 0u);
+}
+
+TEST_F(ReplicatorTest, EachKnowsTheOthersLeasesWithinASecondUnderLoad) {
+  const auto a = Start(), b = Start();
+  for (int round = 0; round < 10; ++round) {
+    for (int i = 0; i < 2000; ++i) {
+      a->Add("acme");
+      b->Add("acme");
+    }
+    const auto of_a = a->Add("globex"), of_b = b->Add("globex");
+    EXPECT_LT(TimeUntil([&] { return b->Knows(of_a) && a->Knows(of_b); }), absl::Seconds(1)) << round;
+    ASSERT_TRUE(a->book.Release(IdOf(of_b)).ok());
+    EXPECT_LT(TimeUntil([&] { return b->StateOf(of_b) == v1::LEASE_STATE_RELEASED; }), absl::Seconds(1)) << round;
+  }
+  EXPECT_EQ(a->outbox.dropped() + b->outbox.dropped(), 0u);
+  EXPECT_NE(TimeUntil([&] { return a->book.live() == b->book.live(); }), absl::InfiniteDuration());
+  EXPECT_EQ(a->book.live(), 10u * (2 * 2000 + 1)) << "all but those released";
+}
+
+// As gateways did before there were news, which may run beside this one during an update.
+TEST_F(ReplicatorTest, LearnsFromAGatewayThatTellsEachLeaseByItself) {
+  const auto a = Start();
+  auto bucket = a->client->OpenKeyValue(
+      {.bucket = "leases", .replicas = 1, .ttl = absl::Hours(25)},
+      {.on_entry = [](const std::string&, std::optional<std::string_view>) {}, .on_synced = [] {}});
+  ASSERT_TRUE(bucket.ok()) << bucket.status();
+  Gateway lonely("nats://127.0.0.1:1");
+  v1::LeaseRecord record = lonely.Add("acme");
+  record.set_writer(7);
+  ASSERT_TRUE((*bucket)->Put(IdOf(record).str(), record.SerializeAsString()).ok());
+  EXPECT_LT(TimeUntil([&] { return a->Knows(record); }), absl::Seconds(1));
+  EXPECT_EQ(a->outbox.size(), 0u) << "there is nothing to add to it";
+  const auto b = Start();
+  EXPECT_TRUE(b->Knows(record));
 }
 
 TEST_F(ReplicatorTest, NothingWaitsForNatsAndNothingIsLostWithIt) {

@@ -12,7 +12,7 @@ from psycopg.pq import TransactionStatus
 from chaos_world import TENANTS, Violation
 
 STUCK = 120  # seconds: twice what a client may wait for a server connection
-REVOKED_WITHIN = 1.5  # seconds: one, and what this program may need to notice
+REVOKED_WITHIN = 1.5  # seconds: one, and what the machine may need besides
 
 # What a client may read when its server, or its way to it, has gone; and when its lease has ended.
 LOST = {"57P01", "57P02", "57P03", "08000", "08003", "08006", None}
@@ -64,15 +64,19 @@ class Client:
         except ValueError as error:
             # psycopg's own: Parse was answered, and then the server was lost before Sync, which is one answer too many.
             raise psycopg.OperationalError(f"psycopg did not understand: {error}") from error
-        self.heard()
+        self.heard(begun)
         took = time.monotonic() - begun
         if took > self.world.slowest[0] and "pg_sleep" not in self.past[-1]:
             self.world.slowest = (took, self.past[-1])
         return cursor
 
-    def heard(self):
+    def heard(self, asked):
         revoked = self.lease.revoked_at
-        if revoked is not None and time.monotonic() > revoked + REVOKED_WITHIN:
+        if revoked is None:
+            return
+        if asked > revoked + REVOKED_WITHIN:
+            raise Violation(f"an answer to what was asked {asked - revoked:.1f} s after the lease was revoked")
+        if time.monotonic() > revoked + REVOKED_WITHIN + 2 * self.world.lateness:
             raise Violation(f"an answer {time.monotonic() - revoked:.1f} s after the lease was revoked")
 
     async def look(self, why):
@@ -259,7 +263,6 @@ class Client:
             cursors = [await self.execute("SELECT current_database(), %s::int", [i]) for i in range(20)]
             for i, cursor in enumerate(cursors):
                 self.world.check("in a pipeline", await cursor.fetchone(), (self.at()[0], i))
-        self.heard()
 
     async def change_settings(self):
         name, value = self.random.choice([

@@ -126,7 +126,12 @@ void Session::Prepared(bool well) {
     if (!sql_prepared_.empty()) pins_ |= pgwire::kPinPrepare;
   }
   if (greeting) {
-    if (!well) return End(refusal_.value_or(pgwire::ErrorFields()));
+    if (!well) {
+      const pgwire::ErrorFields why = *std::exchange(refusal_, std::nullopt);
+      if (why.code != "57014") return End(why);
+      GiveBack(Leftover::kUnknown);  // the time-out of whoever had the server before was still in force
+      return GreetAgain(why);
+    }
     heard_ = server_->parameters;
     if (line_->greetings.size() >= kMostGreetings) line_->greetings.clear();
     line_->greetings[settings_] = heard_;
@@ -169,6 +174,16 @@ void Session::GiveBack(Leftover leftover) {
   pool_.Release(server, leftover);
 }
 
+// Nothing but a server is missing for the log-in to be done: another one will do.
+void Session::GreetAgain(const pgwire::ErrorFields& why) {
+  if (++preparing_failures_ == kPreparingTries) return End(why);
+  welcome_pending_ = false;
+  from_server_ = 0;
+  exchange_.Reset();
+  stage_ = Stage::kGreeting;
+  if (Attach()) Prepared(true);
+}
+
 // It went by itself: that ends the transaction, not the session, unless the session had more in it than that.
 void Session::LoseServer() {
   const auto self = shared_from_this();
@@ -182,12 +197,12 @@ void Session::LoseServer() {
               .message = std::format("the {} instance closed the connection in the middle", grant_->service.str()),
               .detail = "",
               .hint = ""});
-  const bool greeting = stage_ == Stage::kGreeting || welcome_pending_;
+  if (stage_ == Stage::kGreeting || welcome_pending_) return GreetAgain(why);
   const bool own = stage_ != Stage::kServing && stage_ != Stage::kSettling;
   if (own) from_server_ = 0;
   // What the client was told of settings would not be true any more.
   const bool forgets = stage_ == Stage::kReadingBack;
-  if (greeting || held() || forgets || from_server_ != 0) return End(std::move(why));
+  if (held() || forgets || from_server_ != 0) return End(std::move(why));
   const int syncs = exchange_.syncs_due();
   const bool in_batch = exchange_.in_batch() && !exchange_.skipping();
   const bool in_transaction = exchange_.transaction_status() != 'I';

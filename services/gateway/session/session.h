@@ -119,6 +119,7 @@ class Session final : public Loop::Watcher, public ServerClient, public std::ena
   void BeginPreparing();
   void Prepared(bool well);
   void GiveBack(Leftover leftover);
+  void GreetAgain(const pgwire::ErrorFields& why);
   void LoseServer();
   void TellParameters();
   bool held() const { return pins_ != 0 || grant_->session; }

@@ -108,11 +108,15 @@ void Loop::Run() {
   int looks = kLooks;
   while (!stopping_) {
     const int patience = WaitMillis();
-    int count =
-        epoll_wait(epoll_fd_, events_.data(), kBatch, (looks < kLooks && crowd_ == 0) || patience == 0 ? 0 : patience);
-    if (count == 0 && looks < kLooks && patience != 0 && crowd_ == 0) {
+    const bool gives_way = looks < kLooks && patience != 0 && crowd_ == 0 && giving_way_.IsWorthIt(now_ns_);
+    const int count = epoll_wait(epoll_fd_, events_.data(), kBatch, gives_way ? 0 : patience);
+    if (count == 0 && gives_way) {
       ++looks;
+      ReadClock();
+      const int64_t begin = now_ns_;
       sched_yield();
+      ReadClock();
+      giving_way_.Took(begin, now_ns_);
       continue;
     }
     if (count > 0) looks = 0;

@@ -19,6 +19,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "services/gateway/pool/giving_way.h"
 
 namespace leasehold::gateway {
 
@@ -93,6 +94,7 @@ class Loop {
   std::array<const void*, 4> latest_{};  // a client and its server are two
   size_t latest_at_ = 0;
   int crowd_ = 0;
+  GivingWay giving_way_;
   std::unique_ptr<char[]> scratch_;
   std::vector<Work> deferred_;
   std::map<TimerId, Work> timers_;  // by due time

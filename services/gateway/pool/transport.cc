@@ -16,7 +16,16 @@ namespace {
 // A peer that takes nothing for so long has gone; the kernel's own patience is a quarter of an hour.
 constexpr int kUserTimeoutMillis = 30'000;
 
+// A client that says nothing for so long is accepted all the same, and has its log-in's time from then on.
+constexpr int kDeferSeconds = 1;
+
 void Set(int fd, int level, int name, int value) { setsockopt(fd, level, name, &value, sizeof(value)); }
+
+void Prepare(int fd) {
+  Set(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+  Set(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+  Set(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, kUserTimeoutMillis);
+}
 
 bool WouldBlock() { return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR; }
 
@@ -26,7 +35,7 @@ Transport::Transport(int fd) : fd_(fd) {
   if (fd_ < 0) return;
   fcntl(fd_, F_SETFL, fcntl(fd_, F_GETFL) | O_NONBLOCK);
   fcntl(fd_, F_SETFD, FD_CLOEXEC);
-  PrepareListener(fd_);
+  Prepare(fd_);
 }
 
 Transport Transport::Accepted(int fd) {
@@ -36,9 +45,8 @@ Transport Transport::Accepted(int fd) {
 }
 
 void Transport::PrepareListener(int fd) {
-  Set(fd, IPPROTO_TCP, TCP_NODELAY, 1);
-  Set(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
-  Set(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, kUserTimeoutMillis);
+  Prepare(fd);
+  Set(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, kDeferSeconds);
 }
 
 Transport::Transport(Transport&& other) noexcept : fd_(std::exchange(other.fd_, -1)), tls_(std::move(other.tls_)) {}

@@ -17,6 +17,7 @@ class Transport {
   explicit Transport(int fd = -1);
   // Accepted, non-blocking and close-on-exec, from a listener that was prepared: what it was given, it hands down.
   static Transport Accepted(int fd);
+  // Clients are accepted when they have said something.
   static void PrepareListener(int fd);
   ~Transport() { Close(); }
   Transport(Transport&& other) noexcept;

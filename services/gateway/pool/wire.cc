@@ -1,13 +1,15 @@
 #include "services/gateway/pool/wire.h"
 
 #include <sys/epoll.h>
+#include <sys/socket.h>
+
+#include <cerrno>
 
 namespace leasehold::gateway {
 
 void Wire::Enter(Loop& loop) {
   loop_ = &loop;
-  // The loop tells once how things stand.
-  readable_ = transport_.HasBuffered();
+  readable_ = true;  // mostly so, and soon found out: a client is accepted when it has said something
   loop.Watch(transport_.fd(), *this);
 }
 
@@ -24,8 +26,15 @@ void Wire::OnReady(uint32_t events) {
   ready_.Notify();
 }
 
-Task<void> Wire::Readable() {
-  while (!readable_) co_await ready_;
+Task<std::optional<char>> Wire::Peek() {
+  while (true) {
+    while (!readable_) co_await ready_;
+    char first = 0;
+    const ssize_t count = recv(transport_.fd(), &first, 1, MSG_PEEK);
+    if (count == 1) co_return first;
+    if (count == 0 || (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR)) co_return std::nullopt;
+    readable_ = false;
+  }
 }
 
 Task<size_t> Wire::ReadSome(std::span<char> into) {

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string_view>
 
@@ -27,8 +28,8 @@ class Wire final : private Loop::Watcher {
   Transport& transport() { return transport_; }
   bool tls() const { return transport_.tls(); }
 
-  // Something has come, or the peer has gone. Without TLS only.
-  Task<void> Readable();
+  // The first byte of what comes next, which stays; nullopt: the peer has gone. Without TLS only.
+  Task<std::optional<char>> Peek();
   // 0: the peer has gone.
   Task<size_t> ReadSome(std::span<char> into);
   // All of `bytes`; false: the peer has gone.

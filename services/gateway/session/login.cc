@@ -1,9 +1,6 @@
 #include "services/gateway/session/login.h"
 
-#include <sys/socket.h>
-
 #include <algorithm>
-#include <cerrno>
 #include <exception>
 #include <format>
 #include <utility>
@@ -236,10 +233,9 @@ Task<Login::Outcome> Login::BeginTls() {
 // so that no other server's client can be led here.
 Task<Login::Outcome> Login::DetectDirectTls() {
   if (!context_.tls) co_return Outcome();  // then it is no start-up packet like any other that is none
-  char first = 0;
-  co_await client_.Readable();
-  if (recv(client_.transport().fd(), &first, 1, MSG_PEEK) != 1) co_return std::unexpected(pgwire::ErrorFields());
-  if (first != kTlsHandshake) co_return Outcome();
+  const std::optional<char> first = co_await client_.Peek();
+  if (!first) co_return std::unexpected(pgwire::ErrorFields());
+  if (*first != kTlsHandshake) co_return Outcome();
   if (Outcome outcome = co_await BeginTls(); !outcome) co_return outcome;
   const unsigned char* protocol = nullptr;
   unsigned int size = 0;

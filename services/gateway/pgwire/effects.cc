@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <utility>
 
 #include "services/gateway/pgwire/command.h"
@@ -125,11 +126,16 @@ class Scanner {
     }
   }
 
-  // Behind "set_config (", read ahead: the name must be a literal, and what is surely local has no effect.
+  // Behind "set_config (", read ahead: the name must be a literal or a parameter, and what is surely local has no
+  // effect.
   void SetConfig() {
     Lexer ahead = lexer_;
     const Token name = ahead.Next();
-    if (name.kind != TokenKind::kString) {
+    uint32_t bound = 0;
+    if (name.kind == TokenKind::kParameter) {
+      std::from_chars(name.text.data() + 1, name.text.data() + name.text.size(), bound);
+    }
+    if (name.kind != TokenKind::kString && (bound < 1 || bound > 31)) {
       effects_.unknown = true;
       return;
     }
@@ -142,7 +148,12 @@ class Scanner {
       if (depth == 1 && commas == 2 && third.kind == TokenKind::kEnd) third = token;
       if (depth == 1 && token.Is(',')) ++commas;
     }
-    if (!third.Is("true")) Sets(name.Value());
+    if (third.Is("true")) return;
+    if (bound != 0) {
+      effects_.bound_sets |= uint32_t{1} << bound;
+    } else {
+      Sets(name.Value());
+    }
   }
 
   void Sets(std::string name) {

@@ -31,11 +31,14 @@ struct Effects {
   uint8_t unpins = 0;             // UNLISTEN *, CLOSE ALL …
   std::vector<std::string> sets;  // parameters whose session value it may change
   std::vector<std::string> resets;
+  // Bit n: it may change the session value of the parameter that is bound to $n (1 to 31): set_config($n, …).
+  uint32_t bound_sets = 0;
   // Name of the statement that a PREPARE makes, if it is the only statement.
   std::string prepares;
 
   bool none() const {
-    return !concerns_gateway && !unknown && !resets_all && pins == 0 && unpins == 0 && sets.empty() && resets.empty();
+    return !concerns_gateway && !unknown && !resets_all && pins == 0 && unpins == 0 && bound_sets == 0 &&
+           sets.empty() && resets.empty();
   }
 };
 

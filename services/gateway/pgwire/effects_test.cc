@@ -46,7 +46,12 @@ TEST(EffectsTest, Settings) {
   EXPECT_THAT(EffectsOf("set \"Odd Name\" to default").resets, ElementsAre("Odd Name"));
   EXPECT_TRUE(EffectsOf("reset all").resets_all);
   EXPECT_TRUE(EffectsOf("discard all").resets_all);
-  EXPECT_TRUE(EffectsOf("select set_config($1, $2, false)").unknown);
+  EXPECT_EQ(EffectsOf("select set_config($1, $2, false)").bound_sets, 1u << 1);
+  EXPECT_EQ(EffectsOf("select set_config($2::text, $1, $3), set_config($4, '', false)").bound_sets, 1u << 2 | 1u << 4);
+  EXPECT_EQ(EffectsOf("select set_config($1, $2, true)").bound_sets, 0u);
+  EXPECT_FALSE(EffectsOf("select set_config($1, $2, false)").unknown);
+  EXPECT_TRUE(EffectsOf("select set_config($32, $2, false)").unknown);
+  EXPECT_TRUE(EffectsOf("select set_config(name, value, false) from t").unknown);
 }
 
 TEST(EffectsTest, Pins) {

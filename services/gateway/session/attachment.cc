@@ -62,6 +62,7 @@ bool Session::Attach() {
 
 void Session::Attached(Server& server) {
   server_ = &server;
+  server.batch.clear();
   exchange_.Reset();
   if (server.applied != settings_ || !sql_prepared_.empty()) {
     BeginPreparing();
@@ -253,6 +254,7 @@ void Session::LoseServer() {
   const bool skipping = exchange_.skipping();
   exchange_.Reset();
   ForgetQuery();
+  parameters_.clear();
   changed_.clear();
   resets_.clear();
   unknown_ = goes_home_ = false;

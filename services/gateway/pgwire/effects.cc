@@ -48,16 +48,11 @@ class Scanner {
       Reset();
     } else if (token_.Is("discard")) {
       effects_.concerns_gateway = true;
-      if (Next() && (token_.Is("temp") || token_.Is("temporary"))) effects_.unpins |= kPinTemporary;
-      effects_.resets_all |= token_.Is("all");
+      effects_.resets_all |= Next() && token_.Is("all");
     } else if (token_.Is("deallocate")) {
       effects_.concerns_gateway = true;
     } else if (token_.Is("listen")) {
       effects_.pins |= kPinListen;
-    } else if (token_.Is("unlisten")) {
-      if (Next() && token_.Is('*')) effects_.unpins |= kPinListen;
-    } else if (token_.Is("close")) {
-      if (Next() && token_.Is("all")) effects_.unpins |= kPinCursor;
     } else if (token_.Is("prepare")) {
       if (Next() && !token_.Is("transaction")) {
         effects_.pins |= kPinPrepare;
@@ -86,8 +81,8 @@ class Scanner {
     bool dropped_on_commit = false;
     do {
       if (token_.Is('(')) {
-        if (IsName(previous_)) Call();
-      } else if (token_.Is("temp") || token_.Is("temporary")) {
+        if (IsName(previous_)) Call(makes);
+      } else if (token_.Is("temp") || token_.Is("temporary") || token_.Is("pg_temp")) {
         temporary |= makes || previous_.Is("into") || previous_.Is("local") || previous_.Is("global");
       } else if (declares && token_.Is("hold")) {
         if (with && previous_.Is("with")) effects_.pins |= kPinCursor;
@@ -101,11 +96,12 @@ class Scanner {
   }
 
   // `previous_` is the name before a parenthesis.
-  void Call() {
-    // INSERT INTO t (a), WITH x (a), AS x (a), CREATE TABLE t (a), ON t (a): a list of columns.
-    for (const std::string_view list : {"into", "with", "as", "table", "exists", "on", "references", "recursive"}) {
+  void Call(bool makes) {
+    // INSERT INTO t (a), WITH x (a), AS x (a), CREATE TABLE t (a), CREATE INDEX … ON t (a): a list of columns.
+    for (const std::string_view list : {"into", "with", "as", "table", "exists", "references", "recursive"}) {
       if (before_.Is(list)) return;
     }
+    if (makes && before_.Is("on")) return;
     std::array<char, 32> folded;
     std::string_view name = previous_.text;
     if (previous_.kind == TokenKind::kWord && name.size() <= folded.size()) {
@@ -116,9 +112,9 @@ class Scanner {
     if (name == "set_config") {
       SetConfig();
     } else if (name.starts_with("pg_advisory_") || name.starts_with("pg_try_advisory_")) {
-      if (name == "pg_advisory_unlock_all") {
+      if (name.contains("unlock")) {
         effects_.unpins |= kPinAdvisoryLock;
-      } else if (!name.contains("unlock") && !name.contains("xact")) {
+      } else if (!name.contains("xact")) {
         effects_.pins |= kPinAdvisoryLock;
       }
     } else if (!IsKnownFunction(name)) {

@@ -28,7 +28,8 @@ struct Effects {
   bool unknown = false;
   bool resets_all = false;  // RESET ALL, DISCARD ALL
   uint8_t pins = 0;
-  uint8_t unpins = 0;             // UNLISTEN *, CLOSE ALL …
+  uint8_t unpins = 0;  // pins whose reason it may take away: pg_advisory_unlock …; DROP and the like are told
+                       // by their command tags
   std::vector<std::string> sets;  // parameters whose session value it may change
   std::vector<std::string> resets;
   // Bit n: it may change the session value of the parameter that is bound to $n (1 to 31): set_config($n, …).

@@ -1,26 +1,27 @@
 // Coming by a server and giving it back.
 #include <algorithm>
+#include <bit>
 #include <format>
 #include <utility>
 
-#include "absl/strings/str_replace.h"
 #include "common/status/error.h"
-#include "common/status/view.h"
 #include "services/gateway/pgwire/encode.h"
+#include "services/gateway/pgwire/quote.h"
 #include "services/gateway/session/session.h"
 
 namespace leasehold::gateway {
 namespace {
 
-std::string Literal(std::string_view text) {
-  const bool escapes = text.contains('\\');
-  return std::format("{}'{}'", escapes ? " E" : "", absl::StrReplaceAll(AbslView(text), {{"'", "''"}, {"\\", "\\\\"}}));
-}
-
-// Parameters may have a qualified name.
-std::string QuotedName(std::string_view name) {
-  return std::format("\"{}\"", absl::StrReplaceAll(AbslView(name), {{"\"", "\"\""}, {".", "\".\""}}));
-}
+// What is still there, of what keeps a server.
+constexpr std::pair<uint8_t, std::string_view> kPins[] = {
+    {pgwire::kPinListen, "pg_catalog.pg_listening_channels()"},
+    {pgwire::kPinTemporary,
+     "pg_catalog.pg_depend WHERE refclassid='pg_catalog.pg_namespace'::pg_catalog.regclass AND "
+     "refobjid=pg_catalog.pg_my_temp_schema()"},
+    {pgwire::kPinCursor, "pg_catalog.pg_cursors WHERE is_holdable"},
+    {pgwire::kPinAdvisoryLock, "pg_catalog.pg_locks WHERE locktype='advisory' AND pid=pg_catalog.pg_backend_pid()"},
+    {pgwire::kPinPrepare, "pg_catalog.pg_prepared_statements WHERE from_sql"},
+};
 
 }  // namespace
 
@@ -96,13 +97,14 @@ void Session::BeginPreparing() {
   const SettingMap& should = settings_ ? *settings_ : kNone;
   std::string sql;
   for (const auto& [name, value] : are) {
-    if (!should.contains(name)) sql += std::format("RESET {};", QuotedName(name));
+    if (!should.contains(name)) sql += std::format("RESET {};", pgwire::QuotedParameter(name));
   }
   std::string calls;
   for (const auto& [name, value] : should) {
     const auto is = are.find(name);
     if (is != are.end() && is->second == value) continue;
-    calls += std::format("{}set_config({},{},false)", calls.empty() ? "SELECT " : ",", Literal(name), Literal(value));
+    calls += std::format("{}set_config({},{},false)", calls.empty() ? "SELECT " : ",", pgwire::Literal(name),
+                         pgwire::Literal(value));
   }
   sql += calls;
   sql += ";";
@@ -172,7 +174,8 @@ void Session::AfterTransaction() {
       exchange_.in_batch() || from_server_ != 0 || stage_ != Stage::kServing) {
     return;
   }
-  if (!changed_.empty() || !resets_.empty()) return BeginReadingBack();
+  if (!changed_.empty() || !resets_.empty() || AsksForPins()) return BeginReadingBack();
+  doubtful_pins_ = 0;
   if (held()) {
     if (draining_ && Idle()) Drain();
     return;
@@ -191,7 +194,12 @@ void Session::BeginReadingBack() {
   std::ranges::sort(changed_);
   changed_.erase(std::ranges::unique(changed_).begin(), changed_.end());
   std::string sql = "SELECT 1";
-  for (const std::string& name : changed_) sql += std::format(",current_setting({},true)", Literal(name));
+  for (const std::string& name : changed_) sql += std::format(",current_setting({},true)", pgwire::Literal(name));
+  asked_pins_ = AsksForPins() ? doubtful_pins_ & pins_ : 0;
+  doubtful_pins_ = 0;
+  for (const auto& [pin, still_there] : kPins) {
+    if ((asked_pins_ & pin) != 0) sql += std::format(",EXISTS(SELECT FROM {})", still_there);
+  }
   stage_ = Stage::kReadingBack;
   server_->unnamed = 0;
   pgwire::Query(server_->outbox(), sql);
@@ -215,7 +223,7 @@ SettingsPtr Session::WithReset(const SettingsPtr& from, const std::string& name)
 
 void Session::ReadBack(std::string_view data_row) {
   pgwire::BodyReader reader(data_row);
-  if (reader.U16() != changed_.size() + 1) return;
+  if (reader.U16() != changed_.size() + 1 + static_cast<size_t>(std::popcount(asked_pins_))) return;
   for (size_t i = 0; i <= changed_.size(); ++i) {
     const uint32_t size = reader.U32();
     const bool null = size == 0xffffffff;
@@ -228,6 +236,14 @@ void Session::ReadBack(std::string_view data_row) {
     settings_ = null ? pool_.settings().Without(settings_, name) : pool_.settings().With(settings_, name, value);
   }
   changed_.clear();
+  for (const auto& [pin, still_there] : kPins) {
+    if ((asked_pins_ & pin) == 0) continue;
+    const std::string_view answer = reader.Bytes(reader.U32());
+    if (!reader.ok() || answer != "f") continue;
+    pins_ &= static_cast<uint8_t>(~pin);
+    unknown_ = true;  // clean it up all the same
+  }
+  told_pins_ &= pins_;
 }
 
 // It went by itself: that ends the transaction, not the session, unless the session had more in it than that.

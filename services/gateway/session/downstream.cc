@@ -74,6 +74,7 @@ void Session::OnServerReady(Server& server) {
   }
   if (stage_ == Stage::kReadingBack) {
     changed_.clear();
+    asked_pins_ = 0;
     stage_ = Stage::kServing;
   }
   if (exchange_.transaction_status() == 'I') {
@@ -193,6 +194,7 @@ bool Session::PassOn(const pgwire::Frame& frame, std::string_view bytes) {
       // These took what we had prepared along.
       if (body.starts_with("DISCARD ALL") || body.starts_with("DEALLOCATE ALL")) server_->prepared.Clear();
       if (body.starts_with("DISCARD ALL")) discarded_ = true;
+      if (pins_ != 0) NoteTag(body);
       break;
     case 'N':
       return !own;
@@ -230,6 +232,19 @@ void Session::NoteError(std::string_view body) {
     last_words_ = pgwire::ReadErrorFields(body);
   } else if (stage_ == Stage::kPreparing) {
     refusal_ = pgwire::ReadErrorFields(body);
+  }
+}
+
+// What a statement may have taken away of what keeps the server.
+void Session::NoteTag(std::string_view tag) {
+  if (tag.starts_with("UNLISTEN")) {
+    doubtful_pins_ |= pgwire::kPinListen;
+  } else if (tag.starts_with("DROP ") || tag.starts_with("DISCARD TEMP")) {
+    doubtful_pins_ |= pgwire::kPinTemporary;
+  } else if (tag.starts_with("CLOSE CURSOR")) {
+    doubtful_pins_ |= pgwire::kPinCursor;
+  } else if (tag.starts_with("ROLLBACK")) {
+    doubtful_pins_ |= pgwire::kPinListen | pgwire::kPinTemporary | pgwire::kPinCursor;
   }
 }
 

@@ -151,6 +151,56 @@ TEST_F(PoolingTest, WhatNeedsASessionKeepsItsServer) {
   }
 }
 
+TEST_F(PoolingTest, AServerIsGivenUpWithTheLastReasonToKeepIt) {
+  Begin({.max_connections = 1, .patience = absl::Milliseconds(200)});
+  Client one = Connect();
+  Client two = Connect();
+  const auto kept = [&] { return two.One("select 1") == "!53300"; };
+  const auto given_up = [&] {
+    for (int i = 0; i < 50; ++i) {
+      if (!kept()) return true;
+    }
+    return false;
+  };
+  struct Case {
+    std::vector<std::string> keep;  // each of them keeps it
+    std::string last;
+  };
+  for (const Case& c : {
+           Case{{"listen a; listen b", "unlisten a"}, "unlisten b"},
+           Case{{"listen a", "unlisten *; listen b"}, "unlisten *"},
+           Case{{"listen a", "begin; unlisten *; rollback"}, "unlisten a"},
+           Case{{"create temp table t (i serial)", "create temp view v as select 1", "drop table t"}, "drop view v"},
+           Case{{"create temp table t (i int)", "drop table if exists nothing"}, "discard temp"},
+           Case{{"create function pg_temp.f() returns int language sql as 'select 1'"}, "drop function pg_temp.f()"},
+           Case{{"begin; create temp table t (i int)"}, "rollback"},
+           Case{{"begin; create temp table t (i int)", "select 1/0"}, "commit"},
+           Case{{"select pg_advisory_lock(1)", "select pg_advisory_lock(1)", "select pg_advisory_unlock(1)"},
+                "select pg_advisory_unlock(1)"},
+           Case{{"select pg_advisory_lock(1), pg_advisory_lock_shared(2)", "select pg_advisory_unlock(1)"},
+                "select pg_advisory_unlock_all()"},
+           Case{{"declare c cursor with hold for select 1", "declare d cursor with hold for select 1", "close c"},
+                "close d"},
+           Case{{"declare c cursor with hold for select 1"}, "close all"},
+           Case{{"prepare p as select 1", "prepare q as select 1", "deallocate p"}, "deallocate q"},
+       }) {
+    for (const std::string& sql : c.keep) {
+      one.One(sql);
+      EXPECT_TRUE(kept()) << sql;
+    }
+    EXPECT_NE(one.One(c.last)[0], '!') << c.last << one.error();
+    EXPECT_TRUE(given_up()) << c.last;
+    EXPECT_EQ(one.One("show leasehold.pinned"), "") << c.last;
+  }
+  // In a transaction of its own it changes nothing before that ends.
+  one.One("listen a");
+  one.One("begin");
+  one.One("unlisten *");
+  EXPECT_EQ(one.One("show leasehold.pinned"), "LISTEN");
+  EXPECT_EQ(one.One("commit"), "COMMIT");
+  EXPECT_TRUE(given_up());
+}
+
 TEST_F(PoolingTest, NotificationsReachAListenerWhoKnowsItsOwn) {
   Client listener = Connect();
   Client speaker = Connect();

@@ -120,6 +120,7 @@ class Session final : public Loop::Watcher, public ServerClient, public std::ena
   void AfterTransaction();
   void BeginReadingBack();
   void ReadBack(std::string_view data_row);
+  bool AsksForPins() const { return (doubtful_pins_ & pins_) != 0 && !grant_->session; }
   void GiveBack(Leftover leftover);
   void LoseServer();
   void TellParameters();
@@ -200,6 +201,7 @@ class Session final : public Loop::Watcher, public ServerClient, public std::ena
   bool PassOn(const pgwire::Frame& frame, std::string_view bytes);
   void NoteError(std::string_view body);
   bool IsOwnNotification(std::string_view bytes, const pgwire::Frame& frame) const;
+  void NoteTag(std::string_view tag);
   void NoteStatement(std::string_view sql);
   void LogStatements();
 
@@ -261,6 +263,8 @@ class Session final : public Loop::Watcher, public ServerClient, public std::ena
   std::vector<std::string> sql_prepared_lately_;  // in the transaction at hand
   uint8_t pins_ = 0;
   uint8_t told_pins_ = 0;
+  uint8_t doubtful_pins_ = 0;  // their reason may have gone: the server is asked, after the transaction
+  uint8_t asked_pins_ = 0;
   bool unknown_ = false;
   std::vector<std::string> changed_;  // settings that the transaction may have changed
   std::vector<std::string> resets_;

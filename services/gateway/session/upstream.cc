@@ -226,12 +226,10 @@ void Session::NoteEffects(const pgwire::Effects& effects) {
   unknown_ |= effects.unknown;
   goes_home_ |= effects.resets_all;
   if (server_ != nullptr && (effects.pins & pgwire::kPinPrepare) != 0) server_->sql_prepared = true;
-  pins_ = static_cast<uint8_t>((pins_ | effects.pins) & ~effects.unpins);
-  told_pins_ &= pins_;
+  pins_ |= effects.pins;
+  doubtful_pins_ |= effects.unpins;
   changed_.insert(changed_.end(), effects.sets.begin(), effects.sets.end());
   resets_.insert(resets_.end(), effects.resets.begin(), effects.resets.end());
-  // What is not pinned any more is only gone if the server says so: clean it up all the same.
-  if (effects.unpins != 0) unknown_ = true;
   if (sql_prepared_pending_) {
     sql_prepared_lately_.push_back(sql_prepared_pending_->first);
     sql_prepared_.insert(*std::exchange(sql_prepared_pending_, std::nullopt));

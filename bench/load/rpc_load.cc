@@ -7,6 +7,7 @@
 #include <atomic>
 #include <format>
 #include <memory>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -29,7 +30,7 @@ struct Call {
 class Poller {
  public:
   Poller(const RpcLoad& load, std::atomic<int64_t>& numbers, absl::Time begin, absl::Time end)
-      : load_(load), numbers_(numbers), begin_(begin), end_(end) {}
+      : method_(load.method), codec_(load.codec()), numbers_(numbers), begin_(begin), end_(end) {}
 
   void Run(std::vector<std::unique_ptr<grpc::GenericStub>>& stubs, int callers) {
     std::vector<Call> calls(static_cast<size_t>(callers));
@@ -57,22 +58,23 @@ class Poller {
     call.reader.reset();
     call.context = std::make_unique<grpc::ClientContext>();
     call.context->set_deadline(absl::ToChronoTime(call.began + kCallPatience));
-    call.reader = stub.PrepareUnaryCall(call.context.get(), load_.method, load_.request(numbers_++), &queue_);
+    call.reader = stub.PrepareUnaryCall(call.context.get(), method_, codec_->Request(numbers_++), &queue_);
     call.reader->StartCall();
     call.reader->Finish(&call.answer, &call.status, &call);
   }
 
-  void Count(const Call& call, absl::Time now) {
+  void Count(Call& call, absl::Time now) {
     if (!call.status.ok()) {
       ++result_.errors[std::format("grpc {}", static_cast<int>(call.status.error_code()))];
-    } else if (!load_.accept(call.answer)) {
+    } else if (!codec_->Accept(call.answer)) {
       ++result_.errors["answer"];
     } else {
       result_.latencies.Add(now - call.began);
     }
   }
 
-  const RpcLoad& load_;
+  const std::string method_;
+  const std::unique_ptr<RpcCodec> codec_;
   std::atomic<int64_t>& numbers_;
   const absl::Time begin_;
   const absl::Time end_;

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <memory>
 #include <string>
 
 #include "absl/time/time.h"
@@ -12,13 +13,21 @@
 
 namespace leasehold::bench {
 
+// What is called with, and which answers count. Each polling thread has one of its own, which may keep what it works
+// with: the cores that it saves are the gateway's.
+class RpcCodec {
+ public:
+  virtual ~RpcCodec() = default;
+  // The n-th call's request; n counts all threads' calls.
+  virtual grpc::ByteBuffer Request(int64_t n) = 0;
+  // Whether the answer is one: an empty or wrong answer counts as an error. May take `answer` apart.
+  virtual bool Accept(grpc::ByteBuffer& answer) = 0;
+};
+
 struct RpcLoad {
   std::string address;  // host:port
   std::string method;   // "/package.Service/Method"
-  // The n-th call's request. Both run on the polling threads, several at once.
-  std::function<grpc::ByteBuffer(int64_t n)> request;
-  // Whether the answer is one: an empty or wrong answer counts as an error.
-  std::function<bool(const grpc::ByteBuffer&)> accept;
+  std::function<std::unique_ptr<RpcCodec>()> codec;
   int callers = 64;
   int channels = 4;  // connections that the callers share
   int threads = 2;

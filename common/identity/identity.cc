@@ -1,7 +1,6 @@
 #include "common/identity/identity.h"
 
 #include <algorithm>
-#include <format>
 #include <ranges>
 
 #include "absl/strings/ascii.h"
@@ -50,7 +49,9 @@ absl::StatusOr<ServiceName> ServiceName::Parse(std::string_view text) {
 }
 
 std::string TenantDatabaseName(const TenantId& tenant, const ServiceName& service) {
-  return std::format("tenant_{}_{}", tenant.str(), service.str());
+  std::string name;
+  name.reserve(63);
+  return name.append("tenant_").append(tenant.str()).append("_").append(service.str());
 }
 
 std::string TenantReadOnlyRole(const TenantId& tenant, const ServiceName& service) {

@@ -2,6 +2,7 @@
 // values.
 #pragma once
 
+#include <array>
 #include <compare>
 #include <cstdint>
 #include <optional>
@@ -66,16 +67,18 @@ class LeaseId {
   static absl::StatusOr<LeaseId> FromBytes(std::string_view sixteen_bytes);
   int64_t unix_ms() const;
   std::string str() const;
-  const std::string& bytes() const { return bytes_; }
-  auto operator<=>(const LeaseId&) const = default;
+  std::string_view bytes() const { return {bytes_.data(), bytes_.size()}; }  // lives as long as the id
+  bool operator==(const LeaseId&) const = default;
+  auto operator<=>(const LeaseId& other) const { return bytes() <=> other.bytes(); }
   template <typename H>
   friend H AbslHashValue(H h, const LeaseId& id) {
-    return H::combine(std::move(h), id.bytes_);
+    return H::combine_contiguous(std::move(h), id.bytes_.data(), id.bytes_.size());
   }
 
  private:
-  explicit LeaseId(std::string bytes) : bytes_(std::move(bytes)) {}
-  std::string bytes_;
+  using Bytes = std::array<char, 16>;
+  explicit LeaseId(const Bytes& bytes) : bytes_(bytes) {}
+  Bytes bytes_;
 };
 
 // A lower-case DNS name of 1 to 253 bytes, labels of 1 to 63 out of `[a-z0-9-]` without `-` at either end.

@@ -15,10 +15,10 @@ constexpr std::string_view kCrockford = "0123456789abcdefghjkmnpqrstvwxyz";
 }  // namespace
 
 LeaseId LeaseId::Make(int64_t unix_ms, const uint8_t random[10]) {
-  std::string bytes(kBytes, '\0');
+  Bytes bytes;
   for (size_t i = 0; i < kTimeBytes; ++i) bytes[i] = static_cast<char>(unix_ms >> (8 * (kTimeBytes - 1 - i)) & 255);
   std::copy_n(random, kBytes - kTimeBytes, bytes.begin() + kTimeBytes);
-  return LeaseId(std::move(bytes));
+  return LeaseId(bytes);
 }
 
 absl::StatusOr<LeaseId> LeaseId::Parse(std::string_view text) {
@@ -26,7 +26,8 @@ absl::StatusOr<LeaseId> LeaseId::Parse(std::string_view text) {
     return InvalidField("lease", text, "26 of 0-9 and a-z without i, l, o and u, the first at most 7");
   };
   if (text.size() != kDigits || text.front() > '7') return invalid();
-  std::string bytes;
+  Bytes bytes;
+  auto next = bytes.begin();
   uint32_t bits = 0;
   int count = -2;  // the two leading bits of 130 carry nothing
   for (const char c : text) {
@@ -36,14 +37,16 @@ absl::StatusOr<LeaseId> LeaseId::Parse(std::string_view text) {
     count += 5;
     if (count < 8) continue;
     count -= 8;
-    bytes += static_cast<char>(bits >> count & 255);
+    *next++ = static_cast<char>(bits >> count & 255);
   }
-  return LeaseId(std::move(bytes));
+  return LeaseId(bytes);
 }
 
 absl::StatusOr<LeaseId> LeaseId::FromBytes(std::string_view sixteen_bytes) {
   if (sixteen_bytes.size() != kBytes) return InvalidField("lease", sixteen_bytes, "16 bytes");
-  return LeaseId(std::string(sixteen_bytes));
+  Bytes bytes;
+  std::ranges::copy(sixteen_bytes, bytes.begin());
+  return LeaseId(bytes);
 }
 
 int64_t LeaseId::unix_ms() const {

@@ -37,6 +37,7 @@ TEST(LeaseId, SortsByTimeInBothForms) {
   const LeaseId later = LeaseId::Make(1'001, kRandom.data());
   EXPECT_LT(earlier, later);
   EXPECT_LT(earlier.str(), later.str());
+  EXPECT_LT(LeaseId::Make(1'000, kRandom.data()), earlier) << "bytes are compared as unsigned";
 }
 
 TEST(LeaseId, RefusesTheRest) {

@@ -23,15 +23,15 @@ constexpr std::array<int8_t, 256> kFromStandard = Inverse(kStandard);
 constexpr std::array<int8_t, 256> kFromUrl = Inverse(kUrl);
 
 std::string Encode64(std::string_view data, std::string_view alphabet) {
-  std::string out;
-  out.reserve((data.size() + 2) / 3 * 4);
+  std::string out((data.size() * 8 + 5) / 6, '\0');
+  char* next = out.data();
   uint32_t bits = 0;
   int count = 0;
   for (const char c : data) {
     bits = bits << 8 | static_cast<unsigned char>(c);
-    for (count += 8; count >= 6; count -= 6) out += alphabet[bits >> (count - 6) & 63];
+    for (count += 8; count >= 6; count -= 6) *next++ = alphabet[bits >> (count - 6) & 63];
   }
-  if (count > 0) out += alphabet[bits << (6 - count) & 63];
+  if (count > 0) *next = alphabet[bits << (6 - count) & 63];
   return out;
 }
 

@@ -105,7 +105,11 @@ absl::StatusOr<SigningKeys> SigningKeys::ReadFile(const std::string& path) {
 absl::StatusOr<Secret> SigningKeys::PasswordOf(uint32_t key_id, std::string_view user_name) const {
   const auto key = keys_.find(key_id);
   if (key == keys_.end()) return Error(v1::REASON_BAD_CREDENTIALS, "password authentication failed");
-  return DerivePassword(key->second, std::format("leasehold lease v1{}{}", '\0', user_name));
+  constexpr std::string_view kPurpose{"leasehold lease v1\0", 19};
+  std::string message;
+  message.reserve(kPurpose.size() + user_name.size());
+  message.append(kPurpose).append(user_name);
+  return DerivePassword(key->second, message);
 }
 
 }  // namespace leasehold

@@ -1,15 +1,17 @@
 #include "common/secret/secret.h"
 
 #include <fcntl.h>
+#include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
-#include <openssl/rand.h>
+#include <openssl/params.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 #include <format>
+#include <memory>
 #include <system_error>
 #include <utility>
 
@@ -29,6 +31,27 @@ void Wipe(std::string& text) {
 }
 
 const char* Data(std::string_view bytes) { return bytes.empty() ? "" : bytes.data(); }
+const uint8_t* Bytes(std::string_view bytes) { return reinterpret_cast<const uint8_t*>(Data(bytes)); }
+
+[[noreturn]] void Die(const char* why) {
+  std::fprintf(stderr, "%s\n", why);
+  std::abort();
+}
+
+// Looking an algorithm up takes longer than what it does to a user name: once for the process.
+EVP_MAC_CTX* UnkeyedHmac() {
+  EVP_MAC* const algorithm = EVP_MAC_fetch(nullptr, OSSL_MAC_NAME_HMAC, nullptr);
+  EVP_MAC_CTX* const context = algorithm == nullptr ? nullptr : EVP_MAC_CTX_new(algorithm);
+  EVP_MAC_free(algorithm);
+  char digest[] = "SHA256";
+  const OSSL_PARAM parameters[] = {OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0),
+                                   OSSL_PARAM_construct_end()};
+  const std::array<uint8_t, 32> zeros{};
+  if (context == nullptr || EVP_MAC_init(context, zeros.data(), zeros.size(), parameters) != 1) {
+    Die("OpenSSL has no HMAC-SHA256");
+  }
+  return context;
+}
 
 }  // namespace
 
@@ -79,35 +102,30 @@ absl::StatusOr<Secret> ReadSecretFile(const std::string& path) {
 }
 
 std::array<uint8_t, 32> HmacSha256(std::string_view key, std::string_view message) {
+  // Never has a secret key: what gets one is a copy, wiped and freed here.
+  static const EVP_MAC_CTX* const unkeyed = UnkeyedHmac();
   std::array<uint8_t, 32> mac;
   size_t size = 0;
-  if (EVP_Q_mac(nullptr, "HMAC", nullptr, "SHA256", nullptr, Data(key), key.size(),
-                reinterpret_cast<const unsigned char*>(Data(message)), message.size(), mac.data(), mac.size(),
-                &size) == nullptr ||
-      size != mac.size()) {
-    std::fputs("OpenSSL cannot compute HMAC-SHA256\n", stderr);
-    std::abort();
+  const std::unique_ptr<EVP_MAC_CTX, decltype(&EVP_MAC_CTX_free)> context(EVP_MAC_CTX_dup(unkeyed), EVP_MAC_CTX_free);
+  if (!context || EVP_MAC_init(context.get(), Bytes(key), key.size(), nullptr) != 1 ||
+      EVP_MAC_update(context.get(), Bytes(message), message.size()) != 1 ||
+      EVP_MAC_final(context.get(), mac.data(), &size, mac.size()) != 1 || size != mac.size()) {
+    Die("OpenSSL cannot compute HMAC-SHA256");
   }
   return mac;
 }
 
 std::array<uint8_t, 32> Sha256(std::string_view data) {
+  static const EVP_MD* const algorithm = EVP_MD_fetch(nullptr, "SHA256", nullptr);
   std::array<uint8_t, 32> digest;
-  size_t size = 0;
-  if (EVP_Q_digest(nullptr, "SHA256", nullptr, Data(data), data.size(), digest.data(), &size) != 1 ||
-      size != digest.size()) {
-    std::fputs("OpenSSL cannot compute SHA256\n", stderr);
-    std::abort();
+  unsigned size = 0;
+  if (EVP_Digest(Bytes(data), data.size(), digest.data(), &size, algorithm, nullptr) != 1 || size != digest.size()) {
+    Die("OpenSSL cannot compute SHA256");
   }
   return digest;
 }
 
-void RandomBytes(std::span<uint8_t> out) {
-  if (!out.empty() && RAND_bytes(out.data(), static_cast<int>(out.size())) != 1) {
-    std::fputs("OpenSSL has no random bytes\n", stderr);
-    std::abort();
-  }
-}
+void RandomBytes(std::span<uint8_t> out) { arc4random_buf(out.data(), out.size()); }
 
 std::string RandomHex(size_t bytes) {
   std::string random(bytes, '\0');

@@ -39,7 +39,7 @@ absl::StatusOr<Secret> ReadSecretFile(const std::string& path);
 
 std::array<uint8_t, 32> HmacSha256(std::string_view key, std::string_view message);
 std::array<uint8_t, 32> Sha256(std::string_view data);
-void RandomBytes(std::span<uint8_t> out);  // from OpenSSL's CSPRNG; aborts if it fails
+void RandomBytes(std::span<uint8_t> out);  // from the kernel's CSPRNG; aborts if it fails
 std::string RandomHex(size_t bytes);
 
 // Encodings. Decoders take exactly what the encoder makes (one text for each value: no white space, no stray bits,

@@ -43,7 +43,7 @@ std::string Bytes(int64_t bytes) {
   auto size = static_cast<double>(bytes);
   size_t unit = 0;
   for (; size >= 999.5 && unit + 1 < kUnits.size(); ++unit) size /= 1'000;
-  return absl::StrFormat(unit > 0 && size < 9.95 ? "%.1f%s" : "%.0f%s", size, kUnits[unit]);
+  return absl::StrFormat("%.*f%s", unit > 0 && size < 9.95 ? 1 : 0, size, kUnits[unit]);
 }
 
 Cell OfLimit(int servers, int limit) {

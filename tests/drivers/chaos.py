@@ -4,9 +4,9 @@
 Clients move between tenants, prepare, set, listen, make temporary tables, fail and cancel, each by its own random
 numbers, and keep a model of what PostgreSQL should show them. What they are shown is compared after every answer: the
 database, the role, the settings, and now and then everything that a session can leave behind. Meanwhile server
-processes are killed, the instance is restarted, leases are revoked, one tenant floods. The first thing that should not
-be ends the run with what it was and what that client did before. At the end every acknowledged write has to be there,
-once, and nothing else but writes that were never answered.
+processes are killed, the instance is restarted, leases are revoked, one tenant floods, strangers send whatever they
+like. The first thing that should not be ends the run with what it was and what that client did before. At the end every
+acknowledged write has to be there, once, and nothing else but writes that were never answered.
 
 Times differ from run to run, so the same seed gives the same clients and faults but not the same interleaving.
 """
@@ -23,10 +23,14 @@ import time
 import psycopg
 
 from chaos_client import Client
+from chaos_stranger import Door, break_in, knock
 from chaos_world import TENANTS, Violation, World
 from stack import CapSampler, Stack
 
 CAP = 10  # of leasehold.yaml
+BEAT = 0.1  # seconds between two looks at how late this program itself is
+PATIENCE = 3  # times the duration, for each kind of fault to happen on a slow machine
+REPORT = 15  # seconds between two lines that say how it goes
 
 
 class Chaos:
@@ -35,19 +39,34 @@ class Chaos:
         self.random = random.Random(world.seed)
 
     async def reign(self, duration):
-        end = time.monotonic() + duration
+        begun = time.monotonic()
         if not self.kinds:
             await asyncio.sleep(duration)
-        # Each kind in turn, in an order of the seed's, and mostly kills.
-        while time.monotonic() < end:
-            for kind in self.random.sample(self.kinds, len(self.kinds)):
-                kills = self.random.randrange(3, 9) if "kill" in self.kinds else 0
-                for one in [self.kill] * kills + [getattr(self, kind)]:
-                    await asyncio.sleep(self.random.uniform(0.05, 1.0))
-                    if time.monotonic() > end:
-                        return
-                    if await one():
-                        self.world.faults[one.__name__] += 1
+
+        def done():
+            past = time.monotonic() - begun
+            return past > (duration if self.missing() == [] else PATIENCE * duration)
+
+        while not done():
+            for fault in self.a_round():
+                await asyncio.sleep(self.random.uniform(0.05, 1.0))
+                if done():
+                    break
+                if await fault():
+                    self.world.faults[fault.__name__] += 1
+        if self.missing():
+            raise Violation(f"the machine is too slow for {', '.join(self.missing())}")
+
+    def a_round(self):
+        """Each kind once, in an order of the seed's, and mostly kills."""
+        for kind in self.random.sample(self.kinds, len(self.kinds)):
+            if "kill" in self.kinds:
+                yield from [self.kill] * self.random.randrange(3, 9)
+            yield getattr(self, kind)
+
+    def missing(self):
+        """What has not happened yet."""
+        return [kind for kind in self.kinds if not self.world.faults[kind]]
 
     async def kill(self):
         if self.world.outage() is not None:
@@ -88,7 +107,7 @@ class Chaos:
         self.world.outages[-1][1] = time.monotonic()
 
     async def revoke(self):
-        name = self.random.choice(sorted(self.world.leases))
+        name = self.random.choice(sorted(self.world.leases.keys() - {"mad"}))
         old = self.world.leases[name]
         await asyncio.to_thread(self.world.acquire, name, old.home, *old.arguments)
         old.revoking = True
@@ -109,6 +128,31 @@ class Chaos:
         if process.returncode != 0 and len(self.world.outages) == before and self.world.outage() is None:
             raise Violation(f"the flooding clients failed: {said.decode()[-500:]}")
         return True
+
+
+    async def strangers(self):
+        count = self.random.randrange(20, 80)
+        async with asyncio.TaskGroup() as group:
+            for _ in range(count):
+                group.create_task(knock(self.world, random.Random(self.random.random())))
+            for _ in range(3):
+                group.create_task(asyncio.to_thread(break_in, self.world, random.Random(self.random.random())))
+        await asyncio.to_thread(self.world.door.check)
+        return True
+
+
+async def watch_the_clock(world):
+    """How late this program is: what it notices, it may have been told so long ago."""
+    begun = told = time.monotonic()
+    while not world.over:
+        before = time.monotonic()
+        await asyncio.sleep(BEAT)
+        now = time.monotonic()
+        world.noticed_late(now - before - BEAT)
+        if now > told + REPORT:
+            told = now
+            print(f"{now - begun:.0f} s: {world.actions.total()} actions, {world.faults.total()} faults, "
+                  f"{len(world.acknowledged)} writes; at most {world.latest_ever:.1f} s late", flush=True)
 
 
 async def sample(world, sampler):
@@ -148,8 +192,10 @@ async def run(stack, flags):
     stack.create_tenants(*TENANTS)
     world.acquire("home", TENANTS[0], TENANTS[0], "alpha")
     world.acquire("reader", TENANTS[1], TENANTS[1], "alpha", "--read-only")
+    world.acquire("mad", TENANTS[2], TENANTS[2], "alpha", "--read-only")
     for i in range(3):
         world.acquire(f"central {i}", None, "--connection", "central", "alpha", "--switch-to", "*")
+    world.door = Door(world)
     sampler = CapSampler(stack, CAP)
     clients = [Client(world, i) for i in range(flags.clients)]
 
@@ -161,11 +207,13 @@ async def run(stack, flags):
     held = False
     try:
         async with asyncio.TaskGroup() as group:
+            group.create_task(watch_the_clock(world))
             group.create_task(sample(world, sampler))
             group.create_task(reign())
             for client in clients:
                 group.create_task(one_life(client))
         check_writes(world)
+        world.door.check()
         held = True
     except* Exception as group:
         world.over = True
@@ -179,7 +227,8 @@ async def run(stack, flags):
     for title, counts in counters.items():
         print(f"{title}: {', '.join(f'{name} {n}' for name, n in sorted(counts.items())) or 'none'}")
     print(f"writes: {len(world.acknowledged)} acknowledged, {len(world.unanswered)} unanswered; "
-          f"server connections: at most {sampler.most} of {CAP} in {sampler.samples} samples", flush=True)
+          f"server connections: at most {sampler.most} of {CAP} in {sampler.samples} samples; "
+          f"slowest answer: {world.slowest[0]:.1f} s, to {world.slowest[1][:40]}", flush=True)
     return held
 
 
@@ -190,7 +239,7 @@ def main():
     parser.add_argument("--duration", type=float, default=120, help="seconds")
     parser.add_argument("--clients", type=int, default=64)
     parser.add_argument("--faults", type=lambda words: [word for word in words.split(",") if word],
-                        default="kill,restart,crash,revoke,flood", help="which, with commas (%(default)s); '' for none")
+                        default="kill,restart,crash,revoke,flood,strangers", help="which, with commas (%(default)s); '' for none")
     flags = parser.parse_args()
     with Stack(flags.binaries) as stack:
         held = asyncio.run(run(stack, flags))

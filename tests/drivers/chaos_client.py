@@ -11,8 +11,8 @@ from psycopg.pq import TransactionStatus
 
 from chaos_world import TENANTS, Violation
 
-STUCK = 60  # seconds: twice what a client may wait for a server connection
-REVOKED_WITHIN = 1.5  # seconds: one, and what this program may need to notice
+STUCK = 120  # seconds: twice what a client may wait for a server connection
+REVOKED_WITHIN = 1.5  # seconds: one, and what the machine may need besides
 
 # What a client may read when its server, or its way to it, has gone; and when its lease has ended.
 LOST = {"57P01", "57P02", "57P03", "08000", "08003", "08006", None}
@@ -58,13 +58,25 @@ class Client:
 
     async def execute(self, statement, parameters=None, **how):
         self.past.append(statement if isinstance(statement, str) else statement.as_string())
-        cursor = await self.connection.execute(statement, parameters, **how)
-        self.heard()
+        begun = time.monotonic()
+        try:
+            cursor = await self.connection.execute(statement, parameters, **how)
+        except ValueError as error:
+            # psycopg's own: Parse was answered, and then the server was lost before Sync, which is one answer too many.
+            raise psycopg.OperationalError(f"psycopg did not understand: {error}") from error
+        self.heard(begun)
+        took = time.monotonic() - begun
+        if took > self.world.slowest[0] and "pg_sleep" not in self.past[-1]:
+            self.world.slowest = (took, self.past[-1])
         return cursor
 
-    def heard(self):
+    def heard(self, asked):
         revoked = self.lease.revoked_at
-        if revoked is not None and time.monotonic() > revoked + REVOKED_WITHIN:
+        if revoked is None:
+            return
+        if asked > revoked + REVOKED_WITHIN:
+            raise Violation(f"an answer to what was asked {asked - revoked:.1f} s after the lease was revoked")
+        if time.monotonic() > revoked + REVOKED_WITHIN + 2 * self.world.lateness:
             raise Violation(f"an answer {time.monotonic() - revoked:.1f} s after the lease was revoked")
 
     async def look(self, why):
@@ -108,7 +120,7 @@ class Client:
         self.baseline = {"application_name": self.name, "TimeZone": zone, "search_path": path}
         self.past.append(f"-- connect by {self.lease_name}")
         self.connection = await AsyncConnection.connect(
-            self.lease.dsn, autocommit=True, prepare_threshold=None if self.plain else 0, connect_timeout=STUCK - 20,
+            self.lease.dsn, autocommit=True, prepare_threshold=None if self.plain else 0, connect_timeout=STUCK,
             application_name=self.name, options=f"-c TimeZone={zone} -c search_path={path}")
         self.connection.add_notify_handler(self.notified)
         self.settings, self.tenant = dict(self.baseline), self.lease.home
@@ -251,7 +263,6 @@ class Client:
             cursors = [await self.execute("SELECT current_database(), %s::int", [i]) for i in range(20)]
             for i, cursor in enumerate(cursors):
                 self.world.check("in a pipeline", await cursor.fetchone(), (self.at()[0], i))
-        self.heard()
 
     async def change_settings(self):
         name, value = self.random.choice([
@@ -303,6 +314,9 @@ class Client:
                 await asyncio.wait([asleep], timeout=self.random.uniform(0, 0.2))
                 if not asleep.done():
                     await self.connection.cancel_safe(timeout=30)
+        except asyncio.CancelledError:
+            asleep.cancel()
+            raise
         finally:
             result = (await asyncio.gather(asleep, return_exceptions=True))[0]
         if not isinstance(result, psycopg.Error):

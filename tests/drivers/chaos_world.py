@@ -31,11 +31,19 @@ class World:
         self.acknowledged, self.unanswered = set(), set()  # (tenant or "central", client, number)
         self.kills = self.lost_to_kills = 0
         self.outages = []  # [begin, end or None], of the instance
+        self.slowest = (0.0, "nothing")  # answer: seconds, statement
+        self.door = None  # of chaos_stranger.py
+        self.lateness, self.latest_ever = 0.0, 0.0
         self.actions, self.tolerated, self.faults = (collections.Counter() for _ in range(3))
 
     def acquire(self, name, home, *arguments):
         identity, dsn = self.stack.lease(*arguments, "--ttl", "2h")
         self.leases[name] = Lease(identity, dsn, home, "--read-only" in arguments, arguments)
+
+    def noticed_late(self, seconds):
+        """`lateness`: how late this program was lately."""
+        self.lateness = max(seconds, self.lateness * 0.9)
+        self.latest_ever = max(seconds, self.latest_ever)
 
     def outage(self):
         """The number of the outage that is under way, or has just ended; None if there is none."""

@@ -83,7 +83,7 @@ Stack::Stack() {
 Stack::~Stack() {
   nats_.reset();
   process_->Stop(SIGTERM, absl::Seconds(30));
-  if (process_->exit_status() != 0) Fatal(absl::StrCat("the stack ended badly:\n", Slurp(state_dir() + "/stack.log")));
+  if (process_->exit_status() != 0) Fatal(absl::StrCat("the stack ended badly:\n", Log()));
 }
 
 const std::string& Stack::Env(const std::string& name) const {
@@ -103,15 +103,21 @@ pid_t Stack::PidOf(const std::string& component) const {
   Fatal(absl::StrCat("the stack has no component ", component, ": ", text));
 }
 
-pid_t Stack::Kill(const std::string& component) {
+pid_t Stack::Signal(const std::string& component, int signal) {
   pid_t pid = 0;
   if (!Eventually([&] { return (pid = PidOf(component)) > 0; })) Fatal(component + " does not run");
-  kill(pid, SIGKILL);
+  kill(pid, signal);
   return pid;
 }
 
-void Stack::KillAndAwait(const std::string& component) {
-  const pid_t old = Kill(component);
+pid_t Stack::Kill(const std::string& component) { return Signal(component, SIGKILL); }
+
+Stack::WithoutSupervisor::WithoutSupervisor(Stack& stack) : stack_(stack) { stack_.process_->Signal(SIGSTOP); }
+Stack::WithoutSupervisor::~WithoutSupervisor() { stack_.process_->Signal(SIGCONT); }
+
+std::string Stack::Log() const { return Slurp(state_dir() + "/stack.log"); }
+
+void Stack::AwaitAgain(const std::string& component, pid_t old) {
   if (!Eventually([&] {
         const pid_t now = PidOf(component);
         return now > 0 && now != old;

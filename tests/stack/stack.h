@@ -43,11 +43,26 @@ class Stack {
 
   // Components as `leasehold stack status` names them: "gateway", "provisioner/alpha", "postgres/alpha", "nats".
   pid_t PidOf(const std::string& component) const;
-  // SIGKILL; returns the pid that died. The supervisor starts it again.
-  pid_t Kill(const std::string& component);
-  // Kill, and wait until it runs again under a new pid and the gateway and provisioners are ready.
-  void KillAndAwait(const std::string& component);
+  // Returns the pid that was sent the signal. If it ends, the supervisor starts it again.
+  pid_t Signal(const std::string& component, int signal);
+  pid_t Kill(const std::string& component);  // SIGKILL
+  // Waits until it runs under another pid than `old`, and the gateway is ready.
+  void AwaitAgain(const std::string& component, pid_t old);
+  void KillAndAwait(const std::string& component) { AwaitAgain(component, Kill(component)); }
   void AwaitReady();
+  // What ends meanwhile is not started again before the end of the object's life.
+  class WithoutSupervisor {
+   public:
+    explicit WithoutSupervisor(Stack& stack);
+    ~WithoutSupervisor();
+    WithoutSupervisor(const WithoutSupervisor&) = delete;
+    WithoutSupervisor& operator=(const WithoutSupervisor&) = delete;
+
+   private:
+    Stack& stack_;
+  };
+  // What the supervisor has said so far.
+  std::string Log() const;
 
   // TenantCreated as another service would publish it; `id` may be anything.
   void PublishCreated(const std::string& id, const std::string& event_id, const std::string& domain = "");

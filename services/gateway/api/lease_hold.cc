@@ -24,7 +24,7 @@ void LeaseHold::Close(const absl::Status& why) { stream_->Close(why); }
 void LeaseHold::OnAcquired(absl::StatusOr<LeaseIssuer::Issued> issued) {
   events_.on_acquired(issued);
   if (!issued.ok()) return stream_->Close(issued.status());
-  const LeaseId id = *LeaseId::FromBytes(issued->record.claims().id());
+  const LeaseId id = issued->id;
   auto watch = parts_.watchers.Add(id, LeaseWatchers::Kind::kStream,
                                    [stream = stream_](const absl::Status& why) { stream->Close(why); });
   bool over = false;
@@ -42,11 +42,12 @@ void LeaseHold::OnAcquired(absl::StatusOr<LeaseIssuer::Issued> issued) {
     return;
   }
   v1::AcquireLeaseResponse response;
-  *response.mutable_lease() = LeaseOf(issued->record, 0);
+  *response.mutable_lease() = std::move(issued->lease);
   *response.mutable_credentials() = std::move(issued->credentials);
   stream_->Send(std::move(response));
   // A revocation between the lease's making and the watch rang no bell.
-  if (const auto standing = parts_.book.Check(issued->record.claims()); !standing.ok()) Close(standing.status());
+  const auto record = parts_.book.Get(id);
+  if (const absl::Status now = record.ok() ? StatusOfState(record->state()) : record.status(); !now.ok()) Close(now);
   RenewLater();
 }
 

@@ -32,15 +32,12 @@ absl::StatusOr<LeaseId> ParseId(const std::string& text) {
 
 absl::Status ShuttingDown() { return Error(v1::REASON_SHUTTING_DOWN, "this gateway is shutting down"); }
 
-void LogLease(std::string_view event, const v1::LeaseRecord& record) {
-  const auto id = LeaseId::FromBytes(record.claims().id());
-  if (!id.ok()) return;
-  const bool tenant = !record.claims().tenant().empty();
+void LogLease(std::string_view event, const v1::Lease& lease) {
   Log(Level::kInfo, event,
-      {{"lease", id->str()},
-       {tenant ? "tenant" : "connection", tenant ? record.claims().tenant() : record.claims().connection()},
-       {"service", record.claims().service()},
-       {"holder", record.holder()}});
+      {{"lease", lease.id()},
+       {lease.has_tenant() ? "tenant" : "connection", lease.has_tenant() ? lease.tenant() : lease.connection()},
+       {"service", lease.service()},
+       {"holder", lease.holder()}});
 }
 
 prometheus::Counter& AcquiresOf(Metrics& metrics, const char* outcome) {
@@ -52,38 +49,69 @@ prometheus::Counter& AcquiresOf(Metrics& metrics, const char* outcome) {
 // Answers when the acquisition does; a caller that gives up abandons it.
 class LeaseService::AcquireCall : public grpc::ServerUnaryReactor {
  public:
-  AcquireCall(LeaseService& service, v1::AcquireLeaseResponse& response) : service_(service), response_(response) {}
-
-  // Before the call is given to gRPC.
-  void Begin(LeaseTerms terms) {
-    acquisition_ =
-        Acquisition::Start(service_.acquisition_parts(), std::move(terms),
-                           [this](absl::StatusOr<LeaseIssuer::Issued> issued) { Answer(std::move(issued)); });
-    if (!acquisition_->answered() && !service_.Track(acquisition_)) acquisition_->Abandon(ShuttingDown());
+  // gRPC ends a call with its own reactor on the thread that brought it, one with a reactor of ours on another thread:
+  // that takes more time than making a lease. So ours is for calls that wait.
+  static grpc::ServerUnaryReactor* Begin(LeaseService& service, LeaseTerms terms, grpc::CallbackServerContext& context,
+                                         v1::AcquireLeaseResponse& response) {
+    auto call = std::make_unique<AcquireCall>(service, response);
+    if (std::optional<grpc::Status> now = call->Start(std::move(terms))) {
+      grpc::ServerUnaryReactor* reactor = context.DefaultReactor();
+      reactor->Finish(*std::move(now));
+      return reactor;
+    }
+    return call.release();  // deletes itself when gRPC is done with it
   }
+
+  AcquireCall(LeaseService& service, v1::AcquireLeaseResponse& response) : service_(service), response_(response) {}
 
   void OnCancel() override { acquisition_->Abandon(absl::CancelledError("the caller gave up")); }
   void OnDone() override {
-    {
-      absl::MutexLock lock(&service_.mu_);
-      service_.waiting_.erase(acquisition_.get());
-    }
+    service_.Untrack(*acquisition_);
     delete this;
   }
 
  private:
+  // The answer if there is one already; else it comes by Finish().
+  std::optional<grpc::Status> Start(LeaseTerms terms) {
+    acquisition_ =
+        Acquisition::Start(service_.acquisition_parts(), std::move(terms),
+                           [this](absl::StatusOr<LeaseIssuer::Issued> issued) { Answer(std::move(issued)); });
+    const bool waits = !acquisition_->answered();
+    if (waits && !service_.Track(acquisition_)) acquisition_->Abandon(ShuttingDown());
+    std::optional<grpc::Status> early;
+    {
+      absl::MutexLock lock(&mu_);
+      started_ = true;
+      early = std::move(early_);
+    }
+    if (early && waits) service_.Untrack(*acquisition_);
+    return early;
+  }
+
   void Answer(absl::StatusOr<LeaseIssuer::Issued> issued) {
     service_.OnAcquired(issued);
     if (issued.ok()) {
-      *response_.mutable_lease() = service_.LeaseNow(issued->record);
+      *response_.mutable_lease() = std::move(issued->lease);
       *response_.mutable_credentials() = std::move(issued->credentials);
+      if (issued->repeated) response_.mutable_lease()->set_sessions(service_.parts_.watchers.Sessions(issued->id));
     }
-    Finish(ToGrpc(issued.status()));
+    grpc::Status status = ToGrpc(issued.status());
+    {
+      absl::MutexLock lock(&mu_);
+      if (!started_) {
+        early_ = std::move(status);
+        return;
+      }
+    }
+    Finish(std::move(status));
   }
 
   LeaseService& service_;
   v1::AcquireLeaseResponse& response_;
   std::shared_ptr<Acquisition> acquisition_;
+  absl::Mutex mu_;
+  bool started_ ABSL_GUARDED_BY(mu_) = false;
+  std::optional<grpc::Status> early_ ABSL_GUARDED_BY(mu_);
 };
 
 LeaseService::LeaseService(const Parts& parts, const v1::LeasesConfig& config, Metrics& metrics)
@@ -118,6 +146,11 @@ bool LeaseService::Track(const std::shared_ptr<Acquisition>& acquisition) {
   return true;
 }
 
+void LeaseService::Untrack(const Acquisition& acquisition) {
+  absl::MutexLock lock(&mu_);
+  waiting_.erase(&acquisition);
+}
+
 bool LeaseService::Track(const std::shared_ptr<LeaseHold>& hold) {
   absl::MutexLock lock(&mu_);
   if (shutting_down_) return false;
@@ -128,7 +161,7 @@ bool LeaseService::Track(const std::shared_ptr<LeaseHold>& hold) {
 void LeaseService::OnAcquired(const absl::StatusOr<LeaseIssuer::Issued>& issued) {
   if (issued.ok()) {
     (issued->repeated ? repeated_ : acquired_).Increment();
-    LogLease(issued->repeated ? "lease given out again" : "lease acquired", issued->record);
+    LogLease(issued->repeated ? "lease given out again" : "lease acquired", issued->lease);
     return;
   }
   const absl::StatusCode code = issued.status().code();
@@ -148,9 +181,7 @@ grpc::ServerUnaryReactor* LeaseService::AcquireLease(grpc::CallbackServerContext
     OnAcquired(terms.status());
     return AnswerNow(context, terms.status());
   }
-  auto* call = new AcquireCall(*this, *response);  // deletes itself when gRPC is done with it
-  call->Begin(*std::move(terms));
-  return call;
+  return AcquireCall::Begin(*this, *std::move(terms), *context, *response);
 }
 
 grpc::ServerWriteReactor<v1::AcquireLeaseResponse>* LeaseService::HoldLease(grpc::CallbackServerContext*,
@@ -271,8 +302,8 @@ absl::Status LeaseService::Renew(const v1::RenewLeaseRequest& request, v1::Lease
     LH_ASSIGN_OR_RETURN(ttl, ParseTtl(request.ttl(), max_ttl_));
   }
   LH_ASSIGN_OR_RETURN(const v1::LeaseRecord record, parts_.book.Renew(id, ttl));
-  LogLease("lease renewed", record);
   response = LeaseNow(record);
+  LogLease("lease renewed", response);
   return absl::OkStatus();
 }
 
@@ -280,8 +311,8 @@ absl::Status LeaseService::Release(const v1::ReleaseLeaseRequest& request, v1::L
   LH_RETURN_IF_ERROR(CheckLabel("request_id", request.request_id()));
   LH_ASSIGN_OR_RETURN(const LeaseId id, ParseId(request.id()));
   LH_ASSIGN_OR_RETURN(const v1::LeaseRecord record, parts_.book.Release(id));
-  LogLease("lease released", record);
   response = LeaseNow(record);
+  LogLease("lease released", response);
   return absl::OkStatus();
 }
 
@@ -324,7 +355,7 @@ absl::Status LeaseService::Revoke(const v1::RevokeLeasesRequest& request, v1::Re
   v1::Revocation conditions;
   if (!request.id().empty()) {
     LH_ASSIGN_OR_RETURN(const LeaseId id, ParseId(request.id()));
-    conditions.set_lease_id(id.bytes());
+    conditions.set_lease_id(std::string(id.bytes()));
   }
   if (!request.tenant().empty()) {
     LH_ASSIGN_OR_RETURN(const TenantId tenant, TenantId::Parse(request.tenant()));

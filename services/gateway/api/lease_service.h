@@ -82,6 +82,7 @@ class LeaseService : public v1::LeaseService::CallbackService {
   void OnAcquired(const absl::StatusOr<LeaseIssuer::Issued>& issued);
   // False if no new calls are taken.
   bool Track(const std::shared_ptr<Acquisition>& acquisition);
+  void Untrack(const Acquisition& acquisition);
   bool Track(const std::shared_ptr<LeaseHold>& hold);
 
   const Parts parts_;
@@ -94,7 +95,7 @@ class LeaseService : public v1::LeaseService::CallbackService {
   prometheus::Counter& revocations_;
   absl::Mutex mu_;
   bool shutting_down_ ABSL_GUARDED_BY(mu_) = false;
-  absl::flat_hash_map<Acquisition*, std::weak_ptr<Acquisition>> waiting_ ABSL_GUARDED_BY(mu_);
+  absl::flat_hash_map<const Acquisition*, std::weak_ptr<Acquisition>> waiting_ ABSL_GUARDED_BY(mu_);
   absl::flat_hash_map<LeaseHold*, std::shared_ptr<LeaseHold>> holds_ ABSL_GUARDED_BY(mu_);
 };
 

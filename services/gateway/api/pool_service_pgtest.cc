@@ -251,7 +251,7 @@ TEST_F(PoolServiceTest, WhatATenantHadIsCountedAsItsOwn) {
 
 TEST_F(PoolServiceTest, AQueryTakesAsLongAsItsClientWaits) {
   const auto total = [this] {
-    const google::protobuf::Duration& all = Now().queries().total();
+    const google::protobuf::Duration all = Now().queries().total();
     return absl::Seconds(all.seconds()) + absl::Nanoseconds(all.nanos());
   };
   Client client = Connect();

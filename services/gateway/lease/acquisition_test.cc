@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "common/status/error.h"
+#include "services/gateway/lease/claims.h"
 #include "services/gateway/lease/fake_directory.h"
 
 namespace leasehold::gateway {
@@ -55,7 +56,7 @@ TEST_F(AcquisitionTest, ReadyTenantIsAnsweredAtOnce) {
   const auto acquisition = Start(Terms());
   EXPECT_TRUE(acquisition->answered());
   EXPECT_EQ(Answer(), v1::REASON_UNSPECIFIED);
-  EXPECT_EQ((*answer_)->record.claims().database_id(), "00112233445566aa");
+  EXPECT_EQ(ParseUserName((*answer_)->credentials.user())->database_id(), "00112233445566aa");
 }
 
 TEST_F(AcquisitionTest, RefusalsAreAnsweredAtOnce) {
@@ -84,7 +85,7 @@ TEST_F(AcquisitionTest, ByDomain) {
   terms.domain = "acme.example";
   Start(terms);
   ASSERT_EQ(Answer(), v1::REASON_UNSPECIFIED);
-  EXPECT_EQ((*answer_)->record.claims().tenant(), "acme");
+  EXPECT_EQ((*answer_)->lease.tenant(), "acme");
 }
 
 TEST_F(AcquisitionTest, NobodyIsRefusedForWhatTheCacheSaysAlone) {

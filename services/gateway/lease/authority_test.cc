@@ -107,10 +107,10 @@ TEST_F(AuthorityTest, DsnNamesTheAdvertisedAddressEscaped) {
 
 TEST_F(AuthorityTest, StrangersAllReadTheSameAndCauseNoLookup) {
   const auto issued = Issue(Terms());
-  v1::LeaseClaims claims = issued.record.claims();
+  v1::LeaseClaims claims = *ParseUserName(issued.credentials.user());
   claims.set_key_id(9);
   const std::string unknown_key = UserNameOf(claims);
-  claims = issued.record.claims();
+  claims = *ParseUserName(issued.credentials.user());
   claims.set_service("payroll");
   const std::string unknown_service = UserNameOf(claims);
   for (const std::string& user : {std::string("postgres"), unknown_key, unknown_service}) {
@@ -121,7 +121,7 @@ TEST_F(AuthorityTest, StrangersAllReadTheSameAndCauseNoLookup) {
 
 TEST_F(AuthorityTest, TamperedClaimsChangeThePassword) {
   const auto issued = Issue(Terms());
-  v1::LeaseClaims claims = issued.record.claims();
+  v1::LeaseClaims claims = *ParseUserName(issued.credentials.user());
   claims.set_tenant("globex");
   const auto grant = authority_.Authenticate(UserNameOf(claims));
   ASSERT_TRUE(grant.ok());
@@ -129,7 +129,7 @@ TEST_F(AuthorityTest, TamperedClaimsChangeThePassword) {
 }
 
 TEST_F(AuthorityTest, OldKeysStillVerify) {
-  v1::LeaseClaims claims = Issue(Terms()).record.claims();
+  v1::LeaseClaims claims = *ParseUserName(Issue(Terms()).credentials.user());
   EXPECT_EQ(claims.key_id(), 2u);
   claims.set_key_id(1);
   const auto grant = authority_.Authenticate(UserNameOf(claims));
@@ -142,7 +142,7 @@ TEST_F(AuthorityTest, EndedLeasesAreRefusedByName) {
   Pass(absl::Minutes(1));
   EXPECT_EQ(ReasonOf(authority_.Authenticate(expired.credentials.user()).status()), v1::REASON_LEASE_EXPIRED);
   const auto released = Issue(Terms());
-  ASSERT_TRUE(book_.Release(*LeaseId::FromBytes(released.record.claims().id())).ok());
+  ASSERT_TRUE(book_.Release(released.id).ok());
   EXPECT_EQ(ReasonOf(authority_.Authenticate(released.credentials.user()).status()), v1::REASON_LEASE_RELEASED);
   const auto revoked = Issue(Terms());
   v1::Revocation conditions;
@@ -309,7 +309,7 @@ TEST_F(AuthorityTest, SwitchedLeaseStartsElsewhere) {
   LeaseTerms terms = Terms();
   terms.switch_to = {"globex"};
   const auto issued = Issue(terms);
-  ASSERT_TRUE(book_.Switch(*LeaseId::FromBytes(issued.record.claims().id()), "globex").ok());
+  ASSERT_TRUE(book_.Switch(issued.id, "globex").ok());
   const auto grant = authority_.Authenticate(issued.credentials.user());
   EXPECT_EQ((*grant)->start_tenant, Tenant("globex"));
   EXPECT_EQ((*grant)->home_tenant, Tenant("acme"));

@@ -36,7 +36,7 @@ int64_t LeaseBook::IssueMs() const {
   return after_revocations - now > kMaxSkewMs ? now : std::max(now, after_revocations);
 }
 
-absl::StatusOr<LeaseBook::Added> LeaseBook::Add(v1::LeaseRecord record) {
+absl::StatusOr<std::optional<v1::LeaseRecord>> LeaseBook::Add(v1::LeaseRecord record) {
   if (size() >= options_.max_leases) {
     return WithRetryAfter(Error(v1::REASON_TOO_MANY_CLIENTS, "this gateway holds as many leases as it can"),
                           absl::Seconds(1));
@@ -45,7 +45,7 @@ absl::StatusOr<LeaseBook::Added> LeaseBook::Add(v1::LeaseRecord record) {
   const auto insert = [&] {
     Shard& shard = ShardOf(id);
     absl::MutexLock lock(&shard.mu);
-    Settle(shard, id, Insert(shard, id, record), NowMs());
+    Settle(shard, id, Insert(shard, id, std::move(record)), NowMs());
   };
   if (record.request_id().empty()) {
     insert();
@@ -53,13 +53,13 @@ absl::StatusOr<LeaseBook::Added> LeaseBook::Add(v1::LeaseRecord record) {
     absl::MutexLock lock(&requests_mu_);
     if (auto earlier = LivingOfRequest(record.request_id())) {
       if (earlier->request_hash() != record.request_hash()) return Reused();
-      return Added{*std::move(earlier), true};
+      return earlier;
     }
-    insert();
     requests_.insert_or_assign(record.request_id(), id);
+    insert();
   }
   outbox_.Add(id, LeaseOutbox::Urgency::kNews);
-  return Added{std::move(record), false};
+  return std::nullopt;
 }
 
 absl::StatusOr<std::optional<v1::LeaseRecord>> LeaseBook::FindRequest(const std::string& request_id,
@@ -80,13 +80,22 @@ std::optional<v1::LeaseRecord> LeaseBook::LivingOfRequest(const std::string& req
 }
 
 absl::StatusOr<v1::LeaseRecord> LeaseBook::Get(const LeaseId& id) const {
+  v1::LeaseRecord copy;
+  LH_RETURN_IF_ERROR(Read(id, [&](const v1::LeaseRecord& record, v1::LeaseState now) {
+    copy = record;
+    copy.set_state(now);
+  }));
+  return copy;
+}
+
+absl::Status LeaseBook::Read(const LeaseId& id,
+                             absl::FunctionRef<void(const v1::LeaseRecord&, v1::LeaseState)> read) const {
   const Shard& shard = ShardOf(id);
   absl::MutexLock lock(&shard.mu);
   const auto found = shard.leases.find(id);
   if (found == shard.leases.end() || found->second.stripped) return NotFound(id);
-  v1::LeaseRecord record = found->second.record;
-  record.set_state(StateAt(record, NowMs()));
-  return record;
+  read(found->second.record, StateAt(found->second.record, NowMs()));
+  return absl::OkStatus();
 }
 
 template <typename Change>
@@ -227,9 +236,13 @@ void LeaseBook::Adopt(const v1::LeaseClaims& claims) {
 }
 
 void LeaseBook::Learn(const v1::LeaseRecord& record) {
+  if (Merge(record)) outbox_.Add(IdOf(record), LeaseOutbox::Urgency::kChange);
+}
+
+bool LeaseBook::Merge(const v1::LeaseRecord& record) {
   const LeaseId id = IdOf(record);
   const int64_t now = NowMs();
-  if (record.expire_ms() < now - absl::ToInt64Milliseconds(options_.keep_ended)) return;
+  if (record.expire_ms() < now - absl::ToInt64Milliseconds(options_.keep_ended)) return false;
   std::optional<Ended> ended;
   bool other_behind = false;
   {
@@ -250,8 +263,8 @@ void LeaseBook::Learn(const v1::LeaseRecord& record) {
     absl::MutexLock lock(&requests_mu_);
     requests_.try_emplace(record.request_id(), id);
   }
-  if (other_behind) outbox_.Add(id, LeaseOutbox::Urgency::kChange);
   Tell(ended);
+  return other_behind;
 }
 
 LeaseBook::Entry& LeaseBook::Insert(Shard& shard, const LeaseId& id, v1::LeaseRecord record) {

@@ -18,6 +18,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/container/btree_map.h"
 #include "absl/container/flat_hash_map.h"
+#include "absl/functional/function_ref.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
@@ -45,13 +46,9 @@ class LeaseBook {
   // The issue time of a lease made now: after every revocation that this gateway knows, so that none of them ends it.
   int64_t IssueMs() const;
 
-  // A lease given out here. If its request_id was used before by a lease that still lives: that lease, or
-  // REQUEST_ID_REUSED if the request was another one. TOO_MANY_CLIENTS when the book is full.
-  struct Added {
-    v1::LeaseRecord record;
-    bool repeated = false;
-  };
-  absl::StatusOr<Added> Add(v1::LeaseRecord record);
+  // A lease given out here. If its request_id was used before by a lease that still lives, it is not added: that lease
+  // is returned, or REQUEST_ID_REUSED if the request was another one. TOO_MANY_CLIENTS when the book is full.
+  absl::StatusOr<std::optional<v1::LeaseRecord>> Add(v1::LeaseRecord record);
 
   // The living lease of an earlier call with this request_id. REQUEST_ID_REUSED as above.
   absl::StatusOr<std::optional<v1::LeaseRecord>> FindRequest(const std::string& request_id, uint64_t request_hash);
@@ -59,6 +56,10 @@ class LeaseBook {
   // Of leases that are known, living or ended less than an hour ago; LEASE_NOT_FOUND else. Renew and Switch refuse an
   // ended one with LEASE_EXPIRED, _RELEASED or _REVOKED; Release leaves it as it is. Results have the state as of now.
   absl::StatusOr<v1::LeaseRecord> Get(const LeaseId& id) const;
+  // Get() without a copy: calls `read` with what is stored and the state as of now. It runs under a lock, so it must be
+  // quick and not call the book.
+  absl::Status Read(const LeaseId& id,
+                    absl::FunctionRef<void(const v1::LeaseRecord& record, v1::LeaseState now)> read) const;
   absl::StatusOr<v1::LeaseRecord> Renew(const LeaseId& id, absl::Duration ttl);
   absl::StatusOr<v1::LeaseRecord> Switch(const LeaseId& id, const std::string& tenant);
   absl::StatusOr<v1::LeaseRecord> Release(const LeaseId& id);
@@ -87,8 +88,11 @@ class LeaseBook {
   // A client has proven that it holds this lease: from now on the book watches it, whoever issued it.
   void Adopt(const v1::LeaseClaims& claims);
 
-  // From other gateways. `record` must have passed CheckClaims.
+  // From other gateways. `record` must have passed CheckClaims. What Learn takes has replaced what was told of the
+  // lease before: if this book knows more, it says so again. What LearnNews takes stands beside all that was told
+  // since.
   void Learn(const v1::LeaseRecord& record);
+  void LearnNews(const v1::LeaseRecord& record) { Merge(record); }
   void LearnRevocation(const v1::Revocation& revocation);
 
   // Ends what has expired and forgets what ended long ago. Called every 100 ms.
@@ -125,6 +129,8 @@ class LeaseBook {
   int64_t NowMs() const { return absl::ToUnixMillis(clock_.Now()); }
   Shard& ShardOf(const LeaseId& id) const { return shards_[static_cast<uint8_t>(id.bytes().back()) % kShards]; }
 
+  // True if this book knows more of the lease than `record` says.
+  bool Merge(const v1::LeaseRecord& record);
   // Puts a record where there was none, ended already if a revocation covers it.
   Entry& Insert(Shard& shard, const LeaseId& id, v1::LeaseRecord record) ABSL_EXCLUSIVE_LOCKS_REQUIRED(shard.mu);
   // After every change of an entry: counts, plans its next moment, and says if it has just ended. May erase other

@@ -1,7 +1,6 @@
 #include "services/gateway/lease/issuer.h"
 
 #include <format>
-#include <iterator>
 #include <utility>
 
 #include "absl/strings/ascii.h"
@@ -12,27 +11,40 @@
 namespace leasehold::gateway {
 namespace {
 
+constexpr size_t kDsnExtras = 32;  // what is neither a name nor a secret: scheme, separators, port
+
 // RFC 3986: everything but unreserved characters.
-std::string PercentEncoded(std::string_view text) {
-  std::string encoded;
+void AppendEncoded(std::string& out, std::string_view text) {
+  constexpr std::string_view kHex = "0123456789ABCDEF";
   for (const char c : text) {
-    if (absl::ascii_isalnum(static_cast<unsigned char>(c)) || std::string_view("-._~").contains(c)) {
-      encoded += c;
+    const auto byte = static_cast<unsigned char>(c);
+    if (absl::ascii_isalnum(byte) || c == '-' || c == '.' || c == '_' || c == '~') {
+      out += c;
     } else {
-      std::format_to(std::back_inserter(encoded), "%{:02X}", static_cast<unsigned char>(c));
+      out.append({'%', kHex[byte >> 4], kHex[byte & 15]});
     }
   }
-  return encoded;
 }
 
 }  // namespace
 
 std::string DsnOf(const v1::Credentials& credentials) {
-  const bool ipv6 = credentials.host().contains(':');
-  const std::string host = ipv6 ? "[" + credentials.host() + "]" : PercentEncoded(credentials.host());
-  return std::format("postgresql://{}:{}@{}:{}/{}", PercentEncoded(credentials.user()),
-                     PercentEncoded(credentials.password()), host, credentials.port(),
-                     PercentEncoded(credentials.database()));
+  std::string dsn;
+  dsn.reserve(kDsnExtras + credentials.user().size() + credentials.password().size() + credentials.host().size() +
+              credentials.database().size());
+  dsn += "postgresql://";
+  AppendEncoded(dsn, credentials.user());
+  dsn += ':';
+  AppendEncoded(dsn, credentials.password());
+  dsn += '@';
+  if (credentials.host().contains(':')) {
+    dsn.append("[").append(credentials.host()).append("]");  // IPv6
+  } else {
+    AppendEncoded(dsn, credentials.host());
+  }
+  dsn.append(":").append(std::to_string(credentials.port())).append("/");
+  AppendEncoded(dsn, credentials.database());
+  return dsn;
 }
 
 absl::StatusOr<LeaseIssuer::Issued> LeaseIssuer::Issue(const LeaseTerms& terms, const std::optional<TenantId>& tenant,
@@ -41,7 +53,8 @@ absl::StatusOr<LeaseIssuer::Issued> LeaseIssuer::Issue(const LeaseTerms& terms, 
   const int64_t issue_ms = book_.IssueMs();
   uint8_t random[10];
   RandomBytes(random);
-  claims.set_id(LeaseId::Make(issue_ms, random).bytes());
+  const LeaseId id = LeaseId::Make(issue_ms, random);
+  claims.set_id(std::string(id.bytes()));
   claims.set_key_id(keys_.current());
   claims.set_service(terms.service.str());
   if (tenant) {
@@ -61,22 +74,30 @@ absl::StatusOr<LeaseIssuer::Issued> LeaseIssuer::Issue(const LeaseTerms& terms, 
     return absl::InternalError(std::format("a lease's claims are not valid: {}", status.message()));
   }
 
+  LH_ASSIGN_OR_RETURN(v1::Credentials credentials, CredentialsOf(claims));
   v1::LeaseRecord record = RecordOf(std::move(claims));
   record.set_holder(terms.holder);
   if (!terms.request_id.empty()) {
     record.set_request_id(terms.request_id);
     record.set_request_hash(terms.request_hash);
   }
-  LH_ASSIGN_OR_RETURN(LeaseBook::Added added, book_.Add(std::move(record)));
-  LH_ASSIGN_OR_RETURN(v1::Credentials credentials, CredentialsOf(added.record.claims()));
-  return Issued{std::move(added.record), std::move(credentials), added.repeated};
+  v1::Lease lease = LeaseOf(record, 0);
+  LH_ASSIGN_OR_RETURN(const std::optional<v1::LeaseRecord> earlier, book_.Add(std::move(record)));
+  if (earlier) return IssuedAgain(*earlier);
+  return Issued{id, std::move(lease), std::move(credentials)};
 }
 
 absl::StatusOr<std::optional<LeaseIssuer::Issued>> LeaseIssuer::FindIssued(const LeaseTerms& terms) {
-  LH_ASSIGN_OR_RETURN(std::optional<v1::LeaseRecord> record, book_.FindRequest(terms.request_id, terms.request_hash));
+  LH_ASSIGN_OR_RETURN(const std::optional<v1::LeaseRecord> record,
+                      book_.FindRequest(terms.request_id, terms.request_hash));
   if (!record) return std::nullopt;
-  LH_ASSIGN_OR_RETURN(v1::Credentials credentials, CredentialsOf(record->claims()));
-  return Issued{*std::move(record), std::move(credentials), true};
+  return IssuedAgain(*record);
+}
+
+absl::StatusOr<LeaseIssuer::Issued> LeaseIssuer::IssuedAgain(const v1::LeaseRecord& record) const {
+  LH_ASSIGN_OR_RETURN(const LeaseId id, LeaseId::FromBytes(record.claims().id()));
+  LH_ASSIGN_OR_RETURN(v1::Credentials credentials, CredentialsOf(record.claims()));
+  return Issued{id, LeaseOf(record, 0), std::move(credentials), true};
 }
 
 absl::StatusOr<v1::Credentials> LeaseIssuer::CredentialsOf(const v1::LeaseClaims& claims) const {

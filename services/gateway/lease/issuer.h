@@ -27,7 +27,8 @@ class LeaseIssuer {
   // the one that the terms name, by id or by domain, `database_id` that of its database; nullopt and empty for a named
   // connection. REQUEST_ID_REUSED, TOO_MANY_CLIENTS.
   struct Issued {
-    v1::LeaseRecord record;
+    LeaseId id;
+    v1::Lease lease;  // without its sessions: a new one has none
     v1::Credentials credentials;
     bool repeated = false;
   };
@@ -38,6 +39,8 @@ class LeaseIssuer {
   absl::StatusOr<std::optional<Issued>> FindIssued(const LeaseTerms& terms);
 
  private:
+  // What is answered to a repeated call.
+  absl::StatusOr<Issued> IssuedAgain(const v1::LeaseRecord& record) const;
   absl::StatusOr<v1::Credentials> CredentialsOf(const v1::LeaseClaims& claims) const;
 
   const SigningKeys& keys_;

@@ -7,6 +7,7 @@
 #include <optional>
 #include <utility>
 #include <variant>
+#include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_map.h"
@@ -19,8 +20,8 @@ namespace leasehold::gateway {
 
 class LeaseOutbox {
  public:
-  // A new lease can wait: every gateway accepts its credentials without having heard of it. What changes or ends a
-  // lease cannot, and overtakes it.
+  // A new lease can wait and is told with others: every gateway accepts its credentials without having heard of it.
+  // What changes or ends a lease cannot, and overtakes it.
   enum class Urgency { kNews, kChange };
 
   // Beyond this many the oldest news are dropped (such a lease is then listed by its own gateway only), and, far
@@ -33,26 +34,33 @@ class LeaseOutbox {
 
   struct Change {
     LeaseId id;
-    Urgency urgency;
   };
-  using Item = std::variant<v1::Revocation, Change>;
-  // Revocations first, then changes, then news. Waits up to `patience` for one; nullopt if none came or after Close().
-  std::optional<Item> Take(absl::Duration patience);
+  using News = std::vector<LeaseId>;  // not empty, the oldest first
+  using Item = std::variant<v1::Revocation, Change, News>;
+  // Revocations first, then changes, then up to `max_news` news; with 0, news stay. Waits up to `patience` for one;
+  // nullopt if none came or after Close(). One thread at a time.
+  std::optional<Item> Take(absl::Duration patience, size_t max_news);
   // An item that could not be published; it is next again.
   void PutBack(Item item);
 
   // Take() no longer waits, so that its caller can see that it shall stop; it still returns what is there.
   void Close();
-  // Revocations and changes, not news.
-  size_t urgent() const;
   size_t size() const;
   uint64_t dropped() const;
 
  private:
-  bool HasItem() const ABSL_SHARED_LOCKS_REQUIRED(mu_) {
-    return closed_ || !revocations_.empty() || !changes_.empty() || !news_.empty();
+  // Whether there is what the waiting Take() waits for, or it shall wait no more.
+  bool Ready() const ABSL_SHARED_LOCKS_REQUIRED(mu_) {
+    return closed_ || !revocations_.empty() || !changes_.empty() || (wants_news_ && !news_.empty());
   }
-  std::optional<Item> Pop(std::deque<LeaseId>& queue, Urgency urgency) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void Wake() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    if (waits_ && Ready()) ready_.Signal();
+  }
+  std::deque<LeaseId>& QueueOf(Urgency urgency) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    return urgency == Urgency::kChange ? changes_ : news_;
+  }
+  std::optional<LeaseId> Pop(Urgency urgency) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void PutBack(const LeaseId& id, Urgency urgency) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   mutable absl::Mutex mu_;
   std::deque<v1::Revocation> revocations_ ABSL_GUARDED_BY(mu_);
@@ -61,6 +69,11 @@ class LeaseOutbox {
   // What waits, and where. A lease whose urgency rose is in both queues; the lower place is skipped.
   absl::flat_hash_map<LeaseId, Urgency> waiting_ ABSL_GUARDED_BY(mu_);
   uint64_t dropped_ ABSL_GUARDED_BY(mu_) = 0;
+  // A condition variable, not Mutex::Await: that looks at its condition whenever anybody lets go of the lock, which is
+  // once for each new lease.
+  absl::CondVar ready_;
+  bool waits_ ABSL_GUARDED_BY(mu_) = false;
+  bool wants_news_ ABSL_GUARDED_BY(mu_) = false;
   bool closed_ ABSL_GUARDED_BY(mu_) = false;
 };
 

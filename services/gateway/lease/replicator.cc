@@ -1,5 +1,8 @@
 #include "services/gateway/lease/replicator.h"
 
+#include <google/protobuf/io/coded_stream.h>
+#include <google/protobuf/io/zero_copy_stream_impl_lite.h>
+
 #include <format>
 #include <utility>
 #include <variant>
@@ -14,8 +17,15 @@ namespace leasehold::gateway {
 namespace {
 
 constexpr std::string_view kRevocationPrefix = "revocation.";
+constexpr std::string_view kNewsPrefix = "news.";
 // The largest record has a user name of 1 KiB and a holder and request_id of 128 characters.
 constexpr size_t kMaxValue = 4096;
+// News in one entry: half of what NATS takes (max_payload, 1 MiB) if all records were the largest possible, 2 KiB.
+constexpr size_t kMaxNews = 256;
+constexpr size_t kMaxNewsValue = kMaxNews * kMaxValue;
+// While leases are made faster than this, they are told together: an entry costs NATS and us many times what a record
+// in it does. One that comes alone is told at once.
+constexpr absl::Duration kNewsInterval = absl::Milliseconds(50);
 
 uint64_t RandomNumber() {
   uint8_t bytes[8];
@@ -25,25 +35,40 @@ uint64_t RandomNumber() {
   return number | 1;  // 0 means none
 }
 
+absl::Status CheckRecord(const v1::LeaseRecord& record) {
+  LH_RETURN_IF_ERROR(CheckClaims(record.claims()));
+  if (record.state() != v1::LEASE_STATE_ACTIVE && record.state() != v1::LEASE_STATE_RELEASED &&
+      record.state() != v1::LEASE_STATE_REVOKED) {
+    return absl::InvalidArgumentError("a state that is never stored");
+  }
+  return absl::OkStatus();
+}
+
 absl::StatusOr<v1::LeaseRecord> ParseRecord(const std::string& key, std::string_view value) {
   v1::LeaseRecord record;
   if (value.size() > kMaxValue || !record.ParseFromArray(value.data(), static_cast<int>(value.size()))) {
     return absl::InvalidArgumentError("not a LeaseRecord");
   }
-  LH_RETURN_IF_ERROR(CheckClaims(record.claims()));
+  LH_RETURN_IF_ERROR(CheckRecord(record));
   LH_ASSIGN_OR_RETURN(const LeaseId id, LeaseId::FromBytes(record.claims().id()));
   if (id.str() != key) return absl::InvalidArgumentError("the key is another lease's");
-  if (record.state() != v1::LEASE_STATE_ACTIVE && record.state() != v1::LEASE_STATE_RELEASED &&
-      record.state() != v1::LEASE_STATE_REVOKED) {
-    return absl::InvalidArgumentError("a state that is never stored");
-  }
   return record;
+}
+
+void LogNoLease(const std::string& key, const absl::Status& why) {
+  Log(Level::kWarning, "an entry of the bucket leases is not a lease",
+      {{"key", Printable(key)}, {"error", StdView(why.message())}});
 }
 
 }  // namespace
 
 LeaseReplicator::LeaseReplicator(jetstream::Client& client, LeaseBook& book, LeaseOutbox& outbox, Options options)
-    : client_(client), book_(book), outbox_(outbox), options_(options), writer_(RandomNumber()) {}
+    : client_(client),
+      book_(book),
+      outbox_(outbox),
+      options_(options),
+      writer_(RandomNumber()),
+      news_prefix_(std::format("{}{:016x}-", kNewsPrefix, writer_)) {}
 
 LeaseReplicator::~LeaseReplicator() { Stop(); }
 
@@ -81,13 +106,16 @@ void LeaseReplicator::Run() {
   int failures = 0;
   absl::Time give_up = absl::InfiniteFuture();
   while (true) {
-    if (Stopping()) {
+    const bool stopping = Stopping();
+    if (stopping) {
       if (give_up == absl::InfiniteFuture()) give_up = absl::Now() + options_.patience;
-      if (outbox_.urgent() == 0 || !bucket_ || absl::Now() >= give_up) break;
+      if (outbox_.size() == 0 || !bucket_ || absl::Now() >= give_up) break;
     }
     absl::Status status = bucket_ ? absl::OkStatus() : Open();
     if (status.ok()) {
-      if (auto item = outbox_.Take(absl::Seconds(1))) {
+      const absl::Duration until_news = stopping ? absl::ZeroDuration() : next_news_ - absl::Now();
+      const bool news = until_news <= absl::ZeroDuration();
+      if (auto item = outbox_.Take(news ? absl::Seconds(1) : until_news, news ? kMaxNews : 0)) {
         status = Publish(*item);
         if (absl::IsInvalidArgument(status)) {  // it never will be
           Log(Level::kError, "a lease cannot be shared with other gateways", {{"error", StdView(status.message())}});
@@ -126,19 +154,47 @@ absl::Status LeaseReplicator::Open() {
 }
 
 absl::Status LeaseReplicator::Publish(const LeaseOutbox::Item& item) {
-  if (const auto* revocation = std::get_if<v1::Revocation>(&item)) {
-    return bucket_->Put(std::format("{}{}-{}", kRevocationPrefix, revocation->before_ms(), RandomHex(8)),
-                        revocation->SerializeAsString());
-  }
-  const LeaseOutbox::Change& change = std::get<LeaseOutbox::Change>(item);
+  return std::visit([this](const auto& what) { return Tell(what); }, item);
+}
+
+absl::Status LeaseReplicator::Tell(const v1::Revocation& revocation) {
+  return bucket_->Put(std::format("{}{}-{}", kRevocationPrefix, revocation.before_ms(), RandomHex(8)),
+                      revocation.SerializeAsString());
+}
+
+absl::Status LeaseReplicator::Tell(const LeaseOutbox::Change& change) {
   auto record = book_.Get(change.id);
   if (!record.ok()) return absl::OkStatus();  // forgotten meanwhile
-  if (record->state() == v1::LEASE_STATE_EXPIRED) {
-    if (change.urgency == LeaseOutbox::Urgency::kNews) return absl::OkStatus();
-    record->set_state(v1::LEASE_STATE_ACTIVE);  // that it has expired, everybody sees by the time
-  }
+  // That it has expired, everybody sees by the time.
+  if (record->state() == v1::LEASE_STATE_EXPIRED) record->set_state(v1::LEASE_STATE_ACTIVE);
   record->set_writer(writer_);
   return bucket_->Put(change.id.str(), record->SerializeAsString());
+}
+
+absl::Status LeaseReplicator::Tell(const LeaseOutbox::News& news) {
+  if (news.size() < kMaxNews) next_news_ = absl::Now() + kNewsInterval;
+  const std::string told = NewsOf(news);
+  if (told.empty()) return absl::OkStatus();
+  return bucket_->Put(std::format("{}{}", news_prefix_, news_number_++), told);
+}
+
+std::string LeaseReplicator::NewsOf(const LeaseOutbox::News& news) const {
+  // A serialized LeaseNews is its records one after another, so each can be written where it stands in the book.
+  constexpr uint32_t kLengthDelimited = 2;
+  constexpr uint32_t kRecord = v1::LeaseNews::kRecordsFieldNumber << 3 | kLengthDelimited;
+  std::string told;
+  {
+    google::protobuf::io::StringOutputStream stream(&told);
+    google::protobuf::io::CodedOutputStream out(&stream);
+    const auto write = [&out](const v1::LeaseRecord& record, v1::LeaseState now) {
+      if (now == v1::LEASE_STATE_EXPIRED) return;
+      out.WriteTag(kRecord);
+      out.WriteVarint32(static_cast<uint32_t>(record.ByteSizeLong()));
+      record.SerializeWithCachedSizes(&out);
+    };
+    for (const LeaseId& id : news) book_.Read(id, write).IgnoreError();  // it may be forgotten meanwhile
+  }
+  return told;
 }
 
 void LeaseReplicator::OnEntry(const std::string& key, std::optional<std::string_view> value) {
@@ -152,14 +208,29 @@ void LeaseReplicator::OnEntry(const std::string& key, std::optional<std::string_
     }
     return;
   }
+  if (key.starts_with(kNewsPrefix)) return OnNews(key, *value);
   const auto record = ParseRecord(key, *value);
-  if (!record.ok()) {
-    Log(Level::kWarning, "an entry of the bucket leases is not a lease",
-        {{"key", Printable(key)}, {"error", StdView(record.status().message())}});
-    return;
-  }
+  if (!record.ok()) return LogNoLease(key, record.status());
   if (record->writer() == writer_) return;
   book_.Learn(*record);
+}
+
+void LeaseReplicator::OnNews(const std::string& key, std::string_view value) {
+  if (key.starts_with(news_prefix_)) return;
+  v1::LeaseNews news;
+  if (value.size() > kMaxNewsValue || !news.ParseFromArray(value.data(), static_cast<int>(value.size()))) {
+    return LogNoLease(key, absl::InvalidArgumentError("not a LeaseNews"));
+  }
+  absl::Status wrong;
+  for (const v1::LeaseRecord& record : news.records()) {
+    const absl::Status status = CheckRecord(record);
+    if (status.ok()) {
+      book_.LearnNews(record);
+    } else {
+      wrong.Update(status);
+    }
+  }
+  if (!wrong.ok()) LogNoLease(key, wrong);
 }
 
 }  // namespace leasehold::gateway

@@ -1,6 +1,9 @@
 // Connects this gateway's LeaseBook with the others', through the JetStream key-value bucket `leases`: what the outbox
 // holds is published, what others publish is learnt. Writes behind: nobody who acquires or releases a lease waits for
 // NATS, and with NATS down everything works on this gateway, the others hear of it later.
+//
+// The bucket's keys: a lease's id, for its newest state, once anything of it has changed; "revocation.<time>-<random>";
+// and "news.<writer>-<number>", for many leases in their first state.
 #pragma once
 
 #include <cstdint>
@@ -42,7 +45,13 @@ class LeaseReplicator {
   void Run();
   absl::Status Open();
   absl::Status Publish(const LeaseOutbox::Item& item);
+  absl::Status Tell(const v1::Revocation& revocation);
+  absl::Status Tell(const LeaseOutbox::Change& change);
+  absl::Status Tell(const LeaseOutbox::News& news);
+  // A serialized LeaseNews of those that have not expired or been forgotten; empty if none is left.
+  std::string NewsOf(const LeaseOutbox::News& news) const;
   void OnEntry(const std::string& key, std::optional<std::string_view> value);
+  void OnNews(const std::string& key, std::string_view value);
   bool Stopping() const;
   // False when the replicator shall stop at once.
   bool Pause(absl::Duration wait);
@@ -51,7 +60,10 @@ class LeaseReplicator {
   LeaseBook& book_;
   LeaseOutbox& outbox_;
   const Options options_;
-  const uint64_t writer_;  // of this process
+  const uint64_t writer_;                        // of this process
+  const std::string news_prefix_;                // of the keys of this process's news
+  uint64_t news_number_ = 0;                     // of the next news; only thread_ uses it
+  absl::Time next_news_ = absl::InfinitePast();  // not before; only thread_ uses it
   mutable absl::Mutex mu_;
   bool synced_ ABSL_GUARDED_BY(mu_) = false;
   bool stopping_ ABSL_GUARDED_BY(mu_) = false;

@@ -2,8 +2,10 @@
 
 #include <gmock/gmock.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <functional>
+#include <vector>
 
 #include "absl/time/clock.h"
 #include "common/localserver/localserver.h"
@@ -14,6 +16,8 @@
 
 namespace leasehold::gateway {
 namespace {
+
+using testing::SizeIs;
 
 // Waits for a condition; how long it took, or forever if it never came.
 absl::Duration TimeUntil(const std::function<bool()>& condition, absl::Duration patience = absl::Seconds(20)) {
@@ -40,7 +44,7 @@ struct Gateway {
     uint8_t random[10];
     RandomBytes(random);
     claims.set_issue_ms(book.IssueMs());
-    claims.set_id(LeaseId::Make(claims.issue_ms(), random).bytes());
+    claims.set_id(std::string(LeaseId::Make(claims.issue_ms(), random).bytes()));
     claims.set_expire_ms(claims.issue_ms() + absl::ToInt64Milliseconds(ttl));
     claims.set_service("identity");
     claims.set_tenant(tenant);
@@ -48,7 +52,8 @@ struct Gateway {
     claims.set_access(v1::ACCESS_READ_WRITE);
     v1::LeaseRecord record = RecordOf(claims);
     record.set_holder("payroll");
-    return book.Add(record)->record;
+    EXPECT_TRUE(book.Add(record).ok());
+    return record;
   }
   v1::LeaseState StateOf(const v1::LeaseRecord& record) {
     const auto found = book.Get(*LeaseId::FromBytes(record.claims().id()));
@@ -74,6 +79,35 @@ class ReplicatorTest : public testing::Test {
     auto gateway = std::make_unique<Gateway>(nats_->Url());
     EXPECT_NE(TimeUntil([&] { return gateway->replicator.synced(); }), absl::InfiniteDuration());
     return gateway;
+  }
+
+  size_t KeysInBucket() {
+    const auto client = jetstream::Client::Connect({.url = nats_->Url(), .name = "test"});
+    absl::Mutex mu;
+    size_t keys = 0;
+    bool synced = false;
+    jetstream::KeyValueWatch watch;
+    watch.on_entry = [&](const std::string&, std::optional<std::string_view>) {
+      absl::MutexLock lock(&mu);
+      ++keys;
+    };
+    watch.on_synced = [&] {
+      absl::MutexLock lock(&mu);
+      synced = true;
+    };
+    auto bucket = absl::StatusOr<std::unique_ptr<jetstream::KeyValue>>(absl::UnavailableError("not connected yet"));
+    EXPECT_NE(TimeUntil([&] {
+                bucket = (*client)->OpenKeyValue({.bucket = "leases", .replicas = 1, .ttl = absl::Hours(25)}, watch);
+                return bucket.ok();
+              }),
+              absl::InfiniteDuration());
+    EXPECT_NE(TimeUntil([&] {
+                absl::MutexLock lock(&mu);
+                return synced;
+              }),
+              absl::InfiniteDuration());
+    bucket->reset();
+    return keys;
   }
 
   localserver::TemporaryDirectory directory_;
@@ -138,6 +172,61 @@ TEST_F(ReplicatorTest, RestartedGatewayLearnsAgain) {
   EXPECT_EQ(ReasonOf(b->book.Check(revoked.claims()).status()), v1::REASON_LEASE_REVOKED);
 }
 
+TEST_F(ReplicatorTest, ManyNewLeasesAreToldTogether) {
+  auto a = Start();
+  const auto b = Start();
+  std::vector<v1::LeaseRecord> records;
+  for (int i = 0; i < 1000; ++i) records.push_back(a->Add("acme"));
+  EXPECT_LT(TimeUntil([&] { return std::ranges::all_of(records, [&](const auto& r) { return b->Knows(r); }); }),
+            absl::Seconds(2));
+  EXPECT_THAT(b->book.List({.tenant = "", .service = "", .holder = "payroll"}, std::nullopt, 2000), SizeIs(1000));
+  ASSERT_TRUE(b->book.Release(IdOf(records[500])).ok());
+  ASSERT_NE(TimeUntil([&] { return a->StateOf(records[500]) == v1::LEASE_STATE_RELEASED; }), absl::InfiniteDuration());
+  EXPECT_LT(KeysInBucket(), 250u);
+
+  const auto last = a->Add("globex");
+  a.reset();  // at once: Stop() tells what has not been told
+  const auto c = Start();
+  EXPECT_EQ(c->book.live(), 1000u) << "of the thousand one was released, and then there is the last";
+  EXPECT_EQ(c->StateOf(records[500]), v1::LEASE_STATE_RELEASED);
+  EXPECT_TRUE(c->Knows(last));
+  EXPECT_EQ(c->outbox.size(), 0u);
+}
+
+TEST_F(ReplicatorTest, EachKnowsTheOthersLeasesWithinASecondUnderLoad) {
+  const auto a = Start(), b = Start();
+  for (int round = 0; round < 10; ++round) {
+    for (int i = 0; i < 2000; ++i) {
+      a->Add("acme");
+      b->Add("acme");
+    }
+    const auto of_a = a->Add("globex"), of_b = b->Add("globex");
+    EXPECT_LT(TimeUntil([&] { return b->Knows(of_a) && a->Knows(of_b); }), absl::Seconds(1)) << round;
+    ASSERT_TRUE(a->book.Release(IdOf(of_b)).ok());
+    EXPECT_LT(TimeUntil([&] { return b->StateOf(of_b) == v1::LEASE_STATE_RELEASED; }), absl::Seconds(1)) << round;
+  }
+  EXPECT_EQ(a->outbox.dropped() + b->outbox.dropped(), 0u);
+  EXPECT_NE(TimeUntil([&] { return a->book.live() == b->book.live(); }), absl::InfiniteDuration());
+  EXPECT_EQ(a->book.live(), 10u * (2 * 2000 + 1)) << "all but those released";
+}
+
+// As gateways did before there were news, which may run beside this one during an update.
+TEST_F(ReplicatorTest, LearnsFromAGatewayThatTellsEachLeaseByItself) {
+  const auto a = Start();
+  auto bucket = a->client->OpenKeyValue(
+      {.bucket = "leases", .replicas = 1, .ttl = absl::Hours(25)},
+      {.on_entry = [](const std::string&, std::optional<std::string_view>) {}, .on_synced = [] {}});
+  ASSERT_TRUE(bucket.ok()) << bucket.status();
+  Gateway lonely("nats://127.0.0.1:1");
+  v1::LeaseRecord record = lonely.Add("acme");
+  record.set_writer(7);
+  ASSERT_TRUE((*bucket)->Put(IdOf(record).str(), record.SerializeAsString()).ok());
+  EXPECT_LT(TimeUntil([&] { return a->Knows(record); }), absl::Seconds(1));
+  EXPECT_EQ(a->outbox.size(), 0u) << "there is nothing to add to it";
+  const auto b = Start();
+  EXPECT_TRUE(b->Knows(record));
+}
+
 TEST_F(ReplicatorTest, NothingWaitsForNatsAndNothingIsLostWithIt) {
   const auto a = Start(), b = Start();
   const auto before = a->Add("acme");
@@ -176,10 +265,18 @@ TEST_F(ReplicatorTest, RubbishInTheBucketIsIgnored) {
   EXPECT_TRUE((*bucket)->Put("00000000000000000000000000", forged.SerializeAsString()).ok());
   forged.mutable_claims()->set_service("No Service");
   EXPECT_TRUE((*bucket)->Put(IdOf(record).str(), forged.SerializeAsString()).ok());
+  EXPECT_TRUE((*bucket)->Put("news.x", "\xff\xff").ok());
+  v1::LeaseNews news;
+  *news.add_records() = forged;
+  Gateway lonely("nats://127.0.0.1:1");
+  const auto good = lonely.Add("initech");
+  *news.add_records() = good;
+  EXPECT_TRUE((*bucket)->Put("news.y", news.SerializeAsString()).ok());
   const auto next = a->Add("globex");  // what came before it has been read once it is back
   const auto b = Start();
   EXPECT_NE(TimeUntil([&] { return b->Knows(next); }), absl::InfiniteDuration());
   EXPECT_TRUE(a->Knows(record));
+  EXPECT_TRUE(b->Knows(good)) << "one wrong record does not spoil the others";
 }
 
 }  // namespace

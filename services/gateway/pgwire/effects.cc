@@ -14,25 +14,27 @@ namespace {
 
 bool IsName(const Token& token) { return token.kind == TokenKind::kWord || token.kind == TokenKind::kQuotedName; }
 
+// Names of settings mean the same in upper and in lower case, quoted or not.
+void Fold(std::string& name) {
+  std::ranges::transform(name, name.begin(),
+                         [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; });
+}
+
 // One statement after the other.
 class Scanner {
  public:
-  explicit Scanner(std::string_view sql) : lexer_(sql) {}
+  explicit Scanner(std::string_view sql) : end_(sql.data() + sql.size()), lexer_(sql) {}
 
   Effects Run() {
-    int statements = 0;
     while (Advance()) {
-      if (token_.Is(';')) continue;
-      ++statements;
-      Statement();
+      if (!token_.Is(';')) Statement();
     }
-    if (statements > 1) effects_.prepares.clear();
     return std::move(effects_);
   }
 
  private:
   bool Advance() {
-    before_ = std::exchange(previous_, token_);
+    earlier_ = std::exchange(before_, std::exchange(previous_, token_));
     token_ = lexer_.Next();
     return token_.kind != TokenKind::kEnd;
   }
@@ -54,9 +56,13 @@ class Scanner {
     } else if (token_.Is("listen")) {
       effects_.pins |= kPinListen;
     } else if (token_.Is("prepare")) {
+      const char* const begin = token_.text.data();
       if (Next() && !token_.Is("transaction")) {
+        std::string name = token_.Name();
+        Rest();
+        const char* const end = token_.Is(';') ? token_.text.data() : end_;
         effects_.pins |= kPinPrepare;
-        effects_.prepares = token_.Name();
+        effects_.prepares.emplace_back(std::move(name), std::string(begin, end));
       }
     } else if (token_.Is("do") || token_.Is("call") || token_.Is("load")) {
       effects_.unknown = true;
@@ -82,8 +88,11 @@ class Scanner {
     do {
       if (token_.Is('(')) {
         if (IsName(previous_)) Call(makes);
-      } else if (token_.Is("temp") || token_.Is("temporary") || token_.Is("pg_temp")) {
-        temporary |= makes || previous_.Is("into") || previous_.Is("local") || previous_.Is("global");
+      } else if (token_.Is("temp") || token_.Is("temporary")) {
+        temporary |=
+            makes || previous_.Is("create") || previous_.Is("into") || previous_.Is("local") || previous_.Is("global");
+      } else if (IsName(token_) && token_.Name() == "pg_temp") {
+        temporary |= makes || previous_.Is("into");
       } else if (declares && token_.Is("hold")) {
         if (with && previous_.Is("with")) effects_.pins |= kPinCursor;
       } else if (token_.Is("with")) {
@@ -117,7 +126,7 @@ class Scanner {
       } else if (!name.contains("xact")) {
         effects_.pins |= kPinAdvisoryLock;
       }
-    } else if (!IsKnownFunction(name)) {
+    } else if (!IsKnownFunction(name) || (before_.Is('.') && !earlier_.Is("pg_catalog"))) {
       effects_.unknown = true;
     }
   }
@@ -152,9 +161,11 @@ class Scanner {
     }
   }
 
-  void Sets(std::string name) {
-    // transaction_isolation and the like end with their transaction, however they were set.
-    if (!name.starts_with("transaction_")) effects_.sets.push_back(std::move(name));
+  void Sets(std::string name) { NoteSet(effects_, std::move(name)); }
+
+  void Resets(std::string name) {
+    Fold(name);
+    effects_.resets.push_back(std::move(name));
   }
 
   void Set() {
@@ -176,7 +187,7 @@ class Scanner {
     if (token_.Is("role")) return Sets("role");
     if (std::string name = ParameterName(); !name.empty()) {
       if (!Ended() && (token_.Is('=') || token_.Is("to")) && Next() && token_.Is("default")) {
-        effects_.resets.push_back(std::move(name));
+        Resets(std::move(name));
       } else {
         Sets(std::move(name));
       }
@@ -188,11 +199,11 @@ class Scanner {
     if (token_.Is("all")) {
       effects_.concerns_gateway = effects_.resets_all = true;
     } else if (token_.Is("time")) {
-      effects_.resets.emplace_back("TimeZone");
+      Resets("TimeZone");
     } else if (token_.Is("session")) {
-      effects_.resets.emplace_back("session_authorization");
+      effects_.unknown = true;
     } else if (std::string name = ParameterName(); !name.empty()) {
-      effects_.resets.push_back(std::move(name));
+      Resets(std::move(name));
     }
   }
 
@@ -204,10 +215,12 @@ class Scanner {
     return name;
   }
 
+  const char* const end_;
   Lexer lexer_;
   Token token_;
   Token previous_;
   Token before_;
+  Token earlier_;
   Effects effects_;
 };
 
@@ -236,6 +249,18 @@ bool IsPlain(std::string_view sql) {
 }
 
 }  // namespace
+
+void NoteSet(Effects& effects, std::string name) {
+  Fold(name);
+  // These end with their transaction, however they were set.
+  if (name == "transaction_isolation" || name == "transaction_read_only" || name == "transaction_deferrable") return;
+  // These are not told again, or are nobody else's to have.
+  if (name == "seed" || name == "session_authorization") {
+    effects.unknown = true;
+  } else {
+    effects.sets.push_back(std::move(name));
+  }
+}
 
 Effects EffectsOf(std::string_view sql) {
   if (IsPlain(sql)) {

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace leasehold::gateway::pgwire {
@@ -34,8 +35,8 @@ struct Effects {
   std::vector<std::string> resets;
   // Bit n: it may change the session value of the parameter that is bound to $n (1 to 31): set_config($n, …).
   uint32_t bound_sets = 0;
-  // Name of the statement that a PREPARE makes, if it is the only statement.
-  std::string prepares;
+  // PREPARE: the name of what it makes, and its own text.
+  std::vector<std::pair<std::string, std::string>> prepares;
 
   bool none() const {
     return !concerns_gateway && !unknown && !resets_all && pins == 0 && unpins == 0 && bound_sets == 0 &&
@@ -44,5 +45,8 @@ struct Effects {
 };
 
 Effects EffectsOf(std::string_view sql);
+
+// The session value of the parameter `name`, as a statement or a Bind spells it, may change.
+void NoteSet(Effects& effects, std::string name);
 
 }  // namespace leasehold::gateway::pgwire

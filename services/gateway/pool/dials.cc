@@ -37,6 +37,7 @@ bool InstancePool::MayDial(const Line& line) const {
 
 void InstancePool::StartDial(Line& line) {
   ++used_;
+  ++dialling_;
   ++dials_;
   ++line.dialling;
   ++line.share->servers;
@@ -51,9 +52,11 @@ void InstancePool::StartDial(Line& line) {
 
 void InstancePool::OnDialled(Line& line, std::expected<Dialled, LoginFailure> result) {
   --line.dialling;
+  --dialling_;
   if (!result) {
     --line.share->servers;
     --used_;
+    dial_rate_.Failed();
     OnDialFailed(line, result.error());
     return;
   }
@@ -61,7 +64,8 @@ void InstancePool::OnDialled(Line& line, std::expected<Dialled, LoginFailure> re
   retry_at_ = absl::ZeroDuration();
   connect_seconds_.Observe(absl::ToDoubleSeconds(result->took));
   connect_time_ = connect_time_ * 0.8 + result->took * 0.2;
-  auto fresh = std::make_unique<Server>(*this, line, std::move(result->transport), result->greeting.key);
+  dial_rate_.Took(result->took, loop_.now());
+  auto fresh = std::make_unique<Server>(*this, line, std::move(result->transport), result->greeting.key, NextMark());
   Server& server = *fresh;
   server.parameters = settings_.Intern(std::move(result->greeting.parameters));
   server.opened = server.idle_since = loop_.now();
@@ -69,6 +73,7 @@ void InstancePool::OnDialled(Line& line, std::expected<Dialled, LoginFailure> re
   ++line.servers;
   loop_.Watch(server.transport().fd(), server);
   Offer(server);
+  ServeClaims();
 }
 
 void InstancePool::OnDialFailed(Line& line, const LoginFailure& failure) {

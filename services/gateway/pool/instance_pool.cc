@@ -24,8 +24,8 @@ constexpr absl::Duration kCancelAtMost = absl::Seconds(10);
 
 // Everything that a session can leave behind but prepared statements, which have names of the gateway's own.
 constexpr std::string_view kCleanUp =
-    "RESET SESSION AUTHORIZATION; RESET ALL; CLOSE ALL; UNLISTEN *; SELECT pg_advisory_unlock_all(); DISCARD TEMP; "
-    "DISCARD SEQUENCES";
+    "RESET SESSION AUTHORIZATION; RESET ALL; CLOSE ALL; UNLISTEN *; SELECT pg_catalog.pg_advisory_unlock_all(); "
+    "DISCARD TEMP; DISCARD SEQUENCES";
 
 }  // namespace
 
@@ -55,7 +55,7 @@ Line& InstancePool::LineFor(const LoginTarget& target) {
   }
   line = std::make_unique<Line>();
   line->target = target;
-  line->heat_at = loop_.now();
+  line->heat_at = requests_;
   line->share = &ShareFor(target.tenant);
   return *line;
 }
@@ -116,6 +116,7 @@ Server* InstancePool::TakeIdle(Line& line) {
   while (!line.idle.empty()) {
     Server* const server = line.idle.back();
     line.idle.pop_back();
+    --idle_;
     if (loop_.now() - server->idle_since < options_.health_check_interval) return server;
     // It comes back through Offer if it still answers.
     errands_[server] = std::make_unique<Errand>(loop_, *server, ";", options_.health_check_timeout,
@@ -124,7 +125,7 @@ Server* InstancePool::TakeIdle(Line& line) {
   return nullptr;
 }
 
-void InstancePool::RemoveIdle(Server& server) { std::erase(server.line.idle, &server); }
+void InstancePool::RemoveIdle(Server& server) { idle_ -= static_cast<int>(std::erase(server.line.idle, &server)); }
 
 void InstancePool::Release(Server& server, Leftover leftover) {
   server.user = nullptr;
@@ -167,24 +168,19 @@ void InstancePool::Offer(Server& server) {
     BeginClose(server);
     return;
   }
-  if (Line* const claimant = ClaimantFor(server)) {
-    ++server.line.share->tally.evictions;
+  if (line.waiting.empty()) {
+    server.idle_since = loop_.now();
+    line.idle.push_back(&server);
+    ++idle_;
+    if (!claims_.empty()) ServeClaims();
+  } else if (Line* const claimant = ClaimantFor(server)) {
+    ++line.share->tally.evictions;
     BeginClose(server);
-    if (used_ >= options_.max_connections) {
-      claimant->claims = true;
-      claims_.push_front(claimant);
-    } else {
-      StartDial(*claimant);
-    }
-    return;
-  }
-  if (!line.waiting.empty()) {
+    claimant->claims = true;
+    claims_.push_front(claimant);
+  } else {
     HandTo(server, *line.waiting.front());
-    return;
   }
-  server.idle_since = loop_.now();
-  line.idle.push_back(&server);
-  if (!claims_.empty()) ServeClaims();
 }
 
 void InstancePool::OnIdleReady(Server& server) {
@@ -228,21 +224,21 @@ void InstancePool::Retire(Server& server, bool working) {
     CancelUntilClosed(server, kCancelAgain);
   }
   // Its end may have been told already.
-  loop_.Defer([this, server = &server] {
-    if (Exists(server) && server->user == nullptr) OnIdleReady(*server);
+  loop_.Defer([this, later = Later(*this, server)] {
+    if (Server* const s = later.Get(); s != nullptr && s->user == nullptr) OnIdleReady(*s);
   });
 }
 
 void InstancePool::CancelUntilClosed(Server& server, absl::Duration pause) {
-  dialer_.Cancel(server.key, [this, server = &server, pause, alive = std::weak_ptr(alive_)] {
-    loop_.Post([this, server, pause, alive] {
-      if (alive.expired() || !Exists(server)) return;
+  dialer_.Cancel(server.key, [this, later = Later(*this, server), pause, alive = std::weak_ptr(alive_)] {
+    loop_.Post([this, later, pause, alive] {
+      if (alive.expired() || later.Get() == nullptr) return;
       if (pause == kCancelAtMost) {
         Log(Level::kWarning, "a backend does not end",
-            {{"service", options_.service.str()}, {"database", server->line.target.database}});
+            {{"service", options_.service.str()}, {"database", later.Get()->line.target.database}});
       }
-      loop_.After(pause, [this, server, pause] {
-        if (Exists(server)) CancelUntilClosed(*server, std::min(1.2 * pause, kCancelAtMost));
+      loop_.After(pause, [this, later, pause] {
+        if (Server* const s = later.Get()) CancelUntilClosed(*s, std::min(1.2 * pause, kCancelAtMost));
       });
     });
   });
@@ -268,15 +264,17 @@ void InstancePool::Closed(Server& server) {
 
 void InstancePool::Cancel(Server& server, std::move_only_function<void()> done) {
   ++server.cancels;
-  dialer_.Cancel(server.key, [this, server = &server, done = std::move(done), alive = std::weak_ptr(alive_)]() mutable {
-    loop_.Post([this, server, done = std::move(done), alive]() mutable {
-      if (alive.expired()) return;
-      done();
-      if (!Exists(server) || --server->cancels > 0 || !server->released) return;
-      server->released = false;
-      Release(*server, server->unclean ? Leftover::kUnknown : Leftover::kNothing);
-    });
-  });
+  dialer_.Cancel(server.key,
+                 [this, later = Later(*this, server), done = std::move(done), alive = std::weak_ptr(alive_)]() mutable {
+                   loop_.Post([this, later, done = std::move(done), alive]() mutable {
+                     if (alive.expired()) return;
+                     done();
+                     Server* const s = later.Get();
+                     if (s == nullptr || --s->cancels > 0 || !s->released) return;
+                     s->released = false;
+                     Release(*s, s->unclean ? Leftover::kUnknown : Leftover::kNothing);
+                   });
+                 });
 }
 
 void InstancePool::ArmTick() {

@@ -4,10 +4,10 @@
 //   cap        A connection counts from before it is dialled until PostgreSQL has closed it.
 //   growth     A line with a server waits a little (about as long as connecting takes) before it asks for another:
 //              mostly one comes free sooner, and few busy servers answer faster than many.
-//   eviction   At the cap, an idle server of the coldest line gives way: docs/adr/0005-eviction.md.
+//   dialling   Several at a time, as many as PostgreSQL makes without each taking much longer: dial_rate.h.
+//   eviction   At the cap, an idle server of the coldest line gives way: docs/adr/0008-eviction.md.
 //   fairness   At the cap and nobody idle, the next server that comes free goes to the line that claims it, if that
-//   makes
-//              shares more even: max-min over servers per weight; tenants without any take turns.
+//              makes shares more even: max-min over servers per weight; tenants without any take turns.
 #pragma once
 
 #include <deque>
@@ -25,6 +25,7 @@
 #include "common/identity/identity.h"
 #include "common/telemetry/metrics.h"
 #include "services/gateway/pgwire/error_fields.h"
+#include "services/gateway/pool/dial_rate.h"
 #include "services/gateway/pool/dialer.h"
 #include "services/gateway/pool/line.h"
 #include "services/gateway/pool/loop.h"
@@ -128,6 +129,8 @@ class InstancePool {
   void ServeClaims();
   bool Take(const Line& claimant, const Server& server) const;
   Line* ClaimantFor(const Server& server);
+  int Room() const;
+  int PlacesWanted() const;
   Server* Coldest(const Line& claimant);
   void Touch(Line& line);
   double HeatOf(const Line& line) const;
@@ -139,7 +142,21 @@ class InstancePool {
   void BeginClose(Server& server);
   void Closed(Server& server);
   void CancelUntilClosed(Server& server, absl::Duration pause);
-  bool Exists(const Server* server) const { return servers_.contains(server); }
+  // For what comes later: the server may have gone meanwhile, and another one may be where it was.
+  class Later {
+   public:
+    Later(const InstancePool& pool, Server& server) : pool_(pool), server_(&server), mark_(server.mark) {}
+    // nullptr: it has gone.
+    Server* Get() const {
+      const bool there = pool_.servers_.contains(server_) && server_->mark == mark_;
+      return there ? server_ : nullptr;
+    }
+
+   private:
+    const InstancePool& pool_;
+    Server* server_;
+    uint64_t mark_;
+  };
   void FinishErrand(Server& server, bool well);
   void Tick();
   void ArmTick();
@@ -160,6 +177,9 @@ class InstancePool {
   absl::flat_hash_map<const Server*, std::unique_ptr<Errand>> errands_;
   absl::flat_hash_set<Line*> waiting_lines_;
   std::deque<Line*> claims_;
+  DialRate dial_rate_;
+  int dialling_ = 0;
+  int idle_ = 0;
   int used_ = 0;     // of the cap
   int closing_ = 0;  // of those used
   int waiting_ = 0;
@@ -170,6 +190,7 @@ class InstancePool {
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 
   uint64_t last_mark_ = 0;
+  uint64_t requests_ = 0;
   uint64_t dials_ = 0;
   DurationHistogram transactions_;
   prometheus::Histogram& connect_seconds_;

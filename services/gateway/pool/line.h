@@ -55,9 +55,10 @@ struct Tally {
 // One tenant on the instance, or its central database: what fairness is between.
 struct Share {
   double weight = 1;
-  int limit = 0;    // server connections at most
-  int servers = 0;  // … that it has, with those being dialled
-  int clients = 0;  // that are at it, with a server or without
+  int limit = 0;       // server connections at most
+  int servers = 0;     // … that it has, with those being dialled
+  int clients = 0;     // that are at it, with a server or without
+  uint32_t turns = 0;  // Loop's
   Tally tally;
   // Servers for its weight, if it had `more` of them.
   double Load(int more) const { return (servers + more) / weight; }
@@ -73,9 +74,10 @@ struct Line {
   int dialling = 0;  // … on their way
   bool claims = false;
 
-  // Exponentially fading count of how often it was asked for, as of `heat_at`: decides who gives way.
+  // Exponentially fading count of how often it was asked for, as of the pool's request `heat_at`: decides who gives
+  // way.
   double heat = 0;
-  absl::Duration heat_at;
+  uint64_t heat_at = 0;
 
   // After failures to connect: not before `retry_at`.
   absl::Duration retry_at = absl::ZeroDuration();

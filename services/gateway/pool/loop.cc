@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <ctime>
 #include <exception>
+#include <tuple>
 #include <utility>
 
 #include "common/telemetry/log.h"
@@ -81,6 +82,11 @@ void Loop::Watch(int fd, Watcher& watcher) {
   epoll_ctl(epoll_fd_, EPOLL_CTL_ADD, fd, &event);
 }
 
+void Loop::WatchListener(int fd, Watcher& watcher) {
+  epoll_event event{.events = EPOLLIN | EPOLLEXCLUSIVE, .data = {.ptr = &watcher}};
+  epoll_ctl(epoll_fd_, EPOLL_CTL_ADD, fd, &event);
+}
+
 void Loop::Forget(int fd, const Watcher& watcher) {
   epoll_ctl(epoll_fd_, EPOLL_CTL_DEL, fd, nullptr);
   for (int i = next_; i < gathered_; ++i) {
@@ -129,6 +135,7 @@ void Loop::Run() {
 
 void Loop::Dispatch(int count) {
   gathered_ = count;
+  TakeTurns();
   for (next_ = 0; next_ < gathered_;) {
     const epoll_event event = events_[static_cast<size_t>(next_++)];
     if (event.events == 0) continue;
@@ -140,6 +147,34 @@ void Loop::Dispatch(int count) {
     }
   }
   gathered_ = next_ = 0;
+}
+
+void Loop::TakeTurns() {
+  if (gathered_ < 3) return;
+  struct Turn {
+    uint32_t turn;
+    uint32_t place;
+    bool operator<(const Turn& other) const { return std::tie(turn, place) < std::tie(other.turn, other.place); }
+  };
+  std::array<Turn, kBatch> turns;
+  const auto count = static_cast<uint32_t>(gathered_);
+  const auto account = [this](uint32_t i) -> uint32_t* {
+    return events_[i].data.ptr == nullptr ? nullptr : static_cast<Watcher*>(events_[i].data.ptr)->Account();
+  };
+  bool in_order = true;
+  for (uint32_t i = 0; i < count; ++i) {
+    uint32_t* const so_far = account(i);
+    turns[i] = {.turn = so_far == nullptr ? 0 : (*so_far)++, .place = i};
+    in_order = in_order && (i == 0 || !(turns[i] < turns[i - 1]));
+  }
+  for (uint32_t i = 0; i < count; ++i) {
+    if (uint32_t* const so_far = account(i)) *so_far = 0;
+  }
+  if (in_order) return;
+  std::sort(turns.begin(), turns.begin() + count);
+  std::array<epoll_event, kBatch> sorted;
+  for (uint32_t i = 0; i < count; ++i) sorted[i] = events_[turns[i].place];
+  std::copy_n(sorted.begin(), count, events_.begin());
 }
 
 void Loop::NoteParty(const void* party) {

@@ -1,6 +1,6 @@
 // The thread on which SQL sessions and server connections live: an epoll loop without locks or allocations on its way.
 //
-// Why not asio here, as everywhere else: docs/adr/0004-relay-loop.md.
+// Why not asio: docs/adr/0007-relay-loop.md.
 #pragma once
 
 #include <sys/epoll.h>
@@ -22,7 +22,7 @@
 
 namespace leasehold::gateway {
 
-// Post, Start and Stop from any thread but the loop's; everything else on the loop.
+// Post from any thread, Start and Stop from any but the loop's; everything else on the loop.
 class Loop {
  public:
   using Work = std::move_only_function<void()>;
@@ -32,6 +32,10 @@ class Loop {
   class Watcher {
    public:
     virtual void OnReady(uint32_t events) = 0;
+    // On whose account this is, a tenant's mostly; the loop counts there. Of what is ready at the same time,
+    // everybody's first comes before anybody's second: who has much to do does not hold up who has little. nullptr:
+    // nobody's.
+    virtual uint32_t* Account() { return nullptr; }
 
    protected:
     ~Watcher() = default;
@@ -47,6 +51,8 @@ class Loop {
   void Post(Work work);
 
   void Watch(int fd, Watcher& watcher);
+  // A socket that several loops accept from. Level-triggered; of loops that sleep, not all are woken.
+  void WatchListener(int fd, Watcher& watcher);
   // Before the socket is closed. Nothing is told any more, also of what this round has gathered.
   void Forget(int fd, const Watcher& watcher);
 
@@ -68,6 +74,7 @@ class Loop {
  private:
   void Run();
   void Dispatch(int count);
+  void TakeTurns();
   void RunPosted();
   void RunDeferred();
   void RunTimers();
@@ -75,7 +82,7 @@ class Loop {
   int WaitMillis() const;
   void ReadClock();
 
-  static constexpr int kBatch = 128;
+  static constexpr int kBatch = 512;
 
   const int epoll_fd_;
   const int wake_fd_;

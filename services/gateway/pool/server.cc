@@ -70,6 +70,8 @@ void Server::NoteParameter(const std::string& name, const std::string& value) {
   parameters = pool.settings().With(parameters, name, value);
 }
 
+uint32_t* Server::Account() { return &line.share->turns; }
+
 void Server::OnReady(uint32_t events) {
   if ((events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) hung_up_ = true;
   if ((events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) readable_ = true;

@@ -36,7 +36,9 @@ class ServerUser {
 // One loop. Owned by its pool.
 class Server final : public Loop::Watcher {
  public:
-  Server(InstancePool& p, Line& l, Transport t, BackendKey k) : pool(p), line(l), key(k), transport_(std::move(t)) {}
+  // `m`: nobody else's, ever, as an address may be.
+  Server(InstancePool& p, Line& l, Transport t, BackendKey k, uint64_t m)
+      : pool(p), line(l), key(k), mark(m), transport_(std::move(t)) {}
 
   // False: the server has gone. Otherwise `bytes` are sent, or kept until it takes them.
   bool Send(std::string_view bytes);
@@ -61,10 +63,12 @@ class Server final : public Loop::Watcher {
 
   Transport& transport() { return transport_; }
   void OnReady(uint32_t events) override;
+  uint32_t* Account() override;
 
   InstancePool& pool;
   Line& line;
   const BackendKey key;
+  const uint64_t mark;
   ServerUser* user = nullptr;  // none: idle, or closing
 
   // What the session before last left is what the next one finds: so this is kept count of.

@@ -9,8 +9,9 @@
 namespace leasehold::gateway {
 namespace {
 
-// Heat halves in this time. Long enough for a scan over all tenants not to look like interest in each.
-constexpr double kHalfLifeSeconds = 10;
+// Heat halves in so many requests to the instance, for each server that it may have. By requests, not by time: what
+// nobody wants to replace need not fade, and a flood fades all alike. As many as bench/simulate/eviction.py found best.
+constexpr double kHalfLifeRequests = 200;
 // A line that has servers, and wants one more, takes it only from a line that has not used its own for so long.
 constexpr absl::Duration kColdAfter = absl::Milliseconds(100);
 // More tenants than servers: each keeps one for so long, or as long as connecting took times this, before it moves on.
@@ -26,11 +27,12 @@ constexpr size_t kClaimsLookedAt = 8;
 
 void InstancePool::Touch(Line& line) {
   line.heat = HeatOf(line) + 1;
-  line.heat_at = loop_.now();
+  line.heat_at = ++requests_;
 }
 
 double InstancePool::HeatOf(const Line& line) const {
-  return line.heat * std::exp2(-absl::ToDoubleSeconds(loop_.now() - line.heat_at) / kHalfLifeSeconds);
+  const double age = static_cast<double>(requests_ - line.heat_at);
+  return line.heat * std::exp2(-age / (kHalfLifeRequests * options_.max_connections));
 }
 
 // `line` has somebody waiting: is it time for another server, and where from?
@@ -42,37 +44,32 @@ void InstancePool::Demand(Line& line) {
       const bool few = line.servers + line.dialling < kFew && used_ < options_.max_connections;
       if (loop_.now() - (*undecided)->since_ < (few ? std::min(connect_time_, kShortWait) : connect_time_)) return;
     }
-    if (used_ < options_.max_connections) {
+    if (used_ < options_.max_connections && dialling_ < dial_rate_.limit()) {
       StartDial(line);
       continue;
     }
     if (!line.claims) {
       line.claims = true;
       claims_.push_back(&line);
-      if (static_cast<size_t>(closing_) < claims_.size()) ServeClaims();
+      ServeClaims();
     }
     return;
   }
 }
 
-// Room for those who claim it: what is free, then what is idle. A place is free when PostgreSQL has closed the
-// connection, which takes a while: so as many are closed at a time as there are claims.
+// Room for those who claim it: what is free, then what is idle. As many are closed at a time as may be dialled.
 void InstancePool::ServeClaims() {
-  for (size_t left = claims_.size(); left > 0; --left) {
+  for (size_t left = claims_.size(); left > 0 && dialling_ < dial_rate_.limit(); --left) {
     Line& line = *claims_.front();
+    if (MayDial(line) && used_ >= options_.max_connections) break;
     claims_.pop_front();
     line.claims = false;
-    if (line.waiting.size() <= static_cast<size_t>(line.dialling) || !MayDial(line)) continue;
-    if (used_ < options_.max_connections) {
-      StartDial(line);
-      if (!line.claims) Demand(line);
-      continue;
-    }
-    line.claims = true;
-    claims_.push_back(&line);
+    if (!MayDial(line)) continue;
+    StartDial(line);
+    Demand(line);
   }
-  for (size_t i = static_cast<size_t>(closing_); i < claims_.size(); ++i) {
-    Server* const victim = Coldest(*claims_[i]);
+  for (int i = Room(); i < PlacesWanted(); ++i) {
+    Server* const victim = Coldest(*claims_[static_cast<size_t>(i)]);
     if (victim == nullptr) continue;
     ++victim->line.share->tally.evictions;
     RemoveIdle(*victim);
@@ -100,22 +97,28 @@ Server* InstancePool::Coldest(const Line& claimant) {
 bool InstancePool::Take(const Line& claimant, const Server& server) const {
   if (claimant.share == server.line.share) return false;
   if (claimant.share->Load(1) <= server.line.share->Load(-1)) return true;
-  if (claimant.share->servers > 0) return false;
-  // More tenants than servers. Nobody else waits for this one, or its tenant's turn is over.
-  return server.line.waiting.empty() || (loop_.now() - server.opened >= std::max(kShortestTurn, 2 * connect_time_) &&
-                                         claimant.waiting.front()->since_ < server.line.waiting.front()->since_);
+  // More tenants than servers, and this one's turn is over.
+  return claimant.share->servers == 0 && loop_.now() - server.opened >= std::max(kShortestTurn, 2 * connect_time_) &&
+         claimant.waiting.front()->since_ < server.line.waiting.front()->since_;
 }
 
+// Who gets the place of `server`, though its own line could use it at once. Only if nothing idle can be closed for
+// those who claim places, and no more is being closed already.
 Line* InstancePool::ClaimantFor(const Server& server) {
+  if (idle_ > 0 || Room() >= PlacesWanted()) return nullptr;
   for (size_t i = 0; i < std::min(claims_.size(), kClaimsLookedAt); ++i) {
     Line* const line = claims_[i];
-    if (line->waiting.size() <= static_cast<size_t>(line->dialling) || !MayDial(*line)) continue;
-    if (!Take(*line, server)) continue;
+    if (!MayDial(*line) || !Take(*line, server)) continue;
     claims_.erase(claims_.begin() + static_cast<std::ptrdiff_t>(i));
     line->claims = false;
     return line;
   }
   return nullptr;
 }
+
+// Free, or soon: PostgreSQL takes a while to close a connection.
+int InstancePool::Room() const { return options_.max_connections - used_ + closing_; }
+
+int InstancePool::PlacesWanted() const { return std::min(static_cast<int>(claims_.size()), dial_rate_.limit()); }
 
 }  // namespace leasehold::gateway

@@ -38,31 +38,36 @@ uint64_t PreparedSet::Use(const Statement& statement) {
   return found->second->at;
 }
 
-std::optional<StatementPtr> PreparedSet::Add(StatementPtr statement, uint64_t now, size_t most) {
+std::vector<StatementPtr> PreparedSet::Add(StatementPtr statement, uint64_t now, size_t most, size_t most_bytes) {
   if (const auto known = by_statement_.find(statement.get()); known != by_statement_.end()) {
     known->second->at = now;
     Use(*statement);
-    return std::nullopt;
+    return {};
   }
+  bytes_ += statement->body.size();
   recent_.push_front({.statement = std::move(statement), .at = now});
   by_statement_.emplace(recent_.front().statement.get(), recent_.begin());
-  if (recent_.size() <= most) return std::nullopt;
-  StatementPtr last = std::move(recent_.back().statement);
-  recent_.pop_back();
-  by_statement_.erase(last.get());
-  return last;
+  std::vector<StatementPtr> gone;
+  while (recent_.size() > 1 && (recent_.size() > most || bytes_ > most_bytes)) {
+    gone.push_back(recent_.back().statement);
+    Remove(*gone.back());
+  }
+  return gone;
 }
 
 void PreparedSet::Remove(const Statement& statement) {
   const auto found = by_statement_.find(&statement);
   if (found == by_statement_.end()) return;
-  recent_.erase(found->second);
+  bytes_ -= statement.body.size();
+  const auto place = found->second;
   by_statement_.erase(found);
+  recent_.erase(place);
 }
 
 void PreparedSet::Clear() {
   by_statement_.clear();
   recent_.clear();
+  bytes_ = 0;
 }
 
 }  // namespace leasehold::gateway

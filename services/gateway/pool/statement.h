@@ -4,9 +4,9 @@
 #include <cstdint>
 #include <list>
 #include <memory>
-#include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "absl/container/flat_hash_map.h"
 #include "services/gateway/pgwire/effects.h"
@@ -47,11 +47,12 @@ class PreparedSet {
  public:
   // When the server prepared it; 0 if it has not. It counts as used now.
   uint64_t Use(const Statement& statement);
-  // Returns who has to go for it. `now`: a mark.
-  std::optional<StatementPtr> Add(StatementPtr statement, uint64_t now, size_t most);
+  // Returns who has to go for it, so that there are no more than `most`, of `most_bytes` of text in all. `now`: a mark.
+  std::vector<StatementPtr> Add(StatementPtr statement, uint64_t now, size_t most, size_t most_bytes);
   void Remove(const Statement& statement);
   void Clear();
   size_t size() const { return by_statement_.size(); }
+  size_t bytes() const { return bytes_; }
 
  private:
   struct Prepared {
@@ -60,6 +61,7 @@ class PreparedSet {
   };
   std::list<Prepared> recent_;
   absl::flat_hash_map<const Statement*, std::list<Prepared>::iterator> by_statement_;
+  size_t bytes_ = 0;  // of their text
 };
 
 }  // namespace leasehold::gateway

@@ -1,13 +1,18 @@
 #include "services/gateway/pool/statement.h"
 
-#include <gtest/gtest.h>
+#include <gmock/gmock.h>
 
 #include <format>
+#include <limits>
 
 namespace leasehold::gateway {
 namespace {
 
 using namespace std::string_view_literals;
+using testing::ElementsAre;
+using testing::IsEmpty;
+
+constexpr size_t kMuch = std::numeric_limits<size_t>::max();
 
 TEST(StatementTableTest, OneTextIsOneStatement) {
   StatementTable table;
@@ -53,39 +58,59 @@ class PreparedSetTest : public testing::Test {
 
 TEST_F(PreparedSetTest, KnowsWhenWhatWasPrepared) {
   EXPECT_EQ(set_.Use(*a_), 0u);
-  EXPECT_EQ(set_.Add(a_, 7, 2), std::nullopt);
+  EXPECT_THAT(set_.Add(a_, 7, 2, kMuch), IsEmpty());
   EXPECT_EQ(set_.Use(*a_), 7u);
   EXPECT_EQ(set_.Use(*b_), 0u);
-  EXPECT_EQ(set_.Add(a_, 9, 2), std::nullopt) << "anew";
+  EXPECT_THAT(set_.Add(a_, 9, 2, kMuch), IsEmpty()) << "anew";
   EXPECT_EQ(set_.Use(*a_), 9u);
   EXPECT_EQ(set_.size(), 1u);
 }
 
 TEST_F(PreparedSetTest, TheLeastRecentlyUsedGoes) {
-  set_.Add(a_, 1, 2);
-  set_.Add(b_, 2, 2);
+  set_.Add(a_, 1, 2, kMuch);
+  set_.Add(b_, 2, 2, kMuch);
   set_.Use(*a_);
-  EXPECT_EQ(set_.Add(c_, 3, 2), b_);
+  EXPECT_THAT(set_.Add(c_, 3, 2, kMuch), ElementsAre(b_));
   EXPECT_EQ(set_.Use(*b_), 0u);
   EXPECT_EQ(set_.Use(*a_), 1u);
   EXPECT_EQ(set_.size(), 2u);
 }
 
+TEST_F(PreparedSetTest, SoManyGoThatTheTextsAreNotTooLongInAll) {
+  const StatementPtr longer = table_.Intern(std::string(8, 'l'), "");
+  set_.Add(a_, 1, 9, 10);
+  set_.Add(b_, 2, 9, 10);
+  set_.Add(c_, 3, 9, 10);
+  EXPECT_EQ(set_.bytes(), 3u);
+  set_.Use(*a_);
+  EXPECT_THAT(set_.Add(longer, 4, 9, 10), ElementsAre(b_));
+  EXPECT_EQ(set_.bytes(), 10u);
+  EXPECT_THAT(set_.Add(longer, 5, 9, 10), IsEmpty()) << "it counts once";
+  EXPECT_EQ(set_.bytes(), 10u);
+  // One that is too long by itself has the server to itself.
+  const StatementPtr longest = table_.Intern(std::string(11, 'x'), "");
+  EXPECT_THAT(set_.Add(longest, 6, 9, 10), ElementsAre(c_, a_, longer));
+  EXPECT_EQ(set_.Use(*longest), 6u);
+  EXPECT_EQ(set_.bytes(), 11u);
+}
+
 TEST_F(PreparedSetTest, RemoveAndClear) {
-  set_.Add(a_, 1, 5);
-  set_.Add(b_, 2, 5);
+  set_.Add(a_, 1, 5, kMuch);
+  set_.Add(b_, 2, 5, kMuch);
   set_.Remove(*a_);
   set_.Remove(*c_);  // which it has not
   EXPECT_EQ(set_.Use(*a_), 0u);
   EXPECT_EQ(set_.size(), 1u);
+  EXPECT_EQ(set_.bytes(), 1u);
   set_.Clear();
+  EXPECT_EQ(set_.bytes(), 0u);
   EXPECT_EQ(set_.Use(*b_), 0u);
   EXPECT_EQ(set_.size(), 0u);
 }
 
 TEST_F(PreparedSetTest, AStatementLivesAsLongAsAServerKnowsIt) {
   const std::string name = a_->name;
-  set_.Add(a_, 1, 5);
+  set_.Add(a_, 1, 5, kMuch);
   a_.reset();
   EXPECT_EQ(table_.Intern("a", "")->name, name);
 }

@@ -26,9 +26,19 @@ Transport::Transport(int fd) : fd_(fd) {
   if (fd_ < 0) return;
   fcntl(fd_, F_SETFL, fcntl(fd_, F_GETFL) | O_NONBLOCK);
   fcntl(fd_, F_SETFD, FD_CLOEXEC);
-  Set(fd_, IPPROTO_TCP, TCP_NODELAY, 1);
-  Set(fd_, SOL_SOCKET, SO_KEEPALIVE, 1);
-  Set(fd_, IPPROTO_TCP, TCP_USER_TIMEOUT, kUserTimeoutMillis);
+  PrepareListener(fd_);
+}
+
+Transport Transport::Accepted(int fd) {
+  Transport transport;
+  transport.fd_ = fd;
+  return transport;
+}
+
+void Transport::PrepareListener(int fd) {
+  Set(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+  Set(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+  Set(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, kUserTimeoutMillis);
 }
 
 Transport::Transport(Transport&& other) noexcept : fd_(std::exchange(other.fd_, -1)), tls_(std::move(other.tls_)) {}

@@ -15,6 +15,9 @@ class Transport {
  public:
   // No delay, keep-alive, non-blocking. A negative `fd` makes a closed transport.
   explicit Transport(int fd = -1);
+  // Accepted, non-blocking and close-on-exec, from a listener that was prepared: what it was given, it hands down.
+  static Transport Accepted(int fd);
+  static void PrepareListener(int fd);
   ~Transport() { Close(); }
   Transport(Transport&& other) noexcept;
   Transport& operator=(Transport&& other) noexcept;

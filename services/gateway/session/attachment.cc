@@ -1,6 +1,5 @@
 // Coming by a server and giving it back.
 #include <algorithm>
-#include <bit>
 #include <format>
 #include <utility>
 
@@ -12,16 +11,10 @@
 namespace leasehold::gateway {
 namespace {
 
-// What is still there, of what keeps a server.
-constexpr std::pair<uint8_t, std::string_view> kPins[] = {
-    {pgwire::kPinListen, "pg_catalog.pg_listening_channels()"},
-    {pgwire::kPinTemporary,
-     "pg_catalog.pg_depend WHERE refclassid='pg_catalog.pg_namespace'::pg_catalog.regclass AND "
-     "refobjid=pg_catalog.pg_my_temp_schema()"},
-    {pgwire::kPinCursor, "pg_catalog.pg_cursors WHERE is_holdable"},
-    {pgwire::kPinAdvisoryLock, "pg_catalog.pg_locks WHERE locktype='advisory' AND pid=pg_catalog.pg_backend_pid()"},
-    {pgwire::kPinPrepare, "pg_catalog.pg_prepared_statements WHERE from_sql"},
-};
+// Before a statement fails because its server could not be made ready: other servers are tried.
+constexpr int kPreparingTries = 3;
+// Of one line; clients may come with settings that nobody else has.
+constexpr size_t kMostGreetings = 1'000;
 
 }  // namespace
 
@@ -65,11 +58,10 @@ void Session::Attached(Server& server) {
   server_ = &server;
   server.batch.clear();
   exchange_.Reset();
-  if (server.applied != settings_ || !sql_prepared_.empty()) {
-    BeginPreparing();
-  } else {
-    TellParameters();
-  }
+  if (server.applied != settings_ || !sql_prepared_.empty()) return BeginPreparing();
+  preparing_failures_ = 0;
+  cancelled_ = false;
+  TellParameters();
 }
 
 void Session::OnServer(Server& server) {
@@ -103,13 +95,14 @@ void Session::BeginPreparing() {
   for (const auto& [name, value] : should) {
     const auto is = are.find(name);
     if (is != are.end() && is->second == value) continue;
-    calls += std::format("{}set_config({},{},false)", calls.empty() ? "SELECT " : ",", pgwire::Literal(name),
-                         pgwire::Literal(value));
+    calls += std::format("{}pg_catalog.set_config({},{},false)", calls.empty() ? "SELECT " : ",", pgwire::Literal(name),
+                         pgwire::NeutralLiteral(value));
   }
   sql += calls;
   sql += ";";
-  if (!server_->sql_prepared) {
+  if (!server_->sql_prepared && !sql_prepared_.empty()) {
     for (const auto& [name, text] : sql_prepared_) sql += text + ";";
+    server_->sql_prepared = true;  // some of them, also if another fails
   }
   welcome_pending_ = stage_ == Stage::kGreeting;
   stage_ = Stage::kPreparing;
@@ -124,23 +117,31 @@ void Session::Prepared(bool well) {
   const bool greeting = std::exchange(welcome_pending_, false) || stage_ == Stage::kGreeting;
   if (well) {
     server_->applied = settings_;
-    if (!sql_prepared_.empty()) {
-      pins_ |= pgwire::kPinPrepare;
-      server_->sql_prepared = true;
-    }
+    if (!sql_prepared_.empty()) pins_ |= pgwire::kPinPrepare;
   }
   if (greeting) {
-    if (!well) return End(refusal_.value_or(pgwire::ErrorFields()));
+    if (!well) {
+      const pgwire::ErrorFields why = *std::exchange(refusal_, std::nullopt);
+      if (why.code != "57014") return End(why);
+      GiveBack(Leftover::kUnknown);  // the time-out of whoever had the server before was still in force
+      return GreetAgain(why);
+    }
     heard_ = server_->parameters;
+    if (line_->greetings.size() >= kMostGreetings) line_->greetings.clear();
     line_->greetings[settings_] = heard_;
     if (!grant_->session) GiveBack(Leftover::kNothing);
     return Greet();
   }
   stage_ = Stage::kServing;
+  const bool cancelled = std::exchange(cancelled_, false);
   if (well) {
+    preparing_failures_ = 0;
     TellParameters();
-  } else {
+    if (cancelled) refusal_ = Cancelled();
+  } else if (!held() || !sql_prepared_.empty()) {
     GiveBack(Leftover::kUnknown);
+    // It need not have been this client's doing: the time-out of whoever had the server before was still in force.
+    if (refusal_->code == "57014" && !cancelled && ++preparing_failures_ < kPreparingTries) refusal_.reset();
   }
   Resume();
 }
@@ -159,91 +160,22 @@ void Session::TellParameters() {
   heard_ = server_->parameters;
 }
 
-void Session::TellPins() {
-  const uint8_t news = pins_ & static_cast<uint8_t>(~told_pins_);
-  if (news == 0) return;
-  told_pins_ |= news;
-  pgwire::NoticeResponse(outbox_, {.code = "00000",
-                                   .message = std::format("this session keeps its server connection: {}", PinsText()),
-                                   .detail = "",
-                                   .hint = "See SHOW leasehold.pinned; DISCARD ALL ends it."});
-}
-
-void Session::AfterTransaction() {
-  if (server_ == nullptr || !exchange_.settled() || exchange_.transaction_status() != 'I' || passing_ != 0 ||
-      exchange_.in_batch() || from_server_ != 0 || stage_ != Stage::kServing) {
-    return;
-  }
-  if (!changed_.empty() || !resets_.empty() || AsksForPins()) return BeginReadingBack();
-  doubtful_pins_ = 0;
-  if (held()) {
-    if (draining_ && Idle()) Drain();
-    return;
-  }
-  GiveBack(unknown_ ? Leftover::kUnknown : Leftover::kNothing);
-  if (draining_ && Idle()) return Drain();
-}
-
 void Session::GiveBack(Leftover leftover) {
-  unknown_ = false;
+  unknown_ = doubtful_ = false;
   Server& server = *std::exchange(server_, nullptr);
+  // A batch without its Sync is not at its end: what it has done would be the next client's to commit.
+  if (exchange_.in_batch()) return pool_.Retire(server, false);
   pool_.Release(server, leftover);
 }
 
-void Session::BeginReadingBack() {
-  std::ranges::sort(changed_);
-  changed_.erase(std::ranges::unique(changed_).begin(), changed_.end());
-  std::string sql = "SELECT 1";
-  for (const std::string& name : changed_) sql += std::format(",current_setting({},true)", pgwire::Literal(name));
-  asked_pins_ = AsksForPins() ? doubtful_pins_ & pins_ : 0;
-  doubtful_pins_ = 0;
-  for (const auto& [pin, still_there] : kPins) {
-    if ((asked_pins_ & pin) != 0) sql += std::format(",EXISTS(SELECT FROM {})", still_there);
-  }
-  stage_ = Stage::kReadingBack;
-  server_->unnamed = 0;
-  pgwire::Query(server_->outbox(), sql);
-  exchange_.Sent('Q', Exchange::Audience::kNobody);
-  for (const std::string& name : resets_) {
-    server_->applied = pool_.settings().Without(server_->applied, name);
-    settings_ = WithReset(settings_, name);
-  }
-  resets_.clear();
-  if (!server_->Flush()) LoseServer();
-}
-
-SettingsPtr Session::WithReset(const SettingsPtr& from, const std::string& name) {
-  if (baseline_) {
-    for (const auto& [known, value] : *baseline_) {
-      if (known == name) return pool_.settings().With(from, known, value);
-    }
-  }
-  return pool_.settings().Without(from, name);
-}
-
-void Session::ReadBack(std::string_view data_row) {
-  pgwire::BodyReader reader(data_row);
-  if (reader.U16() != changed_.size() + 1 + static_cast<size_t>(std::popcount(asked_pins_))) return;
-  for (size_t i = 0; i <= changed_.size(); ++i) {
-    const uint32_t size = reader.U32();
-    const bool null = size == 0xffffffff;
-    const std::string value(null ? "" : reader.Bytes(size));
-    if (!reader.ok()) return;
-    if (i == 0) continue;
-    const std::string& name = changed_[i - 1];
-    server_->applied =
-        null ? pool_.settings().Without(server_->applied, name) : pool_.settings().With(server_->applied, name, value);
-    settings_ = null ? pool_.settings().Without(settings_, name) : pool_.settings().With(settings_, name, value);
-  }
-  changed_.clear();
-  for (const auto& [pin, still_there] : kPins) {
-    if ((asked_pins_ & pin) == 0) continue;
-    const std::string_view answer = reader.Bytes(reader.U32());
-    if (!reader.ok() || answer != "f") continue;
-    pins_ &= static_cast<uint8_t>(~pin);
-    unknown_ = true;  // clean it up all the same
-  }
-  told_pins_ &= pins_;
+// Nothing but a server is missing for the log-in to be done: another one will do.
+void Session::GreetAgain(const pgwire::ErrorFields& why) {
+  if (++preparing_failures_ == kPreparingTries) return End(why);
+  welcome_pending_ = false;
+  from_server_ = 0;
+  exchange_.Reset();
+  stage_ = Stage::kGreeting;
+  if (Attach()) Prepared(true);
 }
 
 // It went by itself: that ends the transaction, not the session, unless the session had more in it than that.
@@ -259,23 +191,31 @@ void Session::LoseServer() {
               .message = std::format("the {} instance closed the connection in the middle", grant_->service.str()),
               .detail = "",
               .hint = ""});
-  const bool greeting = stage_ == Stage::kGreeting || welcome_pending_;
-  if (greeting || held() || from_server_ != 0 || passing_ != 0) {
-    return End(held() || greeting ? std::move(why) : pgwire::ErrorFields());
-  }
+  if (stage_ == Stage::kGreeting || welcome_pending_) return GreetAgain(why);
+  const bool own = stage_ != Stage::kServing && stage_ != Stage::kSettling;
+  if (own) from_server_ = 0;
+  // What the client was told of settings would not be true any more.
+  const bool forgets = stage_ == Stage::kReadingBack;
+  if (held() || forgets || from_server_ != 0) return End(std::move(why));
   const int syncs = exchange_.syncs_due();
   const bool in_batch = exchange_.in_batch() && !exchange_.skipping();
   const bool in_transaction = exchange_.transaction_status() != 'I';
-  const bool own = stage_ != Stage::kServing && stage_ != Stage::kSettling;
   const bool skipping = exchange_.skipping();
   exchange_.Reset();
   ForgetQuery();
   parameters_.clear();
+  discarding_ += std::exchange(passing_, 0);
   changed_.clear();
   resets_.clear();
-  unknown_ = goes_home_ = false;
-  if (own) {  // on an errand of ours: the client's own message has not been sent yet
-    if (stage_ == Stage::kPreparing) refusal_ = why;
+  sql_prepared_lately_.clear();
+  unknown_ = doubtful_ = goes_home_ = false;
+  if (own) {  // the client's own message has not been sent yet: another server will do
+    if (std::exchange(cancelled_, false)) {
+      refusal_ = Cancelled();
+    } else if (++preparing_failures_ == kPreparingTries) {
+      preparing_failures_ = 0;
+      refusal_ = why;
+    }
   } else {
     for (int i = 0; i < syncs; ++i) {
       pgwire::ErrorResponse(outbox_, pgwire::Severity::kError, why);
@@ -291,7 +231,11 @@ void Session::LoseServer() {
     }
   }
   stage_ = Stage::kServing;
-  Resume();
+  // Not at once: this may have happened while the client's message was being dealt with, and it is shown again only
+  // after that.
+  loop().Defer([self = shared_from_this()] {
+    if (self->stage_ == Stage::kServing) self->Resume();
+  });
 }
 
 }  // namespace leasehold::gateway

@@ -336,8 +336,8 @@ void Session::MoveTo(const std::optional<TenantId>& tenant) {
   if (tenant == tenant_) return;
   if (server_ != nullptr) GiveBack(held() || unknown_ ? Leftover::kUnknown : Leftover::kNothing);
   exchange_.Reset();
-  pins_ = told_pins_ = doubtful_pins_ =
-      0;  // what SQL's PREPARE made is made again; the rest belonged to the database that is left
+  // What SQL's PREPARE made is made again; the rest belonged to the database that is left.
+  pins_ = told_pins_ = sure_pins_ = doubtful_pins_ = 0;
   unnamed_ = unnamed_body_.empty() ? 0 : unnamed_;
   tenant_ = tenant;
   line_ = next_line_;
@@ -357,7 +357,7 @@ void Session::ResetAll(bool discard) {
   if (server_ != nullptr && (discard || tenant_ != grant_->home_tenant)) {
     GiveBack(held() || unknown_ ? Leftover::kUnknown : Leftover::kNothing);
     exchange_.Reset();
-    pins_ = told_pins_ = doubtful_pins_ = 0;
+    pins_ = told_pins_ = sure_pins_ = doubtful_pins_ = 0;
   } else if (server_ != nullptr) {
     server_->applied = nullptr;  // PostgreSQL has done it
   }

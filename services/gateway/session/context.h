@@ -17,6 +17,7 @@
 #include "services/gateway/lease/authority.h"
 #include "services/gateway/pool/instance_pool.h"
 #include "services/gateway/session/cancel_keys.h"
+#include "services/gateway/session/verifier_cache.h"
 
 namespace leasehold::gateway {
 
@@ -74,6 +75,7 @@ struct SessionContext {
   std::map<std::string, std::unique_ptr<InstancePool>> pools;  // by service; constant after the start
   std::unique_ptr<asio::ssl::context> tls;                     // none: SSLRequest is answered with N
   CancelKeys cancel_keys;
+  VerifierCache verifiers;
   int max_clients = 0;
   absl::Duration login_timeout;
   bool log_queries = false;

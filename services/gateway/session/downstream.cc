@@ -73,13 +73,18 @@ void Session::OnServerReady(Server& server) {
     return;
   }
   if (stage_ == Stage::kReadingBack) {
-    changed_.clear();
-    asked_pins_ = 0;
-    stage_ = Stage::kServing;
+    FinishReadingBack();
+    if (stage_ == Stage::kEnded) return;
   }
   if (exchange_.transaction_status() == 'I') {
     const bool discarded = std::exchange(discarded_, false);
-    if (std::exchange(goes_home_, false) && !exchange_.failed()) ResetAll(discarded);
+    if (std::exchange(goes_home_, false)) {
+      if (doubtful_ && !discarded) {
+        unknown_ = true;
+      } else {
+        ResetAll(discarded);
+      }
+    }
   }
   if (stage_ == Stage::kSettling) stage_ = Stage::kServing;
   AfterTransaction();
@@ -113,14 +118,15 @@ size_t Session::Digest(std::string_view data) {
       End({.code = "08P01", .message = "the server does not speak the protocol", .detail = "", .hint = ""});
       return at;
     }
-    if (frame.size > rest.size() && frame.size <= kLargestWhole && IsNeededWhole(frame.type)) break;
+    const bool whole = IsNeededWhole(frame.type) || stage_ == Stage::kReadingBack;
+    if (frame.size > rest.size() && frame.size <= kLargestWhole && whole) break;
     passing_on_ = PassOn(frame, rest.substr(0, std::min(frame.size, rest.size())));
     from_server_ = frame.size;
     if (!parameters_.empty() && passing_on_) {
       interrupt(0);
       outbox_.append(std::exchange(parameters_, {}));
     }
-    if (frame.type == 'Z' && passing_on_ && pins_ != told_pins_ && !exchange_.failed()) {
+    if (frame.type == 'Z' && passing_on_ && pins_ != told_pins_ && !doubtful_) {
       interrupt(0);
       TellPins();
     }
@@ -194,6 +200,7 @@ bool Session::PassOn(const pgwire::Frame& frame, std::string_view bytes) {
       // These took what we had prepared along.
       if (body.starts_with("DISCARD ALL") || body.starts_with("DEALLOCATE ALL")) server_->prepared.Clear();
       if (body.starts_with("DISCARD ALL")) discarded_ = true;
+      if (body.starts_with("ROLLBACK")) doubtful_ = true;
       if (pins_ != 0) NoteTag(body);
       break;
     case 'N':
@@ -207,17 +214,7 @@ bool Session::PassOn(const pgwire::Frame& frame, std::string_view bytes) {
         healed_ = false;
         CountQuery(status);
         if (!logged_sql_.empty()) LogStatements();
-        if (exchange_.failed()) {
-          // What failed has left nothing.
-          for (const std::string& name : sql_prepared_lately_) sql_prepared_.erase(name);
-          pins_ &= told_pins_;
-          unknown_ = true;
-          if (status == 'I') {
-            changed_.clear();
-            resets_.clear();
-          }
-        }
-        sql_prepared_lately_.clear();
+        if (exchange_.failed()) doubtful_ = unknown_ = true;
         if (status == 'I') virtuals_.CloseAllPortals();
       }
       break;
@@ -243,8 +240,6 @@ void Session::NoteTag(std::string_view tag) {
     doubtful_pins_ |= pgwire::kPinTemporary;
   } else if (tag.starts_with("CLOSE CURSOR")) {
     doubtful_pins_ |= pgwire::kPinCursor;
-  } else if (tag.starts_with("ROLLBACK")) {
-    doubtful_pins_ |= pgwire::kPinListen | pgwire::kPinTemporary | pgwire::kPinCursor;
   }
 }
 

@@ -1,11 +1,14 @@
 #include "services/gateway/session/endpoint.h"
 
+#include <sys/socket.h>
+#include <unistd.h>
+
 #include <algorithm>
-#include <asio/co_spawn.hpp>
-#include <asio/detached.hpp>
 #include <asio/executor_work_guard.hpp>
 #include <asio/io_context.hpp>
-#include <asio/post.hpp>
+#include <asio/ip/tcp.hpp>
+#include <cerrno>
+#include <cstring>
 #include <exception>
 #include <format>
 #include <future>
@@ -18,10 +21,8 @@
 #include "common/secret/secret.h"
 #include "common/status/error.h"
 #include "common/telemetry/log.h"
-#include "services/gateway/pool/wait.h"
 #include "services/gateway/session/login.h"
 #include "services/gateway/session/session.h"
-#include "services/gateway/session/verifier_cache.h"
 
 namespace leasehold::gateway {
 namespace {
@@ -30,8 +31,10 @@ using asio::ip::tcp;
 
 // Out of file descriptors, mostly: try again when some sessions have gone.
 constexpr absl::Duration kAcceptPause = absl::Milliseconds(100);
-// More than a session's farewell, and than PostgreSQL takes to close an idle connection.
+// Clients let in before those that are in have their turn.
+constexpr int kAcceptTurn = 16;
 constexpr int kMostDesks = 4;
+// More than a session's farewell, and than PostgreSQL takes to close an idle connection.
 constexpr absl::Duration kStopPatience = absl::Seconds(2);
 // Of one look at the metrics: less than whoever looks has.
 constexpr absl::Duration kScrapePatience = absl::Seconds(2);
@@ -61,24 +64,41 @@ class Gathering {
 
 }  // namespace
 
-// One thread on which sessions and their servers live.
-class SqlEndpoint::Hall {
+// The socket that all halls accept from. Closed when the last lets go of it.
+class SqlEndpoint::Door {
  public:
-  explicit Hall(SessionContext& context) : context_(context) {}
+  explicit Door(int fd) : fd_(fd) {}
+  ~Door() { close(fd_); }
+  Door(const Door&) = delete;
+  Door& operator=(const Door&) = delete;
 
-  Loop& loop() { return loop_; }
+  int fd() const { return fd_; }
+
+ private:
+  const int fd_;
+};
+
+// One thread on which clients log in and, with their servers, live; or a desk, on which they only log in.
+class SqlEndpoint::Hall final : public Login::Host, public Loop::Watcher {
+ public:
+  explicit Hall(SqlEndpoint& endpoint) : endpoint_(endpoint), context_(endpoint.context_) {}
+
+  Loop& loop() override { return loop_; }
 
   // Any thread.
-  void Enter(Admission admission, InstancePool& pool) {
-    loop_.Post([this, admission = std::move(admission), &pool]() mutable {
-      auto session = std::make_shared<Session>(std::move(admission), context_, pool,
-                                               [this](Session& gone) { sessions_.erase(&gone); });
-      sessions_.emplace(session.get(), session);
-      session->Begin();
+  void Open(std::shared_ptr<Door> door) {
+    loop_.Post([this, door = std::move(door)]() mutable {
+      door_ = std::move(door);
+      loop_.WatchListener(door_->fd(), *this);
     });
   }
+  void Shut() {
+    loop_.Post([this] { ShutNow(); });
+  }
+  // Who has not logged in yet is nobody's client.
   void DrainAll() {
     ForEach([](Session& session) { session.Drain(); });
+    loop_.Post([this] { loop_.Defer([this] { logins_.clear(); }); });
   }
   void EndAll() {
     const pgwire::ErrorFields why =
@@ -86,9 +106,68 @@ class SqlEndpoint::Hall {
     ForEach([why](Session& session) { session.End(why); });
   }
   // After the loop has stopped.
-  void Clear() { sessions_.clear(); }
+  void Clear() {
+    logins_.clear();
+    sessions_.clear();
+  }
+
+  // The door's.
+  void OnReady(uint32_t) override {
+    for (int turn = 0; door_ != nullptr && turn < kAcceptTurn; ++turn) {
+      const int fd = accept4(door_->fd(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+      if (fd >= 0) {
+        Receive(Transport::Accepted(fd));
+      } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
+        return;
+      } else if (errno != ECONNABORTED && errno != EINTR) {
+        Log(Level::kWarning, "accept failed", {{"error", std::strerror(errno)}});
+        auto door = door_;
+        ShutNow();
+        loop_.After(kAcceptPause, [this, door = std::move(door)] { Open(door); });
+      }
+    }
+  }
+
+  void TakeToDesk(Login& login) override {
+    Hall& desk = endpoint_.NextDesk();
+    desk.loop_.Post([&desk, its = std::move(logins_.extract(&login).mapped())]() mutable {
+      Login& moved = *its;
+      desk.logins_.emplace(&moved, std::move(its));
+      moved.Continue(desk);
+    });
+  }
+  void Done(Login& login, std::optional<Admission> admission) override {
+    logins_.erase(&login);
+    if (!admission) return;
+    const auto pool = context_.pools.find(admission->grant->service.str());
+    if (pool == context_.pools.end()) return;
+    Hall& home = endpoint_.HallOf(*pool->second);
+    if (&home == this) return Seat(*std::move(admission), *pool->second);
+    home.loop_.Post([&home, admission = *std::move(admission), &pool = *pool->second]() mutable {
+      home.Seat(std::move(admission), pool);
+    });
+  }
 
  private:
+  void Receive(Transport client) {
+    // Up to max_clients are served and as many again are told that they are not; beyond that a word costs too much.
+    if (context_.draining || context_.clients.count() >= 2 * context_.max_clients) return;
+    auto login = std::make_unique<Login>(std::move(client), std::make_unique<ClientTicket>(context_.clients), context_);
+    Login& its = *login;
+    logins_.emplace(&its, std::move(login));
+    its.Begin(*this);
+  }
+  void Seat(Admission admission, InstancePool& pool) {
+    auto session = std::make_shared<Session>(std::move(admission), context_, pool,
+                                             [this](Session& gone) { sessions_.erase(&gone); });
+    sessions_.emplace(session.get(), session);
+    session->Begin();
+  }
+  void ShutNow() {
+    if (door_ == nullptr) return;
+    loop_.Forget(door_->fd(), *this);
+    door_.reset();
+  }
   template <typename Function>
   void ForEach(Function function) {
     loop_.Post([this, function] {
@@ -98,26 +177,26 @@ class SqlEndpoint::Hall {
     });
   }
 
+  SqlEndpoint& endpoint_;
   SessionContext& context_;
   Loop loop_;
-  std::unordered_map<Session*, std::shared_ptr<Session>> sessions_;  // used on the loop only
+  std::shared_ptr<Door> door_;  // from here on: used on the loop only
+  std::unordered_map<Login*, std::unique_ptr<Login>> logins_;
+  std::unordered_map<Session*, std::shared_ptr<Session>> sessions_;
 };
 
-// One thread on which clients log in and servers are dialled.
-class SqlEndpoint::Desk {
+// One thread on which servers are dialled.
+class SqlEndpoint::Switchboard {
  public:
-  explicit Desk(Secret salt_key) : verifiers_(std::move(salt_key)) {}
-
-  asio::io_context& io() { return io_; }
-  VerifierCache& verifiers() { return verifiers_; }
+  auto executor() { return io_.get_executor(); }
   void Run() {
     thread_ = std::thread([this] {
       while (true) {
         try {
           io_.run();
           return;
-        } catch (const std::exception& thrown) {  // a defect of one log-in must not take the others along
-          Log(Level::kError, "exception at a log-in desk", {{"what", thrown.what()}});
+        } catch (const std::exception& thrown) {  // a defect of one dial must not take the others along
+          Log(Level::kError, "exception while dialling", {{"what", thrown.what()}});
         }
       }
     });
@@ -129,7 +208,6 @@ class SqlEndpoint::Desk {
   }
 
  private:
-  VerifierCache verifiers_;
   asio::io_context io_{1};
   asio::executor_work_guard<asio::io_context::executor_type> work_{io_.get_executor()};
   std::thread thread_;
@@ -144,6 +222,7 @@ SqlEndpoint::SqlEndpoint(Options options, LeaseAuthority& authority, Metrics& me
                .pools = {},
                .tls = nullptr,
                .cancel_keys = {},
+               .verifiers = VerifierCache(Secret(RandomHex(32))),
                .max_clients = options_.max_clients,
                .login_timeout = options_.login_timeout,
                .log_queries = options_.log_queries,
@@ -152,15 +231,17 @@ SqlEndpoint::SqlEndpoint(Options options, LeaseAuthority& authority, Metrics& me
   const int cores = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
   const int halls =
       std::min(options_.loops > 0 ? options_.loops : cores, std::max(1, static_cast<int>(options_.instances.size())));
-  for (int i = 0; i < halls; ++i) halls_.push_back(std::make_unique<Hall>(context_));
-  const Secret salt_key(RandomHex(32));
+  for (int i = 0; i < halls; ++i) halls_.push_back(std::make_unique<Hall>(*this));
   const int desks = options_.desks > 0 ? options_.desks : std::min(cores, kMostDesks);
-  for (int i = 0; i < desks; ++i) desks_.push_back(std::make_unique<Desk>(salt_key));
+  for (int i = 0; i < desks; ++i) {
+    desks_.push_back(std::make_unique<Hall>(*this));
+    switchboards_.push_back(std::make_unique<Switchboard>());
+  }
   for (size_t i = 0; i < options_.instances.size(); ++i) {
     const InstanceOptions& instance = options_.instances[i];
-    context_.pools.emplace(instance.service.str(),
-                           std::make_unique<InstancePool>(instance, halls_[i % halls_.size()]->loop(),
-                                                          desks_[i % desks_.size()]->io().get_executor(), metrics));
+    context_.pools.emplace(instance.service.str(), std::make_unique<InstancePool>(
+                                                       instance, halls_[i % halls_.size()]->loop(),
+                                                       switchboards_[i % switchboards_.size()]->executor(), metrics));
   }
 }
 
@@ -204,58 +285,40 @@ absl::Status SqlEndpoint::Listen() {
     return InvalidField("gateway.sql_listen", where, std::format("an address to listen on ({})", error.message()));
   };
   std::error_code error;
-  tcp::resolver resolver(desks_.front()->io());
+  asio::io_context io;
+  tcp::resolver resolver(io);
   const auto found = resolver.resolve(options_.listen.host, std::to_string(options_.listen.port),
                                       tcp::resolver::passive | tcp::resolver::numeric_service, error);
   if (error || found.empty()) return refuse(error);
   const tcp::endpoint endpoint = found.begin()->endpoint();
-  acceptor_ = std::make_unique<tcp::acceptor>(desks_.front()->io());
-  acceptor_->open(endpoint.protocol(), error);
-  if (!error) acceptor_->set_option(tcp::acceptor::reuse_address(true), error);
-  if (!error) acceptor_->bind(endpoint, error);
-  if (!error) acceptor_->listen(asio::socket_base::max_listen_connections, error);
+  tcp::acceptor acceptor(io);
+  acceptor.open(endpoint.protocol(), error);
+  if (!error) acceptor.set_option(tcp::acceptor::reuse_address(true), error);
+  if (!error) acceptor.non_blocking(true, error);
+  if (!error) acceptor.bind(endpoint, error);
+  if (!error) Transport::PrepareListener(acceptor.native_handle());
+  if (!error) acceptor.listen(asio::socket_base::max_listen_connections, error);
   if (error) return refuse(error);
-  port_ = acceptor_->local_endpoint(error).port();
+  port_ = acceptor.local_endpoint(error).port();
+  const auto door = std::make_shared<Door>(acceptor.release(error));
+  for (const auto& hall : halls_) hall->Open(door);
   return absl::OkStatus();
 }
 
 absl::Status SqlEndpoint::Start() {
   LH_RETURN_IF_ERROR(LoadCertificate());
   LH_RETURN_IF_ERROR(Listen());
-  asio::co_spawn(desks_.front()->io(), Accept(), asio::detached);
+  for (const auto& switchboard : switchboards_) switchboard->Run();
+  for (const auto& desk : desks_) desk->loop().Start();
   for (const auto& hall : halls_) hall->loop().Start();
-  for (const auto& desk : desks_) desk->Run();
   source_ = metrics_.AddSource([this] { return Collect(); });
   return absl::OkStatus();
 }
 
-asio::awaitable<void> SqlEndpoint::Accept() {
-  for (size_t turn = 0;; ++turn) {
-    tcp::socket socket(desks_.front()->io());
-    auto [error] = co_await acceptor_->async_accept(socket, kAwait);
-    if (!acceptor_->is_open()) co_return;
-    if (error) {
-      Log(Level::kWarning, "accept failed", {{"error", error.message()}});
-      co_await Pause(kAcceptPause);
-      continue;
-    }
-    // Up to max_clients are served and as many again are told that they are not; beyond that a word costs too much.
-    if (context_.clients.count() >= 2 * options_.max_clients) continue;
-    const int fd = socket.release(error);
-    Desk& desk = *desks_[turn % desks_.size()];
-    auto ticket = std::make_unique<ClientTicket>(context_.clients);
-    asio::co_spawn(desk.io(), LogIn(desk, fd, std::move(ticket)), asio::detached);
-  }
-}
+SqlEndpoint::Hall& SqlEndpoint::NextDesk() { return *desks_[desk_turn_++ % desks_.size()]; }
 
-asio::awaitable<void> SqlEndpoint::LogIn(Desk& desk, int fd, std::unique_ptr<ClientTicket> ticket) {
-  Login login(desk.io().get_executor(), fd, std::move(ticket), context_, desk.verifiers());
-  std::optional<Admission> admission = co_await login.Run();
-  if (!admission) co_return;
-  const auto pool = context_.pools.find(admission->grant->service.str());
-  if (pool == context_.pools.end()) co_return;
-  const auto hall = std::ranges::find_if(halls_, [&](const auto& h) { return &h->loop() == &pool->second->loop(); });
-  (*hall)->Enter(*std::move(admission), *pool->second);
+SqlEndpoint::Hall& SqlEndpoint::HallOf(InstancePool& pool) {
+  return **std::ranges::find_if(halls_, [&pool](const auto& hall) { return &hall->loop() == &pool.loop(); });
 }
 
 void SqlEndpoint::Pools(PoolsCallback done) { Report({}, std::move(done)); }
@@ -282,15 +345,12 @@ std::vector<prometheus::MetricFamily> SqlEndpoint::Collect() {
 
 void SqlEndpoint::StopAccepting() {
   context_.draining = true;
-  if (!acceptor_) return;
-  asio::post(desks_.front()->io(), [this] {
-    std::error_code ignored;
-    acceptor_->close(ignored);
-  });
+  for (const auto& hall : halls_) hall->Shut();
 }
 
 void SqlEndpoint::Drain(absl::Duration patience) {
   StopAccepting();
+  for (const auto& desk : desks_) desk->DrainAll();
   for (const auto& hall : halls_) hall->DrainAll();
   if (context_.clients.AwaitNone(patience)) return;
   for (const auto& hall : halls_) hall->EndAll();
@@ -302,18 +362,24 @@ void SqlEndpoint::Stop() {
   source_.reset();
   StopAccepting();
   if (port_ != 0) {
-    for (const auto& hall : halls_) hall->EndAll();
+    for (const auto& desk : desks_) desk->DrainAll();
+    for (const auto& hall : halls_) {
+      hall->DrainAll();
+      hall->EndAll();
+    }
     context_.clients.AwaitNone(kStopPatience);
     CloseServers();
   }
-  for (const auto& desk : desks_) desk->Join();
+  for (const auto& switchboard : switchboards_) switchboard->Join();
+  for (const auto& desk : desks_) desk->loop().Stop();
   for (const auto& hall : halls_) hall->loop().Stop();
-  // Sessions first, then the pools that they point to, then the loops that those do.
+  // Clients first, then the pools that they point to, then the loops that those do.
+  for (const auto& desk : desks_) desk->Clear();
   for (const auto& hall : halls_) hall->Clear();
-  acceptor_.reset();
   context_.pools.clear();
   halls_.clear();
   desks_.clear();
+  switchboards_.clear();
 }
 
 // PostgreSQL is told good-bye rather than left to find out.

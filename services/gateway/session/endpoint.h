@@ -1,8 +1,6 @@
-// The SQL endpoint: listens, logs clients in at its desks, and gives each a session on the loop of its service's pool.
+// The SQL endpoint: listens, logs clients in, and gives each a session on the loop of its service's pool.
 #pragma once
 
-#include <asio/awaitable.hpp>
-#include <asio/ip/tcp.hpp>
 #include <atomic>
 #include <functional>
 #include <memory>
@@ -28,7 +26,9 @@ class SqlEndpoint {
     // Threads for sessions and server connections; 0: one per core. A service's are all on one loop, so more loops than
     // services have nothing to do.
     int loops = 0;
-    int desks = 0;  // threads for log-ins; 0: one per core, at most four
+    // Threads for what takes long in a log-in (TLS handshakes, SCRAM verifiers), and as many for dialling servers; 0:
+    // one per core, at most four.
+    int desks = 0;
     // PEM files; both empty: no TLS.
     std::string certificate_file;
     std::string key_file;
@@ -62,13 +62,15 @@ class SqlEndpoint {
   void Stop();
 
  private:
-  class Desk;
+  class Door;
   class Hall;
+  class Switchboard;
 
   absl::Status Listen();
   absl::Status LoadCertificate();
-  asio::awaitable<void> Accept();
-  asio::awaitable<void> LogIn(Desk& desk, int fd, std::unique_ptr<ClientTicket> ticket);
+  // Any thread.
+  Hall& NextDesk();
+  Hall& HallOf(InstancePool& pool);
   void Report(const ReportScope& scope, PoolsCallback done);
   std::vector<prometheus::MetricFamily> Collect();
   void CloseServers();
@@ -79,8 +81,9 @@ class SqlEndpoint {
   SessionContext context_;
   Metrics::Handle source_;  // while the loops run
   std::vector<std::unique_ptr<Hall>> halls_;
-  std::vector<std::unique_ptr<Desk>> desks_;
-  std::unique_ptr<asio::ip::tcp::acceptor> acceptor_;  // on the first desk
+  std::vector<std::unique_ptr<Hall>> desks_;
+  std::vector<std::unique_ptr<Switchboard>> switchboards_;
+  std::atomic<size_t> desk_turn_ = 0;
   int port_ = 0;
   bool stopped_ = false;
 };

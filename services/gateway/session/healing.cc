@@ -98,7 +98,8 @@ bool Session::Heal(std::string_view error, const Exchange::Verdict& verdict) {
   } else {
     server_->prepared.Remove(*verdict.failed);
   }
-  const bool can = keeps_batch_ && verdict.repeatable && (stage_ == Stage::kServing || stage_ == Stage::kSettling);
+  const bool can =
+      keeps_batch_ && !healed_ && verdict.repeatable && (stage_ == Stage::kServing || stage_ == Stage::kSettling);
   if (!can || (stale && !WillBeTold(verdict.failed_at))) {
     for (auto& [name, known] : statements_) {
       if (known.statement == verdict.failed) known.told = pool_.NextMark();
@@ -119,6 +120,7 @@ bool Session::Heal(std::string_view error, const Exchange::Verdict& verdict) {
 
 void Session::Healed() {
   stage_ = Stage::kServing;
+  if (std::exchange(cancelled_, false)) refusal_ = Cancelled();
   Resume();
 }
 

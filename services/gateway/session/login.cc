@@ -3,14 +3,13 @@
 #include <sys/socket.h>
 
 #include <algorithm>
-#include <asio/dispatch.hpp>
-#include <asio/experimental/awaitable_operators.hpp>
-#include <asio/steady_timer.hpp>
 #include <cerrno>
+#include <exception>
 #include <format>
 #include <utility>
 #include <variant>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "common/scram/scram.h"
 #include "common/status/error.h"
@@ -18,12 +17,10 @@
 #include "common/telemetry/log.h"
 #include "services/gateway/pgwire/encode.h"
 #include "services/gateway/pgwire/frame.h"
-#include "services/gateway/pool/wait.h"
+#include "services/gateway/session/resolve.h"
 
 namespace leasehold::gateway {
 namespace {
-
-using asio::experimental::awaitable_operators::operator||;
 
 constexpr std::string_view kMechanism = "SCRAM-SHA-256";
 // The content type that a TLS connection begins with; no start-up packet does.
@@ -54,14 +51,64 @@ bool SameWord(std::string_view a, std::string_view b) { return absl::EqualsIgnor
 
 }  // namespace
 
-Login::Login(const asio::any_io_executor& loop, int fd, std::unique_ptr<ClientTicket> ticket, SessionContext& context,
-             VerifierCache& verifiers)
-    : context_(context), verifiers_(verifiers), ticket_(std::move(ticket)), client_(loop, fd) {}
+Login::Login(Transport client, std::unique_ptr<ClientTicket> ticket, SessionContext& context)
+    : context_(context), ticket_(std::move(ticket)), client_(std::move(client)) {}
 
-asio::awaitable<std::optional<Admission>> Login::Run() {
-  std::variant<Outcome, std::monostate> result = co_await (Admit() || Pause(context_.login_timeout));
-  if (result.index() == 1) co_return std::nullopt;  // too late, without a word
-  if (const Outcome& outcome = std::get<0>(result); !outcome) {
+Login::~Login() {
+  if (timer_) host_->loop().Cancel(*timer_);
+}
+
+void Login::Begin(Host& host) {
+  host_ = &host;
+  accepted_ = host.loop().now();
+  LimitTo(context_.login_timeout);
+  client_.Enter(host.loop());
+  run_ = Run();
+  run_->Start();
+}
+
+Task<void> Login::GoToDesk() {
+  if (std::exchange(at_desk_, true)) co_return;
+  client_.Leave();
+  host_->loop().Cancel(*std::exchange(timer_, {}));
+  // Not before this has come to wait.
+  host_->loop().Defer([this] { host_->TakeToDesk(*this); });
+  co_await word_;
+}
+
+void Login::Continue(Host& desk) {
+  host_ = &desk;
+  LimitTo(accepted_ + context_.login_timeout - desk.loop().now());
+  client_.Enter(desk.loop());
+  word_.Notify();
+}
+
+void Login::LimitTo(absl::Duration duration) {
+  if (timer_) host_->loop().Cancel(*timer_);
+  timer_ = host_->loop().After(duration, [this] { OnTime(); });
+}
+
+void Login::OnTime() {
+  timer_.reset();
+  if (awaits_word_) return word_.Notify();
+  host_->Done(*this, std::nullopt);  // too late, without a word
+}
+
+Task<void> Login::Run() {
+  std::optional<Admission> admission;
+  try {
+    admission = co_await Serve();
+  } catch (const std::exception& thrown) {  // a defect of one log-in must not take the others along
+    Log(Level::kError, "exception in a log-in", {{"what", thrown.what()}});
+  }
+  if (timer_) host_->loop().Cancel(*std::exchange(timer_, {}));
+  // Done() destroys this coroutine, so not out of it.
+  host_->loop().Defer([this, admission = std::move(admission)]() mutable { host_->Done(*this, std::move(admission)); });
+}
+
+Task<std::optional<Admission>> Login::Serve() {
+  const Outcome outcome = co_await Admit();
+  if (!outcome) {
     if (!outcome.error().code.empty()) co_await Refuse(outcome.error());
     co_return std::nullopt;
   }
@@ -76,37 +123,34 @@ asio::awaitable<std::optional<Admission>> Login::Run() {
                       .ticket = std::move(ticket_)};
 }
 
-asio::awaitable<void> Login::Refuse(pgwire::ErrorFields why) {
+Task<void> Login::Refuse(pgwire::ErrorFields why) {
   context_.metrics.CountLogin(why.code);
   Log(Level::kInfo, "log-in refused", {{"sqlstate", why.code}, {"error", why.message}, {"user", Printable(user_, 80)}});
   std::string words;
   pgwire::ErrorResponse(words, pgwire::Severity::kFatal, why);
-  const auto farewell = [](Stream& client, std::string_view text) -> asio::awaitable<void> {
-    if (co_await client.Write(text)) co_return;
-    // Closing with unread input would reset the connection and take the last words with it.
-    client.ShutdownWrite();
-    char rest[512];
-    while (!(co_await client.ReadSome(rest)).first) {
-    }
-  };
-  co_await (farewell(client_, words) || Pause(kFarewell));
+  LimitTo(kFarewell);
+  if (!co_await client_.Write(words)) co_return;
+  // Closing with unread input would reset the connection and take the last words with it.
+  client_.transport().ShutdownWrite();
+  char rest[512];
+  while (co_await client_.ReadSome(rest) > 0) {
+  }
 }
 
-asio::awaitable<bool> Login::ReadMore() {
+Task<bool> Login::ReadMore() {
   if (inbox_.full()) co_return false;
-  const auto [error, count] = co_await client_.ReadSome(inbox_.Free());
-  if (error) co_return false;
+  const size_t count = co_await client_.ReadSome(inbox_.Free());
   inbox_.Filled(count);
   bytes_in_ += count;
-  co_return true;
+  co_return count > 0;
 }
 
-asio::awaitable<bool> Login::Flush() {
+Task<bool> Login::Flush() {
   const std::string bytes = std::exchange(answers_, {});
-  co_return !co_await client_.Write(bytes);
+  co_return co_await client_.Write(bytes);
 }
 
-asio::awaitable<Login::Outcome> Login::Admit() {
+Task<Login::Outcome> Login::Admit() {
   auto startup = co_await ReadStartup();
   if (!startup) co_return std::unexpected(std::move(startup.error()));
   user_ = startup->user;
@@ -127,30 +171,24 @@ asio::awaitable<Login::Outcome> Login::Admit() {
   co_return Outcome();
 }
 
-asio::awaitable<absl::StatusOr<Route>> Login::Resolve(std::optional<TenantId> tenant) {
-  struct Pending {
-    asio::steady_timer timer;
-    absl::StatusOr<Route> result;
-    bool done = false;
-  };
-  const auto pending = std::make_shared<Pending>(
-      Pending{.timer = asio::steady_timer(client_.executor(), absl::ToChronoNanoseconds(kResolvePatience)),
-              .result = Error(v1::REASON_REGISTRY_UNAVAILABLE, "the registry does not answer")});
-  // Weak: an answer that comes after the loops have gone finds nothing to wake.
-  context_.authority.Resolve(grant_, tenant, [waiting = std::weak_ptr(pending)](absl::StatusOr<Route> route) {
-    const auto present = waiting.lock();
-    if (!present) return;
-    asio::dispatch(present->timer.get_executor(), [present, route = std::move(route)]() mutable {
-      present->result = std::move(route);
-      present->done = true;
-      present->timer.cancel();
-    });
-  });
-  if (!pending->done) co_await pending->timer.async_wait(kAwait);
-  co_return pending->result;
+Task<absl::StatusOr<Route>> Login::Resolve(std::optional<TenantId> tenant) {
+  const auto answer = std::make_shared<std::optional<absl::StatusOr<Route>>>();
+  *answer = ResolveOn(host_->loop(), context_.authority, grant_, tenant, answer,
+                      [this, place = answer.get()](absl::StatusOr<Route> route) {
+                        *place = std::move(route);
+                        word_.Notify();
+                      });
+  if (!*answer) {
+    LimitTo(kResolvePatience);
+    awaits_word_ = true;
+    co_await word_;
+    awaits_word_ = false;
+  }
+  if (!*answer) co_return Error(v1::REASON_REGISTRY_UNAVAILABLE, "the registry does not answer");
+  co_return *std::move(*answer);
 }
 
-asio::awaitable<std::expected<pgwire::StartupMessage, pgwire::ErrorFields>> Login::ReadStartup() {
+Task<std::expected<pgwire::StartupMessage, pgwire::ErrorFields>> Login::ReadStartup() {
   // Encryption may be asked for once each way, then comes the packet that counts.
   if (Outcome outcome = co_await DetectDirectTls(); !outcome) co_return std::unexpected(std::move(outcome.error()));
   for (int requests = 0; requests < 3;) {
@@ -172,22 +210,23 @@ asio::awaitable<std::expected<pgwire::StartupMessage, pgwire::ErrorFields>> Logi
     if (std::holds_alternative<pgwire::SslRequest>(decoded.packet)) {
       if (Outcome outcome = co_await AnswerSslRequest(); !outcome)
         co_return std::unexpected(std::move(outcome.error()));
-    } else if (co_await client_.Write("N")) {
+    } else if (!co_await client_.Write("N")) {
       co_return std::unexpected(pgwire::ErrorFields());
     }
   }
   co_return std::unexpected(pgwire::ErrorFields());
 }
 
-asio::awaitable<Login::Outcome> Login::AnswerSslRequest() {
-  if (co_await client_.Write(context_.tls ? "S" : "N")) co_return std::unexpected(pgwire::ErrorFields());
+Task<Login::Outcome> Login::AnswerSslRequest() {
+  if (!co_await client_.Write(context_.tls ? "S" : "N")) co_return std::unexpected(pgwire::ErrorFields());
   if (!context_.tls) co_return Outcome();
   co_return co_await BeginTls();
 }
 
-asio::awaitable<Login::Outcome> Login::BeginTls() {
-  if (const std::error_code error = co_await client_.StartTls(context_.tls->native_handle(), true)) {
-    Log(Level::kInfo, "TLS handshake failed", {{"error", error.message()}});
+Task<Login::Outcome> Login::BeginTls() {
+  co_await GoToDesk();
+  if (!co_await client_.AcceptTls(context_.tls->native_handle())) {
+    Log(Level::kInfo, "TLS handshake failed");
     co_return std::unexpected(pgwire::ErrorFields());
   }
   co_return Outcome();
@@ -195,18 +234,12 @@ asio::awaitable<Login::Outcome> Login::BeginTls() {
 
 // A client that begins with a TLS handshake, without asking (sslnegotiation=direct): it must name the protocol by ALPN,
 // so that no other server's client can be led here.
-asio::awaitable<Login::Outcome> Login::DetectDirectTls() {
+Task<Login::Outcome> Login::DetectDirectTls() {
+  if (!context_.tls) co_return Outcome();  // then it is no start-up packet like any other that is none
   char first = 0;
-  while (true) {
-    const ssize_t count = recv(client_.transport().fd(), &first, 1, MSG_PEEK);
-    if (count == 1) break;
-    if (count == 0 || (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR)) {
-      co_return std::unexpected(pgwire::ErrorFields());
-    }
-    if (co_await client_.WaitReadable()) co_return std::unexpected(pgwire::ErrorFields());
-  }
+  co_await client_.Readable();
+  if (recv(client_.transport().fd(), &first, 1, MSG_PEEK) != 1) co_return std::unexpected(pgwire::ErrorFields());
   if (first != kTlsHandshake) co_return Outcome();
-  if (!context_.tls) co_return std::unexpected(pgwire::ErrorFields());
   if (Outcome outcome = co_await BeginTls(); !outcome) co_return outcome;
   const unsigned char* protocol = nullptr;
   unsigned int size = 0;
@@ -217,11 +250,14 @@ asio::awaitable<Login::Outcome> Login::DetectDirectTls() {
   co_return Outcome();
 }
 
-asio::awaitable<void> Login::ForwardCancel(pgwire::CancelRequest request) {
-  // The client waits for us to hang up: then its query has been told.
-  const auto told =
-      std::make_shared<asio::steady_timer>(client_.executor(), absl::ToChronoNanoseconds(context_.login_timeout));
-  const auto done = [told] { asio::dispatch(told->get_executor(), [told] { told->cancel(); }); };
+Task<void> Login::ForwardCancel(pgwire::CancelRequest request) {
+  // The client waits for us to hang up: then its query has been told. `waits` goes with this coroutine.
+  const auto waits = std::make_shared<bool>(true);
+  const auto done = [this, weak = std::weak_ptr(waits), &loop = host_->loop()] {
+    loop.Post([this, weak] {
+      if (!weak.expired()) word_.Notify();
+    });
+  };
   if (!context_.cancel_keys.Find({.process_id = request.process_id, .secret = request.secret},
                                  [done](const std::shared_ptr<Session>& session) {
                                    if (session) {
@@ -232,10 +268,12 @@ asio::awaitable<void> Login::ForwardCancel(pgwire::CancelRequest request) {
                                  })) {
     co_return;
   }
-  co_await told->async_wait(kAwait);
+  awaits_word_ = true;
+  co_await word_;
+  awaits_word_ = false;
 }
 
-asio::awaitable<std::expected<std::string, pgwire::ErrorFields>> Login::ReadPassword() {
+Task<std::expected<std::string, pgwire::ErrorFields>> Login::ReadPassword() {
   if (!co_await Flush()) co_return std::unexpected(pgwire::ErrorFields());
   while (true) {
     pgwire::Frame frame;
@@ -253,12 +291,19 @@ asio::awaitable<std::expected<std::string, pgwire::ErrorFields>> Login::ReadPass
   }
 }
 
-asio::awaitable<Login::Outcome> Login::Authenticate() {
+// Deriving one takes a thousand times what the rest of a log-in does, and a stranger can ask for it.
+Task<scram::Verifier> Login::VerifierOf(const absl::StatusOr<GrantPtr>& grant) {
+  const Secret password = grant.ok() ? (*grant)->password : context_.verifiers.NobodysPassword(user_);
+  if (auto known = context_.verifiers.Find(user_, password)) co_return *std::move(known);
+  co_await GoToDesk();
+  co_return context_.verifiers.Make(user_, password);
+}
+
+Task<Login::Outcome> Login::Authenticate() {
   const std::string& user_name = user_;
   // A name that is refused goes through the same exchange as one that is not, and hears why at its end.
   const absl::StatusOr<GrantPtr> grant = context_.authority.Authenticate(user_name);
-  scram::ServerExchange exchange(
-      grant.ok() ? verifiers_.Of(user_name, (*grant)->password) : verifiers_.OfUnknown(user_name), scram::MakeNonce());
+  scram::ServerExchange exchange(co_await VerifierOf(grant), scram::MakeNonce());
 
   pgwire::AuthenticationSasl(answers_, {kMechanism});
   auto initial = co_await ReadPassword();
@@ -280,7 +325,7 @@ asio::awaitable<Login::Outcome> Login::Authenticate() {
   }
   if (!grant.ok() || !server_final.ok()) co_return std::unexpected(BadCredentials());
   pgwire::AuthenticationSaslFinal(answers_, *server_final);  // goes out with what follows
-  verifiers_.Proven(user_name);
+  context_.verifiers.Proven(user_name);
   grant_ = *grant;
   co_return Outcome();
 }
@@ -303,16 +348,16 @@ Login::Outcome Login::TakeSettings(pgwire::StartupMessage& startup) {
     } else if (name == "options") {
       auto options = pgwire::ParseOptions(value);
       if (!options) return std::unexpected(std::move(options.error()));
-      for (auto& [option, text] : *options) settings_.insert_or_assign(std::move(option), std::move(text));
+      for (auto& [option, text] : *options) settings_.insert_or_assign(absl::AsciiStrToLower(option), std::move(text));
     } else {
-      settings_.insert_or_assign(std::move(name), std::move(value));
+      settings_.insert_or_assign(absl::AsciiStrToLower(name), std::move(value));
     }
   }
   if (settings_.size() <= kMostSettings) return Outcome();
   return std::unexpected(Violation(std::format("a client may give {} settings at log-in", kMostSettings)));
 }
 
-asio::awaitable<Login::Outcome> Login::ChooseStart(const std::string& database) {
+Task<Login::Outcome> Login::ChooseStart(std::string database) {
   std::optional<TenantId> named;
   if (!database.empty()) {
     named = TenantOfDatabase(database, grant_->service);

@@ -1,57 +1,89 @@
-// From accept to the proof of identity, on an asio loop; what comes after is a Session on another.
+// From accept to the proof of identity; what comes after is a Session.
 #pragma once
 
-#include <asio/awaitable.hpp>
 #include <expected>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 
+#include "common/scram/scram.h"
 #include "services/gateway/lease/authority.h"
 #include "services/gateway/pgwire/error_fields.h"
 #include "services/gateway/pgwire/startup.h"
+#include "services/gateway/pool/loop.h"
 #include "services/gateway/pool/read_buffer.h"
-#include "services/gateway/pool/stream.h"
+#include "services/gateway/pool/task.h"
+#include "services/gateway/pool/wire.h"
 #include "services/gateway/session/context.h"
 #include "services/gateway/session/session.h"
-#include "services/gateway/session/verifier_cache.h"
 
 namespace leasehold::gateway {
 
-// One loop.
-class Login {
+// On one loop at a time.
+class Login final {
  public:
-  // `context` and `verifiers` (the loop's) outlive it.
-  Login(const asio::any_io_executor& loop, int fd, std::unique_ptr<ClientTicket> ticket, SessionContext& context,
-        VerifierCache& verifiers);
+  // Whose loop a log-in is on.
+  class Host {
+   public:
+    virtual Loop& loop() = 0;
+    // What comes next takes long: to be given to a host whose loop relays nothing, by Continue(). Until then it waits.
+    virtual void TakeToDesk(Login& login) = 0;
+    // nullopt: refused, and told so; or it was no client but a request to cancel, which has been dealt with. Destroys
+    // the log-in.
+    virtual void Done(Login& login, std::optional<Admission> admission) = 0;
 
-  // nullopt: refused, and told so; or it was no client but a request to cancel, which has been dealt with.
-  asio::awaitable<std::optional<Admission>> Run();
+   protected:
+    ~Host() = default;
+  };
+
+  // `context` outlives it.
+  Login(Transport client, std::unique_ptr<ClientTicket> ticket, SessionContext& context);
+  ~Login();
+  Login(const Login&) = delete;
+  Login& operator=(const Login&) = delete;
+
+  // Once.
+  void Begin(Host& host);
+  // Once, after the host's TakeToDesk.
+  void Continue(Host& desk);
 
  private:
   // An error without code: the client has gone, or should go without a word.
   using Outcome = std::expected<void, pgwire::ErrorFields>;
 
-  asio::awaitable<Outcome> Admit();
-  asio::awaitable<bool> ReadMore();
-  asio::awaitable<bool> Flush();
-  asio::awaitable<std::expected<pgwire::StartupMessage, pgwire::ErrorFields>> ReadStartup();
-  asio::awaitable<Outcome> AnswerSslRequest();
-  asio::awaitable<Outcome> DetectDirectTls();
-  asio::awaitable<Outcome> BeginTls();
-  asio::awaitable<void> ForwardCancel(pgwire::CancelRequest request);
-  asio::awaitable<Outcome> Authenticate();
-  asio::awaitable<std::expected<std::string, pgwire::ErrorFields>> ReadPassword();
+  Task<void> Run();
+  Task<std::optional<Admission>> Serve();
+  Task<Outcome> Admit();
+  Task<std::expected<pgwire::StartupMessage, pgwire::ErrorFields>> ReadStartup();
+  Task<Outcome> AnswerSslRequest();
+  Task<Outcome> DetectDirectTls();
+  Task<Outcome> BeginTls();
+  Task<void> ForwardCancel(pgwire::CancelRequest request);
+  Task<scram::Verifier> VerifierOf(const absl::StatusOr<GrantPtr>& grant);
+  Task<Outcome> Authenticate();
+  Task<std::expected<std::string, pgwire::ErrorFields>> ReadPassword();
   Outcome TakeSettings(pgwire::StartupMessage& startup);
-  asio::awaitable<Outcome> ChooseStart(const std::string& database);
-  asio::awaitable<absl::StatusOr<Route>> Resolve(std::optional<TenantId> tenant);
-  asio::awaitable<void> Refuse(pgwire::ErrorFields why);
+  Task<Outcome> ChooseStart(std::string database);
+  Task<absl::StatusOr<Route>> Resolve(std::optional<TenantId> tenant);
+  Task<void> Refuse(pgwire::ErrorFields why);
+  Task<bool> ReadMore();
+  Task<bool> Flush();
+  Task<void> GoToDesk();
+
+  // On `host_`'s loop.
+  void LimitTo(absl::Duration duration);
+  void OnTime();
 
   SessionContext& context_;
-  VerifierCache& verifiers_;
   std::unique_ptr<ClientTicket> ticket_;
-  Stream client_;
+  Host* host_ = nullptr;
+  bool at_desk_ = false;
+  absl::Duration accepted_;  // of Loop::now()
+  std::optional<Loop::TimerId> timer_;
+  Signal word_;  // of another thread
+  bool awaits_word_ = false;
+  Wire client_;
   ReadBuffer inbox_;
   std::string answers_;
   std::string user_;
@@ -60,6 +92,7 @@ class Login {
   std::optional<Route> route_;
   SettingMap settings_;
   uint64_t bytes_in_ = 0;
+  std::optional<Task<void>> run_;  // goes first: it uses all of the above
 };
 
 }  // namespace leasehold::gateway

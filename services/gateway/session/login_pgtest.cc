@@ -3,6 +3,7 @@
 
 #include <asio/connect.hpp>
 #include <asio/io_context.hpp>
+#include <asio/ip/tcp.hpp>
 #include <asio/write.hpp>
 #include <thread>
 
@@ -146,17 +147,48 @@ TEST_F(LoginTest, TooManyClients) {
   EXPECT_THAT(second.error(), testing::HasSubstr("serves its 1 clients already"));
 }
 
-TEST_F(LoginTest, GarbageIsHungUpOn) {
-  for (const std::string_view bytes : {std::string_view("GET / HTTP/1.1\r\n\r\n"), std::string_view("\0\0\0\4", 4)}) {
-    asio::io_context io;
-    asio::ip::tcp::socket socket(io);
-    socket.connect({asio::ip::make_address("127.0.0.1"), static_cast<uint16_t>(endpoint_->port())});
-    asio::write(socket, asio::buffer(bytes));
+// A client that speaks no libpq.
+class Stranger {
+ public:
+  explicit Stranger(int port) { socket_.connect({asio::ip::make_address("127.0.0.1"), static_cast<uint16_t>(port)}); }
+  void Say(std::string_view bytes) { asio::write(socket_, asio::buffer(bytes)); }
+  // Blocks. True: closed, and nothing was said before.
+  bool IsHungUpOn() {
     char answer[64];
     std::error_code error;
-    EXPECT_EQ(socket.read_some(asio::buffer(answer), error), 0u);
-    EXPECT_TRUE(error);
+    return socket_.read_some(asio::buffer(answer), error) == 0 && error;
   }
+
+ private:
+  asio::io_context io_;
+  asio::ip::tcp::socket socket_{io_};
+};
+
+TEST_F(LoginTest, GarbageIsHungUpOn) {
+  for (const std::string_view bytes : {std::string_view("GET / HTTP/1.1\r\n\r\n"), std::string_view("\0\0\0\4", 4),
+                                       std::string_view("\x16\x03\x01\x02\x00", 5)}) {
+    Stranger stranger(endpoint_->port());
+    stranger.Say(bytes);
+    EXPECT_TRUE(stranger.IsHungUpOn());
+  }
+}
+
+TEST_F(LoginTest, WhoDoesNotLogInIsHungUpOn) {
+  Begin({.login_timeout = absl::Milliseconds(100)});
+  Stranger silent(endpoint_->port());
+  Stranger slow(endpoint_->port());
+  slow.Say(std::string_view("\0\0\0\x40\0\3\0\0user", 12));
+  EXPECT_TRUE(silent.IsHungUpOn());
+  EXPECT_TRUE(slow.IsHungUpOn());
+  EXPECT_TRUE(Connect().ok());
+}
+
+TEST_F(LoginTest, WhoHasNotLoggedInKeepsNobodyFromStopping) {
+  Stranger silent(endpoint_->port());
+  while (endpoint_->clients() == 0) std::this_thread::yield();
+  endpoint_->Drain(absl::Minutes(1));
+  EXPECT_EQ(endpoint_->clients(), 0);
+  EXPECT_TRUE(silent.IsHungUpOn());
 }
 
 TEST_F(LoginTest, EncryptedOrNot) {

@@ -6,6 +6,7 @@
 #include "common/status/error.h"
 #include "common/telemetry/log.h"
 #include "services/gateway/pgwire/encode.h"
+#include "services/gateway/session/resolve.h"
 
 namespace leasehold::gateway {
 namespace {
@@ -36,6 +37,7 @@ Session::Session(Admission admission, SessionContext& context, InstancePool& poo
       welcome_(std::move(admission.welcome)),
       inbox_(std::move(admission.early)),
       bytes_in_(admission.bytes_in) {
+  client_readable_ = client_.HasBuffered();
   if (!grant_->home_tenant && !tenant_) central_database_ = admission.route.database;
   CountIn(line_->share);
 }
@@ -90,9 +92,12 @@ void Session::End(pgwire::ErrorFields why) {
   pool_.Leave(*this);
   if (server_ != nullptr) {
     Server& server = *std::exchange(server_, nullptr);
-    const bool idle = exchange_.settled() && exchange_.transaction_status() == 'I' && passing_ == 0;
+    // In a batch it is at work until the Sync.
+    const bool idle =
+        exchange_.settled() && exchange_.transaction_status() == 'I' && !exchange_.in_batch() && passing_ == 0;
     if (idle) {
-      pool_.Release(server, held() || unknown_ ? Leftover::kUnknown : Leftover::kNothing);
+      const bool clean = !held() && !unknown_ && changed_.empty() && resets_.empty();
+      pool_.Release(server, clean ? Leftover::kNothing : Leftover::kUnknown);
     } else {
       pool_.Retire(server, !exchange_.settled());
     }
@@ -104,6 +109,7 @@ void Session::End(pgwire::ErrorFields why) {
     pgwire::ErrorResponse(outbox_, pgwire::Severity::kFatal, why);
   }
   FlushClient();
+  if (why.code.empty() && outbox_.empty()) return Gone();
   // Closing with unread input would reset the connection and take the last words with it.
   if (client_.open() && outbox_.empty()) client_.ShutdownWrite();
   farewell_ = 1;
@@ -134,52 +140,37 @@ void Session::Drain() {
 }
 
 void Session::CancelQuery(std::move_only_function<void()> done) {
-  if (stage_ == Stage::kWaiting || stage_ == Stage::kPreparing) {
-    // As PostgreSQL would have it, had the statement begun.
-    if (stage_ == Stage::kWaiting) {
-      pool_.Leave(*this);
-      OnNoServer({.code = "57014", .message = "canceling statement due to user request", .detail = "", .hint = ""});
-    }
+  if (stage_ == Stage::kWaiting) {  // as PostgreSQL would have it, had the statement begun
+    pool_.Leave(*this);
+    OnNoServer(Cancelled());
     done();
     return;
   }
-  // With nothing outstanding there is nothing to cancel; what the server does next may be somebody else's.
-  if (stage_ == Stage::kEnded || server_ == nullptr || exchange_.settled()) {
+  if (stage_ == Stage::kPreparing || stage_ == Stage::kHealing) cancelled_ = true;
+  // With nothing of its own outstanding there is nothing to cancel; what the server does next may be somebody else's.
+  if ((stage_ != Stage::kServing && stage_ != Stage::kSettling) || server_ == nullptr || exchange_.settled()) {
     done();
     return;
   }
   pool_.Cancel(*server_, std::move(done));
 }
 
+pgwire::ErrorFields Session::Cancelled() {
+  return {.code = "57014", .message = "canceling statement due to user request", .detail = "", .hint = ""};
+}
+
 std::optional<absl::StatusOr<Route>> Session::Resolve(const std::optional<TenantId>& tenant) {
   const std::string key = tenant ? tenant->str() : "";
   if (const auto known = resolved_.find(key); known != resolved_.end()) return known->second;
-  struct Pending {
-    std::optional<absl::StatusOr<Route>> result;
-    bool returned = false;
-  };
-  const auto pending = std::make_shared<Pending>();
-  context_.authority.Resolve(grant_, tenant,
-                             [pending, weak = weak_from_this(), &loop = loop(), thread = std::this_thread::get_id(),
-                              key](absl::StatusOr<Route> route) {
-                               if (thread == std::this_thread::get_id() && !pending->returned) {
-                                 pending->result = std::move(route);
-                                 return;
-                               }
-                               // Weak: an answer that comes after the loops have gone finds nobody.
-                               if (weak.expired()) return;
-                               loop.Post([weak, key, route = std::move(route)]() mutable {
-                                 const auto session = weak.lock();
-                                 if (!session || session->stage_ != Stage::kResolving) return;
-                                 session->resolved_.insert_or_assign(key, std::move(route));
-                                 session->stage_ = Stage::kServing;
-                                 session->Resume();
-                               });
-                             });
-  pending->returned = true;
-  if (!pending->result) return std::nullopt;
-  if (!tenant && pending->result->ok()) central_database_ = (*pending->result)->database;
-  return pending->result;
+  auto now =
+      ResolveOn(loop(), context_.authority, grant_, tenant, weak_from_this(), [this, key](absl::StatusOr<Route> route) {
+        if (stage_ != Stage::kResolving) return;
+        resolved_.insert_or_assign(key, std::move(route));
+        stage_ = Stage::kServing;
+        Resume();
+      });
+  if (now && now->ok() && !tenant) central_database_ = (*now)->database;
+  return now;
 }
 
 void Session::FlushClient() {
@@ -279,15 +270,18 @@ void Session::ReadClient() {
 void Session::Resume() {
   const auto self = shared_from_this();
   while (!inbox_.empty() && stage_ == Stage::kServing) {
-    const std::string data = std::exchange(inbox_, {});
+    std::string data = std::exchange(inbox_, {});
     const size_t used = Consume(data);
     if (stage_ == Stage::kEnded) return;
     if (!replacement_.empty()) {
       inbox_ = std::exchange(replacement_, {}).append(data, used);
       continue;
     }
+    if (used == 0) {
+      inbox_ = std::move(data);
+      break;
+    }
     inbox_.assign(data, used);
-    if (used == 0) break;
     if (server_ != nullptr && server_->congested()) break;
   }
   FlushClient();

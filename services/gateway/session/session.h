@@ -8,6 +8,7 @@
 //   healing.cc     … and are prepared anew when DDL has overtaken them
 //   downstream.cc  server → client
 //   attachment.cc  coming by a server, with the client's settings, and giving it back
+//   leftovers.cc   what a transaction has left in its server
 //   commands.cc    the statements that the gateway answers
 #pragma once
 
@@ -70,6 +71,7 @@ class Session final : public Loop::Watcher, public ServerClient, public std::ena
 
   // Its loop's and its pool's.
   void OnReady(uint32_t events) override;
+  uint32_t* Account() override { return counted_in_ == nullptr ? nullptr : &counted_in_->turns; }
   void OnServer(Server& server) override;
   void OnNoServer(const pgwire::ErrorFields& why) override;
   void OnServerReady(Server& server) override;
@@ -109,6 +111,7 @@ class Session final : public Loop::Watcher, public ServerClient, public std::ena
   void CountBytes();
   void CountQuery(char transaction_status);  // answered, up to its ReadyForQuery
   void ForgetQuery();                        // … by us
+  static pgwire::ErrorFields Cancelled();
   std::optional<absl::StatusOr<Route>> Resolve(const std::optional<TenantId>& tenant);
 
   // attachment.cc
@@ -117,16 +120,21 @@ class Session final : public Loop::Watcher, public ServerClient, public std::ena
   void Attached(Server& server);
   void BeginPreparing();
   void Prepared(bool well);
-  void AfterTransaction();
-  void BeginReadingBack();
-  void ReadBack(std::string_view data_row);
-  bool AsksForPins() const { return (doubtful_pins_ & pins_) != 0 && !grant_->session; }
   void GiveBack(Leftover leftover);
+  void GreetAgain(const pgwire::ErrorFields& why);
   void LoseServer();
   void TellParameters();
-  void TellPins();
   bool held() const { return pins_ != 0 || grant_->session; }
+
+  // leftovers.cc
+  void NoteEffects(const pgwire::Effects& effects);  // … of a statement on its way to the server
+  void AfterTransaction();
+  bool AsksForPins() const { return (doubtful_pins_ & pins_) != 0 && !grant_->session; }
+  void BeginReadingBack();
+  void ReadBack(std::string_view data_row);
+  void FinishReadingBack();
   SettingsPtr WithReset(const SettingsPtr& from, const std::string& name);
+  void TellPins();
 
   // upstream.cc
   size_t Consume(std::string_view data);
@@ -139,7 +147,6 @@ class Session final : public Loop::Watcher, public ServerClient, public std::ena
   Handled HandleSync();
   Handled Settle();  // kDone: nothing is outstanding
   void Refused(const pgwire::Frame& frame, const pgwire::ErrorFields& why);
-  void NoteEffects(const pgwire::Effects& effects);
 
   // statements.cc
   Handled ParseStatement(std::string_view body);
@@ -210,7 +217,7 @@ class Session final : public Loop::Watcher, public ServerClient, public std::ena
   const std::function<void(Session&)> on_gone_;
   std::unique_ptr<ClientTicket> ticket_;
   Transport client_;
-  bool client_readable_ = true;
+  bool client_readable_ = false;  // the loop tells, once it watches
   bool client_hung_up_ = false;
   Stage stage_ = Stage::kGreeting;
   bool draining_ = false;
@@ -244,10 +251,11 @@ class Session final : public Loop::Watcher, public ServerClient, public std::ena
   bool skip_to_sync_ = false;      // a step failed here: ignore what follows up to Sync, as PostgreSQL would
   bool batch_is_ours_ = false;     // a step since the last Sync was answered here
   bool lost_transaction_ = false;  // the server died between two statements of a transaction
-  bool cancelled_ = false;
-  bool batch_open_ = false;   // steps since the last Sync, whoever answers them
-  bool keeps_batch_ = false;  // … are all in the server's `batch`
-  bool healed_ = false;       // the batch at hand has been sent again
+  bool cancelled_ = false;         // … while its server was being prepared, or its batch healed
+  int preparing_failures_ = 0;     // in a row
+  bool batch_open_ = false;        // steps since the last Sync, whoever answers them
+  bool keeps_batch_ = false;       // … are all in the server's `batch`
+  bool healed_ = false;            // the batch at hand has been sent again
 
   // What it prepares and leaves behind.
   pgwire::Recognition recognition_;  // of the message that Judge saw last
@@ -259,15 +267,18 @@ class Session final : public Loop::Watcher, public ServerClient, public std::ena
   pgwire::Effects unnamed_effects_;
   uint64_t unnamed_ = 0;                             // mark of the unnamed statement; 0: there is none
   std::map<std::string, std::string> sql_prepared_;  // by SQL's PREPARE: name to text
-  std::optional<std::pair<std::string, std::string>> sql_prepared_pending_;
-  std::vector<std::string> sql_prepared_lately_;  // in the transaction at hand
+  std::vector<std::string> sql_prepared_lately_;     // in the transaction at hand
   uint8_t pins_ = 0;
   uint8_t told_pins_ = 0;
+  uint8_t sure_pins_ = 0;      // as of the end of the last transaction
   uint8_t doubtful_pins_ = 0;  // their reason may have gone: the server is asked, after the transaction
   uint8_t asked_pins_ = 0;
   bool unknown_ = false;
+  bool doubtful_ = false;             // something failed or was rolled back: what it has left may not be there
   std::vector<std::string> changed_;  // settings that the transaction may have changed
   std::vector<std::string> resets_;
+  bool read_back_ = false;
+  int reading_back_failures_ = 0;
   bool goes_home_ = false;  // RESET ALL or DISCARD ALL is on its way
   bool discarded_ = false;  // … the latter has been done
 
@@ -275,8 +286,8 @@ class Session final : public Loop::Watcher, public ServerClient, public std::ena
   std::string outbox_;
   size_t from_server_ = 0;  // bytes of the server's present message still to come
   bool passing_on_ = false;
-  std::string
-      parameters_;  // a ParameterDescription, until it is clear that the rest of the answer is none but an error
+  // A ParameterDescription, until it is clear that the rest of the answer is none but an error.
+  std::string parameters_;
   std::optional<pgwire::ErrorFields> last_words_;  // FATAL of the server
 
   uint64_t bytes_in_ = 0;  // not yet counted

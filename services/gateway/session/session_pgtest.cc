@@ -4,8 +4,6 @@
 
 #include <chrono>
 #include <cstring>
-#include <fstream>
-#include <iterator>
 
 #include "services/gateway/session/testing_stack.h"
 
@@ -115,6 +113,89 @@ TEST_F(RelayTest, PipelineKeepsItsOrder) {
   EXPECT_EQ(seen, "1 acme 3 | acme | 5 | ");
 }
 
+TEST_F(RelayTest, ALongPipelineAndOneWithAFailure) {
+  Client client = Connect();
+  ASSERT_EQ(PQenterPipelineMode(client.get()), 1);
+  ASSERT_EQ(PQsetnonblocking(client.get(), 1), 0);
+  // So much of it at a time that neither side can take it all: reading goes on while sending does.
+  const std::string filler(2'000, 'x');
+  const int most = 3'000;
+  int sent = 0;
+  int answered = 0;
+  bool synced = false;
+  while (!synced) {
+    if (sent < most && PQflush(client.get()) == 0) {
+      const std::string number = std::to_string(sent);
+      const char* const values[] = {number.c_str(), filler.c_str()};
+      ASSERT_EQ(PQsendQueryParams(client.get(), "select $1::int, $2::text", 2, nullptr, values, nullptr, nullptr, 0),
+                1);
+      if (++sent == most) {
+        ASSERT_EQ(PQpipelineSync(client.get()), 1);
+      }
+    }
+    PQflush(client.get());
+    ASSERT_EQ(PQconsumeInput(client.get()), 1) << client.error();
+    while (PQisBusy(client.get()) == 0 && answered < sent + 1) {
+      const Client::Result result(PQgetResult(client.get()), PQclear);
+      if (!result) break;
+      if (PQresultStatus(result.get()) == PGRES_PIPELINE_SYNC) {
+        synced = true;
+        break;
+      }
+      ASSERT_EQ(Client::Show(result), std::to_string(answered));
+      ++answered;
+      PQclear(PQgetResult(client.get()));  // the end of this one's results
+    }
+  }
+  EXPECT_EQ(answered, most);
+  ASSERT_EQ(PQsetnonblocking(client.get(), 0), 0);
+  std::string seen;
+  for (const char* sql : {"select 1", "select 1/0", "select 3"}) {
+    ASSERT_EQ(PQsendQueryParams(client.get(), sql, 0, nullptr, nullptr, nullptr, nullptr, 0), 1);
+  }
+  ASSERT_EQ(PQpipelineSync(client.get()), 1);
+  for (bool done = false; !done;) {
+    const Client::Result result(PQgetResult(client.get()), PQclear);
+    if (!result) continue;
+    done = PQresultStatus(result.get()) == PGRES_PIPELINE_SYNC;
+    if (done) break;
+    seen += PQresultStatus(result.get()) == PGRES_PIPELINE_ABORTED ? "aborted " : Client::Show(result) + " ";
+  }
+  EXPECT_EQ(seen, "1 !22012 aborted ");
+  ASSERT_EQ(PQexitPipelineMode(client.get()), 1) << client.error();
+  EXPECT_EQ(client.One("select 1"), "1");
+}
+
+TEST_F(RelayTest, RowsOneByOneAndInChunks) {
+  Client client = Connect();
+  for (const bool chunks : {false, true}) {
+    ASSERT_EQ(PQsendQuery(client.get(), "select i, repeat('z', 500) from generate_series(1, 20000) i"), 1);
+    ASSERT_EQ(chunks ? PQsetChunkedRowsMode(client.get(), 64) : PQsetSingleRowMode(client.get()), 1);
+    int64_t sum = 0;
+    while (PGresult* const result = PQgetResult(client.get())) {
+      for (int row = 0; row < PQntuples(result); ++row) sum += std::stoi(PQgetvalue(result, row, 0));
+      PQclear(result);
+    }
+    EXPECT_EQ(sum, 20'000LL * 20'001 / 2);
+  }
+}
+
+TEST_F(RelayTest, SavepointsOutliveErrors) {
+  Client client = Connect();
+  client.One("create table kept (i int primary key)");
+  for (int i = 0; i < 20; ++i) {
+    ASSERT_EQ(client.One("begin"), "BEGIN");
+    ASSERT_EQ(client.OneBound("insert into kept values ($1::int)", {"1"}), "INSERT 0 1");
+    ASSERT_EQ(client.One("savepoint s"), "SAVEPOINT");
+    ASSERT_EQ(client.OneBound("insert into kept values ($1::int)", {"1"}), "!23505");
+    ASSERT_EQ(client.OneBound("select $1::int", {"1"}), "!25P02");
+    ASSERT_EQ(client.One("rollback to s"), "ROLLBACK");
+    ASSERT_EQ(client.One("select count(*) from kept"), "1");
+    ASSERT_EQ(client.One(i % 2 == 0 ? "rollback" : "commit; delete from kept"), i % 2 == 0 ? "ROLLBACK" : "DELETE 1");
+  }
+  client.One("drop table kept");
+}
+
 TEST_F(RelayTest, AnErrorOfOursEndsThePipelinesBatchAndItsTransaction) {
   Client client = Connect();
   ASSERT_EQ(client.One("create temp table kept(i int)"), "CREATE TABLE");
@@ -206,31 +287,6 @@ TEST_F(RelayTest, AServerThatDiesTakesOnlyItsTransactionAlong) {
   EXPECT_EQ(Client::Show(Client::Result(PQgetResult(client.get()), PQclear)), "!57P01");
   while (PGresult* result = PQgetResult(client.get())) PQclear(result);
   EXPECT_EQ(client.One("select 4"), "4");
-}
-
-TEST_F(RelayTest, PsqlAsAChild) {
-  localserver::TemporaryDirectory folder;
-  const std::string log = folder.path() + "/out";
-  auto psql = localserver::ChildProcess::Start({.argv = {"psql", "-XAtq",
-                                                         "-v",   "ON_ERROR_STOP=1",
-                                                         "-h",   "127.0.0.1",
-                                                         "-p",   std::to_string(endpoint_->port()),
-                                                         "-U",   "lh1.acme",
-                                                         "-d",   "tenant_acme_identity",
-                                                         "-c",   "select current_database()",
-                                                         "-c",   "set leasehold.tenant = 'globex'",
-                                                         "-c",   "select current_database()",
-                                                         "-c",   "\\echo done"},
-                                                .environment = {"PGPASSWORD=" + acme_},
-                                                .log_path = log,
-                                                .working_dir = "",
-                                                .user = ""});
-  ASSERT_TRUE(psql.ok()) << psql.status();
-  while ((*psql)->Running()) absl::SleepFor(absl::Milliseconds(5));
-  std::ifstream file(log);
-  const std::string output{std::istreambuf_iterator<char>(file), {}};
-  EXPECT_EQ(output, "tenant_acme_identity\ntenant_globex_identity\ndone\n");
-  EXPECT_EQ((*psql)->exit_status(), 0);
 }
 
 TEST_F(RelayTest, ASlowReaderDoesNotFillOurMemory) {

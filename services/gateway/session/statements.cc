@@ -14,9 +14,11 @@ namespace {
 
 using Audience = Exchange::Audience;
 
-// Of one client; so many bytes of text at 64 KiB each at most.
+// Of one client.
 constexpr size_t kMostStatements = 1'000;
 constexpr size_t kMostStatementBytes = 8 << 20;
+// Of one server: what nobody uses any more is kept there for the next one.
+constexpr size_t kMostBytesOfServer = 16 << 20;
 
 pgwire::ErrorFields Refuse(std::string_view code, std::string message) {
   return {.code = std::string(code), .message = std::move(message), .detail = "", .hint = ""};
@@ -58,8 +60,9 @@ void Session::EnsurePrepared(const ClientStatement& known) {
 
 void Session::PrepareOn(const StatementPtr& statement, Audience audience, std::string_view name) {
   if (server_->TakeStale(statement)) SendCloseOf(statement->name);
-  if (const auto gone = server_->prepared.Add(statement, pool_.NextMark(), pool_.options().max_prepared_statements)) {
-    SendCloseOf((*gone)->name);
+  const size_t most = pool_.options().max_prepared_statements;
+  for (const StatementPtr& gone : server_->prepared.Add(statement, pool_.NextMark(), most, kMostBytesOfServer)) {
+    SendCloseOf(gone->name);
   }
   pgwire::ParseFrame(server_->outbox(), statement->name, statement->body);
   exchange_.Sent('P', audience, statement, name);
@@ -145,7 +148,7 @@ Session::Handled Session::UseStatement(std::string_view bytes, const pgwire::Fra
   if (frame.type == 'P') {
     if (!name.empty()) {
       if (Settle() == Handled::kWaits) return Handled::kWaits;
-      FailStep(Refuse("54000", "a prepared statement with a name may be at most 64 KiB long"));
+      FailStep(Refuse("54000", "a prepared statement with a name may be at most 2 MiB long"));
       return Handled::kDone;
     }
     // As long as this server is kept it is there; nobody could prepare it elsewhere.
@@ -192,9 +195,12 @@ void Session::NoteBind(std::string_view body, const pgwire::Effects& effects) {
     unknown_ = true;
     return;
   }
+  pgwire::Effects bound;
   for (const std::string_view name : SettingsIn(*bind, effects)) {
-    if (!name.empty()) changed_.emplace_back(name);
+    // PostgreSQL takes neither.
+    if (!name.empty() && !name.contains('\0')) pgwire::NoteSet(bound, std::string(name));
   }
+  NoteEffects(bound);
 }
 
 std::string_view Session::SqlOf(std::string_view statement) const {

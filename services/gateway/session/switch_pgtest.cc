@@ -2,6 +2,8 @@
 #include <gmock/gmock.h>
 
 #include <cstring>
+#include <random>
+#include <thread>
 
 #include "services/gateway/session/testing_wire.h"
 
@@ -272,6 +274,52 @@ TEST_F(SwitchTest, AStatementTooLongToBeReadWhole) {
   EXPECT_EQ(client.One("set leasehold.tenant = 'globex';" + filler + "select 1"), "!54000");
   EXPECT_EQ(client.One("select 'leasehold'," + filler + "1"), "leasehold");
   EXPECT_EQ(Where(client), "tenant_acme_identity");
+}
+
+// Ten clients on three servers move as they like, in every form, and ask in every answer where they are.
+TEST_F(SwitchTest, UnderConcurrencyEveryAnswerIsFromTheRightDatabase) {
+  Begin({.max_connections = 3});
+  const std::vector<std::string> tenants = {"acme", "globex", "initech"};
+  std::vector<std::jthread> threads;
+  for (unsigned t = 0; t < 10; ++t) {
+    threads.emplace_back([&, t] {
+      std::minstd_rand random(t + 1);
+      Client client = Connect();
+      PQclear(PQprepare(client.get(), "where", "select current_database(), $1::int", 0, nullptr));
+      for (int i = 0; i < 100; ++i) {
+        const std::string tenant = tenants[random() % 3];
+        switch (random() % 4) {
+          case 0:
+            EXPECT_EQ(client.One("set leasehold.tenant = '" + tenant + "'"), "SET");
+            break;
+          case 1:
+            EXPECT_EQ(client.OneBound("select set_config('leasehold.tenant', $1, false)", {tenant.c_str()}), tenant);
+            break;
+          case 2:
+            EXPECT_EQ(client.OneBound("select set_config('leasehold.tenant', $1, $2)", {tenant.c_str(), "f"}), tenant);
+            break;
+          default:
+            EXPECT_EQ(client.One("reset leasehold.tenant; set leasehold.tenant to " + tenant), "SET");
+            break;
+        }
+        const std::string expected = "tenant_" + tenant + "_identity";
+        const std::string number = std::to_string(i);
+        const char* const value = number.c_str();
+        const Client::Result prepared(PQexecPrepared(client.get(), "where", 1, &value, nullptr, nullptr, 0), PQclear);
+        EXPECT_EQ(Client::Show(prepared), expected);
+        EXPECT_STREQ(PQgetvalue(prepared.get(), 0, 1), value);
+        EXPECT_EQ(client.One("begin"), "BEGIN");
+        EXPECT_EQ(client.OneBound("select current_database() || $1", {"!"}), expected + "!");
+        EXPECT_EQ(client.One(i % 3 == 0 ? "select 1/0" : "select current_database()"),
+                  i % 3 == 0 ? "!22012" : expected);
+        EXPECT_EQ(client.One("rollback"), "ROLLBACK");
+        EXPECT_EQ(client.One("select current_database()"), expected);
+      }
+    });
+  }
+  Client admin = instance_->Admin();
+  for (int i = 0; i < 50; ++i) EXPECT_LE(instance_->Backends(), 3);
+  threads.clear();
 }
 
 TEST_F(SwitchTest, ManySwitchesLeaveNothingBehind) {

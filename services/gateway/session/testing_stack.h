@@ -292,6 +292,7 @@ class EndpointTest : public testing::Test {
     std::string certificate = "";
     std::string key = "";
     int max_clients = 100;
+    absl::Duration login_timeout = absl::Seconds(20);
     std::string tls_to_server = "prefer";
     int instance_port = 0;
     int tenant_max_connections = 0;
@@ -306,7 +307,7 @@ class EndpointTest : public testing::Test {
     options.certificate_file = tuning.certificate;
     options.key_file = tuning.key;
     options.max_clients = tuning.max_clients;
-    options.login_timeout = absl::Seconds(20);
+    options.login_timeout = tuning.login_timeout;
     options.metrics_tenants = tuning.metrics_tenants;
     options.instances.push_back(
         {.service = Identity(),

@@ -15,6 +15,14 @@ namespace {
 // Statements and Binds up to here are read whole; of longer ones only the beginning is, and they are relayed as they
 // come.
 constexpr size_t kLargestWhole = 64 * 1024;
+// A statement with a name has to be at hand on every server. Object mappers write long ones: with 65,535 parameters,
+// the most that PostgreSQL takes, an INSERT has about a megabyte.
+constexpr size_t kLargestNamed = 2 << 20;
+
+size_t HeldWhole(std::string_view bytes, const pgwire::Frame& frame) {
+  const bool named = frame.type == 'P' && bytes.size() > pgwire::kHeaderSize && bytes[pgwire::kHeaderSize] != '\0';
+  return named && frame.size <= kLargestNamed ? kLargestNamed : kLargestWhole;
+}
 
 }  // namespace
 
@@ -117,7 +125,6 @@ size_t Session::Consume(std::string_view data) {
 
 Session::Verdict Session::Judge(std::string_view bytes, const pgwire::Frame& frame) {
   effects_ = {};
-  sql_prepared_pending_.reset();
   if (frame.type == 'X') return Verdict::kHandle;
   if (frame.type == 'S') {
     return server_ == nullptr || skip_to_sync_ || batch_is_ours_ ? Verdict::kHandle : Verdict::kRelay;
@@ -130,7 +137,7 @@ Session::Verdict Session::Judge(std::string_view bytes, const pgwire::Frame& fra
       return JudgeStatement(bytes, frame);
     case 'P':
     case 'B':
-      if (!whole && bytes.size() < kLargestWhole) return Verdict::kMore;
+      if (!whole && bytes.size() < HeldWhole(bytes, frame)) return Verdict::kMore;
       return JudgeName(bytes, frame);
     case 'D':
     case 'C':
@@ -153,10 +160,9 @@ Session::Verdict Session::JudgeStatement(std::string_view bytes, const pgwire::F
   unnamed_ = 0;  // a simple query destroys it
   if (server_ != nullptr) server_->unnamed = 0;
   effects_ = pgwire::EffectsOf(sql);
-  if (!whole) effects_.unknown = true;
-  if (!effects_.prepares.empty() && whole) {
-    // Kept as it is: with its values, which a PREPARE has none of.
-    sql_prepared_pending_ = std::pair(effects_.prepares, std::string(sql));
+  if (!whole) {
+    effects_.unknown = true;
+    effects_.prepares.clear();
   }
   return effects_.concerns_gateway ? JudgeCommands(sql) : Verdict::kRelay;
 }
@@ -186,7 +192,7 @@ bool Session::IsOurs(const pgwire::Command& alone) const {
   switch (alone.kind) {
     case pgwire::Command::Kind::kDeallocate:
       // What SQL's PREPARE has made is the server's to forget.
-      return alone.name.empty() ? sql_prepared_.empty() : statements_.contains(alone.name);
+      return alone.name.empty() ? (pins_ & pgwire::kPinPrepare) == 0 : statements_.contains(alone.name);
     case pgwire::Command::Kind::kResetAll:
     case pgwire::Command::Kind::kDiscardAll:
       // Of a server that is kept there is more to reset than we know of.
@@ -218,21 +224,6 @@ Session::Verdict Session::JudgeName(std::string_view bytes, const pgwire::Frame&
       if (target->kind == 'S') return Verdict::kHandle;
       return !virtuals_.empty() && virtuals_.FindPortal(target->name) != nullptr ? Verdict::kHandle : Verdict::kRelay;
     }
-  }
-}
-
-void Session::NoteEffects(const pgwire::Effects& effects) {
-  if (effects.none()) return;
-  unknown_ |= effects.unknown;
-  goes_home_ |= effects.resets_all;
-  if (server_ != nullptr && (effects.pins & pgwire::kPinPrepare) != 0) server_->sql_prepared = true;
-  pins_ |= effects.pins;
-  doubtful_pins_ |= effects.unpins;
-  changed_.insert(changed_.end(), effects.sets.begin(), effects.sets.end());
-  resets_.insert(resets_.end(), effects.resets.begin(), effects.resets.end());
-  if (sql_prepared_pending_) {
-    sql_prepared_lately_.push_back(sql_prepared_pending_->first);
-    sql_prepared_.insert(*std::exchange(sql_prepared_pending_, std::nullopt));
   }
 }
 

@@ -10,19 +10,27 @@ std::string Derive(const Secret& key, std::string_view purpose, std::string_view
 
 }  // namespace
 
-scram::Verifier VerifierCache::Of(std::string_view user_name, const Secret& password) {
-  if (const Entry* known = Find(known_, user_name, password)) return known->verifier;
-  if (const Entry* unproven = Find(unknown_, user_name, password)) return unproven->verifier;
-  return Keep(unknown_, Make(user_name, password)).verifier;
+std::optional<scram::Verifier> VerifierCache::Find(std::string_view user_name, const Secret& password) {
+  absl::MutexLock lock(&mu_);
+  const Entry* entry = FindIn(known_, user_name, password);
+  if (entry == nullptr) entry = FindIn(unknown_, user_name, password);
+  return entry == nullptr ? std::nullopt : std::optional(entry->verifier);
 }
 
-scram::Verifier VerifierCache::OfUnknown(std::string_view user_name) {
-  const Secret nobodys(Derive(salt_key_, "no password", user_name, 32));
-  if (const Entry* again = Find(unknown_, user_name, nobodys)) return again->verifier;
-  return Keep(unknown_, Make(user_name, nobodys)).verifier;
+scram::Verifier VerifierCache::Make(std::string_view user_name, const Secret& password) {
+  scram::Verifier verifier =
+      scram::MakeVerifier(password.reveal(), Derive(salt_key_, "salt", user_name, 16), kIterations);
+  absl::MutexLock lock(&mu_);
+  Keep(unknown_, {.user_name = std::string(user_name), .password = password, .verifier = verifier});
+  return verifier;
+}
+
+Secret VerifierCache::NobodysPassword(std::string_view user_name) const {
+  return Secret(Derive(salt_key_, "no password", user_name, 32));
 }
 
 void VerifierCache::Proven(std::string_view user_name) {
+  absl::MutexLock lock(&mu_);
   const auto found = unknown_.by_name.find(user_name);
   if (found == unknown_.by_name.end()) return;
   Entry entry = std::move(*found->second);
@@ -32,13 +40,7 @@ void VerifierCache::Proven(std::string_view user_name) {
   Keep(known_, std::move(entry));
 }
 
-VerifierCache::Entry VerifierCache::Make(std::string_view user_name, Secret password) const {
-  scram::Verifier verifier =
-      scram::MakeVerifier(password.reveal(), Derive(salt_key_, "salt", user_name, 16), kIterations);
-  return {.user_name = std::string(user_name), .password = std::move(password), .verifier = std::move(verifier)};
-}
-
-const VerifierCache::Entry* VerifierCache::Find(Recent& recent, std::string_view user_name, const Secret& password) {
+const VerifierCache::Entry* VerifierCache::FindIn(Recent& recent, std::string_view user_name, const Secret& password) {
   const auto found = recent.by_name.find(user_name);
   if (found == recent.by_name.end()) return nullptr;
   const auto place = found->second;
@@ -51,14 +53,19 @@ const VerifierCache::Entry* VerifierCache::Find(Recent& recent, std::string_view
   return nullptr;
 }
 
-const VerifierCache::Entry& VerifierCache::Keep(Recent& recent, Entry entry) {
+void VerifierCache::Keep(Recent& recent, Entry entry) {
+  // Two log-ins of one name may both have made one.
+  if (const auto before = recent.by_name.find(entry.user_name); before != recent.by_name.end()) {
+    const auto place = before->second;
+    recent.by_name.erase(before);
+    recent.entries.erase(place);
+  }
   recent.entries.push_front(std::move(entry));
   recent.by_name.insert_or_assign(recent.entries.front().user_name, recent.entries.begin());
   if (recent.entries.size() > kCapacity) {
     recent.by_name.erase(recent.entries.back().user_name);
     recent.entries.pop_back();
   }
-  return recent.entries.front();
 }
 
 }  // namespace leasehold::gateway

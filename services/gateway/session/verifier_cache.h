@@ -3,17 +3,20 @@
 #pragma once
 
 #include <list>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
 #include <utility>
 
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
 #include "common/scram/scram.h"
 #include "common/secret/secret.h"
 
 namespace leasehold::gateway {
 
-// One loop.
+// Any thread.
 class VerifierCache {
  public:
   // What RFC 7677 asks for and some drivers insist on.
@@ -25,11 +28,14 @@ class VerifierCache {
   // known or not: who asks cannot tell.
   explicit VerifierCache(Secret salt_key) : salt_key_(std::move(salt_key)) {}
 
-  // Until it has proven itself, a name counts among the unknown: anybody can make one up that looks like a lease's.
-  scram::Verifier Of(std::string_view user_name, const Secret& password);
+  // nullopt: it has to be made.
+  std::optional<scram::Verifier> Find(std::string_view user_name, const Secret& password);
+  // Takes about a millisecond. Until it has proven itself, a name counts among the unknown: anybody can make one up
+  // that looks like a lease's.
+  scram::Verifier Make(std::string_view user_name, const Secret& password);
   void Proven(std::string_view user_name);
-  // For a name that is no lease's: nobody knows its password, the cost is the same.
-  scram::Verifier OfUnknown(std::string_view user_name);
+  // Of a name that is no lease's, so that it costs what a lease's does.
+  Secret NobodysPassword(std::string_view user_name) const;
 
  private:
   struct Entry {
@@ -42,13 +48,14 @@ class VerifierCache {
     std::list<Entry> entries;
     std::unordered_map<std::string_view, std::list<Entry>::iterator> by_name;
   };
-  const Entry* Find(Recent& recent, std::string_view user_name, const Secret& password);
-  const Entry& Keep(Recent& recent, Entry entry);
-  Entry Make(std::string_view user_name, Secret password) const;
+  const Entry* FindIn(Recent& recent, std::string_view user_name, const Secret& password)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void Keep(Recent& recent, Entry entry) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   const Secret salt_key_;
-  Recent known_;
-  Recent unknown_;
+  absl::Mutex mu_;
+  Recent known_ ABSL_GUARDED_BY(mu_);
+  Recent unknown_ ABSL_GUARDED_BY(mu_);
 };
 
 }  // namespace leasehold::gateway

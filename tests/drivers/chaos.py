@@ -184,7 +184,9 @@ async def one_life(client):
     except Exception as error:
         kind = "" if isinstance(error, Violation) else f"{type(error).__name__}: "
         past = "\n    ".join(line[:150].replace("\n", " ") for line in client.past)
-        raise Violation(f"{client.name} ({client.lease_name}): {kind}{error}\n  before:\n    {past}") from error
+        violation = Violation(f"{client.name} ({client.lease_name}): {kind}{error}\n  before:\n    {past}")
+        print(f"VIOLATION {violation}", flush=True)  # at once: the other clients may need long to end
+        raise violation from error
 
 
 async def run(stack, flags):

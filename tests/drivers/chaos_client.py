@@ -62,13 +62,17 @@ class Client:
         try:
             cursor = await self.connection.execute(statement, parameters, **how)
         except ValueError as error:
-            # psycopg's own: Parse was answered, and then the server was lost before Sync, which is one answer too many.
-            raise psycopg.OperationalError(f"psycopg did not understand: {error}") from error
+            raise await self.lost_count(error) from error
         self.heard(begun)
         took = time.monotonic() - begun
         if took > self.world.slowest[0] and "pg_sleep" not in self.past[-1]:
             self.world.slowest = (took, self.past[-1])
         return cursor
+
+    async def lost_count(self, error):
+        """psycopg's own: the last answer before Sync was there, and then the server was lost, which is one too many."""
+        await self.connection.close()
+        return psycopg.OperationalError(f"psycopg did not understand: {error}")
 
     def heard(self, asked):
         revoked = self.lease.revoked_at
@@ -259,10 +263,13 @@ class Client:
         self.world.acknowledged.update(writes)
 
     async def pipeline(self):
-        async with self.connection.pipeline():
-            cursors = [await self.execute("SELECT current_database(), %s::int", [i]) for i in range(20)]
-            for i, cursor in enumerate(cursors):
-                self.world.check("in a pipeline", await cursor.fetchone(), (self.at()[0], i))
+        try:
+            async with self.connection.pipeline():
+                cursors = [await self.execute("SELECT current_database(), %s::int", [i]) for i in range(20)]
+                for i, cursor in enumerate(cursors):
+                    self.world.check("in a pipeline", await cursor.fetchone(), (self.at()[0], i))
+        except (ValueError, IndexError) as error:
+            raise await self.lost_count(error) from error
 
     async def change_settings(self):
         name, value = self.random.choice([

@@ -112,6 +112,14 @@ TEST(TenantEventTest, BinaryModeDecodesWithAnyCaseOfHeaderNames) {
   EXPECT_EQ(event->data.name(), "Acme");
 }
 
+TEST(TenantEventTest, NothingIsCalledNothing) {
+  for (const std::string_view payload : {"", " ", "\r\n\t"}) {
+    const absl::Status refused = DecodeTenantEvent(kSubject, {}, payload).status();
+    EXPECT_EQ(refused.message(), "event is empty; allowed: a JSON object: CloudEvents 1.0 in structured mode");
+    EXPECT_EQ(Refusal(refused).field(), "event");
+  }
+}
+
 TEST(TenantEventTest, BinaryModeIsCheckedLikeJson) {
   const jetstream::Headers headers = {{"content-type", "application/protobuf"},
                                       {"ce-specversion", "1.0"},

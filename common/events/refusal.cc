@@ -29,6 +29,10 @@ absl::Status Missing(std::string_view field, std::string_view allowed) {
   return Refuse(std::format("{} is missing; allowed: {}", Printable(field), allowed), field, "", allowed);
 }
 
+absl::Status Empty(std::string_view field, std::string_view allowed) {
+  return Refuse(std::format("{} is empty; allowed: {}", Printable(field), allowed), field, "", allowed);
+}
+
 absl::Status AsMalformed(const absl::Status& status, std::string_view field) {
   if (status.ok()) return status;
   const auto detail = DetailOf(status);

@@ -9,6 +9,7 @@ namespace leasehold::events {
 
 absl::Status Malformed(std::string_view field, std::string_view value, std::string_view allowed);
 absl::Status Missing(std::string_view field, std::string_view allowed);
+absl::Status Empty(std::string_view field, std::string_view allowed);
 
 // An INVALID_FIELD of common/identity as MALFORMED_EVENT of `field`. OK stays OK.
 absl::Status AsMalformed(const absl::Status& status, std::string_view field);

@@ -178,6 +178,8 @@ std::string Quoted(std::string_view text) {
 }  // namespace
 
 absl::StatusOr<StructuredEvent> ParseStructured(std::string_view payload) {
+  // The parser takes nothing at all for an object without members.
+  if (payload.find_first_not_of(" \t\r\n") == std::string_view::npos) return Empty("event", kObject);
   LH_RETURN_IF_ERROR(CheckDepth(payload));
   Struct object;
   if (!google::protobuf::util::JsonStringToMessage({payload.data(), payload.size()}, &object).ok()) {

@@ -2,10 +2,18 @@
 
 #include <netdb.h>
 #include <sys/socket.h>
+#include <sys/time.h>
+#include <unistd.h>
 
+#include <algorithm>
+#include <array>
+#include <string_view>
+
+#include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 #include "common/config/config.h"
 #include "common/status/grpc.h"
+#include "common/status/view.h"
 #include "services/cli/relative_time.h"
 
 namespace leasehold::cli {
@@ -23,6 +31,36 @@ bool IsKnownHost(const std::string& host) {
   const int failed = getaddrinfo(host.c_str(), nullptr, &hints, &found);
   if (failed == 0) freeaddrinfo(found);
   return failed == 0;
+}
+
+// What is answered there to `question`, as far as it comes in one piece and within half a second.
+std::string AnswerTo(std::string_view question, const HostPort& address) {
+  addrinfo hints{};
+  hints.ai_socktype = SOCK_STREAM;
+  addrinfo* found = nullptr;
+  if (getaddrinfo(address.host.c_str(), absl::StrCat(address.port).c_str(), &hints, &found) != 0) return "";
+  const absl::Cleanup release = [found] { freeaddrinfo(found); };
+  const int fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (fd < 0) return "";
+  const absl::Cleanup hang_up = [fd] { close(fd); };
+  // Of connecting, sending and receiving each.
+  const timeval patience = {.tv_sec = 0, .tv_usec = 500'000};
+  setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
+  setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+  if (connect(fd, found->ai_addr, found->ai_addrlen) != 0) return "";
+  if (send(fd, question.data(), question.size(), MSG_NOSIGNAL) < 0) return "";
+  std::array<char, 16> answer{};
+  const ssize_t size = recv(fd, answer.data(), answer.size(), 0);
+  return {answer.data(), static_cast<size_t>(std::max<ssize_t>(size, 0))};
+}
+
+// A daemon's other port, which hangs up on gRPC. Empty: neither of them.
+std::string_view OtherPort(const HostPort& address) {
+  static constexpr std::string_view kSslRequest("\0\0\0\x08\x04\xd2\x16\x2f", 8);
+  const std::string answer = AnswerTo(kSslRequest, address);
+  if (answer == "S" || answer == "N") return "an SQL port";
+  if (AnswerTo("GET /livez HTTP/1.0\r\n\r\n", address).starts_with("HTTP/1.")) return "an HTTP port";
+  return "";
 }
 
 }  // namespace
@@ -52,6 +90,11 @@ absl::Status GatewayClient::ToStatus(const grpc::Status& status, absl::Duration 
     if (parsed.ok() && !IsKnownHost(parsed->host)) {
       return absl::UnavailableError(absl::StrCat(
           "the gateway's host ", parsed->host, " is not known here; give another with --gateway or LEASEHOLD_GATEWAY"));
+    }
+    if (const std::string_view other = parsed.ok() ? OtherPort(*parsed) : ""; !other.empty()) {
+      return absl::UnavailableError(absl::StrCat(address_, " is ", AbslView(other),
+                                                 "; give the gateway's gRPC port (7450 by default) with --gateway or "
+                                                 "LEASEHOLD_GATEWAY"));
     }
     return absl::UnavailableError(
         absl::StrCat("the gateway at ", address_, " does not answer (waited ", ShortDuration(waited),

@@ -5,6 +5,12 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
+#include <functional>
+#include <string_view>
+#include <thread>
+
 #include "absl/strings/str_cat.h"
 #include "common/status/error.h"
 #include "common/status/grpc.h"
@@ -32,6 +38,7 @@ class SilentServer {
   SilentServer(const SilentServer&) = delete;
   SilentServer& operator=(const SilentServer&) = delete;
   std::string address() const { return absl::StrCat("127.0.0.1:", port_); }
+  int fd() const { return fd_; }
 
  private:
   const int fd_;
@@ -51,6 +58,41 @@ TEST(GatewayClient, SaysWhoDidNotAnswerForHowLongAndWhatToDo) {
   EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable) << status;
   EXPECT_THAT(std::string(status.message()),
               AllOf(HasSubstr(server.address()), HasSubstr("does not answer (waited "), HasSubstr("--gateway")));
+}
+
+// Reads once from each connection, answers as it is told to, and hangs up.
+class OneWordServer {
+ public:
+  using Answer = std::function<std::string(std::string_view)>;
+  explicit OneWordServer(Answer answer) : thread_([this, answer = std::move(answer)] { Run(answer); }) {}
+  ~OneWordServer() { shutdown(server_.fd(), SHUT_RDWR); }
+  std::string address() const { return server_.address(); }
+
+ private:
+  void Run(const Answer& answer) const {
+    for (int fd = 0; (fd = accept(server_.fd(), nullptr, nullptr)) >= 0; close(fd)) {
+      std::array<char, 256> heard{};
+      const ssize_t size = recv(fd, heard.data(), heard.size(), 0);
+      const std::string word = answer({heard.data(), static_cast<size_t>(std::max<ssize_t>(size, 0))});
+      send(fd, word.data(), word.size(), MSG_NOSIGNAL);
+    }
+  }
+  const SilentServer server_;
+  std::jthread thread_;
+};
+
+TEST(GatewayClient, KnowsTheGatewaysOtherPorts) {
+  const auto refusal = [](const OneWordServer::Answer& answer) {
+    const OneWordServer server(answer);
+    GatewayClient client(server.address(), absl::Seconds(5));
+    return std::string(Get(client).message());
+  };
+  EXPECT_THAT(refusal([](std::string_view heard) { return heard.size() == 8 ? "N" : ""; }),
+              AllOf(HasSubstr(" is an SQL port; give the gateway's gRPC port"), HasSubstr("--gateway")));
+  EXPECT_THAT(
+      refusal([](std::string_view heard) { return heard.starts_with("GET ") ? "HTTP/1.1 200 OK\r\n\r\n" : ""; }),
+      HasSubstr(" is an HTTP port; give the gateway's gRPC port"));
+  EXPECT_THAT(refusal([](std::string_view) { return ""; }), HasSubstr("does not answer"));
 }
 
 TEST(GatewayClient, SaysHowLongACallWasWaitedFor) {

@@ -114,6 +114,8 @@ void AddRevoke(CLI::App& group, Command& command) {
                           client.Call(client.leases(), &Service::RevokeLeases, *request));
       if (command.json) {
         std::cout << ToJson(response);
+      } else if (response.revoked() == 0) {
+        std::cout << "nothing matched: no lease that this gateway knows of was revoked\n";
       } else {
         std::cout << response.revoked() << (response.revoked() == 1 ? " lease" : " leases") << " revoked\n";
       }

@@ -113,8 +113,7 @@ async function preparedThenChanged() {
         for (let i = 0; i < 3; ++i)
           assert.deepEqual((await other.query(named('shape', 'SELECT * FROM shape'))).rows, [{a: 1}]);
         await client.query("ALTER TABLE shape ADD COLUMN b text DEFAULT 'new'");
-        // PostgreSQL says 0A000 to this from now on and for ever. Behind a pool it may be said once.
-        await other.query(named('shape', 'SELECT * FROM shape')).catch((error) => assert.equal(error.code, '0A000'));
+        // PostgreSQL says 0A000 to this from now on and for ever. The gateway does not, since pg asks for the columns each time.
         assert.deepEqual((await other.query(named('shape', 'SELECT * FROM shape'))).rows, [{a: 1, b: 'new'}], 'after');
       }, TENANT), TENANT);
 }

@@ -235,7 +235,21 @@ grpc::ServerUnaryReactor* LeaseService::ListLeases(grpc::CallbackServerContext* 
 grpc::ServerUnaryReactor* LeaseService::RevokeLeases(grpc::CallbackServerContext* context,
                                                      const v1::RevokeLeasesRequest* request,
                                                      v1::RevokeLeasesResponse* response) {
-  return AnswerNow(context, Revoke(*request, *response));
+  absl::Status done = Revoke(*request, *response);
+  if (done.ok() && response->revoked() == 0 && !request->id().empty()) {
+    const auto id = ParseId(request->id());
+    done = parts_.book.Get(*id).status();
+  }
+  if (!done.ok() || response->revoked() > 0 || request->tenant().empty()) return AnswerNow(context, done);
+  // Nobody had to wait for this: what another gateway may know of the tenant has ended already.
+  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  parts_.directory.Lookup(
+      *TenantId::Parse(request->tenant()), [](const TenantView&) { return true; },
+      [reactor](const absl::StatusOr<TenantViewPtr>& view) {
+        const bool unknown = ReasonOf(view.status()) == v1::REASON_TENANT_NOT_FOUND;
+        reactor->Finish(unknown ? ToGrpc(view.status()) : grpc::Status::OK);
+      });
+  return reactor;
 }
 
 grpc::ServerUnaryReactor* LeaseService::SwitchLease(grpc::CallbackServerContext* context,
@@ -349,6 +363,7 @@ absl::Status LeaseService::Revoke(const v1::RevokeLeasesRequest& request, v1::Re
   }
   if (!request.service().empty()) {
     LH_ASSIGN_OR_RETURN(const ServiceName service, ServiceName::Parse(request.service()));
+    LH_RETURN_IF_ERROR(parts_.services.Check(service));
     conditions.set_service(service.str());
   }
   LH_RETURN_IF_ERROR(CheckLabel("holder", request.holder()));

@@ -257,6 +257,38 @@ TEST_F(LeaseServiceTest, RevokeNeedsAConditionAndEndsWhatMatches) {
   EXPECT_EQ(Revoke(revoke)->revoked(), 0);
 }
 
+TEST_F(LeaseServiceTest, RevokeOfWhatIsNotThereSaysSo) {
+  v1::RevokeLeasesRequest revoke;
+  revoke.set_tenant("nosuch");
+  directory_.Remove("nosuch");
+  const absl::Status nobody = Revoke(revoke).status();
+  EXPECT_EQ(ReasonOf(nobody), v1::REASON_TENANT_NOT_FOUND);
+  EXPECT_THAT(std::string(nobody.message()), testing::HasSubstr("nosuch"));
+  directory_.SetDown(true);
+  EXPECT_EQ(Revoke(revoke)->revoked(), 0) << "nobody knows: no reason to refuse";
+  directory_.SetDown(false);
+
+  revoke.Clear();
+  revoke.set_service("payroll");
+  EXPECT_EQ(ReasonOf(Revoke(revoke).status()), v1::REASON_SERVICE_NOT_FOUND);
+
+  const std::string id = Acquired(Request()).id();
+  revoke.Clear();
+  revoke.set_id(id);
+  EXPECT_EQ(Revoke(revoke)->revoked(), 1);
+  EXPECT_EQ(Revoke(revoke)->revoked(), 0) << "it has ended already";
+  revoke.set_id("01arz3ndektsv4rrffq69g5fav");
+  EXPECT_EQ(ReasonOf(Revoke(revoke).status()), v1::REASON_LEASE_NOT_FOUND);
+
+  // The condition holds all the same: a lease of the tenant that another gateway issued before is refused here.
+  revoke.Clear();
+  revoke.set_tenant("globex");
+  const std::string globex = Acquired(Request("globex")).id();
+  directory_.Remove("globex");
+  EXPECT_EQ(Revoke(revoke)->revoked(), 1);
+  EXPECT_EQ(Get(globex)->state(), v1::LEASE_STATE_REVOKED);
+}
+
 TEST_F(LeaseServiceTest, SessionsAreCounted) {
   const v1::Lease lease = Acquired(Request());
   const auto watch =

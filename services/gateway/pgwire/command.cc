@@ -144,7 +144,7 @@ class Reader {
     } else if (token.kind == TokenKind::kParameter) {
       const std::string_view digits = token.text.substr(1);
       const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), argument.parameter);
-      if (error != std::errc() || argument.parameter < 1 || argument.parameter > 2) return std::nullopt;
+      if (error != std::errc() || argument.parameter < 1 || argument.parameter > 3) return std::nullopt;
     } else if (!token.Is("null")) {
       return std::nullopt;
     }
@@ -245,8 +245,10 @@ bool ReadAlias(Reader& reader, std::string& column) {
   return true;
 }
 
-Statement ReadSetConfig(Reader reader) {
-  const std::optional<Argument> setting = reader.TakeArgument();
+// `bound`: to the parameter that names the setting, if one does.
+Statement ReadSetConfig(Reader reader, std::optional<std::string_view> bound) {
+  std::optional<Argument> setting = reader.TakeArgument();
+  if (setting && setting->parameter != 0 && bound) setting->text = std::string(*bound);
   if (!setting || !setting->text || !IsOurs(*setting->text)) return Statement::Foreign();
   if (IsSession(*setting->text) || IsPinned(*setting->text)) return Statement::Refused(SessionIsReadOnly());
   if (!IsTenant(*setting->text)) return Statement::Refused(NoSuchSetting(*setting->text));
@@ -264,7 +266,8 @@ Statement ReadSetConfig(Reader reader) {
   command.tenant = *std::move(tenant);
   command.is_local = *std::move(is_local);
   for (const auto& [argument, type] :
-       {std::pair(command.tenant.parameter, kTextOid), std::pair(command.is_local.parameter, kBoolOid)}) {
+       {std::pair(setting->parameter, kTextOid), std::pair(command.tenant.parameter, kTextOid),
+        std::pair(command.is_local.parameter, kBoolOid)}) {
     if (argument == 0) continue;
     if (command.parameter_types.size() < static_cast<size_t>(argument)) {
       command.parameter_types.resize(static_cast<size_t>(argument), kTextOid);
@@ -274,24 +277,31 @@ Statement ReadSetConfig(Reader reader) {
   return Statement::Ours(std::move(command));
 }
 
-Statement ReadSelect(Reader reader) {
+Statement ReadSelect(Reader reader, std::optional<std::string_view> bound = std::nullopt) {
   std::string function = reader.TakeName();
   if (!reader.TakeIf('(')) return Statement::Foreign();
   if (function.starts_with("pg_catalog.")) function.erase(0, function.find('.') + 1);
-  if (function == "set_config") return ReadSetConfig(reader);
+  if (function == "set_config") return ReadSetConfig(reader, bound);
   if (function != "current_setting") return Statement::Foreign();
   const std::optional<Argument> setting = reader.TakeArgument();
-  if (!setting || !setting->text || !IsTenant(*setting->text)) return Statement::Foreign();
-  if (reader.TakeIf(',')) {
-    const std::optional<Argument> missing_ok = reader.TakeArgument();
-    if (!missing_ok || !missing_ok->text) return Statement::Foreign();
-  }
+  if (!setting || !setting->text) return Statement::Foreign();
   Command command{.kind = Command::Kind::kShowTenant,
                   .tag = "SELECT 1",
                   .column = "current_setting",
                   .tenant = {},
                   .is_local = {},
                   .parameter_types = {}};
+  if (IsSession(*setting->text)) {
+    command.kind = Command::Kind::kShowSession;
+  } else if (IsPinned(*setting->text)) {
+    command.kind = Command::Kind::kShowPinned;
+  } else if (!IsTenant(*setting->text)) {
+    return Statement::Foreign();
+  }
+  if (reader.TakeIf(',')) {
+    const std::optional<Argument> missing_ok = reader.TakeArgument();
+    if (!missing_ok || !missing_ok->text) return Statement::Foreign();
+  }
   if (!reader.TakeIf(')') || !ReadAlias(reader, command.column)) return Statement::Foreign();
   return Statement::Ours(std::move(command));
 }
@@ -408,6 +418,24 @@ Recognition Recognize(std::string_view sql) {
     }
   }
   if (statements > 1) result.alone.reset();
+  return result;
+}
+
+bool IsGatewaySetting(std::string_view name) { return IsOurs(name); }
+
+Recognition RecognizeBound(std::string_view sql, std::string_view name) {
+  Recognition result;
+  StatementSplitter splitter(sql);
+  Statement statement;
+  if (splitter.Next() && !splitter.long_one()) {
+    Reader reader(splitter.tokens());
+    if (reader.TakeIf("select")) statement = ReadSelect(reader, name);
+  }
+  if (statement.kind == Statement::Kind::kOurs) {
+    result.commands.push_back(std::move(statement.command));
+  } else {
+    result.refusal = statement.kind == Statement::Kind::kRefused ? std::move(statement.refusal) : BadSetConfig();
+  }
   return result;
 }
 

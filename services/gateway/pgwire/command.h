@@ -2,8 +2,8 @@
 //
 //   SET [SESSION] leasehold.tenant {=|TO} {'x'|DEFAULT}     RESET leasehold.tenant
 //   SELECT set_config('leasehold.tenant', {'x'|$1}, false)  SHOW leasehold.tenant
-//   SELECT current_setting('leasehold.tenant' [, bool])     SHOW leasehold.session
-//                                                           SHOW leasehold.pinned
+//   SELECT set_config($n, {'x'|$1}, false), $n bound so     SHOW leasehold.session
+//   SELECT current_setting('leasehold.…' [, bool])          SHOW leasehold.pinned
 // and of PostgreSQL's own, where they stand alone: DISCARD ALL, RESET ALL and DEALLOCATE.
 //
 // Everything else is PostgreSQL's, and nearly everything is told apart without parsing it: see effects.h.
@@ -29,14 +29,19 @@ struct Argument {
 struct Command {
   enum class Kind { kSwitch, kReset, kResetAll, kDiscardAll, kDeallocate, kShowTenant, kShowSession, kShowPinned };
   Kind kind = Kind::kShowTenant;
-  std::string tag;     // of CommandComplete
-  std::string column;  // name of the one result column; empty for SET, RESET and SHOW leasehold.session
-  Argument tenant;     // kSwitch; empty or NULL means the same as kReset
-  Argument is_local;   // set_config's third argument; others: absent
+  std::string tag;  // of CommandComplete
+  // Name of the one result column; empty for SET and RESET, and for SHOW leasehold.session, which has several.
+  std::string column;
+  Argument tenant;    // kSwitch; empty or NULL means the same as kReset
+  Argument is_local;  // set_config's third argument; others: absent
   std::vector<uint32_t> parameter_types;
   std::string name = "";  // kDeallocate: the statement; empty: all
 
   bool HasRows() const { return kind == Kind::kShowSession || !column.empty(); }
+  // The session may be elsewhere afterwards.
+  bool Moves() const {
+    return kind == Kind::kSwitch || kind == Kind::kReset || kind == Kind::kResetAll || kind == Kind::kDiscardAll;
+  }
 };
 
 struct Recognition {
@@ -59,6 +64,13 @@ bool MentionsGateway(std::string_view sql);
 bool MayConcernGateway(std::string_view sql);
 
 Recognition Recognize(std::string_view sql);
+
+// leasehold.…, in any case.
+bool IsGatewaySetting(std::string_view name);
+
+// A statement with set_config($n, …), of which $n is bound to `name`, a setting of the gateway's: the command that it
+// is then, or the refusal.
+Recognition RecognizeBound(std::string_view sql, std::string_view name);
 
 // PostgreSQL's spellings of a boolean: unambiguous prefixes of true, false, yes, no; on, off, 1, 0.
 std::optional<bool> ParseBool(std::string_view text);

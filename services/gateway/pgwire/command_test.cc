@@ -62,11 +62,43 @@ TEST(CommandTest, SetConfig) {
   EXPECT_FALSE(Only("SELECT set_config('leasehold.tenant', NULL, false)").tenant.text);
 }
 
+TEST(CommandTest, SetConfigWithABoundName) {
+  const std::string_view sql = "select set_config($1, $2, $3) as x";
+  EXPECT_TRUE(Recognize(sql).commands.empty()) << "PostgreSQL's, as long as nobody knows the name";
+  const Recognition found = RecognizeBound(sql, "Leasehold.Tenant");
+  ASSERT_EQ(found.commands.size(), 1u);
+  EXPECT_EQ(found.commands[0].kind, Kind::kSwitch);
+  EXPECT_EQ(found.commands[0].tenant.parameter, 2);
+  EXPECT_EQ(found.commands[0].is_local.parameter, 3);
+  EXPECT_EQ(found.commands[0].column, "x");
+  EXPECT_THAT(found.commands[0].parameter_types, testing::ElementsAre(25u, 25u, 16u));
+  const Recognition literal = RecognizeBound("select set_config($1::text, 'acme', false);", "leasehold.tenant");
+  ASSERT_EQ(literal.commands.size(), 1u);
+  EXPECT_EQ(literal.commands[0].tenant.text, "acme");
+  EXPECT_THAT(literal.commands[0].parameter_types, testing::ElementsAre(25u));
+
+  const auto refusal = [](std::string_view text, std::string_view name) {
+    const Recognition refused = RecognizeBound(text, name);
+    return refused.refusal && refused.commands.empty() ? refused.refusal->code : "";
+  };
+  EXPECT_EQ(refusal("select 1, set_config($1, $2, false)", "leasehold.tenant"), "0A000");
+  EXPECT_EQ(refusal("select set_config($1, $2, false), 1", "leasehold.tenant"), "0A000");
+  EXPECT_EQ(refusal("select set_config($1, lower($2), false)", "leasehold.tenant"), "0A000");
+  EXPECT_EQ(refusal("with s as (select set_config($1, $2, false)) select 1", "leasehold.tenant"), "0A000");
+  EXPECT_EQ(refusal("", "leasehold.tenant"), "0A000");
+  EXPECT_EQ(refusal("select set_config($1, $2, false)", "leasehold.session"), "55P02");
+  EXPECT_EQ(refusal("select set_config($1, $2, false)", "leasehold.tennant"), "42704");
+}
+
 TEST(CommandTest, Show) {
   EXPECT_EQ(Only("SHOW leasehold.tenant").column, "leasehold.tenant");
   EXPECT_EQ(Only("show leasehold.session").kind, Kind::kShowSession);
   EXPECT_EQ(Only("SELECT current_setting('leasehold.tenant')").column, "current_setting");
   EXPECT_EQ(Only("SELECT current_setting('leasehold.tenant', true) t").column, "t");
+  EXPECT_TRUE(Only("SHOW leasehold.session").column.empty());
+  EXPECT_EQ(Only("SELECT current_setting('leasehold.session')").kind, Kind::kShowSession);
+  EXPECT_EQ(Only("SELECT current_setting('leasehold.session') as s").column, "s");
+  EXPECT_EQ(Only("SELECT current_setting('Leasehold.Pinned', false)").kind, Kind::kShowPinned);
 }
 
 TEST(CommandTest, WhatIsPostgresOwn) {
@@ -74,8 +106,8 @@ TEST(CommandTest, WhatIsPostgresOwn) {
        {"select 1", "", ";", "insert into notes values ('SET leasehold.tenant = ''x''')", "SET search_path = a",
         "select $$ SET leasehold.tenant = 'x' $$", "-- SET leasehold.tenant = 'x'\nselect 1", "RESET leaseholdtenant",
         "select set_config('app.x', 'leasehold.tenant', false)", "select current_setting('leasehold.tenant') || 'x'",
-        "select current_setting('leasehold.other', true)", "create table leasehold.tenant(i int)",
-        "select * from t where current_setting('leasehold.tenant') = tenant"}) {
+        "select current_setting('leasehold.other', true)", "select current_setting('leasehold.session')::json",
+        "create table leasehold.tenant(i int)", "select * from t where current_setting('leasehold.tenant') = tenant"}) {
     const Recognition found = Recognize(sql);
     EXPECT_TRUE(found.commands.empty()) << sql;
     EXPECT_FALSE(found.refusal) << sql;

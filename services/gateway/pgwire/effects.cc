@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <utility>
 
 #include "services/gateway/pgwire/command.h"
@@ -12,6 +13,12 @@ namespace leasehold::gateway::pgwire {
 namespace {
 
 bool IsName(const Token& token) { return token.kind == TokenKind::kWord || token.kind == TokenKind::kQuotedName; }
+
+// Names of settings mean the same in upper and in lower case, quoted or not.
+void Fold(std::string& name) {
+  std::ranges::transform(name, name.begin(),
+                         [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; });
+}
 
 // One statement after the other.
 class Scanner {
@@ -43,16 +50,11 @@ class Scanner {
       Reset();
     } else if (token_.Is("discard")) {
       effects_.concerns_gateway = true;
-      if (Next() && (token_.Is("temp") || token_.Is("temporary"))) effects_.unpins |= kPinTemporary;
-      effects_.resets_all |= token_.Is("all");
+      effects_.resets_all |= Next() && token_.Is("all");
     } else if (token_.Is("deallocate")) {
       effects_.concerns_gateway = true;
     } else if (token_.Is("listen")) {
       effects_.pins |= kPinListen;
-    } else if (token_.Is("unlisten")) {
-      if (Next() && token_.Is('*')) effects_.unpins |= kPinListen;
-    } else if (token_.Is("close")) {
-      if (Next() && token_.Is("all")) effects_.unpins |= kPinCursor;
     } else if (token_.Is("prepare")) {
       const char* const begin = token_.text.data();
       if (Next() && !token_.Is("transaction")) {
@@ -85,7 +87,7 @@ class Scanner {
     bool dropped_on_commit = false;
     do {
       if (token_.Is('(')) {
-        if (IsName(previous_)) Call();
+        if (IsName(previous_)) Call(makes);
       } else if (token_.Is("temp") || token_.Is("temporary")) {
         temporary |=
             makes || previous_.Is("create") || previous_.Is("into") || previous_.Is("local") || previous_.Is("global");
@@ -103,11 +105,12 @@ class Scanner {
   }
 
   // `previous_` is the name before a parenthesis.
-  void Call() {
-    // INSERT INTO t (a), WITH x (a), AS x (a), CREATE TABLE t (a), ON t (a): a list of columns.
-    for (const std::string_view list : {"into", "with", "as", "table", "exists", "on", "references", "recursive"}) {
+  void Call(bool makes) {
+    // INSERT INTO t (a), WITH x (a), AS x (a), CREATE TABLE t (a), CREATE INDEX … ON t (a): a list of columns.
+    for (const std::string_view list : {"into", "with", "as", "table", "exists", "references", "recursive"}) {
       if (before_.Is(list)) return;
     }
+    if (makes && before_.Is("on")) return;
     std::array<char, 32> folded;
     std::string_view name = previous_.text;
     if (previous_.kind == TokenKind::kWord && name.size() <= folded.size()) {
@@ -118,9 +121,9 @@ class Scanner {
     if (name == "set_config") {
       SetConfig();
     } else if (name.starts_with("pg_advisory_") || name.starts_with("pg_try_advisory_")) {
-      if (name == "pg_advisory_unlock_all") {
+      if (name.contains("unlock")) {
         effects_.unpins |= kPinAdvisoryLock;
-      } else if (!name.contains("unlock") && !name.contains("xact")) {
+      } else if (!name.contains("xact")) {
         effects_.pins |= kPinAdvisoryLock;
       }
     } else if (!IsKnownFunction(name) || (before_.Is('.') && !earlier_.Is("pg_catalog"))) {
@@ -128,11 +131,16 @@ class Scanner {
     }
   }
 
-  // Behind "set_config (", read ahead: the name must be a literal, and what is surely local has no effect.
+  // Behind "set_config (", read ahead: the name must be a literal or a parameter, and what is surely local has no
+  // effect.
   void SetConfig() {
     Lexer ahead = lexer_;
     const Token name = ahead.Next();
-    if (name.kind != TokenKind::kString) {
+    uint32_t bound = 0;
+    if (name.kind == TokenKind::kParameter) {
+      std::from_chars(name.text.data() + 1, name.text.data() + name.text.size(), bound);
+    }
+    if (name.kind != TokenKind::kString && (bound < 1 || bound > 31)) {
       effects_.unknown = true;
       return;
     }
@@ -145,30 +153,19 @@ class Scanner {
       if (depth == 1 && commas == 2 && third.kind == TokenKind::kEnd) third = token;
       if (depth == 1 && token.Is(',')) ++commas;
     }
-    if (!third.Is("true")) Sets(name.Value());
-  }
-
-  void Sets(std::string name) {
-    Fold(name);
-    // These end with their transaction, however they were set.
-    if (name == "transaction_isolation" || name == "transaction_read_only" || name == "transaction_deferrable") return;
-    // These are not told again, or are nobody else's to have.
-    if (name == "seed" || name == "session_authorization") {
-      effects_.unknown = true;
+    if (third.Is("true")) return;
+    if (bound != 0) {
+      effects_.bound_sets |= uint32_t{1} << bound;
     } else {
-      effects_.sets.push_back(std::move(name));
+      Sets(name.Value());
     }
   }
+
+  void Sets(std::string name) { NoteSet(effects_, std::move(name)); }
 
   void Resets(std::string name) {
     Fold(name);
     effects_.resets.push_back(std::move(name));
-  }
-
-  // Names of settings mean the same in upper and in lower case, quoted or not.
-  static void Fold(std::string& name) {
-    std::ranges::transform(name, name.begin(),
-                           [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; });
   }
 
   void Set() {
@@ -252,6 +249,18 @@ bool IsPlain(std::string_view sql) {
 }
 
 }  // namespace
+
+void NoteSet(Effects& effects, std::string name) {
+  Fold(name);
+  // These end with their transaction, however they were set.
+  if (name == "transaction_isolation" || name == "transaction_read_only" || name == "transaction_deferrable") return;
+  // These are not told again, or are nobody else's to have.
+  if (name == "seed" || name == "session_authorization") {
+    effects.unknown = true;
+  } else {
+    effects.sets.push_back(std::move(name));
+  }
+}
 
 Effects EffectsOf(std::string_view sql) {
   if (IsPlain(sql)) {

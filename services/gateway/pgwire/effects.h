@@ -29,17 +29,24 @@ struct Effects {
   bool unknown = false;
   bool resets_all = false;  // RESET ALL, DISCARD ALL
   uint8_t pins = 0;
-  uint8_t unpins = 0;             // UNLISTEN *, CLOSE ALL …
+  uint8_t unpins = 0;  // pins whose reason it may take away: pg_advisory_unlock …; DROP and the like are told
+                       // by their command tags
   std::vector<std::string> sets;  // parameters whose session value it may change
   std::vector<std::string> resets;
+  // Bit n: it may change the session value of the parameter that is bound to $n (1 to 31): set_config($n, …).
+  uint32_t bound_sets = 0;
   // PREPARE: the name of what it makes, and its own text.
   std::vector<std::pair<std::string, std::string>> prepares;
 
   bool none() const {
-    return !concerns_gateway && !unknown && !resets_all && pins == 0 && unpins == 0 && sets.empty() && resets.empty();
+    return !concerns_gateway && !unknown && !resets_all && pins == 0 && unpins == 0 && bound_sets == 0 &&
+           sets.empty() && resets.empty();
   }
 };
 
 Effects EffectsOf(std::string_view sql);
+
+// The session value of the parameter `name`, as a statement or a Bind spells it, may change.
+void NoteSet(Effects& effects, std::string name);
 
 }  // namespace leasehold::gateway::pgwire

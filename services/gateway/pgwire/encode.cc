@@ -133,6 +133,12 @@ void DataRow(std::string& out, std::span<const std::string> values) {
   }
 }
 
+void NotificationResponse(std::string& out, uint32_t process_id, std::string_view rest) {
+  Message message(out, 'A');
+  U32(out, process_id);
+  out.append(rest);
+}
+
 void CommandComplete(std::string& out, std::string_view tag) {
   Message message(out, 'C');
   CString(out, tag);
@@ -213,6 +219,7 @@ void Header(std::string& out, char type, size_t size) {
 }
 
 void Flush(std::string& out) { Message message(out, 'H'); }
+void Sync(std::string& out) { Message message(out, 'S'); }
 void Terminate(std::string& out) { Message message(out, 'X'); }
 
 }  // namespace leasehold::gateway::pgwire

@@ -41,6 +41,8 @@ struct Column {
 void RowDescription(std::string& out, std::span<const Column> columns);
 void DataRow(std::string& out, std::span<const std::string> values);
 void CommandComplete(std::string& out, std::string_view tag);
+// `rest`: of the body, behind the process id.
+void NotificationResponse(std::string& out, uint32_t process_id, std::string_view rest);
 void ParseComplete(std::string& out);
 void BindComplete(std::string& out);
 void CloseComplete(std::string& out);
@@ -62,6 +64,7 @@ void CloseStatement(std::string& out, std::string_view statement);
 // Type and length, for a body of `size` bytes that the caller appends.
 void Header(std::string& out, char type, size_t size);
 void Flush(std::string& out);
+void Sync(std::string& out);
 void Terminate(std::string& out);
 
 }  // namespace leasehold::gateway::pgwire

@@ -5,6 +5,20 @@
 #include "services/gateway/pgwire/frame.h"
 
 namespace leasehold::gateway::pgwire {
+namespace {
+
+std::string_view FieldOf(std::string_view body, char wanted) {
+  BodyReader reader(body);
+  while (reader.ok()) {
+    const std::string_view field = reader.Bytes(1);
+    if (field.empty() || field[0] == '\0') break;
+    const std::string_view value = reader.CString();
+    if (field[0] == wanted) return value;
+  }
+  return {};
+}
+
+}  // namespace
 
 ErrorFields ToErrorFields(const absl::Status& status) {
   return {
@@ -39,14 +53,13 @@ ErrorFields ReadErrorFields(std::string_view body) {
 }
 
 bool IsFatal(std::string_view body) {
-  BodyReader reader(body);
-  while (reader.ok()) {
-    const std::string_view field = reader.Bytes(1);
-    if (field.empty() || field[0] == '\0') break;
-    const std::string_view value = reader.CString();
-    if (field[0] == 'V') return value == "FATAL" || value == "PANIC";
-  }
-  return false;
+  const std::string_view severity = FieldOf(body, 'V');
+  return severity == "FATAL" || severity == "PANIC";
+}
+
+// There are other reasons for an 0A000, and texts are translated; drivers go by the routine too.
+bool IsStalePlan(std::string_view body) {
+  return FieldOf(body, 'C') == "0A000" && FieldOf(body, 'R') == "RevalidateCachedQuery";
 }
 
 }  // namespace leasehold::gateway::pgwire

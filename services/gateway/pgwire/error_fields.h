@@ -24,4 +24,7 @@ ErrorFields ReadErrorFields(std::string_view body);
 // Of an ErrorResponse: its sender hangs up.
 bool IsFatal(std::string_view body);
 
+// "cached plan must not change result type": what was prepared gives other columns now.
+bool IsStalePlan(std::string_view body);
+
 }  // namespace leasehold::gateway::pgwire

@@ -78,6 +78,7 @@ void InstancePool::OnDialled(Line& line, std::expected<Dialled, LoginFailure> re
 
 void InstancePool::OnDialFailed(Line& line, const LoginFailure& failure) {
   const bool lasting = IsLasting(failure);
+  line.failure = failure.from_server ? failure.from_server->code : "";
   if (line.failures++ == 0 || lasting) {
     Log(Level::kWarning, "no server connection",
         {{"service", options_.service.str()},
@@ -85,9 +86,7 @@ void InstancePool::OnDialFailed(Line& line, const LoginFailure& failure) {
          {"error", StdView(failure.status.message())}});
   }
   if (lasting) {
-    if (line.servers == 0)
-      FailWaiting(line, ForClient(failure.from_server.value_or(
-                            pgwire::ErrorFields{.code = "28000", .message = {}, .detail = {}, .hint = {}})));
+    if (line.servers == 0) FailWaiting(line, ForClient(failure));
     line.retry_at = loop_.now() + kFirstRetry;
   } else {
     const absl::Duration pause = std::min(kFirstRetry * (1 << std::min(line.failures, 5)), kLastRetry);
@@ -98,15 +97,39 @@ void InstancePool::OnDialFailed(Line& line, const LoginFailure& failure) {
   if (!waiting_lines_.empty()) ArmTick();
 }
 
-pgwire::ErrorFields InstancePool::ForClient(const pgwire::ErrorFields& from_server) const {
+// Whose fault it is: the instance's, or one database's and its role's, which the tenant's other databases do not share.
+pgwire::ErrorFields InstancePool::ForClient(const LoginFailure& failure) const {
   const std::string& service = options_.service.str();
-  const std::string& code = from_server.code;
-  if (code == "3D000") {
+  if (!failure.from_server) {
     return pgwire::ToErrorFields(
-        Error(v1::REASON_TENANT_NOT_READY, std::format("the database is not on the {} instance", service)));
+        Error(v1::REASON_INSTANCE_UNAVAILABLE,
+              std::format("the {} instance and the gateway do not agree on how to log in", service)));
   }
-  const std::string_view how = code.starts_with("28") ? "refuses the gateway" : "does not answer";
-  return pgwire::ToErrorFields(Error(v1::REASON_INSTANCE_UNAVAILABLE, std::format("the {} instance {}", service, how)));
+  const std::string& code = failure.from_server->code;
+  const std::string what = [&]() -> std::string {
+    if (code == "3D000") return std::format("the database is not on the {} instance", service);
+    if (code == "28P01")
+      return std::format("the {} instance does not know the database's role, or another password of it", service);
+    if (code == "28000") return std::format("the {} instance does not let the database's role log in", service);
+    if (code == "42501") return std::format("the database's role may not connect to it on the {} instance", service);
+    if (code == "55000") return std::format("the database takes no connections on the {} instance", service);
+    return "";
+  }();
+  if (!what.empty()) return pgwire::ToErrorFields(Error(v1::REASON_TENANT_NOT_READY, what));
+  return pgwire::ToErrorFields(
+      Error(v1::REASON_INSTANCE_UNAVAILABLE, std::format("the {} instance refuses connections", service)));
+}
+
+// Nobody has come by a server of `line` in time, and connecting failed.
+absl::Status InstancePool::NotReached(const Line& line) const {
+  const std::string waited = absl::FormatDuration(options_.connection_timeout);
+  const std::string& service = options_.service.str();
+  if (line.failure == "53300") {
+    return Error(v1::REASON_INSTANCE_CONNECTIONS_EXHAUSTED,
+                 std::format("the {} instance has no connection left for the gateway (waited {})", service, waited));
+  }
+  const std::string_view how = line.failure.starts_with("57P") ? "is starting or stopping" : "does not answer";
+  return Error(v1::REASON_INSTANCE_UNAVAILABLE, std::format("the {} instance {} (waited {})", service, how, waited));
 }
 
 }  // namespace leasehold::gateway

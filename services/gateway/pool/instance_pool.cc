@@ -336,10 +336,7 @@ void InstancePool::Close() {
 pgwire::ErrorFields InstancePool::Exhausted(const Line& line) const {
   const std::string waited = absl::FormatDuration(options_.connection_timeout);
   const std::string& service = options_.service.str();
-  if (line.failures > 0 && line.servers == 0) {
-    return pgwire::ToErrorFields(Error(v1::REASON_INSTANCE_UNAVAILABLE,
-                                       std::format("the {} instance does not answer (waited {})", service, waited)));
-  }
+  if (line.failures > 0 && line.servers == 0) return pgwire::ToErrorFields(NotReached(line));
   const bool own_limit = line.share->servers >= line.share->limit && line.share->limit < options_.max_connections;
   return pgwire::ToErrorFields(Error(
       v1::REASON_INSTANCE_CONNECTIONS_EXHAUSTED,

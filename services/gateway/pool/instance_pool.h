@@ -121,7 +121,8 @@ class InstancePool {
   void OnDialled(Line& line, std::expected<Dialled, LoginFailure> result);
   void OnDialFailed(Line& line, const LoginFailure& failure);
   bool MayDial(const Line& line) const;
-  pgwire::ErrorFields ForClient(const pgwire::ErrorFields& from_server) const;
+  pgwire::ErrorFields ForClient(const LoginFailure& failure) const;
+  absl::Status NotReached(const Line& line) const;
 
   // sharing.cc
   void Demand(Line& line);

@@ -82,6 +82,7 @@ struct Line {
   // After failures to connect: not before `retry_at`.
   absl::Duration retry_at = absl::ZeroDuration();
   int failures = 0;
+  std::string failure;  // the last one's SQLSTATE; empty: it was not PostgreSQL who said so
 
   // What a client with these settings is told of the server, for those that log in while no server is at hand.
   absl::flat_hash_map<SettingsPtr, SettingsPtr> greetings;

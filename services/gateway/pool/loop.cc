@@ -9,8 +9,8 @@
 #include <ctime>
 #include <exception>
 #include <tuple>
+#include <utility>
 
-#include "absl/cleanup/cleanup.h"
 #include "common/telemetry/log.h"
 
 namespace leasehold::gateway {
@@ -23,6 +23,16 @@ constexpr int kLooks = 3;
 // … unless many connections are at it: then the loop finds work each time it looks, and sleeping in between lets it
 // come back sooner. After an event of a connection that was not among the latest, for so many events.
 constexpr int kCrowd = 64;
+
+// A defect of one session must not take the others along: neither what they are told in this round nor their work.
+template <typename Call>
+void Guarded(Call&& call) {
+  try {
+    std::forward<Call>(call)();
+  } catch (const std::exception& thrown) {
+    Log(Level::kError, "exception on an event loop", {{"what", thrown.what()}});
+  }
+}
 
 }  // namespace
 
@@ -121,20 +131,15 @@ void Loop::Run() {
     }
     if (count > 0) looks = 0;
     ReadClock();
-    try {
-      Dispatch(std::max(count, 0));
-      RunTimers();
-      RunDeferred();
-    } catch (const std::exception& thrown) {  // a defect of one session must not take the others along
-      Log(Level::kError, "exception on an event loop", {{"what", thrown.what()}});
-    }
+    Dispatch(std::max(count, 0));
+    RunTimers();
+    RunDeferred();
   }
 }
 
 void Loop::Dispatch(int count) {
   gathered_ = count;
   TakeTurns();
-  const absl::Cleanup done = [this] { gathered_ = next_ = 0; };
   for (next_ = 0; next_ < gathered_;) {
     const epoll_event event = events_[static_cast<size_t>(next_++)];
     if (event.events == 0) continue;
@@ -142,9 +147,10 @@ void Loop::Dispatch(int count) {
     if (event.data.ptr == nullptr) {
       RunPosted();
     } else {
-      static_cast<Watcher*>(event.data.ptr)->OnReady(event.events);
+      Guarded([&] { static_cast<Watcher*>(event.data.ptr)->OnReady(event.events); });
     }
   }
+  gathered_ = next_ = 0;
 }
 
 void Loop::TakeTurns() {
@@ -192,19 +198,19 @@ void Loop::RunPosted() {
     absl::MutexLock lock(&mu_);
     work.swap(posted_);
   }
-  for (Work& one : work) one();
+  for (Work& one : work) Guarded(one);
 }
 
 void Loop::RunDeferred() {
   std::vector<Work> work;
   work.swap(deferred_);
-  for (Work& one : work) one();
+  for (Work& one : work) Guarded(one);
 }
 
 void Loop::RunTimers() {
   while (!timers_.empty() && timers_.begin()->first.first <= now_ns_) {
     const auto due = timers_.extract(timers_.begin());
-    due.mapped()();
+    Guarded(due.mapped());
   }
 }
 

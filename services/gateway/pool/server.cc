@@ -50,8 +50,16 @@ Transport::Result Server::Read(std::span<char> into) {
   return result;
 }
 
+bool Server::HasPrepared(const StatementPtr& statement, uint64_t since) {
+  const uint64_t at = prepared.Use(*statement);
+  if (at == 0) return false;
+  if (at >= since) return true;
+  Stale(statement);
+  return false;
+}
+
 void Server::Stale(const StatementPtr& statement) {
-  if (!prepared.Use(*statement)) return;
+  if (prepared.Use(*statement) == 0) return;
   prepared.Remove(*statement);
   stale_.push_back(statement);
 }

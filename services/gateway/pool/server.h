@@ -52,6 +52,8 @@ class Server final : public Loop::Watcher {
   // A Read may find something.
   bool readable() const { return readable_; }
 
+  // True if `statement` is prepared, not before the mark `since`. One that is older counts as Stale() from now on.
+  bool HasPrepared(const StatementPtr& statement, uint64_t since);
   // `statement` is there but will not do any more; it has to be closed before it is prepared again.
   void Stale(const StatementPtr& statement);
   bool TakeStale(const StatementPtr& statement);
@@ -76,6 +78,7 @@ class Server final : public Loop::Watcher {
   uint64_t unnamed = 0;       // who prepared the unnamed statement: a session's mark for it; 0: nobody
   bool sql_prepared = false;  // by SQL's PREPARE, under a name of the client's
   std::string partial;        // what has come of a message
+  std::string batch;          // what the client has sent of its batch, as it sent it, if that is kept
 
   absl::Duration opened;  // of Loop::now()
   absl::Duration idle_since;

@@ -3,11 +3,9 @@
 #include <format>
 #include <utility>
 
-#include "absl/strings/str_replace.h"
 #include "common/status/error.h"
-#include "common/status/view.h"
 #include "services/gateway/pgwire/encode.h"
-#include "services/gateway/session/literal.h"
+#include "services/gateway/pgwire/quote.h"
 #include "services/gateway/session/session.h"
 
 namespace leasehold::gateway {
@@ -17,11 +15,6 @@ namespace {
 constexpr int kPreparingTries = 3;
 // Of one line; clients may come with settings that nobody else has.
 constexpr size_t kMostGreetings = 1'000;
-
-// Parameters may have a qualified name.
-std::string QuotedName(std::string_view name) {
-  return std::format("\"{}\"", absl::StrReplaceAll(AbslView(name), {{"\"", "\"\""}, {".", "\".\""}}));
-}
 
 }  // namespace
 
@@ -63,6 +56,7 @@ bool Session::Attach() {
 
 void Session::Attached(Server& server) {
   server_ = &server;
+  server.batch.clear();
   exchange_.Reset();
   if (server.applied != settings_ || !sql_prepared_.empty()) return BeginPreparing();
   preparing_failures_ = 0;
@@ -95,14 +89,14 @@ void Session::BeginPreparing() {
   const SettingMap& should = settings_ ? *settings_ : kNone;
   std::string sql;
   for (const auto& [name, value] : are) {
-    if (!should.contains(name)) sql += std::format("RESET {};", QuotedName(name));
+    if (!should.contains(name)) sql += std::format("RESET {};", pgwire::QuotedParameter(name));
   }
   std::string calls;
   for (const auto& [name, value] : should) {
     const auto is = are.find(name);
     if (is != are.end() && is->second == value) continue;
-    calls += std::format("{}pg_catalog.set_config({},{},false)", calls.empty() ? "SELECT " : ",", Literal(name),
-                         NeutralLiteral(value));
+    calls += std::format("{}pg_catalog.set_config({},{},false)", calls.empty() ? "SELECT " : ",", pgwire::Literal(name),
+                         pgwire::NeutralLiteral(value));
   }
   sql += calls;
   sql += ";";
@@ -209,6 +203,7 @@ void Session::LoseServer() {
   const bool skipping = exchange_.skipping();
   exchange_.Reset();
   ForgetQuery();
+  parameters_.clear();
   discarding_ += std::exchange(passing_, 0);
   changed_.clear();
   resets_.clear();

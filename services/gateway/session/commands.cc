@@ -1,7 +1,10 @@
 // The statements that the gateway answers itself, in the simple and the extended protocol.
+#include <array>
 #include <format>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "absl/time/time.h"
 #include "common/identity/identity.h"
 #include "common/status/error.h"
@@ -42,22 +45,32 @@ std::string Joined(std::string_view separator, std::initializer_list<std::pair<b
   return text;
 }
 
+constexpr std::array<const char*, 6> kSessionColumns = {"lease", "tenant", "service", "database", "access", "expiry"};
+
 std::vector<pgwire::Column> ColumnsOf(const Command& command, bool binary) {
   std::vector<pgwire::Column> columns;
-  if (command.kind == Kind::kShowSession) {
-    for (const char* name : {"lease", "tenant", "service", "database", "access", "expiry"}) {
-      columns.push_back({.name = name, .binary = binary});
-    }
+  if (command.kind == Kind::kShowSession && command.column.empty()) {
+    for (const char* name : kSessionColumns) columns.push_back({.name = name, .binary = binary});
   } else {
     columns.push_back({.name = command.column, .binary = binary});
   }
   return columns;
 }
 
+// The row of SHOW leasehold.session as one value. Nothing in it needs escapes but a central database's name.
+std::string JsonOf(const std::vector<std::string>& session) {
+  std::string json = "{";
+  for (size_t i = 0; i < kSessionColumns.size(); ++i) {
+    absl::StrAppend(&json, i == 0 ? "" : ", ", "\"", kSessionColumns[i], "\": \"",
+                    absl::StrReplaceAll(session[i], {{"\\", "\\\\"}, {"\"", "\\\""}}), "\"");
+  }
+  return json + "}";
+}
+
 }  // namespace
 
 Session::Handled Session::HandleQuery(std::string_view body, bool complete) {
-  if (Settle() == Handled::kWaits) return Handled::kWaits;
+  if (Settle() == Handled::kWaits || EndOwnBatch() == Handled::kWaits) return Handled::kWaits;
   const pgwire::Recognition& found = recognition_;
   const auto fail = [this](const ErrorFields& error) {
     resolved_.clear();
@@ -163,11 +176,18 @@ std::optional<ErrorFields> Session::PrepareCommand(std::string_view body) {
 std::optional<ErrorFields> Session::BindPortal(std::string_view body) {
   const auto bind = pgwire::ReadBind(body);
   if (!bind) return Refuse("08P01", "invalid Bind message");
-  const VirtualStatements::Statement* statement = virtuals_.FindStatement(bind->statement);
-  if (statement == nullptr) return Refuse("26000", "prepared statement does not exist");
   if (virtuals_.full()) return Refuse("54000", "too many portals of leasehold settings");
+  Command command;
+  if (const VirtualStatements::Statement* const known = virtuals_.FindStatement(bind->statement)) {
+    command = known->command;
+  } else {
+    pgwire::Recognition found =
+        pgwire::RecognizeBound(SqlOf(bind->statement), OurSettingIn(*bind, EffectsOf(bind->statement)));
+    if (found.refusal) return std::move(found.refusal);
+    command = std::move(found.commands.front());
+  }
   BoundCommand bound;
-  if (auto failure = BindCommand(statement->command, *bind, bound)) {
+  if (auto failure = BindCommand(command, *bind, bound)) {
     return Refuse(failure->code, std::move(failure->message));
   }
   virtuals_.Open(bind->portal, std::move(bound));
@@ -209,6 +229,7 @@ Session::Handled Session::ExecutePortal(std::string_view body) {
     pgwire::CommandComplete(outbox_, found->command.HasRows() ? "SELECT 0" : found->command.tag);
     return Handled::kDone;
   }
+  if (found->command.Moves() && EndOwnBatch() == Handled::kWaits) return Handled::kWaits;
   const BoundCommand bound = *found;  // DISCARD ALL closes all portals, its own among them
   std::optional<TenantId> at = tenant_;
   Ran ran = Run(bound, at);
@@ -223,6 +244,19 @@ Session::Handled Session::ExecutePortal(std::string_view body) {
   pgwire::CommandComplete(outbox_, bound.command.tag);
   MoveTo(at);
   return Handled::kDone;
+}
+
+// A server that has prepared something for this batch, and no more, is given back when the session moves: as between
+// two batches.
+Session::Handled Session::EndOwnBatch() {
+  if (server_ == nullptr || !exchange_.in_batch() || exchange_.batch_has_run() ||
+      exchange_.transaction_status() != 'I') {
+    return Handled::kDone;
+  }
+  pgwire::Sync(server_->outbox());
+  exchange_.Sent('S', Exchange::Audience::kNobody);
+  stage_ = Stage::kSettling;
+  return Handled::kWaits;
 }
 
 Session::Ran Session::Run(const BoundCommand& bound, std::optional<TenantId>& at) {
@@ -253,17 +287,15 @@ Session::Ran Session::Run(const BoundCommand& bound, std::optional<TenantId>& at
       return row({});
     case Kind::kDeallocate:
       if (bound.command.name.empty()) {
-        statements_.clear();
-        statement_bytes_ = 0;
-      } else if (const auto known = statements_.find(bound.command.name); known != statements_.end()) {
-        statement_bytes_ -= std::min(statement_bytes_, known->second->body.size());
-        statements_.erase(known);
+        ForgetStatements();
+      } else {
+        ForgetStatement(bound.command.name);
       }
       return row({});
     case Kind::kShowPinned:
       return row({PinsText()});
     case Kind::kShowSession:
-      return row(SessionRow());
+      return bound.command.column.empty() ? row(SessionRow()) : row({JsonOf(SessionRow())});
     case Kind::kShowTenant:
       break;
   }
@@ -305,7 +337,7 @@ void Session::MoveTo(const std::optional<TenantId>& tenant) {
   if (server_ != nullptr) GiveBack(held() || unknown_ ? Leftover::kUnknown : Leftover::kNothing);
   exchange_.Reset();
   // What SQL's PREPARE made is made again; the rest belonged to the database that is left.
-  pins_ = told_pins_ = sure_pins_ = 0;
+  pins_ = told_pins_ = sure_pins_ = doubtful_pins_ = 0;
   unnamed_ = unnamed_body_.empty() ? 0 : unnamed_;
   tenant_ = tenant;
   line_ = next_line_;
@@ -317,8 +349,7 @@ void Session::MoveTo(const std::optional<TenantId>& tenant) {
 // RESET ALL and DISCARD ALL: back to where and how the session began.
 void Session::ResetAll(bool discard) {
   if (discard) {
-    statements_.clear();
-    statement_bytes_ = 0;
+    ForgetStatements();
     unnamed_ = 0;
     virtuals_.CloseAllPortals();
     sql_prepared_.clear();
@@ -326,7 +357,7 @@ void Session::ResetAll(bool discard) {
   if (server_ != nullptr && (discard || tenant_ != grant_->home_tenant)) {
     GiveBack(held() || unknown_ ? Leftover::kUnknown : Leftover::kNothing);
     exchange_.Reset();
-    pins_ = told_pins_ = sure_pins_ = 0;
+    pins_ = told_pins_ = sure_pins_ = doubtful_pins_ = 0;
   } else if (server_ != nullptr) {
     server_->applied = nullptr;  // PostgreSQL has done it
   }

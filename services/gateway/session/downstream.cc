@@ -25,9 +25,7 @@ bool IsNeededWhole(char type) {
     case 'D':
     case 'd':
     case 'T':
-    case 't':
     case 'N':
-    case 'A':
     case 'V':
       return false;
     default:
@@ -65,6 +63,7 @@ void Session::OnServerReady(Server& server) {
     }
     if (stage_ == Stage::kEnded || server_ != &server) return;
     if (stage_ == Stage::kPreparing && exchange_.settled()) return Prepared(!refusal_);
+    if (stage_ == Stage::kHealing && exchange_.settled()) return Healed();
   }
   if (!outbox_.empty()) FlushClient();
   if (exchange_.settled() || bytes_in_ + bytes_out_ > kCountEvery) CountBytes();
@@ -123,9 +122,20 @@ size_t Session::Digest(std::string_view data) {
     if (frame.size > rest.size() && frame.size <= kLargestWhole && whole) break;
     passing_on_ = PassOn(frame, rest.substr(0, std::min(frame.size, rest.size())));
     from_server_ = frame.size;
+    if (!parameters_.empty() && passing_on_) {
+      interrupt(0);
+      outbox_.append(std::exchange(parameters_, {}));
+    }
     if (frame.type == 'Z' && passing_on_ && pins_ != told_pins_ && !doubtful_) {
       interrupt(0);
       TellPins();
+    }
+    if (frame.type == 'A' && IsOwnNotification(rest, frame)) {
+      from_server_ = 0;
+      interrupt(frame.size);
+      pgwire::NotificationResponse(outbox_, key_.process_id,
+                                   rest.substr(0, frame.size).substr(pgwire::kHeaderSize + 4));
+      continue;
     }
     if (exchange_.answer_due() && frame.size <= rest.size()) {
       from_server_ = 0;
@@ -156,11 +166,18 @@ size_t Session::Digest(std::string_view data) {
   return at;
 }
 
+// So that a client finds its own among them: it compares with its BackendKeyData, which is the gateway's. Those of
+// others keep PostgreSQL's numbers.
+bool Session::IsOwnNotification(std::string_view bytes, const pgwire::Frame& frame) const {
+  return frame.size <= bytes.size() && frame.size >= pgwire::kHeaderSize + 4 &&
+         pgwire::ReadU32(bytes.data() + pgwire::kHeaderSize) == server_->key.process_id;
+}
+
 // Takes note of one message of the server's; false: it is not for the client.
 bool Session::PassOn(const pgwire::Frame& frame, std::string_view bytes) {
   const std::string_view body = bytes.substr(std::min(bytes.size(), pgwire::kHeaderSize));
   const char status = frame.type == 'Z' && !body.empty() ? body[0] : '\0';
-  const bool own = stage_ == Stage::kPreparing || stage_ == Stage::kReadingBack;
+  const bool own = stage_ == Stage::kPreparing || stage_ == Stage::kReadingBack || stage_ == Stage::kHealing;
   if (frame.type == 'S') {
     pgwire::BodyReader reader(body);
     const std::string name(reader.CString());
@@ -174,7 +191,8 @@ bool Session::PassOn(const pgwire::Frame& frame, std::string_view bytes) {
   if (!verdict.undone.empty()) ForgetUnprepared(verdict.undone);
   switch (frame.type) {
     case 'E':
-      NoteError(body, verdict);
+      NoteError(body);
+      if (Heal(body, verdict)) return false;
       // A server that is about to go has not ended the session with it.
       if (last_words_) return false;
       break;
@@ -183,11 +201,17 @@ bool Session::PassOn(const pgwire::Frame& frame, std::string_view bytes) {
       if (body.starts_with("DISCARD ALL") || body.starts_with("DEALLOCATE ALL")) server_->prepared.Clear();
       if (body.starts_with("DISCARD ALL")) discarded_ = true;
       if (body.starts_with("ROLLBACK")) doubtful_ = true;
+      if (pins_ != 0) NoteTag(body);
       break;
     case 'N':
       return !own;
+    case 't':
+      if (bytes.size() < frame.size) break;
+      parameters_ = bytes;
+      return false;
     case 'Z':
-      if (!own) {
+      if (!own && verdict.pass) {
+        healed_ = false;
         CountQuery(status);
         if (!logged_sql_.empty()) LogStatements();
         if (exchange_.failed()) doubtful_ = unknown_ = true;
@@ -200,17 +224,23 @@ bool Session::PassOn(const pgwire::Frame& frame, std::string_view bytes) {
   return verdict.pass;
 }
 
-void Session::NoteError(std::string_view body, const Exchange::Verdict& verdict) {
-  const pgwire::ErrorFields fields = pgwire::ReadErrorFields(body);
+void Session::NoteError(std::string_view body) {
   if (pgwire::IsFatal(body)) {
-    last_words_ = fields;
-    return;
+    last_words_ = pgwire::ReadErrorFields(body);
+  } else if (stage_ == Stage::kPreparing) {
+    refusal_ = pgwire::ReadErrorFields(body);
   }
-  if (stage_ == Stage::kPreparing) refusal_ = fields;
-  // A plan whose result has changed will never do again: the next use prepares the statement anew.
-  if (verdict.failed && fields.code == "0A000") server_->Stale(verdict.failed);
-  // Somebody dropped it behind our back.
-  if (verdict.failed && fields.code == "26000") server_->prepared.Remove(*verdict.failed);
+}
+
+// What a statement may have taken away of what keeps the server.
+void Session::NoteTag(std::string_view tag) {
+  if (tag.starts_with("UNLISTEN")) {
+    doubtful_pins_ |= pgwire::kPinListen;
+  } else if (tag.starts_with("DROP ") || tag.starts_with("DISCARD TEMP")) {
+    doubtful_pins_ |= pgwire::kPinTemporary;
+  } else if (tag.starts_with("CLOSE CURSOR")) {
+    doubtful_pins_ |= pgwire::kPinCursor;
+  }
 }
 
 void Session::NoteStatement(std::string_view sql) {

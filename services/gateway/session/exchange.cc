@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <utility>
 
+#include "services/gateway/pgwire/encode.h"
+
 namespace leasehold::gateway {
 
-void Exchange::Sent(char type, Audience audience, StatementPtr statement) {
+void Exchange::Sent(char type, Audience audience, StatementPtr statement, std::string_view name) {
   switch (type) {
     case 'Q':
     case 'F':
@@ -32,12 +34,19 @@ void Exchange::Sent(char type, Audience audience, StatementPtr statement) {
     default:  // Flush and COPY data are not answered
       return;
   }
-  queue_.push_back({.type = type, .audience = audience, .statement = std::move(statement), .answer = {}});
+  queue_.push_back(
+      {.type = type, .audience = audience, .statement = std::move(statement), .text = std::string(name), .at = mark_});
 }
 
 void Exchange::Answered(std::string bytes) {
   if (skipping_) return;
-  queue_.push_back({.type = kAnswer, .audience = Audience::kClient, .statement = nullptr, .answer = std::move(bytes)});
+  queue_.push_back({.type = kAnswer, .audience = Audience::kClient, .statement = nullptr, .text = std::move(bytes)});
+}
+
+void Exchange::AnsweredParse(StatementPtr statement, std::string_view name) {
+  if (skipping_) return;
+  queue_.push_back(
+      {.type = kParsed, .audience = Audience::kClient, .statement = std::move(statement), .text = std::string(name)});
 }
 
 void Exchange::Pop() {
@@ -49,17 +58,27 @@ void Exchange::Pop() {
 }
 
 void Exchange::TakeAnswers(std::string& out) {
-  while (head_ < queue_.size() && (queue_[head_].type == kAnswer || queue_[head_].type == kCopyEnd)) {
-    out.append(queue_[head_].answer);
+  while (answer_due() || (head_ < queue_.size() && queue_[head_].type == kCopyEnd)) {
+    if (queue_[head_].type == kParsed) {
+      pgwire::ParseComplete(out);
+    } else {
+      out.append(queue_[head_].text);
+    }
     Pop();
   }
+}
+
+bool Exchange::HushSync() {
+  if (settled()) return false;
+  queue_[head_].audience = Audience::kNobody;
+  return true;
 }
 
 void Exchange::Reset() {
   queue_.clear();
   head_ = 0;
   status_ = 'I';
-  in_batch_ = ran_ = skipping_ = failed_ = false;
+  in_batch_ = ran_ = ran_well_ = skipping_ = failed_ = false;
   ended_ = true;
 }
 
@@ -75,15 +94,19 @@ Exchange::Verdict Exchange::Step(char type) {
     return {.pass = head_ == queue_.size() || queue_[head_].audience != Audience::kNobody};
   }
   const Verdict verdict{.pass = queue_[head_].audience != Audience::kNobody};
+  ran_well_ |= type == 'B' || type == 'E';
   Pop();
   return verdict;
 }
 
 void Exchange::Skip(Verdict& verdict) {
   while (head_ < queue_.size() && queue_[head_].type != 'S') {
-    if (queue_[head_].type == 'P' && queue_[head_].statement) {
-      verdict.undone.push_back(
-          {.statement = std::move(queue_[head_].statement), .by_client = queue_[head_].audience == Audience::kClient});
+    Expected& skipped = queue_[head_];
+    if (skipped.type == 'P' || skipped.type == kParsed) {
+      verdict.undone.push_back({.statement = std::move(skipped.statement),
+                                .name = std::move(skipped.text),
+                                .by_client = skipped.audience == Audience::kClient,
+                                .on_server = skipped.type == kParsed});
     }
     Pop();
   }
@@ -117,6 +140,7 @@ Exchange::Verdict Exchange::Received(char type, char status) {
     while (head_ < queue_.size() && queue_[head_].type == kCopyEnd) Pop();
     status_ = status;
     ended_ = true;
+    ran_well_ = false;
     return verdict;
   }
   if (type == 'A' || type == 'N' || type == 'S') return {};
@@ -128,6 +152,7 @@ Exchange::Verdict Exchange::Received(char type, char status) {
       if (!any) return verdict;
       const Expected& asked = queue_[head_];
       verdict.failed = asked.statement;
+      verdict.failed_at = asked.at;
       verdict.own_error = asked.audience == Audience::kNobody;
       if (asked.type == 'Q' || asked.type == 'F') {
         verdict.pass = asked.audience == Audience::kClient;
@@ -136,6 +161,7 @@ Exchange::Verdict Exchange::Received(char type, char status) {
       // A Parse of ours that fails is the answer to the client's Bind behind it.
       verdict.pass = asked.audience != Audience::kNotErrors;
       Skip(verdict);
+      verdict.repeatable = status_ == 'I' && !ran_well_ && queue_.size() - head_ <= 1;
       return verdict;
     }
     case '1':

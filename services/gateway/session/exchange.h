@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "services/gateway/pool/statement.h"
@@ -23,21 +24,33 @@ class Exchange {
     kNotErrors,  // passed on, but for an ErrorResponse: the client has been told in our words
   };
 
-  // To the server. `statement`: of a Parse, Bind or Describe.
-  void Sent(char type, Audience audience = Audience::kClient, StatementPtr statement = nullptr);
+  // Where the message that is dealt with next begins in what is kept of its batch: Verdict::failed_at.
+  void Mark(size_t at) { mark_ = at; }
+  // To the server. `statement`: of a Parse, Bind or Describe; none of the unnamed one. `name`: the client's, of a Parse
+  // by it.
+  void Sent(char type, Audience audience = Audience::kClient, StatementPtr statement = nullptr,
+            std::string_view name = {});
   // An answer of the gateway's own, in its place behind the answers to what was sent before.
   void Answered(std::string bytes);
+  // ParseComplete, since the server has prepared it already.
+  void AnsweredParse(StatementPtr statement, std::string_view name);
 
   // A Parse that the server has refused or skipped.
   struct Undone {
-    StatementPtr statement;
+    StatementPtr statement;  // none: the unnamed one
+    std::string name;        // the client's, which it has not either; empty: of the gateway's own asking, or unnamed
     bool by_client = false;
+    bool on_server = false;  // it is prepared there all the same, from before
   };
   struct Verdict {
     bool pass = true;
     std::vector<Undone> undone = {};
     // Of the step that an error answers.
     StatementPtr failed = nullptr;
+    size_t failed_at = 0;
+    // An error before anything of the batch was bound or run, outside of a transaction block, with nothing but the
+    // batch's own end behind it: sent again from `failed_at` on, it would leave no trace of the first time.
+    bool repeatable = false;
     // An error in answer to what the gateway asked.
     bool own_error = false;
   };
@@ -45,7 +58,13 @@ class Exchange {
   Verdict Received(char type, char status = '\0');
   // The gateway's own answers whose turn has come, appended to `out`.
   void TakeAnswers(std::string& out);
-  bool answer_due() const { return head_ < queue_.size() && queue_[head_].type == kAnswer; }
+  bool answer_due() const {
+    return head_ < queue_.size() && (queue_[head_].type == kAnswer || queue_[head_].type == kParsed);
+  }
+
+  // The batch that has just failed will be sent again: the ReadyForQuery at its end is not for the client. False: the
+  // Sync has not been sent yet that asks for it.
+  bool HushSync();
 
   // A server that is new to the client, or none.
   void Reset();
@@ -67,6 +86,7 @@ class Exchange {
 
  private:
   static constexpr char kAnswer = 'L';
+  static constexpr char kParsed = 'l';  // … which is ParseComplete
   static constexpr char kCopyEnd = 'c';
   static bool IsSync(char type) { return type == 'Q' || type == 'F' || type == 'S'; }
 
@@ -74,7 +94,8 @@ class Exchange {
     char type = 0;
     Audience audience = Audience::kClient;
     StatementPtr statement;
-    std::string answer;  // kAnswer
+    std::string text;  // kAnswer: the bytes; kParsed and Parse: the client's name
+    size_t at = 0;
   };
   void Pop();
   Verdict Step(char type);
@@ -83,9 +104,11 @@ class Exchange {
 
   std::vector<Expected> queue_;
   size_t head_ = 0;
+  size_t mark_ = 0;
   char status_ = 'I';
   bool in_batch_ = false;
   bool ran_ = false;
+  bool ran_well_ = false;  // … and that has been answered
   bool skipping_ = false;
   bool failed_ = false;
   bool ended_ = true;  // nothing came since the last ReadyForQuery

@@ -89,6 +89,75 @@ TEST(ExchangeTest, AnErrorSkipsToTheSync) {
   EXPECT_FALSE(exchange.failed());
 }
 
+TEST(ExchangeTest, AnErrorSaysWhatWasNotPrepared) {
+  Exchange exchange;
+  exchange.Sent('B');
+  exchange.Sent('P', Audience::kClient, Named("text"), "its name");
+  exchange.AnsweredParse(Named("known"), "other name");
+  exchange.Sent('P');  // unnamed
+  exchange.Sent('S');
+  const Exchange::Verdict verdict = exchange.Received('E');
+  ASSERT_EQ(verdict.undone.size(), 3u);
+  EXPECT_EQ(verdict.undone[0].name, "its name");
+  EXPECT_FALSE(verdict.undone[0].on_server);
+  EXPECT_EQ(verdict.undone[1].name, "other name");
+  EXPECT_TRUE(verdict.undone[1].on_server);
+  EXPECT_TRUE(verdict.undone[1].by_client);
+  EXPECT_EQ(verdict.undone[2].statement, nullptr);
+  EXPECT_TRUE(verdict.undone[2].by_client);
+
+  exchange.Received('Z', 'I');
+  exchange.Sent('P');
+  exchange.AnsweredParse(Named("known"), "name");
+  exchange.Received('1');
+  ASSERT_TRUE(exchange.answer_due());
+  std::string out;
+  exchange.TakeAnswers(out);
+  EXPECT_EQ(out, std::string("1\0\0\0\4", 5));
+}
+
+TEST(ExchangeTest, ABatchIsRepeatableBeforeAnythingOfItRan) {
+  const StatementPtr statement = Named("s");
+  const auto fail = [&statement](auto... before) {
+    Exchange exchange;
+    exchange.Sent('Q');
+    exchange.Received('Z', 'I');
+    (exchange.Sent(before), ...);
+    exchange.Mark(17);
+    exchange.Sent('B', Audience::kClient, statement);
+    exchange.Sent('E');
+    exchange.Sent('S');
+    for (const char type : {before...}) exchange.Received(type == 'P' ? '1' : type == 'B' ? '2' : 'C');
+    return exchange.Received('E');
+  };
+  EXPECT_TRUE(fail('P').repeatable);
+  EXPECT_EQ(fail('P').failed, statement);
+  EXPECT_EQ(fail('P').failed_at, 17u);
+  EXPECT_FALSE(fail('P', 'B').repeatable);
+  EXPECT_FALSE(fail('P', 'B', 'E').repeatable);
+
+  Exchange behind;
+  for (const char type : {'B', 'S', 'B', 'S'}) behind.Sent(type);
+  EXPECT_FALSE(behind.Received('E').repeatable);
+  Exchange block;
+  block.Sent('Q');
+  block.Received('Z', 'T');
+  for (const char type : {'B', 'S'}) block.Sent(type);
+  EXPECT_FALSE(block.Received('E').repeatable);
+}
+
+TEST(ExchangeTest, TheEndOfABatchThatIsRepeatedIsNobodys) {
+  Exchange exchange;
+  for (const char type : {'B', 'E', 'S'}) exchange.Sent(type);
+  exchange.Received('E');
+  EXPECT_TRUE(exchange.HushSync());
+  EXPECT_FALSE(exchange.Received('Z', 'I').pass);
+  EXPECT_TRUE(exchange.settled());
+  exchange.Sent('B');
+  exchange.Received('E');
+  EXPECT_FALSE(exchange.HushSync()) << "there is none yet";
+}
+
 TEST(ExchangeTest, WhatIsSentBehindAnErrorIsNotAwaited) {
   Exchange exchange;
   exchange.Sent('P');

@@ -6,7 +6,7 @@
 
 #include "absl/strings/escaping.h"
 #include "services/gateway/pgwire/encode.h"
-#include "services/gateway/session/literal.h"
+#include "services/gateway/pgwire/quote.h"
 #include "services/gateway/session/session.h"
 
 namespace leasehold::gateway {
@@ -18,6 +18,7 @@ constexpr size_t kMostSettingBytes = 64 * 1024;
 // A query of the gateway's own fails under a client's statement_timeout, or by its late cancel.
 constexpr int kReadingBackTries = 5;
 
+// What is still there, of what keeps a server.
 struct PinQuestion {
   uint8_t pin;
   const char* sql;
@@ -25,18 +26,20 @@ struct PinQuestion {
 constexpr PinQuestion kPinQuestions[] = {
     {pgwire::kPinListen, ",EXISTS (SELECT FROM pg_catalog.pg_listening_channels())"},
     {pgwire::kPinTemporary,
-     ",EXISTS (SELECT FROM pg_catalog.pg_class WHERE relnamespace OPERATOR(pg_catalog.=) "
+     ",EXISTS (SELECT FROM pg_catalog.pg_depend WHERE refclassid OPERATOR(pg_catalog.=) "
+     "'pg_catalog.pg_namespace'::pg_catalog.regclass AND refobjid OPERATOR(pg_catalog.=) "
      "pg_catalog.pg_my_temp_schema())"},
     {pgwire::kPinCursor, ",EXISTS (SELECT FROM pg_catalog.pg_cursors WHERE is_holdable)"},
     {pgwire::kPinAdvisoryLock,
      ",EXISTS (SELECT FROM pg_catalog.pg_locks WHERE locktype OPERATOR(pg_catalog.=) 'advisory' AND "
      "pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid())"},
+    {pgwire::kPinPrepare, ",EXISTS (SELECT FROM pg_catalog.pg_prepared_statements WHERE from_sql)"},
 };
 
 // The value that was set in this session, or NULL if none was. `exactly`: a value that may not have been set has to be
 // told from one that was, which takes PostgreSQL longer.
 std::string SettingQuestion(const std::string& name, bool exactly) {
-  const std::string literal = Literal(name);
+  const std::string literal = pgwire::Literal(name);
   const std::string current = std::format("pg_catalog.current_setting({},true)", literal);
   if (!exactly) return current;
   if (name == "role") return std::format("NULLIF({},'none')", current);
@@ -45,6 +48,13 @@ std::string SettingQuestion(const std::string& name, bool exactly) {
       "(SELECT setting FROM pg_catalog.pg_settings WHERE pg_catalog.lower(name) OPERATOR(pg_catalog.=) {} AND "
       "source OPERATOR(pg_catalog.=) 'session')",
       literal);
+}
+
+// What a client with this path makes is temporary, whatever the statement says.
+bool MakesTemporary(const SettingsPtr& settings) {
+  if (!settings) return false;
+  const auto path = settings->find("search_path");
+  return path != settings->end() && path->second.starts_with("pg_temp");
 }
 
 size_t BytesOf(const SettingsPtr& settings) {
@@ -61,12 +71,10 @@ void Session::NoteEffects(const pgwire::Effects& effects) {
   unknown_ |= effects.unknown;
   goes_home_ |= effects.resets_all;
   if (server_ != nullptr && (effects.pins & pgwire::kPinPrepare) != 0) server_->sql_prepared = true;
-  pins_ = static_cast<uint8_t>((pins_ | effects.pins) & ~effects.unpins);
-  told_pins_ &= pins_;
+  pins_ |= effects.pins;
+  doubtful_pins_ |= effects.unpins;
   changed_.insert(changed_.end(), effects.sets.begin(), effects.sets.end());
   resets_.insert(resets_.end(), effects.resets.begin(), effects.resets.end());
-  // What is not pinned any more is only gone if the server says so: clean it up all the same.
-  if (effects.unpins != 0) unknown_ = true;
   for (const auto& [name, text] : effects.prepares) {
     sql_prepared_lately_.push_back(name);
     sql_prepared_.emplace(name, text);
@@ -78,9 +86,10 @@ void Session::AfterTransaction() {
       exchange_.in_batch() || from_server_ != 0 || stage_ != Stage::kServing) {
     return;
   }
-  const bool pins_in_doubt = doubtful_ && (pins_ != sure_pins_ || !sql_prepared_lately_.empty());
+  const bool pins_in_doubt = AsksForPins() || (doubtful_ && (pins_ != sure_pins_ || !sql_prepared_lately_.empty()));
   if (!changed_.empty() || !resets_.empty() || pins_in_doubt) return BeginReadingBack();
   doubtful_ = false;
+  doubtful_pins_ = 0;
   sql_prepared_lately_.clear();
   sure_pins_ = pins_;
   if (!held()) GiveBack(unknown_ ? Leftover::kUnknown : Leftover::kNothing);
@@ -96,11 +105,14 @@ void Session::BeginReadingBack() {
   for (const std::string& name : changed_) {
     sql += std::format(",pg_catalog.encode(pg_catalog.convert_to({},'UTF8'),'hex')", SettingQuestion(name, exactly));
   }
+  asked_pins_ = doubtful_ ? pins_ : doubtful_pins_ & pins_;
+  for (const auto& [pin, question] : kPinQuestions) {
+    if ((asked_pins_ & pin) != 0) sql += question;
+  }
   if (doubtful_) {
-    for (const PinQuestion& question : kPinQuestions) sql += question.sql;
     for (const std::string& name : sql_prepared_lately_) {
       sql += std::format(",EXISTS (SELECT FROM pg_catalog.pg_prepared_statements WHERE name OPERATOR(pg_catalog.=) {})",
-                         Literal(name));
+                         pgwire::Literal(name));
     }
   }
   stage_ = Stage::kReadingBack;
@@ -122,25 +134,24 @@ void Session::ReadBack(std::string_view data_row) {
   SettingsPtr settings = settings_;
   reader.U16();
   next();
-  uint8_t pins = pins_;
   for (const std::string& name : changed_) {
     if (const std::optional<std::string> hex = next()) {
       std::string value;
       if (!absl::HexStringToBytes(*hex, &value)) break;  // cut off, as the reader says
       applied = pool_.settings().With(applied, name, value);
       settings = pool_.settings().With(settings, name, value);
-      if (name == "search_path" && value.starts_with("pg_temp")) pins |= pgwire::kPinTemporary;
     } else {
       applied = pool_.settings().Without(applied, name);
       settings =
           std::ranges::contains(resets_, name) ? WithReset(settings, name) : pool_.settings().Without(settings, name);
     }
   }
+  uint8_t gone = 0;
+  for (const auto& [pin, question] : kPinQuestions) {
+    if ((asked_pins_ & pin) != 0 && next() == "f") gone |= pin;
+  }
   std::vector<std::string> not_prepared;
   if (doubtful_) {
-    for (const PinQuestion& question : kPinQuestions) {
-      pins = next() == "t" ? pins | question.pin : pins & static_cast<uint8_t>(~question.pin);
-    }
     for (const std::string& name : sql_prepared_lately_) {
       if (next() != "t") not_prepared.push_back(name);
     }
@@ -151,9 +162,11 @@ void Session::ReadBack(std::string_view data_row) {
   }
   server_->applied = applied;
   settings_ = settings;
-  pins_ = pins;
   for (const std::string& name : not_prepared) sql_prepared_.erase(name);
-  if (sql_prepared_.empty()) pins_ &= static_cast<uint8_t>(~pgwire::kPinPrepare);
+  if ((gone & pgwire::kPinPrepare) != 0) sql_prepared_.clear();
+  if (gone != 0) unknown_ = true;  // clean it up all the same
+  pins_ &= static_cast<uint8_t>(~gone);
+  if (MakesTemporary(settings_)) pins_ |= pgwire::kPinTemporary;
   told_pins_ &= pins_;
   read_back_ = true;
 }
@@ -166,11 +179,17 @@ void Session::FinishReadingBack() {
     resets_.clear();
     sql_prepared_lately_.clear();
     sure_pins_ = pins_;
+    doubtful_pins_ = 0;
     if (std::exchange(doubtful_, false)) TellPins();
     if ((!settings_ || settings_->size() <= kMostSettings) && BytesOf(settings_) <= kMostSettingBytes) return;
   } else if (++reading_back_failures_ < kReadingBackTries) {
     return;  // AfterTransaction asks again
   } else if (reading_back_failures_ == kReadingBackTries) {
+    if (changed_.empty() && !doubtful_) {  // the session might have given its server up, and keeps it
+      reading_back_failures_ = 0;
+      doubtful_pins_ = 0;
+      return;
+    }
     unknown_ = true;
     return End({.code = "57014",
                 .message = "the session's settings could not be read back",

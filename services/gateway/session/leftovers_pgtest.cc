@@ -127,6 +127,11 @@ TEST_F(LeftoversTest, OneNameInManySpellings) {
     EXPECT_EQ(Setting(two, "timezone"), before) << sql;
     EXPECT_EQ(Setting(one, "timezone"), expected) << sql;
   }
+  EXPECT_EQ(one.OneBound("select set_config($1, $2, false)", {"TimeZone", "Etc/GMT+6"}), "Etc/GMT+6");
+  EXPECT_EQ(Setting(two, "timezone"), before);
+  EXPECT_EQ(Setting(one, "timezone"), "Etc/GMT+6");
+  one.One("reset timezone");
+  EXPECT_EQ(Setting(one, "timezone"), "Etc/GMT+1");
 }
 
 TEST_F(LeftoversTest, SettingsInAnyEncoding) {
@@ -360,6 +365,29 @@ TEST_F(LeftoversTest, WhatIsGivenUpPieceByPiece) {
     EXPECT_EQ(Has(two), "") << work.front();
   }
   EXPECT_EQ(Pid(two), pid);
+}
+
+TEST_F(LeftoversTest, WhatIsGivenUpInVain) {
+  Begin({.max_connections = 2});
+  Client one = Connect();
+  one.One("listen news; create temp table mine (i int); prepare mine as select 'mine'");
+  const std::string pinned = one.One("show leasehold.pinned");
+  EXPECT_EQ(pinned, "LISTEN, temporary tables, PREPARE");
+  for (const char* sql : {"begin; unlisten *; drop table mine; rollback", "unlisten *; drop table mine; select 1/0",
+                          "listen other; create temp table another (i int); select 1/0"}) {
+    one.One(sql);
+    EXPECT_EQ(one.One("show leasehold.pinned"), pinned) << sql;
+    EXPECT_EQ(one.One("select * from pg_listening_channels()"), "news") << sql;
+    EXPECT_EQ(one.One("select count(*) from mine"), "0") << sql;
+  }
+  // With this path there will be more of what was given up.
+  Client another = Connect();
+  another.One("set search_path = pg_temp");
+  another.One("create table mine (i int)");
+  another.One("drop table mine");
+  another.One("create table theirs (i int)");
+  EXPECT_EQ(another.One("show leasehold.pinned"), "temporary tables");
+  EXPECT_EQ(another.One("select count(*) from theirs"), "0");
 }
 
 TEST_F(LeftoversTest, NamesOfStatementsAreEachClientsOwn) {

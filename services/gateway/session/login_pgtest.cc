@@ -82,6 +82,49 @@ TEST_F(LoginTest, AnInstanceThatDoesNotAnswer) {
   EXPECT_THAT(client.error(), testing::Not(testing::HasSubstr("tenant_acme")));
 }
 
+TEST_F(LoginTest, WhatIsWrongWithOneDatabaseIsNoFaultOfTheInstance) {
+  struct Fault {
+    std::string cause;
+    std::string cure;
+    std::string says;
+  };
+  const std::string alter = "alter role tenant_globex_identity ";
+  for (const Fault& fault : {
+           Fault{alter + "nologin", alter + "login", "does not let the database's role log in"},
+           Fault{"revoke connect on database tenant_globex_identity from tenant_globex_identity",
+                 "grant connect on database tenant_globex_identity to tenant_globex_identity",
+                 "the database's role may not connect to it"},
+           Fault{"alter database tenant_globex_identity allow_connections false",
+                 "alter database tenant_globex_identity allow_connections true", "the database takes no connections"},
+           Fault{"alter database tenant_globex_identity rename to gone",
+                 "alter database gone rename to tenant_globex_identity",
+                 "the database is not on the identity instance"},
+           Fault{alter + "rename to gone", "alter role gone rename to tenant_globex_identity",
+                 "does not know the database's role, or another password"},
+       }) {
+    Begin({});
+    Client admin = instance_->Admin();
+    ASSERT_NE(admin.One(fault.cause)[0], '!') << fault.cause << admin.error();
+    const Client client = Connect("dbname=tenant_globex_identity");
+    EXPECT_FALSE(client.ok());
+    EXPECT_THAT(client.error(), testing::HasSubstr(fault.says)) << fault.cause;
+    EXPECT_THAT(client.error(), testing::Not(testing::HasSubstr("answer"))) << fault.cause;
+    Client other = Connect();
+    EXPECT_EQ(other.One("select 1"), "1") << "another database of the instance";
+    ASSERT_NE(admin.One(fault.cure)[0], '!') << fault.cure << admin.error();
+    EXPECT_TRUE(Connect("dbname=tenant_globex_identity").ok()) << fault.cure;
+  }
+}
+
+TEST_F(LoginTest, AnInstanceWithoutAConnectionLeftSaysSo) {
+  Begin({.patience = absl::Milliseconds(300)});
+  Client admin = instance_->Admin();
+  ASSERT_EQ(admin.One("alter role tenant_globex_identity connection limit 0"), "ALTER ROLE");
+  const Client client = Connect("dbname=tenant_globex_identity");
+  EXPECT_THAT(client.error(), testing::HasSubstr("has no connection left for the gateway (waited 300ms)"));
+  ASSERT_EQ(admin.One("alter role tenant_globex_identity connection limit -1"), "ALTER ROLE");
+}
+
 TEST_F(LoginTest, TheCapHoldsAndSaysSo) {
   Begin({.max_connections = 3, .patience = absl::Milliseconds(300)});
   std::vector<Client> clients;

@@ -72,14 +72,17 @@ TEST_F(PoolingTest, SettingsFollowTheirClientAndNobodyElse) {
   one.One("rollback");
   one.One("begin; set intervalstyle = 'iso_8601'; commit");
   one.OneBound("select set_config('app.user', $1, false)", {"ann"});
+  one.OneBound("select set_config($1, $2, $3)", {"app.group", "staff", "false"});
   EXPECT_EQ(two.One("show search_path"), "\"$user\", public");
   EXPECT_EQ(two.One("select current_setting('app.user', true)"), "");
+  EXPECT_EQ(two.One("select current_setting('app.group', true)"), "");
   EXPECT_EQ(two.One("show statement_timeout"), "0");
   EXPECT_EQ(two.One("show intervalstyle"), "postgres");
   EXPECT_EQ(one.One("show search_path"), "one, public");
   EXPECT_NE(one.One("show timezone"), "Asia/Tokyo");
   EXPECT_EQ(one.One("show intervalstyle"), "iso_8601");
   EXPECT_EQ(one.One("select current_setting('app.user')"), "ann");
+  EXPECT_EQ(one.One("select current_setting('app.group')"), "staff");
   EXPECT_EQ(one.One("show statement_timeout"), "5s");
   one.One("set statement_timeout = '7s'");
   EXPECT_EQ(two.One("show statement_timeout"), "0");
@@ -148,20 +151,81 @@ TEST_F(PoolingTest, WhatNeedsASessionKeepsItsServer) {
   }
 }
 
-TEST_F(PoolingTest, NotificationsReachAListener) {
+TEST_F(PoolingTest, AServerIsGivenUpWithTheLastReasonToKeepIt) {
+  Begin({.max_connections = 1, .patience = absl::Milliseconds(200)});
+  Client one = Connect();
+  Client two = Connect();
+  const auto kept = [&] { return two.One("select 1") == "!53300"; };
+  const auto given_up = [&] {
+    for (int i = 0; i < 50; ++i) {
+      if (!kept()) return true;
+    }
+    return false;
+  };
+  struct Case {
+    std::vector<std::string> keep;  // each of them keeps it
+    std::string last;
+  };
+  for (const Case& c : {
+           Case{{"listen a; listen b", "unlisten a"}, "unlisten b"},
+           Case{{"listen a", "unlisten *; listen b"}, "unlisten *"},
+           Case{{"listen a", "begin; unlisten *; rollback"}, "unlisten a"},
+           Case{{"create temp table t (i serial)", "create temp view v as select 1", "drop table t"}, "drop view v"},
+           Case{{"create temp table t (i int)", "drop table if exists nothing"}, "discard temp"},
+           Case{{"create function pg_temp.f() returns int language sql as 'select 1'"}, "drop function pg_temp.f()"},
+           Case{{"begin; create temp table t (i int)"}, "rollback"},
+           Case{{"begin; create temp table t (i int)", "select 1/0"}, "commit"},
+           Case{{"select pg_advisory_lock(1)", "select pg_advisory_lock(1)", "select pg_advisory_unlock(1)"},
+                "select pg_advisory_unlock(1)"},
+           Case{{"select pg_advisory_lock(1), pg_advisory_lock_shared(2)", "select pg_advisory_unlock(1)"},
+                "select pg_advisory_unlock_all()"},
+           Case{{"declare c cursor with hold for select 1", "declare d cursor with hold for select 1", "close c"},
+                "close d"},
+           Case{{"declare c cursor with hold for select 1"}, "close all"},
+           Case{{"prepare p as select 1", "prepare q as select 1", "deallocate p"}, "deallocate q"},
+       }) {
+    for (const std::string& sql : c.keep) {
+      one.One(sql);
+      EXPECT_TRUE(kept()) << sql;
+    }
+    EXPECT_NE(one.One(c.last)[0], '!') << c.last << one.error();
+    EXPECT_TRUE(given_up()) << c.last;
+    EXPECT_EQ(one.One("show leasehold.pinned"), "") << c.last;
+  }
+  // In a transaction of its own it changes nothing before that ends.
+  one.One("listen a");
+  one.One("begin");
+  one.One("unlisten *");
+  EXPECT_EQ(one.One("show leasehold.pinned"), "LISTEN");
+  EXPECT_EQ(one.One("commit"), "COMMIT");
+  EXPECT_TRUE(given_up());
+}
+
+TEST_F(PoolingTest, NotificationsReachAListenerWhoKnowsItsOwn) {
   Client listener = Connect();
   Client speaker = Connect();
   listener.One("listen news");
+  const auto next = [&listener] {
+    const absl::Time end = absl::Now() + absl::Seconds(5);
+    PGnotify* notice = nullptr;
+    while (notice == nullptr && absl::Now() < end) {
+      PQconsumeInput(listener.get());
+      notice = PQnotifies(listener.get());
+    }
+    return std::unique_ptr<PGnotify, decltype(&PQfreemem)>(notice, PQfreemem);
+  };
   speaker.One("notify news, 'hello'");
-  const absl::Time end = absl::Now() + absl::Seconds(5);
-  PGnotify* notice = nullptr;
-  while (notice == nullptr && absl::Now() < end) {
-    PQconsumeInput(listener.get());
-    notice = PQnotifies(listener.get());
-  }
-  ASSERT_NE(notice, nullptr);
-  EXPECT_STREQ(notice->extra, "hello");
-  PQfreemem(notice);
+  const auto hello = next();
+  ASSERT_NE(hello, nullptr);
+  EXPECT_STREQ(hello->extra, "hello");
+  EXPECT_NE(hello->be_pid, PQbackendPID(listener.get()));
+  listener.One("notify news, 'to myself'; select 1");
+  const auto own = next();
+  ASSERT_NE(own, nullptr);
+  EXPECT_STREQ(own->relname, "news");
+  EXPECT_STREQ(own->extra, "to myself");
+  EXPECT_EQ(own->be_pid, PQbackendPID(listener.get()));
+  EXPECT_EQ(listener.One("select 2"), "2");
 }
 
 TEST_F(PoolingTest, PreparedStatementsFollowTheirClient) {
@@ -202,21 +266,6 @@ TEST_F(PoolingTest, TheUnnamedStatementIsEachClientsOwn) {
   EXPECT_EQ(Prepared(three, ""), "!26000");  // it has none, and does not get another's
   one.One("select 1");                       // destroys it, as in PostgreSQL
   EXPECT_EQ(Prepared(one, ""), "!26000");
-}
-
-TEST_F(PoolingTest, APlanThatChangedUnderAClientIsMadeAnew) {
-  Client one = Connect();
-  Client two = Connect();
-  one.One("create table shape (a int)");
-  one.One("insert into shape values (1)");
-  PQclear(PQprepare(one.get(), "s", "select * from shape", 0, nullptr));
-  EXPECT_EQ(Prepared(one, "s"), "1");
-  two.One("alter table shape add column b text default 'new'");
-  EXPECT_EQ(Prepared(one, "s"), "!0A000");  // the client has been told of other columns
-  const Client::Result healed(PQexecPrepared(one.get(), "s", 0, nullptr, nullptr, nullptr, 0), PQclear);
-  ASSERT_EQ(PQresultStatus(healed.get()), PGRES_TUPLES_OK) << PQresultErrorMessage(healed.get());
-  EXPECT_EQ(PQnfields(healed.get()), 2);
-  one.One("drop table shape");
 }
 
 TEST_F(PoolingTest, ManyStatementsOnOneServerPushEachOtherOut) {

@@ -146,7 +146,7 @@ void Session::CancelQuery(std::move_only_function<void()> done) {
     done();
     return;
   }
-  if (stage_ == Stage::kPreparing) cancelled_ = true;
+  if (stage_ == Stage::kPreparing || stage_ == Stage::kHealing) cancelled_ = true;
   // With nothing of its own outstanding there is nothing to cancel; what the server does next may be somebody else's.
   if ((stage_ != Stage::kServing && stage_ != Stage::kSettling) || server_ == nullptr || exchange_.settled()) {
     done();

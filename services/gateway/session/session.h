@@ -5,6 +5,7 @@
 //   session.cc     its life: greeting, end, drain, cancel
 //   upstream.cc    client → server: what is relayed, what is rewritten, what is ours
 //   statements.cc  prepared statements, which follow the client from server to server
+//   healing.cc     … and are prepared anew when DDL has overtaken them
 //   downstream.cc  server → client
 //   attachment.cc  coming by a server, with the client's settings, and giving it back
 //   leftovers.cc   what a transaction has left in its server
@@ -84,6 +85,7 @@ class Session final : public Loop::Watcher, public ServerClient, public std::ena
     kPreparing,    // the client's settings, on a server just come by
     kReadingBack,  // what the transaction made of settings
     kSettling,     // the answers to what was sent before
+    kHealing,      // the end of a batch that is to be sent again
     kResolving,    // where a tenant's database is
     kEnded,
   };
@@ -127,6 +129,7 @@ class Session final : public Loop::Watcher, public ServerClient, public std::ena
   // leftovers.cc
   void NoteEffects(const pgwire::Effects& effects);  // … of a statement on its way to the server
   void AfterTransaction();
+  bool AsksForPins() const { return (doubtful_pins_ & pins_) != 0 && !grant_->session; }
   void BeginReadingBack();
   void ReadBack(std::string_view data_row);
   void FinishReadingBack();
@@ -149,12 +152,31 @@ class Session final : public Loop::Watcher, public ServerClient, public std::ena
   Handled ParseStatement(std::string_view body);
   Handled UseStatement(std::string_view bytes, const pgwire::Frame& frame, std::string_view name, size_t name_at);
   Handled CloseStatement(std::string_view name);
-  void EnsurePrepared(const StatementPtr& statement);
+  void NoteBind(std::string_view body, const pgwire::Effects& effects);
+  static std::string_view OurSettingIn(const pgwire::BindBody& bind, const pgwire::Effects& effects);
+  std::string_view SqlOf(std::string_view statement) const;
+  const pgwire::Effects& EffectsOf(std::string_view statement) const;
+  // One of the client's. `told`: when it last was told of the statement's columns, or could have been; a mark.
+  struct ClientStatement {
+    StatementPtr statement;
+    uint64_t told = 0;
+  };
+  uint64_t NotBefore(const ClientStatement& known) const;
+  void EnsurePrepared(const ClientStatement& known);
   void EnsureUnnamed();
-  void Prepare(const StatementPtr& statement, Exchange::Audience audience);
+  void PrepareOn(const StatementPtr& statement, Exchange::Audience audience, std::string_view name);
   void SendCloseOf(std::string_view name);
   void ForgetUnprepared(const std::vector<Exchange::Undone>& undone);
+  void ForgetStatement(std::string_view name);
+  void ForgetStatements();
   bool NeedServer();  // false: later, or refused already
+
+  // healing.cc
+  void BeginBatch();
+  void KeepStep(std::string_view bytes, const pgwire::Frame& frame);
+  bool WillBeTold(size_t from) const;
+  bool Heal(std::string_view error, const Exchange::Verdict& verdict);
+  void Healed();
 
   // commands.cc
   Handled HandleQuery(std::string_view body, bool complete);
@@ -163,6 +185,7 @@ class Session final : public Loop::Watcher, public ServerClient, public std::ena
   std::optional<pgwire::ErrorFields> BindPortal(std::string_view body);
   std::optional<pgwire::ErrorFields> Describe(std::string_view body);
   Handled ExecutePortal(std::string_view body);
+  Handled EndOwnBatch();
   struct Ran {
     std::vector<std::string> row;
     std::optional<pgwire::ErrorFields> error;
@@ -183,7 +206,9 @@ class Session final : public Loop::Watcher, public ServerClient, public std::ena
   // downstream.cc
   size_t Digest(std::string_view data);
   bool PassOn(const pgwire::Frame& frame, std::string_view bytes);
-  void NoteError(std::string_view body, const Exchange::Verdict& verdict);
+  void NoteError(std::string_view body);
+  bool IsOwnNotification(std::string_view bytes, const pgwire::Frame& frame) const;
+  void NoteTag(std::string_view tag);
   void NoteStatement(std::string_view sql);
   void LogStatements();
 
@@ -226,14 +251,17 @@ class Session final : public Loop::Watcher, public ServerClient, public std::ena
   bool skip_to_sync_ = false;      // a step failed here: ignore what follows up to Sync, as PostgreSQL would
   bool batch_is_ours_ = false;     // a step since the last Sync was answered here
   bool lost_transaction_ = false;  // the server died between two statements of a transaction
-  bool cancelled_ = false;         // … while its server was being prepared
+  bool cancelled_ = false;         // … while its server was being prepared, or its batch healed
   int preparing_failures_ = 0;     // in a row
+  bool batch_open_ = false;        // steps since the last Sync, whoever answers them
+  bool keeps_batch_ = false;       // … are all in the server's `batch`
+  bool healed_ = false;            // the batch at hand has been sent again
 
   // What it prepares and leaves behind.
   pgwire::Recognition recognition_;  // of the message that Judge saw last
   pgwire::Effects effects_;          // … and its effects
   VirtualStatements virtuals_;
-  absl::flat_hash_map<std::string, StatementPtr> statements_;
+  absl::flat_hash_map<std::string, ClientStatement> statements_;
   size_t statement_bytes_ = 0;
   std::string unnamed_body_;
   pgwire::Effects unnamed_effects_;
@@ -242,7 +270,9 @@ class Session final : public Loop::Watcher, public ServerClient, public std::ena
   std::vector<std::string> sql_prepared_lately_;     // in the transaction at hand
   uint8_t pins_ = 0;
   uint8_t told_pins_ = 0;
-  uint8_t sure_pins_ = 0;  // as of the end of the last transaction
+  uint8_t sure_pins_ = 0;      // as of the end of the last transaction
+  uint8_t doubtful_pins_ = 0;  // their reason may have gone: the server is asked, after the transaction
+  uint8_t asked_pins_ = 0;
   bool unknown_ = false;
   bool doubtful_ = false;             // something failed or was rolled back: what it has left may not be there
   std::vector<std::string> changed_;  // settings that the transaction may have changed
@@ -256,6 +286,8 @@ class Session final : public Loop::Watcher, public ServerClient, public std::ena
   std::string outbox_;
   size_t from_server_ = 0;  // bytes of the server's present message still to come
   bool passing_on_ = false;
+  // A ParameterDescription, until it is clear that the rest of the answer is none but an error.
+  std::string parameters_;
   std::optional<pgwire::ErrorFields> last_words_;  // FATAL of the server
 
   uint64_t bytes_in_ = 0;  // not yet counted

@@ -24,24 +24,48 @@ pgwire::ErrorFields Refuse(std::string_view code, std::string message) {
   return {.code = std::string(code), .message = std::move(message), .detail = "", .hint = ""};
 }
 
+// Of set_config's parameters.
+std::vector<std::string_view> SettingsIn(const pgwire::BindBody& bind, const pgwire::Effects& effects) {
+  std::vector<std::string_view> names;
+  for (size_t i = 0; i < bind.values.size() && i < 31; ++i) {
+    if ((effects.bound_sets >> (i + 1) & 1) != 0 && bind.values[i]) names.push_back(*bind.values[i]);
+  }
+  return names;
+}
+
 }  // namespace
+
+// PostgreSQL's statement, with set_config($n, …) in it, as long as nobody knew what $n is bound to.
+std::string_view Session::OurSettingIn(const pgwire::BindBody& bind, const pgwire::Effects& effects) {
+  for (const std::string_view name : SettingsIn(bind, effects)) {
+    if (pgwire::IsGatewaySetting(name)) return name;
+  }
+  return {};
+}
 
 void Session::SendCloseOf(std::string_view name) {
   pgwire::CloseStatement(server_->outbox(), name);
   exchange_.Sent('C', Audience::kNobody);
 }
 
-void Session::EnsurePrepared(const StatementPtr& statement) {
-  if (server_->prepared.Use(*statement)) return;
-  Prepare(statement, Audience::kNobody);
+// A client that was told of the columns that the statement gives now must not meet a server that has the old plan.
+uint64_t Session::NotBefore(const ClientStatement& known) const {
+  return known.told > known.statement->stale ? known.statement->stale : 0;
 }
 
-void Session::Prepare(const StatementPtr& statement, Audience audience) {
+void Session::EnsurePrepared(const ClientStatement& known) {
+  if (server_->HasPrepared(known.statement, NotBefore(known))) return;
+  PrepareOn(known.statement, Audience::kNobody, {});
+}
+
+void Session::PrepareOn(const StatementPtr& statement, Audience audience, std::string_view name) {
   if (server_->TakeStale(statement)) SendCloseOf(statement->name);
   const size_t most = pool_.options().max_prepared_statements;
-  for (const StatementPtr& gone : server_->prepared.Add(statement, most, kMostBytesOfServer)) SendCloseOf(gone->name);
+  for (const StatementPtr& gone : server_->prepared.Add(statement, pool_.NextMark(), most, kMostBytesOfServer)) {
+    SendCloseOf(gone->name);
+  }
   pgwire::ParseFrame(server_->outbox(), statement->name, statement->body);
-  exchange_.Sent('P', audience, statement);
+  exchange_.Sent('P', audience, statement, name);
 }
 
 void Session::EnsureUnnamed() {
@@ -88,26 +112,36 @@ Session::Handled Session::ParseStatement(std::string_view body) {
                                          kMostStatementBytes)));
     return Handled::kDone;
   }
-  StatementPtr statement = pool_.statements().Intern(text);
-  statements_.emplace(std::string(name), statement);
-  statement_bytes_ += text.size();
-  if (server_->prepared.Use(*statement)) {
-    std::string complete;
-    pgwire::ParseComplete(complete);
-    if (exchange_.settled()) {
-      outbox_.append(complete);
-    } else {
-      exchange_.Answered(std::move(complete));
-    }
-    return Handled::kDone;
+  std::string_view path;
+  if (settings_) {
+    if (const auto set = settings_->find("search_path"); set != settings_->end()) path = set->second;
   }
-  Prepare(statement, Audience::kClient);
+  const ClientStatement& known =
+      statements_
+          .emplace(std::string(name),
+                   ClientStatement{.statement = pool_.statements().Intern(text, path), .told = pool_.NextMark()})
+          .first->second;
+  statement_bytes_ += text.size();
+  if (!server_->HasPrepared(known.statement, NotBefore(known))) {
+    PrepareOn(known.statement, Audience::kClient, name);
+  } else if (exchange_.settled()) {
+    pgwire::ParseComplete(outbox_);
+  } else {
+    exchange_.AnsweredParse(known.statement, name);
+  }
   return Handled::kDone;
 }
 
 // A Bind or a Describe, or a Parse too long to be kept; `name_at`: where in the body the statement's name is.
 Session::Handled Session::UseStatement(std::string_view bytes, const pgwire::Frame& frame, std::string_view name,
                                        size_t name_at) {
+  const auto known = name.empty() ? statements_.end() : statements_.find(AbslView(name));
+  const pgwire::Effects& effects = EffectsOf(name);
+  if (frame.type == 'B' && effects.bound_sets != 0) {
+    const std::string_view body = bytes.substr(pgwire::kHeaderSize);
+    const auto bind = pgwire::ReadBind(body);
+    if (bind && !OurSettingIn(*bind, effects).empty()) return HandleStep('B', body, true);
+  }
   if (!NeedServer()) return stage_ == Stage::kServing ? Handled::kDone : Handled::kWaits;
   std::string_view server_name = name;
   StatementPtr statement;
@@ -124,12 +158,16 @@ Session::Handled Session::UseStatement(std::string_view bytes, const pgwire::Fra
     server_->unnamed = unnamed_ = pool_.NextMark();
   } else if (name.empty()) {
     EnsureUnnamed();
-    if (frame.type == 'B') NoteEffects(unnamed_effects_);
-  } else if (const auto known = statements_.find(AbslView(name)); known != statements_.end()) {
-    statement = known->second;
-    EnsurePrepared(statement);
+    if (frame.type == 'B') NoteBind(bytes.substr(pgwire::kHeaderSize), effects);
+  } else if (known != statements_.end()) {
+    statement = known->second.statement;
+    EnsurePrepared(known->second);
     server_name = statement->name;
-    if (frame.type == 'B') NoteEffects(statement->effects);
+    if (frame.type == 'B') {
+      NoteBind(bytes.substr(pgwire::kHeaderSize), effects);
+    } else {
+      known->second.told = pool_.NextMark();
+    }
   } else if (name.starts_with("leasehold_")) {
     // The gateway's own names are nobody's to use.
     if (Settle() == Handled::kWaits) return Handled::kWaits;
@@ -148,12 +186,41 @@ Session::Handled Session::UseStatement(std::string_view bytes, const pgwire::Fra
   return passing_ > 0 ? Handled::kRelayed : Handled::kDone;
 }
 
+// What set_config($n, …) sets is known only now.
+void Session::NoteBind(std::string_view body, const pgwire::Effects& effects) {
+  NoteEffects(effects);
+  if (effects.bound_sets == 0) return;
+  const auto bind = pgwire::ReadBind(body);
+  if (!bind) {  // only its beginning is here
+    unknown_ = true;
+    return;
+  }
+  pgwire::Effects bound;
+  for (const std::string_view name : SettingsIn(*bind, effects)) {
+    // PostgreSQL takes neither.
+    if (!name.empty() && !name.contains('\0')) pgwire::NoteSet(bound, std::string(name));
+  }
+  NoteEffects(bound);
+}
+
+std::string_view Session::SqlOf(std::string_view statement) const {
+  if (statement.empty()) return std::string_view(unnamed_body_).substr(0, unnamed_body_.find('\0'));
+  const auto known = statements_.find(AbslView(statement));
+  return known == statements_.end() ? std::string_view() : known->second.statement->sql();
+}
+
+const pgwire::Effects& Session::EffectsOf(std::string_view statement) const {
+  static const pgwire::Effects kNone;
+  if (statement.empty()) return unnamed_effects_;
+  const auto known = statements_.find(AbslView(statement));
+  return known == statements_.end() ? kNone : known->second.statement->effects;
+}
+
 Session::Handled Session::CloseStatement(std::string_view name) {
   if (name.empty()) {
     unnamed_ = 0;
-  } else if (const auto known = statements_.find(AbslView(name)); known != statements_.end()) {
-    statement_bytes_ -= std::min(statement_bytes_, known->second->body.size());
-    statements_.erase(known);
+  } else if (statements_.contains(AbslView(name))) {
+    ForgetStatement(name);
   } else if (sql_prepared_.contains(std::string(name)) && server_ != nullptr) {
     sql_prepared_.erase(std::string(name));
     SendCloseOf(name);
@@ -169,10 +236,28 @@ Session::Handled Session::CloseStatement(std::string_view name) {
   return Handled::kDone;
 }
 
+void Session::ForgetStatement(std::string_view name) {
+  const auto known = statements_.find(AbslView(name));
+  if (known == statements_.end()) return;
+  statement_bytes_ -= std::min(statement_bytes_, known->second.statement->body.size());
+  statements_.erase(known);
+}
+
+void Session::ForgetStatements() {
+  statements_.clear();
+  statement_bytes_ = 0;
+}
+
 void Session::ForgetUnprepared(const std::vector<Exchange::Undone>& undone) {
-  for (const auto& [statement, by_client] : undone) {
-    server_->prepared.Remove(*statement);
-    if (by_client) absl::erase_if(statements_, [&](const auto& entry) { return entry.second == statement; });
+  for (const auto& [statement, name, by_client, on_server] : undone) {
+    if (!statement) {
+      // The server has none, or the one before, which may be anybody's.
+      server_->unnamed = pool_.NextMark();
+      if (by_client) unnamed_ = 0;
+      continue;
+    }
+    if (!on_server) server_->prepared.Remove(*statement);
+    if (by_client) ForgetStatement(name);
   }
 }
 

@@ -5,7 +5,7 @@
 #include <random>
 #include <thread>
 
-#include "services/gateway/session/testing_stack.h"
+#include "services/gateway/session/testing_wire.h"
 
 namespace leasehold::gateway::testing_stack {
 namespace {
@@ -46,6 +46,60 @@ TEST_F(SwitchTest, BoundInTextAndBinary) {
   EXPECT_EQ(client.OneBound("select set_config('leasehold.tenant', $1, false)", {nullptr}), "acme");
   EXPECT_EQ(client.OneBound("set leasehold.tenant = 'globex'", {}), "SET");
   EXPECT_EQ(Where(client), "tenant_globex_identity");
+}
+
+TEST_F(SwitchTest, ANameThatIsBound) {
+  Client client = Connect();
+  EXPECT_EQ(client.OneBound("select set_config($1, $2, false)", {"leasehold.tenant", "globex"}), "globex");
+  EXPECT_EQ(Where(client), "tenant_globex_identity");
+  EXPECT_EQ(client.OneBound("select set_config($1, $2, $3)", {"Leasehold.Tenant", "initech", "false"}), "initech");
+  EXPECT_EQ(Where(client), "tenant_initech_identity");
+  EXPECT_EQ(client.OneBound("select set_config($1, $2, false)", {"leasehold.tenant", "acme"}, 1), "acme");
+  EXPECT_EQ(Where(client), "tenant_acme_identity");
+  EXPECT_EQ(client.OneBound("select set_config($1, $2, $3)", {"leasehold.tenant", "globex", "true"}), "!0A000");
+  EXPECT_EQ(client.OneBound("select set_config($1, $2, false)", {"leasehold.session", "x"}), "!55P02");
+  EXPECT_EQ(client.OneBound("select set_config($1, $2, false)", {"leasehold.tennant", "x"}), "!42704");
+  EXPECT_EQ(client.OneBound("select 1, set_config($1, $2, false)", {"leasehold.tenant", "globex"}), "!0A000");
+  EXPECT_EQ(client.OneBound("select set_config($1, upper($2), false)", {"leasehold.tenant", "globex"}), "!0A000");
+  EXPECT_EQ(Where(client), "tenant_acme_identity");
+  EXPECT_EQ(client.OneBound("select set_config($1, $2, false)", {"app.x", "leasehold.tenant"}), "leasehold.tenant");
+  EXPECT_EQ(client.OneBound("select set_config($1, $2, false)", {nullptr, "globex"}), "!22004");
+  EXPECT_EQ(Where(client), "tenant_acme_identity");
+
+  // One statement, PostgreSQL's and ours in turn.
+  PQclear(PQprepare(client.get(), "set", "select set_config($1, $2, false)", 0, nullptr));
+  for (int i = 0; i < 3; ++i) {
+    for (const std::string tenant : {"globex", "acme"}) {
+      const std::vector<const char*> move = {"leasehold.tenant", tenant.c_str()};
+      const std::vector<const char*> set = {"app.x", "y"};
+      for (const auto& values : {set, move, move}) {
+        const Client::Result result(PQexecPrepared(client.get(), "set", 2, values.data(), nullptr, nullptr, 0),
+                                    PQclear);
+        EXPECT_EQ(Client::Show(result), values[1]);
+      }
+      EXPECT_EQ(Where(client), "tenant_" + tenant + "_identity");
+      EXPECT_EQ(client.One("select current_setting('app.x')"), "y");
+    }
+  }
+  client.One("begin");
+  const std::vector<const char*> move = {"leasehold.tenant", "globex"};
+  EXPECT_EQ(
+      Client::Show(Client::Result(PQexecPrepared(client.get(), "set", 2, move.data(), nullptr, nullptr, 0), PQclear)),
+      "!25001");
+  client.One("rollback");
+  EXPECT_EQ(Where(client), "tenant_acme_identity");
+}
+
+TEST_F(SwitchTest, AServerIsNotGivenBackInTheMiddleOfABatch) {
+  Begin({.max_connections = 1});
+  Client client = Connect();
+  Wire wire(client);
+  wire.Parse("where", "select current_database()")
+      .Parse("move", "select set_config('leasehold.tenant', 'globex', false)");
+  EXPECT_EQ(wire.Bind("move").Execute().Bind("where").Execute().Sync().Talk(),
+            "1 1 2 D(globex) C(SELECT 1) 2 D(tenant_globex_identity) C(SELECT 1) Z(I)");
+  Client other = Connect();
+  EXPECT_EQ(other.One("select now() = statement_timestamp()"), "t") << "no transaction was left open";
 }
 
 TEST_F(SwitchTest, NamedStatementsOfOursSurviveTheSwitch) {
@@ -98,6 +152,11 @@ TEST_F(SwitchTest, SessionShowsAsOneRow) {
   EXPECT_EQ(value(4), "read-write");
   EXPECT_EQ(value(5), "2027-01-15T08:15:00+00:00");
   EXPECT_EQ(client.OneBound("show leasehold.session", {}).size(), 26u);
+  const std::string json = client.OneBound("select current_setting('leasehold.session')", {});
+  EXPECT_EQ(client.One("select j->>'tenant' || ' ' || (j->>'database') || ' ' || (j->>'expiry') from (select '" + json +
+                       "'::json) s(j)"),
+            "acme tenant_acme_identity 2027-01-15T08:15:00+00:00");
+  EXPECT_EQ(client.One("select current_setting('leasehold.pinned')"), "");
 }
 
 TEST_F(SwitchTest, RefusedInsideATransaction) {

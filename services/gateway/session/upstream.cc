@@ -73,6 +73,8 @@ size_t Session::Consume(std::string_view data) {
             .hint = ""});
       return data.size();
     }
+    if (!batch_open_) BeginBatch();
+    exchange_.Mark(server_ == nullptr ? 0 : server_->batch.size());
     if (verdict == Verdict::kRelay) {
       if (refusal_) {
         Refused(frame, *std::exchange(refusal_, std::nullopt));
@@ -84,6 +86,7 @@ size_t Session::Consume(std::string_view data) {
       NoteEffects(effects_);
       if (context_.log_queries && frame.type == 'Q') NoteStatement(bytes.substr(pgwire::kHeaderSize));
       exchange_.Sent(frame.type);
+      KeepStep(bytes, frame);
       passing_ = frame.size;
       continue;
     }
@@ -96,10 +99,12 @@ size_t Session::Consume(std::string_view data) {
         if (server_ != nullptr && !server_->Flush()) LoseServer();
         return at;
       case Handled::kDone:
+        KeepStep(bytes, frame);
         run = at += bytes.size();
         discarding_ = frame.size - bytes.size();
         continue;
       case Handled::kRelayed:
+        KeepStep(bytes, frame);
         run = at += bytes.size();
         continue;
     }
@@ -169,8 +174,7 @@ Session::Verdict Session::JudgeCommands(std::string_view sql) {
     if (IsOurs(command)) return Verdict::kHandle;
     if (command.kind == pgwire::Command::Kind::kDeallocate) {
       if (command.name.empty()) {
-        statements_.clear();
-        statement_bytes_ = 0;
+        ForgetStatements();
         sql_prepared_.clear();
       } else {
         sql_prepared_.erase(command.name);
@@ -268,7 +272,8 @@ Session::Handled Session::Handle(std::string_view bytes, const pgwire::Frame& fr
     case 'D':
     case 'E':
     case 'C':
-      if (skip_to_sync_) return Handled::kDone;
+      // What PostgreSQL ignores must leave nothing here either.
+      if (skip_to_sync_ || exchange_.skipping()) return Handled::kDone;
       break;
     default:
       return Handled::kDone;
@@ -321,8 +326,7 @@ Session::Handled Session::Handle(std::string_view bytes, const pgwire::Frame& fr
 Session::Handled Session::HandleSync() {
   if (server_ != nullptr && exchange_.in_batch()) {
     // Steps of this batch are with the server, so its end is the server's to answer.
-    static constexpr std::string_view kSync("S\0\0\0\4", 5);
-    server_->outbox().append(kSync);
+    pgwire::Sync(server_->outbox());
     exchange_.Sent('S');
   } else {
     if (Settle() == Handled::kWaits) return Handled::kWaits;

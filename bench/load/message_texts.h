@@ -13,8 +13,8 @@
 namespace leasehold::bench {
 
 // The length-delimited fields with numbers below `kNumbers` (texts, bytes, messages; of a repeated one the last), by
-// number; empty where there is none. They are parts of `message`. nullopt if it is malformed or has fields of other kinds
-// than these, varints and 64-bit numbers.
+// number; empty where there is none. They are parts of `message`. nullopt if it is malformed or has fields of other
+// kinds than these, varints and 64-bit numbers.
 template <size_t kNumbers>
 std::optional<std::array<std::string_view, kNumbers>> TextsOf(std::string_view message) {
   std::array<std::string_view, kNumbers> texts;

@@ -42,7 +42,7 @@ TEST(MessageTexts, OfACutMessageAreNone) {
 
 TEST(MessageTexts, OfSomethingElseAreNone) {
   EXPECT_FALSE(TextsOf<3>(std::string("\0", 1)));
-  EXPECT_FALSE(TextsOf<3>("\x0b"));              // a group
+  EXPECT_FALSE(TextsOf<3>("\x0b"));                      // a group
   EXPECT_FALSE(TextsOf<3>("\x0a\xff\xff\xff\xff\x0f"));  // 4 GiB
   EXPECT_FALSE(TextsOf<3>("\xff\xff\xff"));
 }

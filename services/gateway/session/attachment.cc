@@ -226,6 +226,7 @@ void Session::LoseServer() {
       skip_to_sync_ = true;
     } else if (skipping) {
       skip_to_sync_ = true;
+      lost_transaction_ = in_transaction;
     } else if (syncs == 0 && in_transaction) {
       lost_transaction_ = true;
     }

@@ -56,6 +56,7 @@ TEST_F(HealingTest, ADescribeIsHealedToo) {
 }
 
 TEST_F(HealingTest, WhoGoesByAnEarlierDescribeIsTold) {
+  Begin({.max_connections = 1});
   Client client = Connect();
   Wire wire(client);
   EXPECT_EQ(wire.Parse("s", "select * from shape").Describe('S', "s").Sync().Talk(), "1 t T1 Z(I)");

@@ -4,8 +4,11 @@
 
 #include <chrono>
 #include <cstring>
+#include <future>
+#include <thread>
 
 #include "services/gateway/session/testing_stack.h"
+#include "services/gateway/session/testing_wire.h"
 
 namespace leasehold::gateway::testing_stack {
 namespace {
@@ -287,6 +290,26 @@ TEST_F(RelayTest, AServerThatDiesTakesOnlyItsTransactionAlong) {
   EXPECT_EQ(Client::Show(Client::Result(PQgetResult(client.get()), PQclear)), "!57P01");
   while (PGresult* result = PQgetResult(client.get())) PQclear(result);
   EXPECT_EQ(client.One("select 4"), "4");
+}
+
+// What it says next would run by itself otherwise, with nothing around it.
+TEST_F(RelayTest, WhoWasRefusedInATransactionHearsThatItIsLost) {
+  Client client = Connect();
+  Wire wire(client);
+  ASSERT_EQ(wire.Query("begin").Talk(), "C(BEGIN) Z(T)");
+  ASSERT_EQ(wire.Parse("", "set leasehold.tenant = 'globex'").Flush().Bind("").Execute().Flush().Talk('E'),
+            "1 2 E(25001)");
+  instance_->Admin().One(
+      "select pg_terminate_backend(pid) from pg_stat_activity where datname = 'tenant_acme_identity'");
+  const auto servers = [this] {
+    std::promise<int> count;
+    endpoint_->Pools([&count](const std::vector<PoolReport>& pools) { count.set_value(pools.at(0).servers); });
+    return count.get_future().get();
+  };
+  while (servers() > 0) std::this_thread::yield();
+  EXPECT_EQ(wire.Sync().Talk(), "Z(E)");
+  EXPECT_EQ(wire.Query("create table alone (a int)").Talk(), "E(08006) Z(I)");
+  EXPECT_EQ(wire.Query("select to_regclass('alone') is null").Talk(), "T1 D(t) C(SELECT 1) Z(I)");
 }
 
 TEST_F(RelayTest, ASlowReaderDoesNotFillOurMemory) {

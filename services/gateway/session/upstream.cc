@@ -330,9 +330,12 @@ Session::Handled Session::HandleSync() {
     exchange_.Sent('S');
   } else {
     if (Settle() == Handled::kWaits) return Handled::kWaits;
-    if (std::exchange(lost_transaction_, false)) exchange_.Reset();
+    // Who was refused something in that transaction takes it for failed, and hears with the next message that it is
+    // lost.
+    const bool failed = lost_transaction_ && skip_to_sync_;
+    if (!failed && std::exchange(lost_transaction_, false)) exchange_.Reset();
     ForgetQuery();
-    pgwire::ReadyForQuery(outbox_, exchange_.transaction_status());
+    pgwire::ReadyForQuery(outbox_, failed ? 'E' : exchange_.transaction_status());
     if (exchange_.transaction_status() == 'I') virtuals_.CloseAllPortals();
   }
   skip_to_sync_ = batch_is_ours_ = false;

@@ -358,8 +358,8 @@ void Session::ResetAll(bool discard) {
     GiveBack(held() || unknown_ ? Leftover::kUnknown : Leftover::kNothing);
     exchange_.Reset();
     pins_ = told_pins_ = sure_pins_ = doubtful_pins_ = 0;
-  } else if (server_ != nullptr) {
-    server_->applied = nullptr;  // PostgreSQL has done it
+    changed_.clear();
+    resets_.clear();
   }
   settings_ = baseline_;
   if (tenant_ == grant_->home_tenant) return;

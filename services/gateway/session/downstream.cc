@@ -82,6 +82,11 @@ void Session::OnServerReady(Server& server) {
       if (doubtful_ && !discarded) {
         unknown_ = true;
       } else {
+        // PostgreSQL has done it, but for what RESET ALL leaves alone, such as the role.
+        if (server_ != nullptr) {
+          server_->applied = nullptr;
+          unknown_ = true;
+        }
         ResetAll(discarded);
       }
     }

@@ -255,6 +255,33 @@ TEST_F(SwitchTest, SettingsThatASwitchKeeps) {
   EXPECT_STRNE(PQparameterStatus(client.get(), "TimeZone"), "Asia/Tokyo");
 }
 
+// Whether the gateway has run it or the server, by itself, among others, or under a name that it was prepared by while
+// the server was kept.
+TEST_F(SwitchTest, SettingsAfterAResetAllElsewhere) {
+  Client client = Connect("application_name=payroll options='-c timezone=Etc/GMT+3'");
+  client.One("set leasehold.tenant = 'globex'");
+  client.One("listen news");
+  ASSERT_EQ(Client::Show(Client::Result(PQprepare(client.get(), "reset", "reset all", 0, nullptr), PQclear)), "");
+  client.One("unlisten news");
+  client.One("reset leasehold.tenant");
+  const auto reset = [&client](const std::string& sql) {
+    if (!sql.empty()) return client.One(sql);
+    return Client::Show(Client::Result(PQexecPrepared(client.get(), "reset", 0, nullptr, nullptr, nullptr, 0), PQclear));
+  };
+  for (const std::string sql : {"reset all", "begin; reset all; commit", "select 1; reset all", ""}) {
+    client.One("set leasehold.tenant = 'globex'");
+    client.One("set work_mem = '12345kB'");
+    EXPECT_EQ(client.One("show timezone"), "Etc/GMT+3") << sql;
+    EXPECT_THAT(reset(sql), testing::Not(testing::StartsWith("!"))) << sql << client.error();
+    EXPECT_EQ(Where(client), "tenant_acme_identity") << sql;
+    client.One("set leasehold.tenant = 'globex'");
+    EXPECT_EQ(client.One("show timezone"), "Etc/GMT+3") << sql;
+    EXPECT_EQ(client.One("show application_name"), "payroll") << sql;
+    EXPECT_NE(client.One("show work_mem"), "12345kB") << sql;
+    client.One("reset leasehold.tenant");
+  }
+}
+
 TEST_F(SwitchTest, ADatabaseThatIsNotThereFailsTheStatementNotTheSession) {
   Client client = Connect();
   EXPECT_EQ(client.One("set leasehold.tenant = 'ghost'"), "SET");

@@ -2,7 +2,9 @@
 
 import asyncio
 import collections
+import os
 import random
+import socket
 import time
 
 import psycopg
@@ -38,6 +40,7 @@ class Client:
         self.lease_name = {0: "home", 4: "reader"}.get(kind, f"central {number % 3}")
         self.plain = kind in (2, 6)  # prepares nothing by itself, and so may say DISCARD ALL
         self.connection = self.lease = None
+        self.hung_up = False
         self.past = collections.deque(maxlen=12)
         self.lost_in_outage = collections.Counter()
         self.writes = 0
@@ -100,23 +103,32 @@ class Client:
 
     async def live(self):
         while not self.world.over:
+            watchdog = asyncio.get_running_loop().call_later(STUCK, self.hang_up)
             try:
-                async with asyncio.timeout(STUCK):
-                    if self.connection is None or self.connection.closed:
-                        await self.connect()
-                    action = self.choose()
-                    self.past.append(f"-- {action.__name__}")
-                    await action()
+                if self.connection is None or self.connection.closed:
+                    await self.connect()
+                action = self.choose()
+                self.past.append(f"-- {action.__name__}")
+                await action()
                 self.world.actions[action.__name__] += 1
                 if self.stray:
                     raise Violation(self.stray)
             except psycopg.Error as error:
+                if self.hung_up:
+                    raise Violation(f"no answer within {STUCK} s") from None
                 self.judge(error)
                 await self.recover()
-            except TimeoutError:
-                raise Violation(f"no answer within {STUCK} s") from None
+            finally:
+                watchdog.cancel()
         if self.connection is not None:
             await self.connection.close()
+
+    def hang_up(self):
+        """A mere time-out would have psycopg cancel the query, and wait for the answer to that for ever."""
+        self.hung_up = True
+        if self.connection is not None and not self.connection.closed:
+            with socket.socket(fileno=os.dup(self.connection.fileno())) as way:
+                way.shutdown(socket.SHUT_RDWR)
 
     async def connect(self):
         self.lease = self.world.leases[self.lease_name]

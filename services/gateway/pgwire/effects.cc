@@ -53,6 +53,7 @@ class Scanner {
       effects_.resets_all |= Next() && token_.Is("all");
     } else if (token_.Is("deallocate")) {
       effects_.concerns_gateway = true;
+      effects_.unpins |= kPinPrepare;
     } else if (token_.Is("listen")) {
       effects_.pins |= kPinListen;
     } else if (token_.Is("prepare")) {

@@ -29,8 +29,9 @@ struct Effects {
   bool unknown = false;
   bool resets_all = false;  // RESET ALL, DISCARD ALL
   uint8_t pins = 0;
-  uint8_t unpins = 0;  // pins whose reason it may take away: pg_advisory_unlock …; DROP and the like are told
-                       // by their command tags
+  // Pins whose reason it may take away: pg_advisory_unlock …, DEALLOCATE; DROP and the like are told by their command
+  // tags.
+  uint8_t unpins = 0;
   std::vector<std::string> sets;  // parameters whose session value it may change
   std::vector<std::string> resets;
   // Bit n: it may change the session value of the parameter that is bound to $n (1 to 31): set_config($n, …).

@@ -195,7 +195,7 @@ void Session::LoseServer() {
   const bool own = stage_ != Stage::kServing && stage_ != Stage::kSettling;
   if (own) from_server_ = 0;
   // What the client was told of settings would not be true any more.
-  const bool forgets = stage_ == Stage::kReadingBack;
+  const bool forgets = stage_ == Stage::kReadingBack || changes_told_;
   if (held() || forgets || from_server_ != 0) return End(std::move(why));
   const int syncs = exchange_.syncs_due();
   const bool in_batch = exchange_.in_batch() && !exchange_.skipping();

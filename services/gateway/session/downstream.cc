@@ -192,14 +192,17 @@ bool Session::PassOn(const pgwire::Frame& frame, std::string_view bytes) {
     return true;
   }
   if (stage_ == Stage::kReadingBack && frame.type == 'D') ReadBack(body);
+  if (frame.type == 'E' && pgwire::IsFatal(body)) {
+    // A server that is about to go answers nothing with it, and has not ended the session.
+    last_words_ = pgwire::ReadErrorFields(body);
+    return false;
+  }
   const Exchange::Verdict verdict = exchange_.Received(frame.type, status);
   if (!verdict.undone.empty()) ForgetUnprepared(verdict.undone);
   switch (frame.type) {
     case 'E':
-      NoteError(body);
+      if (stage_ == Stage::kPreparing) refusal_ = pgwire::ReadErrorFields(body);
       if (Heal(body, verdict)) return false;
-      // A server that is about to go has not ended the session with it.
-      if (last_words_) return false;
       break;
     case 'C':
       // These took what we had prepared along.
@@ -220,21 +223,16 @@ bool Session::PassOn(const pgwire::Frame& frame, std::string_view bytes) {
         CountQuery(status);
         if (!logged_sql_.empty()) LogStatements();
         if (exchange_.failed()) doubtful_ = unknown_ = true;
-        if (status == 'I') virtuals_.CloseAllPortals();
+        if (status == 'I') {
+          virtuals_.CloseAllPortals();
+          changes_told_ |= !changed_.empty() || !resets_.empty() || goes_home_;
+        }
       }
       break;
     default:
       break;
   }
   return verdict.pass;
-}
-
-void Session::NoteError(std::string_view body) {
-  if (pgwire::IsFatal(body)) {
-    last_words_ = pgwire::ReadErrorFields(body);
-  } else if (stage_ == Stage::kPreparing) {
-    refusal_ = pgwire::ReadErrorFields(body);
-  }
 }
 
 // What a statement may have taken away of what keeps the server.

@@ -79,6 +79,10 @@ void Session::NoteEffects(const pgwire::Effects& effects) {
     sql_prepared_lately_.push_back(name);
     sql_prepared_.emplace(name, text);
   }
+  if ((effects.unpins & pgwire::kPinPrepare) == 0) return;
+  for (const auto& [name, text] : sql_prepared_) {
+    if (!std::ranges::contains(sql_prepared_lately_, name)) sql_prepared_lately_.push_back(name);
+  }
 }
 
 void Session::AfterTransaction() {
@@ -86,9 +90,9 @@ void Session::AfterTransaction() {
       exchange_.in_batch() || from_server_ != 0 || stage_ != Stage::kServing) {
     return;
   }
-  const bool pins_in_doubt = AsksForPins() || (doubtful_ && (pins_ != sure_pins_ || !sql_prepared_lately_.empty()));
+  const bool pins_in_doubt = AsksForPins() || AsksForNames() || (doubtful_ && pins_ != sure_pins_);
   if (!changed_.empty() || !resets_.empty() || pins_in_doubt) return BeginReadingBack();
-  doubtful_ = false;
+  doubtful_ = changes_told_ = false;
   doubtful_pins_ = 0;
   sql_prepared_lately_.clear();
   sure_pins_ = pins_;
@@ -109,7 +113,7 @@ void Session::BeginReadingBack() {
   for (const auto& [pin, question] : kPinQuestions) {
     if ((asked_pins_ & pin) != 0) sql += question;
   }
-  if (doubtful_) {
+  if (AsksForNames()) {
     for (const std::string& name : sql_prepared_lately_) {
       sql += std::format(",EXISTS (SELECT FROM pg_catalog.pg_prepared_statements WHERE name OPERATOR(pg_catalog.=) {})",
                          pgwire::Literal(name));
@@ -151,7 +155,7 @@ void Session::ReadBack(std::string_view data_row) {
     if ((asked_pins_ & pin) != 0 && next() == "f") gone |= pin;
   }
   std::vector<std::string> not_prepared;
-  if (doubtful_) {
+  if (AsksForNames()) {
     for (const std::string& name : sql_prepared_lately_) {
       if (next() != "t") not_prepared.push_back(name);
     }

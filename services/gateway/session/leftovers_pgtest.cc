@@ -355,6 +355,7 @@ TEST_F(LeftoversTest, WhatIsGivenUpPieceByPiece) {
       {"declare mine cursor with hold for select 1", "close all"},
       {"prepare mine as select 1", "deallocate mine"},
       {"prepare mine as select 1; prepare another as select 2", "deallocate all"},
+      {"prepare mine as select 1; prepare another as select 2", "begin; deallocate mine; deallocate another; commit"},
   };
   Client one = Connect();
   Client two = Connect();
@@ -418,6 +419,25 @@ TEST_F(LeftoversTest, NamesOfStatementsAreEachClientsOwn) {
   EXPECT_EQ(moving.One("reset leasehold.tenant"), "RESET");
   EXPECT_EQ(moving.One("execute a"), "a");
   EXPECT_EQ(moving.One("drop table only_here"), "DROP TABLE");
+}
+
+// … is not made again where the client goes next; what it could not take away is.
+TEST_F(LeftoversTest, WhatIsDeallocatedInPart) {
+  Begin({.max_connections = 2});
+  Client one = Connect();
+  one.One("prepare first as select 'first'; prepare second as select 'second'; prepare third as select 'third'");
+  one.One("deallocate first");
+  EXPECT_EQ(one.OneBound("deallocate second", {}), "DEALLOCATE");
+  EXPECT_EQ(one.One("begin; select 1/0"), "!22012");
+  EXPECT_EQ(one.One("deallocate third"), "!25P02");
+  EXPECT_EQ(one.One("rollback"), "ROLLBACK");
+  for (const char* move : {"select 1", "set leasehold.tenant = 'globex'", "reset leasehold.tenant"}) {
+    one.One(move);
+    EXPECT_EQ(one.One("select string_agg(name, ',') from pg_prepared_statements where from_sql"), "third") << move;
+  }
+  EXPECT_EQ(one.One("prepare first as select 'again'"), "PREPARE");
+  EXPECT_EQ(one.One("execute first"), "again");
+  EXPECT_EQ(one.One("execute third"), "third");
 }
 
 TEST_F(LeftoversTest, FunctionsOfAClientsOwnAreNotTheGateways) {

@@ -130,6 +130,9 @@ class Session final : public Loop::Watcher, public ServerClient, public std::ena
   void NoteEffects(const pgwire::Effects& effects);  // … of a statement on its way to the server
   void AfterTransaction();
   bool AsksForPins() const { return (doubtful_pins_ & pins_) != 0 && !grant_->session; }
+  bool AsksForNames() const {
+    return !sql_prepared_lately_.empty() && (doubtful_ || (doubtful_pins_ & pgwire::kPinPrepare) != 0);
+  }
   void BeginReadingBack();
   void ReadBack(std::string_view data_row);
   void FinishReadingBack();
@@ -206,7 +209,6 @@ class Session final : public Loop::Watcher, public ServerClient, public std::ena
   // downstream.cc
   size_t Digest(std::string_view data);
   bool PassOn(const pgwire::Frame& frame, std::string_view bytes);
-  void NoteError(std::string_view body);
   bool IsOwnNotification(std::string_view bytes, const pgwire::Frame& frame) const;
   void NoteTag(std::string_view tag);
   void NoteStatement(std::string_view sql);
@@ -267,7 +269,7 @@ class Session final : public Loop::Watcher, public ServerClient, public std::ena
   pgwire::Effects unnamed_effects_;
   uint64_t unnamed_ = 0;                             // mark of the unnamed statement; 0: there is none
   std::map<std::string, std::string> sql_prepared_;  // by SQL's PREPARE: name to text
-  std::vector<std::string> sql_prepared_lately_;     // in the transaction at hand
+  std::vector<std::string> sql_prepared_lately_;     // … that the transaction at hand may have made or taken away
   uint8_t pins_ = 0;
   uint8_t told_pins_ = 0;
   uint8_t sure_pins_ = 0;      // as of the end of the last transaction
@@ -277,6 +279,7 @@ class Session final : public Loop::Watcher, public ServerClient, public std::ena
   bool doubtful_ = false;             // something failed or was rolled back: what it has left may not be there
   std::vector<std::string> changed_;  // settings that the transaction may have changed
   std::vector<std::string> resets_;
+  bool changes_told_ = false;  // the client knows them for done, and they are not read back yet
   bool read_back_ = false;
   int reading_back_failures_ = 0;
   bool goes_home_ = false;  // RESET ALL or DISCARD ALL is on its way

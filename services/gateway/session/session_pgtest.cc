@@ -312,6 +312,33 @@ TEST_F(RelayTest, WhoWasRefusedInATransactionHearsThatItIsLost) {
   EXPECT_EQ(wire.Query("select to_regclass('alone') is null").Talk(), "T1 D(t) C(SELECT 1) Z(I)");
 }
 
+// Its last words are nobody's answer: who has not sent a Sync yet is told as well, and once.
+TEST_F(RelayTest, AServerThatDiesInABatchWithoutItsEnd) {
+  Client client = Connect();
+  Wire wire(client);
+  EXPECT_EQ(wire.Parse("", "select pg_sleep(60)").Bind("").Flush().Execute().Talk('2'), "1 2");
+  Client admin = instance_->Admin();
+  while (admin.One("select count(pg_terminate_backend(pid)) from pg_stat_activity where wait_event = 'PgSleep'") ==
+         "0") {
+  }
+  EXPECT_EQ(wire.Talk('E'), "E(57P01)");
+  EXPECT_EQ(wire.Parse("", "select 4").Bind("").Execute().Sync().Talk(), "Z(I)");
+  EXPECT_EQ(wire.Query("select 4").Talk(), "T1 D(4) C(SELECT 1) Z(I)");
+}
+
+// A session that goes on has what it was told it has.
+TEST_F(RelayTest, SettingsThatAreLostWithTheirServerEndTheSession) {
+  Client client = Connect();
+  Wire wire(client);
+  wire.Query("set timezone = 'Asia/Tokyo'").Query("select pg_sleep(60)");
+  EXPECT_THAT(wire.Talk(), testing::EndsWith("C(SET) Z(I)"));
+  Client admin = instance_->Admin();
+  while (admin.One("select count(pg_terminate_backend(pid)) from pg_stat_activity where wait_event = 'PgSleep'") ==
+         "0") {
+  }
+  EXPECT_THAT(wire.Talk(), testing::EndsWith("E(57P01) lost"));
+}
+
 TEST_F(RelayTest, ASlowReaderDoesNotFillOurMemory) {
   Client client = Connect();
   PQsetSingleRowMode(client.get());

@@ -266,7 +266,8 @@ TEST_F(SwitchTest, SettingsAfterAResetAllElsewhere) {
   client.One("reset leasehold.tenant");
   const auto reset = [&client](const std::string& sql) {
     if (!sql.empty()) return client.One(sql);
-    return Client::Show(Client::Result(PQexecPrepared(client.get(), "reset", 0, nullptr, nullptr, nullptr, 0), PQclear));
+    return Client::Show(
+        Client::Result(PQexecPrepared(client.get(), "reset", 0, nullptr, nullptr, nullptr, 0), PQclear));
   };
   for (const std::string sql : {"reset all", "begin; reset all; commit", "select 1; reset all", ""}) {
     client.One("set leasehold.tenant = 'globex'");

@@ -172,15 +172,7 @@ Session::Verdict Session::JudgeCommands(std::string_view sql) {
   if (recognition_.alone) {
     const pgwire::Command& command = *recognition_.alone;
     if (IsOurs(command)) return Verdict::kHandle;
-    if (command.kind == pgwire::Command::Kind::kDeallocate) {
-      if (command.name.empty()) {
-        ForgetStatements();
-        sql_prepared_.clear();
-      } else {
-        sql_prepared_.erase(command.name);
-      }
-      if (sql_prepared_.empty()) effects_.unpins |= pgwire::kPinPrepare;
-    }
+    if (command.kind == pgwire::Command::Kind::kDeallocate && command.name.empty()) ForgetStatements();
     return Verdict::kRelay;
   }
   if (recognition_.refusal || !recognition_.commands.empty()) return Verdict::kHandle;

@@ -198,6 +198,7 @@ void Session::LoseServer() {
   const bool forgets = stage_ == Stage::kReadingBack || changes_told_;
   if (held() || forgets || from_server_ != 0) return End(std::move(why));
   const int syncs = exchange_.syncs_due();
+  const bool failing = exchange_.failing();
   const bool in_batch = exchange_.in_batch() && !exchange_.skipping();
   const bool in_transaction = exchange_.transaction_status() != 'I';
   const bool skipping = exchange_.skipping();
@@ -217,16 +218,22 @@ void Session::LoseServer() {
       refusal_ = why;
     }
   } else {
-    for (int i = 0; i < syncs; ++i) {
+    // Who was told of a failure takes its transaction for failed: a second error could go unheard, and what comes next
+    // would run outside of any transaction.
+    if (failing && syncs > 0) {
+      pgwire::ReadyForQuery(outbox_, in_transaction ? 'E' : 'I');
+      lost_transaction_ = in_transaction && syncs == 1;
+    }
+    for (int i = failing; i < syncs; ++i) {
       pgwire::ErrorResponse(outbox_, pgwire::Severity::kError, why);
       pgwire::ReadyForQuery(outbox_, 'I');
     }
-    if (in_batch) {
-      pgwire::ErrorResponse(outbox_, pgwire::Severity::kError, why);
-      skip_to_sync_ = true;
-    } else if (skipping) {
+    if (skipping || (failing && syncs == 0)) {
       skip_to_sync_ = true;
       lost_transaction_ = in_transaction;
+    } else if (in_batch) {
+      pgwire::ErrorResponse(outbox_, pgwire::Severity::kError, why);
+      skip_to_sync_ = true;
     } else if (syncs == 0 && in_transaction) {
       lost_transaction_ = true;
     }

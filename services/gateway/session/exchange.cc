@@ -8,6 +8,7 @@
 namespace leasehold::gateway {
 
 void Exchange::Sent(char type, Audience audience, StatementPtr statement, std::string_view name) {
+  refused_ |= audience == Audience::kNotErrors;
   switch (type) {
     case 'Q':
     case 'F':
@@ -78,7 +79,7 @@ void Exchange::Reset() {
   queue_.clear();
   head_ = 0;
   status_ = 'I';
-  in_batch_ = ran_ = ran_well_ = skipping_ = failed_ = false;
+  in_batch_ = ran_ = ran_well_ = skipping_ = failed_ = refused_ = false;
   ended_ = true;
 }
 
@@ -140,7 +141,7 @@ Exchange::Verdict Exchange::Received(char type, char status) {
     while (head_ < queue_.size() && queue_[head_].type == kCopyEnd) Pop();
     status_ = status;
     ended_ = true;
-    ran_well_ = false;
+    ran_well_ = refused_ = false;
     return verdict;
   }
   if (type == 'A' || type == 'N' || type == 'S') return {};

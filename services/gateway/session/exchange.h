@@ -83,6 +83,8 @@ class Exchange {
   bool failed() const { return failed_; }
   // How many ReadyForQuery are still to come for the client.
   int syncs_due() const;
+  // The client has been told of a failure, by the server or in our words, and not yet that it is over.
+  bool failing() const { return refused_ || (failed_ && !ended_); }
 
  private:
   static constexpr char kAnswer = 'L';
@@ -111,6 +113,7 @@ class Exchange {
   bool ran_well_ = false;  // … and that has been answered
   bool skipping_ = false;
   bool failed_ = false;
+  bool refused_ = false;
   bool ended_ = true;  // nothing came since the last ReadyForQuery
 };
 

@@ -184,8 +184,11 @@ TEST(ExchangeTest, AnErrorInTheGatewaysOwnPlaceIsTheClientsAnswer) {
 
   Exchange told;
   told.Sent('Q', Audience::kNotErrors);
+  EXPECT_TRUE(told.failing());
   EXPECT_FALSE(told.Received('E').pass);
+  EXPECT_TRUE(told.failing());
   EXPECT_TRUE(told.Received('Z', 'E').pass);
+  EXPECT_FALSE(told.failing());
 }
 
 TEST(ExchangeTest, CopyInSwallowsTheSyncBehindItsExecute) {

@@ -13,7 +13,20 @@
 namespace leasehold::gateway::testing_stack {
 namespace {
 
-class RelayTest : public EndpointTest {};
+class RelayTest : public EndpointTest {
+ protected:
+  // Those of acme's database; and the endpoint has noticed.
+  void KillServers() {
+    instance_->Admin().One(
+        "select pg_terminate_backend(pid) from pg_stat_activity where datname = 'tenant_acme_identity'");
+    const auto servers = [this] {
+      std::promise<int> count;
+      endpoint_->Pools([&count](const std::vector<PoolReport>& pools) { count.set_value(pools.at(0).servers); });
+      return count.get_future().get();
+    };
+    while (servers() > 0) std::this_thread::yield();
+  }
+};
 
 TEST_F(RelayTest, RowsParametersAndErrors) {
   Client client = Connect();
@@ -299,17 +312,22 @@ TEST_F(RelayTest, WhoWasRefusedInATransactionHearsThatItIsLost) {
   ASSERT_EQ(wire.Query("begin").Talk(), "C(BEGIN) Z(T)");
   ASSERT_EQ(wire.Parse("", "set leasehold.tenant = 'globex'").Flush().Bind("").Execute().Flush().Talk('E'),
             "1 2 E(25001)");
-  instance_->Admin().One(
-      "select pg_terminate_backend(pid) from pg_stat_activity where datname = 'tenant_acme_identity'");
-  const auto servers = [this] {
-    std::promise<int> count;
-    endpoint_->Pools([&count](const std::vector<PoolReport>& pools) { count.set_value(pools.at(0).servers); });
-    return count.get_future().get();
-  };
-  while (servers() > 0) std::this_thread::yield();
+  KillServers();
   EXPECT_EQ(wire.Sync().Talk(), "Z(E)");
   EXPECT_EQ(wire.Query("create table alone (a int)").Talk(), "E(08006) Z(I)");
   EXPECT_EQ(wire.Query("select to_regclass('alone') is null").Talk(), "T1 D(t) C(SELECT 1) Z(I)");
+}
+
+// A second error behind the first is not heard by every client, but how the transaction stands is.
+TEST_F(RelayTest, AServerThatDiesAfterAFailureOfItsTransaction) {
+  Client client = Connect();
+  Wire wire(client);
+  ASSERT_EQ(wire.Query("begin").Talk(), "C(BEGIN) Z(T)");
+  ASSERT_EQ(wire.Parse("", "select 1/0").Bind("").Execute().Flush().Talk('E'), "1 E(22012)");
+  KillServers();
+  EXPECT_EQ(wire.Sync().Talk(), "Z(E)");
+  EXPECT_EQ(wire.Query("rollback").Talk(), "E(08006) Z(I)");
+  EXPECT_EQ(wire.Query("select 4").Talk(), "T1 D(4) C(SELECT 1) Z(I)");
 }
 
 // Its last words are nobody's answer: who has not sent a Sync yet is told as well, and once.

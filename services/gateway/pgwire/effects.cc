@@ -26,8 +26,10 @@ class Scanner {
   explicit Scanner(std::string_view sql) : end_(sql.data() + sql.size()), lexer_(sql) {}
 
   Effects Run() {
-    while (Advance()) {
-      if (!token_.Is(';')) Statement();
+    for (bool first = true; Advance();) {
+      if (token_.Is(';')) continue;
+      Statement();
+      if (std::exchange(first, false)) effects_.first_block = effects_.last_block;
     }
     return std::move(effects_);
   }
@@ -65,6 +67,12 @@ class Scanner {
         effects_.pins |= kPinPrepare;
         effects_.prepares.emplace_back(std::move(name), std::string(begin, end));
       }
+    } else if (token_.Is("begin") || token_.Is("start")) {
+      effects_.last_block = Block::kBegins;
+    } else if (token_.Is("commit") || token_.Is("end")) {
+      EndOfBlock(Block::kCommits);
+    } else if (token_.Is("rollback") || token_.Is("abort")) {
+      EndOfBlock(Block::kRollsBack);
     } else if (token_.Is("do") || token_.Is("call") || token_.Is("load")) {
       effects_.unknown = true;
     } else {
@@ -72,6 +80,17 @@ class Scanner {
       return;
     }
     Rest();
+  }
+
+  // COMMIT, ROLLBACK and their like; not of what was prepared, nor to a savepoint, nor if a block follows at once.
+  void EndOfBlock(Block block) {
+    bool no = false;
+    while (Next()) {
+      if (token_.Is("prepared") || token_.Is("to")) return;
+      if (token_.Is("chain") && !no) block = Block::kBegins;
+      no = token_.Is("no");
+    }
+    effects_.last_block = block;
   }
 
   // What is left of a statement that was understood from its beginning.
@@ -147,14 +166,27 @@ class Scanner {
     }
     int depth = 1;
     int commas = 0;
+    bool is_cast = false;
+    bool is_expression = false;  // of any name
     Token third;
-    for (Token token = ahead.Next(); token.kind != TokenKind::kEnd && depth > 0; token = ahead.Next()) {
+    int third_tokens = 0;
+    for (Token token = ahead.Next(); token.kind != TokenKind::kEnd; token = ahead.Next()) {
       if (token.Is('(')) ++depth;
-      if (token.Is(')')) --depth;
-      if (depth == 1 && commas == 2 && third.kind == TokenKind::kEnd) third = token;
-      if (depth == 1 && token.Is(',')) ++commas;
+      if (token.Is(')') && --depth == 0) break;
+      if (depth == 1 && token.Is(',')) {
+        ++commas;
+      } else if (commas == 0) {
+        is_cast |= token.Is(':');
+        is_expression |= !is_cast || (!token.Is(':') && token.kind != TokenKind::kWord);
+      } else if (commas == 2 && third_tokens++ == 0) {
+        third = token;
+      }
     }
-    if (third.Is("true")) return;
+    if (is_expression) {
+      effects_.unknown = true;
+      return;
+    }
+    if (third_tokens == 1 && third.Is("true")) return;
     if (bound != 0) {
       effects_.bound_sets |= uint32_t{1} << bound;
     } else {
@@ -181,7 +213,10 @@ class Scanner {
       }
       if (token_.Is("authorization")) return Sets("session_authorization");
     }
-    if (token_.Is("time")) return Sets("TimeZone");
+    if (token_.Is("time")) {
+      const bool resets = Next() && Next() && (token_.Is("default") || token_.Is("local"));
+      return resets ? Resets("TimeZone") : Sets("TimeZone");
+    }
     if (token_.Is("names")) return Sets("client_encoding");
     if (token_.Is("schema")) return Sets("search_path");
     if (token_.Is("xml")) return Sets("xmloption");
@@ -239,14 +274,22 @@ bool IsPlain(std::string_view sql) {
   while (!sql.empty() && (sql.front() == ' ' || sql.front() == '\n')) sql.remove_prefix(1);
   while (!sql.empty() && (sql.back() == ' ' || sql.back() == '\n')) sql.remove_suffix(1);
   if (sql.ends_with(';')) sql.remove_suffix(1);
-  static constexpr std::string_view kVerbs[] = {"select ", "insert ", "update ", "delete ",
-                                                "begin",   "commit",  "end",     "rollback"};
+  static constexpr std::string_view kVerbs[] = {"select ", "insert ", "update ", "delete "};
   const bool common = std::ranges::any_of(kVerbs, [sql](std::string_view verb) { return StartsWith(sql, verb); });
   if (!common || sql.find_first_of("(;") != std::string_view::npos) return false;
   for (size_t at = sql.find_first_of("tT"); at != std::string_view::npos; at = sql.find_first_of("tT", at + 1)) {
     if (StartsWith(sql.substr(at), "temp")) return false;
   }
   return true;
+}
+
+// As most clients say it.
+Block PlainBlock(std::string_view sql) {
+  if (sql.ends_with(';')) sql.remove_suffix(1);
+  const auto is = [sql](std::string_view word) { return sql.size() == word.size() && StartsWith(sql, word); };
+  if (is("begin")) return Block::kBegins;
+  if (is("commit") || is("end")) return Block::kCommits;
+  return is("rollback") ? Block::kRollsBack : Block::kNone;
 }
 
 }  // namespace
@@ -264,9 +307,13 @@ void NoteSet(Effects& effects, std::string name) {
 }
 
 Effects EffectsOf(std::string_view sql) {
+  Effects plain;
   if (IsPlain(sql)) {
-    Effects plain;
     plain.concerns_gateway = MentionsGateway(sql);
+    return plain;
+  }
+  if (const Block block = PlainBlock(sql); block != Block::kNone) {
+    plain.first_block = plain.last_block = block;
     return plain;
   }
   Effects effects = Scanner(sql).Run();

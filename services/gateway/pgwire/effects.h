@@ -23,6 +23,9 @@ enum Pin : uint8_t {
   kPinPrepare = 16,      // SQL's PREPARE
 };
 
+// What a statement does to a transaction block.
+enum class Block : uint8_t { kNone, kBegins, kCommits, kRollsBack };
+
 struct Effects {
   // Recognize() has to read it: a statement of leasehold settings, DISCARD, RESET ALL or DEALLOCATE may be in it.
   bool concerns_gateway = false;
@@ -36,6 +39,9 @@ struct Effects {
   std::vector<std::string> resets;
   // Bit n: it may change the session value of the parameter that is bound to $n (1 to 31): set_config($n, …).
   uint32_t bound_sets = 0;
+  // Of the first statement, and of the last that does anything to one.
+  Block first_block = Block::kNone;
+  Block last_block = Block::kNone;
   // PREPARE: the name of what it makes, and its own text.
   std::vector<std::pair<std::string, std::string>> prepares;
 

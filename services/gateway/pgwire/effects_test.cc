@@ -119,5 +119,32 @@ TEST(EffectsTest, ConcernsTheGateway) {
   EXPECT_FALSE(EffectsOf("set search_path = a").concerns_gateway);
 }
 
+TEST(EffectsTest, TransactionBlocks) {
+  EXPECT_EQ(EffectsOf("select 1").last_block, Block::kNone);
+  EXPECT_EQ(EffectsOf("BEGIN").first_block, Block::kBegins);
+  EXPECT_EQ(EffectsOf("start transaction read only").last_block, Block::kBegins);
+  EXPECT_EQ(EffectsOf("Commit;").first_block, Block::kCommits);
+  EXPECT_EQ(EffectsOf("end work").last_block, Block::kCommits);
+  EXPECT_EQ(EffectsOf("rollback").first_block, Block::kRollsBack);
+  EXPECT_EQ(EffectsOf(" abort and no chain").last_block, Block::kRollsBack);
+  EXPECT_EQ(EffectsOf("rollback and chain").last_block, Block::kBegins);
+  for (const char* sql :
+       {"rollback to s", "rollback work to savepoint s", "commit prepared 'x'", "rollback prepared 'x'"}) {
+    EXPECT_EQ(EffectsOf(sql).last_block, Block::kNone) << sql;
+  }
+  const Effects both = EffectsOf("begin; insert into t values (1); commit");
+  EXPECT_EQ(both.first_block, Block::kBegins);
+  EXPECT_EQ(both.last_block, Block::kCommits);
+  EXPECT_EQ(EffectsOf("select 1; commit").first_block, Block::kNone);
+}
+
+TEST(EffectsTest, NamesOfSettingsThatAreExpressions) {
+  EXPECT_TRUE(EffectsOf("select set_config('a.' || 'b', 'x', false)").unknown);
+  EXPECT_TRUE(EffectsOf("select set_config('a.'::text || 'b', 'x', false)").unknown);
+  EXPECT_THAT(EffectsOf("select set_config('a.b'::text, 'x', false)").sets, ElementsAre("a.b"));
+  EXPECT_THAT(EffectsOf("select set_config('a.b', 'x', true and false)").sets, ElementsAre("a.b"));
+  EXPECT_TRUE(EffectsOf("select set_config('a.b', 'x', true)").none());
+}
+
 }  // namespace
 }  // namespace leasehold::gateway::pgwire

@@ -51,7 +51,7 @@ bool Session::Attach() {
     return false;
   }
   Attached(*server);
-  return stage_ != Stage::kPreparing;
+  return server_ == server && stage_ != Stage::kPreparing;
 }
 
 void Session::Attached(Server& server) {
@@ -69,7 +69,7 @@ void Session::OnServer(Server& server) {
   if (stage_ == Stage::kWaiting) stage_ = Stage::kServing;
   const bool greeting = stage_ == Stage::kGreeting;
   Attached(server);
-  if (stage_ == Stage::kPreparing) return;
+  if (server_ != &server || stage_ == Stage::kPreparing) return;
   if (greeting) return Prepared(true);
   Resume();
 }
@@ -100,14 +100,18 @@ void Session::BeginPreparing() {
   }
   sql += calls;
   sql += ";";
-  if (!server_->sql_prepared && !sql_prepared_.empty()) {
-    for (const auto& [name, text] : sql_prepared_) sql += text + ";";
-    server_->sql_prepared = true;  // some of them, also if another fails
-  }
   welcome_pending_ = stage_ == Stage::kGreeting;
   stage_ = Stage::kPreparing;
   pgwire::Query(server_->outbox(), sql);
   exchange_.Sent('Q', Exchange::Audience::kNobody);
+  if (!server_->sql_prepared) {
+    // Each by itself: PostgreSQL keeps the whole query string with every one.
+    for (const auto& [name, text] : sql_prepared_) {
+      pgwire::Query(server_->outbox(), text);
+      exchange_.Sent('Q', Exchange::Audience::kNobody);
+    }
+    server_->sql_prepared = !sql_prepared_.empty();  // some of them, also if another fails
+  }
   refusal_.reset();
   server_->unnamed = 0;
   if (!server_->Flush()) LoseServer();
@@ -197,18 +201,21 @@ void Session::LoseServer() {
   // What the client was told of settings would not be true any more.
   const bool forgets = stage_ == Stage::kReadingBack || changes_told_;
   if (held() || forgets || from_server_ != 0) return End(std::move(why));
-  const int syncs = exchange_.syncs_due();
+  const std::vector<pgwire::Block> syncs = exchange_.syncs_due();
   const bool failing = exchange_.failing();
   const bool in_batch = exchange_.in_batch() && !exchange_.skipping();
-  const bool in_transaction = exchange_.transaction_status() != 'I';
+  bool lost = exchange_.transaction_status() != 'I';
   const bool skipping = exchange_.skipping();
+  const pgwire::Block block = exchange_.block_sent();
+  const bool asked = !exchange_.settled();
   exchange_.Reset();
   ForgetQuery();
   parameters_.clear();
   discarding_ += std::exchange(passing_, 0);
   changed_.clear();
   resets_.clear();
-  sql_prepared_lately_.clear();
+  sql_prepared_anew_.clear();
+  names_in_doubt_ = false;
   unknown_ = doubtful_ = goes_home_ = false;
   if (own) {  // the client's own message has not been sent yet: another server will do
     if (std::exchange(cancelled_, false)) {
@@ -218,25 +225,33 @@ void Session::LoseServer() {
       refusal_ = why;
     }
   } else {
-    // Who was told of a failure takes its transaction for failed: a second error could go unheard, and what comes next
-    // would run outside of any transaction.
-    if (failing && syncs > 0) {
-      pgwire::ReadyForQuery(outbox_, in_transaction ? 'E' : 'I');
-      lost_transaction_ = in_transaction && syncs == 1;
+    // Whoever was told of a failure is told once: a second error could go unheard. And what belongs to a transaction
+    // that is lost must not run outside of it.
+    const auto goes_on = [&lost](pgwire::Block next) {
+      if (next != pgwire::Block::kNone) lost = next == pgwire::Block::kBegins;
+    };
+    bool told = failing;
+    bool heard = false;
+    for (const pgwire::Block next : syncs) {
+      goes_on(next);
+      if (!std::exchange(told, false)) {
+        pgwire::ErrorResponse(outbox_, pgwire::Severity::kError, why);
+        heard = true;
+      }
+      pgwire::ReadyForQuery(outbox_, lost ? 'E' : 'I');
     }
-    for (int i = failing; i < syncs; ++i) {
-      pgwire::ErrorResponse(outbox_, pgwire::Severity::kError, why);
-      pgwire::ReadyForQuery(outbox_, 'I');
+    if (skipping || in_batch || (failing && syncs.empty())) {
+      goes_on(block);
+      if (skipping || told) {
+        skip_to_sync_ = true;
+      } else if (asked) {
+        pgwire::ErrorResponse(outbox_, pgwire::Severity::kError, why);
+        skip_to_sync_ = heard = true;
+      } else {
+        lost_batch_ = why;
+      }
     }
-    if (skipping || (failing && syncs == 0)) {
-      skip_to_sync_ = true;
-      lost_transaction_ = in_transaction;
-    } else if (in_batch) {
-      pgwire::ErrorResponse(outbox_, pgwire::Severity::kError, why);
-      skip_to_sync_ = true;
-    } else if (syncs == 0 && in_transaction) {
-      lost_transaction_ = true;
-    }
+    if (lost) lost_ = heard ? Lost::kTold : Lost::kUntold;
   }
   stage_ = Stage::kServing;
   // Not at once: this may have happened while the client's message was being dealt with, and it is shown again only

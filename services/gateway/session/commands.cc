@@ -360,6 +360,7 @@ void Session::ResetAll(bool discard) {
     pins_ = told_pins_ = sure_pins_ = doubtful_pins_ = 0;
     changed_.clear();
     resets_.clear();
+    changes_told_ = false;
   }
   settings_ = baseline_;
   if (tenant_ == grant_->home_tenant) return;
@@ -396,7 +397,7 @@ void Session::FailQuery(const ErrorFields& error) {
   } else {
     if (server_ == nullptr) exchange_.Reset();
     ForgetQuery();
-    pgwire::ReadyForQuery(outbox_, exchange_.transaction_status());
+    pgwire::ReadyForQuery(outbox_, TransactionStatus());
   }
 }
 

@@ -35,8 +35,12 @@ void Exchange::Sent(char type, Audience audience, StatementPtr statement, std::s
     default:  // Flush and COPY data are not answered
       return;
   }
-  queue_.push_back(
-      {.type = type, .audience = audience, .statement = std::move(statement), .text = std::string(name), .at = mark_});
+  queue_.push_back({.type = type,
+                    .audience = audience,
+                    .statement = std::move(statement),
+                    .text = std::string(name),
+                    .at = mark_,
+                    .block = IsSync(type) ? std::exchange(block_, pgwire::Block::kNone) : pgwire::Block::kNone});
 }
 
 void Exchange::Answered(std::string bytes) {
@@ -81,12 +85,15 @@ void Exchange::Reset() {
   status_ = 'I';
   in_batch_ = ran_ = ran_well_ = skipping_ = failed_ = refused_ = false;
   ended_ = true;
+  block_ = pgwire::Block::kNone;
 }
 
-int Exchange::syncs_due() const {
-  return static_cast<int>(
-      std::count_if(queue_.begin() + static_cast<std::ptrdiff_t>(head_), queue_.end(),
-                    [](const Expected& e) { return IsSync(e.type) && e.audience != Audience::kNobody; }));
+std::vector<pgwire::Block> Exchange::syncs_due() const {
+  std::vector<pgwire::Block> blocks;
+  for (size_t i = head_; i < queue_.size(); ++i) {
+    if (IsSync(queue_[i].type) && queue_[i].audience != Audience::kNobody) blocks.push_back(queue_[i].block);
+  }
+  return blocks;
 }
 
 Exchange::Verdict Exchange::Step(char type) {

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "services/gateway/pgwire/effects.h"
 #include "services/gateway/pool/statement.h"
 
 namespace leasehold::gateway {
@@ -81,8 +82,12 @@ class Exchange {
   bool skipping() const { return skipping_; }
   // An ErrorResponse came since the last ReadyForQuery, or before it if nothing came since.
   bool failed() const { return failed_; }
-  // How many ReadyForQuery are still to come for the client.
-  int syncs_due() const;
+  // What is sent next, up to the next sync point, does this to the transaction block.
+  void NoteBlock(pgwire::Block block) { block_ = block; }
+  // … as yet without its sync point.
+  pgwire::Block block_sent() const { return block_; }
+  // The ReadyForQuery that are still to come for the client: what is behind each does to the transaction block.
+  std::vector<pgwire::Block> syncs_due() const;
   // The client has been told of a failure, by the server or in our words, and not yet that it is over.
   bool failing() const { return refused_ || (failed_ && !ended_); }
 
@@ -98,6 +103,7 @@ class Exchange {
     StatementPtr statement;
     std::string text;  // kAnswer: the bytes; kParsed and Parse: the client's name
     size_t at = 0;
+    pgwire::Block block = pgwire::Block::kNone;
   };
   void Pop();
   Verdict Step(char type);
@@ -114,6 +120,7 @@ class Exchange {
   bool skipping_ = false;
   bool failed_ = false;
   bool refused_ = false;
+  pgwire::Block block_ = pgwire::Block::kNone;
   bool ended_ = true;  // nothing came since the last ReadyForQuery
 };
 

@@ -66,8 +66,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
         }
         break;
     }
-    Require(exchange.syncs_due() >= 0);
-    if (exchange.settled()) Require(exchange.syncs_due() == 0 && !exchange.answer_due());
+    if (exchange.settled()) Require(exchange.syncs_due().empty() && !exchange.answer_due());
     if (exchange.batch_has_run()) Require(exchange.in_batch());
   }
   return 0;

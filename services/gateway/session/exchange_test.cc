@@ -223,7 +223,7 @@ TEST(ExchangeTest, HowManyReadyForQueryAreDue) {
   exchange.Sent('P');
   exchange.Sent('S');
   exchange.Sent('Q', Audience::kNobody);
-  EXPECT_EQ(exchange.syncs_due(), 2);
+  EXPECT_EQ(exchange.syncs_due().size(), 2u);
 }
 
 }  // namespace

@@ -15,6 +15,9 @@ namespace {
 // So much may follow a client.
 constexpr size_t kMostSettings = 256;
 constexpr size_t kMostSettingBytes = 64 * 1024;
+// By SQL's PREPARE: each is made again on every server that the client comes to, and asked for by name.
+constexpr size_t kMostPrepared = 500;
+constexpr size_t kMostPreparedBytes = 8 << 20;
 // A query of the gateway's own fails under a client's statement_timeout, or by its late cancel.
 constexpr int kReadingBackTries = 5;
 
@@ -66,7 +69,15 @@ size_t BytesOf(const SettingsPtr& settings) {
 
 }  // namespace
 
+// Its client reads strings otherwise than the statements of others are read: what they do is anybody's guess.
+bool Session::ReadsStringsOtherwise() const {
+  constexpr std::string_view kName = "standard_conforming_strings";
+  return (settings_ && settings_->contains(kName)) || std::ranges::contains(changed_, kName);
+}
+
 void Session::NoteEffects(const pgwire::Effects& effects) {
+  if (effects.last_block != pgwire::Block::kNone) exchange_.NoteBlock(effects.last_block);
+  if (ReadsStringsOtherwise()) unknown_ = true;
   if (effects.none()) return;
   unknown_ |= effects.unknown;
   goes_home_ |= effects.resets_all;
@@ -76,13 +87,9 @@ void Session::NoteEffects(const pgwire::Effects& effects) {
   changed_.insert(changed_.end(), effects.sets.begin(), effects.sets.end());
   resets_.insert(resets_.end(), effects.resets.begin(), effects.resets.end());
   for (const auto& [name, text] : effects.prepares) {
-    sql_prepared_lately_.push_back(name);
-    sql_prepared_.emplace(name, text);
+    if (!sql_prepared_.emplace(name, text).second) sql_prepared_anew_.insert_or_assign(name, text);
   }
-  if ((effects.unpins & pgwire::kPinPrepare) == 0) return;
-  for (const auto& [name, text] : sql_prepared_) {
-    if (!std::ranges::contains(sql_prepared_lately_, name)) sql_prepared_lately_.push_back(name);
-  }
+  names_in_doubt_ |= (effects.unpins & pgwire::kPinPrepare) != 0 || !effects.prepares.empty();
 }
 
 void Session::AfterTransaction() {
@@ -92,9 +99,9 @@ void Session::AfterTransaction() {
   }
   const bool pins_in_doubt = AsksForPins() || AsksForNames() || (doubtful_ && pins_ != sure_pins_);
   if (!changed_.empty() || !resets_.empty() || pins_in_doubt) return BeginReadingBack();
-  doubtful_ = changes_told_ = false;
+  TakeOverPrepared();
+  doubtful_ = changes_told_ = names_in_doubt_ = false;
   doubtful_pins_ = 0;
-  sql_prepared_lately_.clear();
   sure_pins_ = pins_;
   if (!held()) GiveBack(unknown_ ? Leftover::kUnknown : Leftover::kNothing);
   if (draining_ && Idle()) Drain();
@@ -114,7 +121,7 @@ void Session::BeginReadingBack() {
     if ((asked_pins_ & pin) != 0) sql += question;
   }
   if (AsksForNames()) {
-    for (const std::string& name : sql_prepared_lately_) {
+    for (const auto& [name, text] : sql_prepared_) {
       sql += std::format(",EXISTS (SELECT FROM pg_catalog.pg_prepared_statements WHERE name OPERATOR(pg_catalog.=) {})",
                          pgwire::Literal(name));
     }
@@ -156,7 +163,7 @@ void Session::ReadBack(std::string_view data_row) {
   }
   std::vector<std::string> not_prepared;
   if (AsksForNames()) {
-    for (const std::string& name : sql_prepared_lately_) {
+    for (const auto& [name, text] : sql_prepared_) {
       if (next() != "t") not_prepared.push_back(name);
     }
   }
@@ -181,7 +188,8 @@ void Session::FinishReadingBack() {
     reading_back_failures_ = 0;
     changed_.clear();
     resets_.clear();
-    sql_prepared_lately_.clear();
+    TakeOverPrepared();
+    names_in_doubt_ = false;
     sure_pins_ = pins_;
     doubtful_pins_ = 0;
     if (std::exchange(doubtful_, false)) TellPins();
@@ -205,6 +213,29 @@ void Session::FinishReadingBack() {
        .message = std::format("a session may have {} settings of {} bytes in all", kMostSettings, kMostSettingBytes),
        .detail = "",
        .hint = ""});
+}
+
+std::optional<pgwire::ErrorFields> Session::PreparesTooMuch(const pgwire::Effects& effects) const {
+  if (effects.prepares.empty()) return std::nullopt;
+  size_t bytes = 0;
+  for (const auto& [name, text] : sql_prepared_) bytes += text.size();
+  for (const auto& [name, text] : effects.prepares) bytes += text.size();
+  if (sql_prepared_.size() + effects.prepares.size() <= kMostPrepared && bytes <= kMostPreparedBytes)
+    return std::nullopt;
+  return pgwire::ErrorFields{.code = "54000",
+                             .message = std::format("a session may PREPARE {} statements of {} bytes in all",
+                                                    kMostPrepared, kMostPreparedBytes),
+                             .detail = "",
+                             .hint = "DEALLOCATE some, or prepare them by the protocol."};
+}
+
+// What was prepared under a name that had been in use, and so had been deallocated before, if nothing failed.
+void Session::TakeOverPrepared() {
+  for (auto& [name, text] : sql_prepared_anew_) {
+    if (doubtful_) break;
+    if (const auto known = sql_prepared_.find(name); known != sql_prepared_.end()) known->second = std::move(text);
+  }
+  sql_prepared_anew_.clear();
 }
 
 SettingsPtr Session::WithReset(const SettingsPtr& from, const std::string& name) {

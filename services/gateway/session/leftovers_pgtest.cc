@@ -435,9 +435,31 @@ TEST_F(LeftoversTest, WhatIsDeallocatedInPart) {
     one.One(move);
     EXPECT_EQ(one.One("select string_agg(name, ',') from pg_prepared_statements where from_sql"), "third") << move;
   }
+  EXPECT_EQ(one.One("deallocate third; prepare third as select 'anew'"), "PREPARE");
+  EXPECT_EQ(one.One("prepare third as select 'refused'"), "!42P05");
+  one.One("set leasehold.tenant = 'globex'");
+  EXPECT_EQ(one.One("execute third"), "anew");
+  std::string many = "select 1";
+  for (int i = 0; i < 500; ++i) many += std::format("; prepare p{} as select 1", i);
+  EXPECT_EQ(one.One(many), "!54000");
   EXPECT_EQ(one.One("prepare first as select 'again'"), "PREPARE");
   EXPECT_EQ(one.One("execute first"), "again");
-  EXPECT_EQ(one.One("execute third"), "third");
+}
+
+TEST_F(LeftoversTest, SettingsWhoseNamesTheTextHides) {
+  Client one = Connect();
+  Client two = Connect();
+  for (const char* sql :
+       {"select set_config('application_name', 'leak', true and false)",
+        "select set_config('application_' || 'name', 'leak', false)", "set standard_conforming_strings = off",
+        "select '\\'', set_config('application_name', 'leak', false) --'"}) {
+    EXPECT_THAT(one.One(sql), testing::Not(testing::StartsWith("!"))) << sql;
+    EXPECT_NE(Setting(two, "application_name"), "leak") << sql;
+  }
+  Client with = Connect("options='-c timezone=Asia/Tokyo'");
+  EXPECT_EQ(with.One("set time zone 'Etc/GMT+5'"), "SET");
+  EXPECT_EQ(with.One("set time zone default"), "SET");
+  EXPECT_EQ(Setting(with, "timezone"), "Asia/Tokyo");
 }
 
 TEST_F(LeftoversTest, FunctionsOfAClientsOwnAreNotTheGateways) {

@@ -97,6 +97,8 @@ class Session final : public Loop::Watcher, public ServerClient, public std::ena
     kReplaced,  // by `replacement_`
   };
   enum class Verdict : uint8_t { kRelay, kMore, kHandle, kViolation };
+  // The server has died in a transaction, and the client has not ended that yet: to the client it is one that failed.
+  enum class Lost : uint8_t { kNo, kUntold, kTold };
 
   // session.cc
   void Greet();
@@ -127,11 +129,14 @@ class Session final : public Loop::Watcher, public ServerClient, public std::ena
   bool held() const { return pins_ != 0 || grant_->session; }
 
   // leftovers.cc
+  bool ReadsStringsOtherwise() const;
+  void TakeOverPrepared();
+  std::optional<pgwire::ErrorFields> PreparesTooMuch(const pgwire::Effects& effects) const;
   void NoteEffects(const pgwire::Effects& effects);  // … of a statement on its way to the server
   void AfterTransaction();
   bool AsksForPins() const { return (doubtful_pins_ & pins_) != 0 && !grant_->session; }
   bool AsksForNames() const {
-    return !sql_prepared_lately_.empty() && (doubtful_ || (doubtful_pins_ & pgwire::kPinPrepare) != 0);
+    return names_in_doubt_ && !sql_prepared_.empty() && (doubtful_ || (doubtful_pins_ & pgwire::kPinPrepare) != 0);
   }
   void BeginReadingBack();
   void ReadBack(std::string_view data_row);
@@ -148,6 +153,9 @@ class Session final : public Loop::Watcher, public ServerClient, public std::ena
   Verdict JudgeCommands(std::string_view sql);
   Handled Handle(std::string_view bytes, const pgwire::Frame& frame);
   Handled HandleSync();
+  pgwire::Block BlockOf(std::string_view bytes, const pgwire::Frame& frame) const;
+  Handled HandleInLost(const pgwire::Frame& frame, pgwire::Block block);
+  char TransactionStatus() const { return lost_ == Lost::kNo ? exchange_.transaction_status() : 'E'; }
   Handled Settle();  // kDone: nothing is outstanding
   void Refused(const pgwire::Frame& frame, const pgwire::ErrorFields& why);
 
@@ -250,14 +258,17 @@ class Session final : public Loop::Watcher, public ServerClient, public std::ena
   Exchange exchange_;
   std::string replacement_;                     // a message in place of the one at hand
   std::optional<pgwire::ErrorFields> refusal_;  // why there is no server for the message at hand
-  bool skip_to_sync_ = false;      // a step failed here: ignore what follows up to Sync, as PostgreSQL would
-  bool batch_is_ours_ = false;     // a step since the last Sync was answered here
-  bool lost_transaction_ = false;  // the server died between two statements of a transaction
-  bool cancelled_ = false;         // … while its server was being prepared, or its batch healed
-  int preparing_failures_ = 0;     // in a row
-  bool batch_open_ = false;        // steps since the last Sync, whoever answers them
-  bool keeps_batch_ = false;       // … are all in the server's `batch`
-  bool healed_ = false;            // the batch at hand has been sent again
+  bool skip_to_sync_ = false;   // a step failed here: ignore what follows up to Sync, as PostgreSQL would
+  bool batch_is_ours_ = false;  // a step since the last Sync was answered here
+  Lost lost_ = Lost::kNo;
+  // The server died in a batch of which everything so far was answered: a client that waits for nothing would not hear
+  // why, so it is told with what it says next.
+  std::optional<pgwire::ErrorFields> lost_batch_;
+  bool cancelled_ = false;      // … while its server was being prepared, or its batch healed
+  int preparing_failures_ = 0;  // in a row
+  bool batch_open_ = false;     // steps since the last Sync, whoever answers them
+  bool keeps_batch_ = false;    // … are all in the server's `batch`
+  bool healed_ = false;         // the batch at hand has been sent again
 
   // What it prepares and leaves behind.
   pgwire::Recognition recognition_;  // of the message that Judge saw last
@@ -267,9 +278,10 @@ class Session final : public Loop::Watcher, public ServerClient, public std::ena
   size_t statement_bytes_ = 0;
   std::string unnamed_body_;
   pgwire::Effects unnamed_effects_;
-  uint64_t unnamed_ = 0;                             // mark of the unnamed statement; 0: there is none
-  std::map<std::string, std::string> sql_prepared_;  // by SQL's PREPARE: name to text
-  std::vector<std::string> sql_prepared_lately_;     // … that the transaction at hand may have made or taken away
+  uint64_t unnamed_ = 0;                                  // mark of the unnamed statement; 0: there is none
+  std::map<std::string, std::string> sql_prepared_;       // by SQL's PREPARE: name to text
+  std::map<std::string, std::string> sql_prepared_anew_;  // … in the transaction at hand, under a name in use before
+  bool names_in_doubt_ = false;  // the transaction at hand may have made some, or taken some away
   uint8_t pins_ = 0;
   uint8_t told_pins_ = 0;
   uint8_t sure_pins_ = 0;      // as of the end of the last transaction

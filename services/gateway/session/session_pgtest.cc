@@ -293,7 +293,8 @@ TEST_F(RelayTest, AServerThatDiesTakesOnlyItsTransactionAlong) {
   const auto lost = client.Exec("select 3");
   EXPECT_EQ(Client::Show(lost), "!08006");
   EXPECT_STREQ(PQresultErrorField(lost.get(), PG_DIAG_SEVERITY), "ERROR");
-  EXPECT_EQ(PQtransactionStatus(client.get()), PQTRANS_IDLE);
+  EXPECT_EQ(PQtransactionStatus(client.get()), PQTRANS_INERROR);
+  EXPECT_EQ(client.One("rollback"), "ROLLBACK");
 
   ASSERT_EQ(PQsendQuery(client.get(), "select pg_sleep(30)"), 1);
   while (admin.One("select count(*) from pg_stat_activity where query = 'select pg_sleep(30)' and state = 'active'") !=
@@ -314,7 +315,9 @@ TEST_F(RelayTest, WhoWasRefusedInATransactionHearsThatItIsLost) {
             "1 2 E(25001)");
   KillServers();
   EXPECT_EQ(wire.Sync().Talk(), "Z(E)");
-  EXPECT_EQ(wire.Query("create table alone (a int)").Talk(), "E(08006) Z(I)");
+  EXPECT_EQ(wire.Query("create table alone (a int)").Talk(), "E(08006) Z(E)");
+  EXPECT_EQ(wire.Parse("", "create table alone (a int)").Bind("").Execute().Sync().Talk(), "E(25P02) Z(E)");
+  EXPECT_EQ(wire.Query("commit").Talk(), "E(08006) Z(I)");
   EXPECT_EQ(wire.Query("select to_regclass('alone') is null").Talk(), "T1 D(t) C(SELECT 1) Z(I)");
 }
 
@@ -326,8 +329,48 @@ TEST_F(RelayTest, AServerThatDiesAfterAFailureOfItsTransaction) {
   ASSERT_EQ(wire.Parse("", "select 1/0").Bind("").Execute().Flush().Talk('E'), "1 E(22012)");
   KillServers();
   EXPECT_EQ(wire.Sync().Talk(), "Z(E)");
-  EXPECT_EQ(wire.Query("rollback").Talk(), "E(08006) Z(I)");
+  EXPECT_EQ(wire.Query("rollback").Talk(), "C(ROLLBACK) Z(I)");
   EXPECT_EQ(wire.Query("select 4").Talk(), "T1 D(4) C(SELECT 1) Z(I)");
+}
+
+// Whatever of it is on its way, or comes later: in autocommit it would be done by itself.
+TEST_F(RelayTest, NothingOfALostTransactionRuns) {
+  Client client = Connect();
+  Wire wire(client);
+  wire.Query("create table lost (a int)").Talk();
+  const auto kill_at_sleep = [this] {
+    Client admin = instance_->Admin();
+    while (admin.One("select count(pg_terminate_backend(pid)) from pg_stat_activity where wait_event = 'PgSleep'") ==
+           "0") {
+    }
+  };
+  // On its way.
+  wire.Query("begin").Query("insert into lost values (1)").Query("select pg_sleep(60)");
+  EXPECT_EQ(wire.Talk(), "C(BEGIN) Z(T)");
+  EXPECT_EQ(wire.Talk(), "C(INSERT 0 1) Z(T)");
+  kill_at_sleep();
+  EXPECT_THAT(wire.Talk(), testing::EndsWith("E(57P01) Z(E)"));
+  EXPECT_EQ(wire.Query("insert into lost values (2)").Talk(), "E(25P02) Z(E)");
+  EXPECT_EQ(wire.Sync().Talk(), "Z(E)");
+  EXPECT_EQ(wire.Parse("", "insert into lost values (3)").Bind("").Execute().Sync().Talk(), "E(25P02) Z(E)");
+  EXPECT_EQ(wire.Query("rollback to savepoint s").Talk(), "E(25P02) Z(E)");
+  EXPECT_EQ(wire.Query("show leasehold.tenant").Talk(), "E(25P02) Z(E)");
+  EXPECT_EQ(wire.Query("commit; insert into lost values (4)").Talk(), "E(08006) Z(I)");
+  // All sent before.
+  wire.Query("begin; select pg_sleep(60)").Query("insert into lost values (5)").Query("commit").Query("select 7");
+  wire.Send();
+  kill_at_sleep();
+  EXPECT_THAT(wire.Talk(), testing::EndsWith("E(57P01) Z(E)"));
+  EXPECT_EQ(wire.Talk(), "E(57P01) Z(E)");
+  EXPECT_EQ(wire.Talk(), "E(57P01) Z(I)");
+  EXPECT_EQ(wire.Talk(), "E(57P01) Z(I)");
+  // Between two statements, and ended by the extended protocol.
+  wire.Query("begin").Talk();
+  KillServers();
+  EXPECT_EQ(wire.Sync().Talk(), "Z(E)");
+  EXPECT_EQ(wire.Parse("", "insert into lost values (6)").Bind("").Execute().Sync().Talk(), "E(08006) Z(E)");
+  EXPECT_EQ(wire.Parse("", "rollback").Bind("").Execute().Sync().Talk(), "1 2 C(ROLLBACK) Z(I)");
+  EXPECT_EQ(wire.Query("select count(*) from lost").Talk(), "T1 D(0) C(SELECT 1) Z(I)");
 }
 
 // Its last words are nobody's answer: who has not sent a Sync yet is told as well, and once.
@@ -342,6 +385,21 @@ TEST_F(RelayTest, AServerThatDiesInABatchWithoutItsEnd) {
   EXPECT_EQ(wire.Talk('E'), "E(57P01)");
   EXPECT_EQ(wire.Parse("", "select 4").Bind("").Execute().Sync().Talk(), "Z(I)");
   EXPECT_EQ(wire.Query("select 4").Talk(), "T1 D(4) C(SELECT 1) Z(I)");
+}
+
+// libpq, for one, takes an error for a notice while it waits for nothing, and would wait for ever after.
+TEST_F(RelayTest, AServerThatDiesInABatchThatWaitsForNothing) {
+  Client client = Connect();
+  Wire wire(client);
+  for (const bool says_more : {true, false}) {
+    ASSERT_EQ(wire.Parse("", "select 1").Bind("").Execute().Flush().Talk('C'), "1 2 D(1) C(SELECT 1)");
+    KillServers();
+    if (says_more) {
+      EXPECT_EQ(wire.Parse("", "select 2").Bind("").Execute().Flush().Talk('E'), "E(57P01)");
+    }
+    EXPECT_EQ(wire.Sync().Talk(), says_more ? "Z(I)" : "E(57P01) Z(I)");
+    EXPECT_EQ(wire.Query("select 4").Talk(), "T1 D(4) C(SELECT 1) Z(I)");
+  }
 }
 
 // A session that goes on has what it was told it has.

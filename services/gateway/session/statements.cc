@@ -91,7 +91,7 @@ Session::Handled Session::ParseStatement(std::string_view body) {
   const size_t name_size = body.find('\0');
   const std::string_view name = body.substr(0, name_size);
   const std::string_view text = body.substr(name_size + 1);
-  if (!NeedServer()) return stage_ == Stage::kServing ? Handled::kDone : Handled::kWaits;
+  if (!NeedServer()) return skip_to_sync_ ? Handled::kDone : Handled::kWaits;
   if (context_.log_queries) NoteStatement(text);
   if (name.empty()) {
     unnamed_body_.assign(text);
@@ -142,7 +142,8 @@ Session::Handled Session::UseStatement(std::string_view bytes, const pgwire::Fra
     const auto bind = pgwire::ReadBind(body);
     if (bind && !OurSettingIn(*bind, effects).empty()) return HandleStep('B', body, true);
   }
-  if (!NeedServer()) return stage_ == Stage::kServing ? Handled::kDone : Handled::kWaits;
+  if (frame.type == 'B' && !refusal_) refusal_ = PreparesTooMuch(effects);
+  if (!NeedServer()) return skip_to_sync_ ? Handled::kDone : Handled::kWaits;
   std::string_view server_name = name;
   StatementPtr statement;
   if (frame.type == 'P') {

@@ -48,11 +48,14 @@ class Wire {
   Wire& Flush() { return Add('H', ""); }
   Wire& Sync() { return Add('S', ""); }
 
+  bool Send() {
+    const std::string out = std::exchange(out_, {});
+    return send(fd_, out.data(), out.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(out.size());
+  }
   // Sends what has been written, and reads up to a message of type `last`. What has come: "1 2 T2 D(1,new) C(SELECT 1)
   // Z(I)", "E(0A000)".
   std::string Talk(char last = 'Z') {
-    if (send(fd_, out_.data(), out_.size(), MSG_NOSIGNAL) != static_cast<ssize_t>(out_.size())) return "lost";
-    out_.clear();
+    if (!Send()) return "lost";
     std::string heard;
     while (true) {
       pgwire::Frame frame;

@@ -76,6 +76,7 @@ size_t Session::Consume(std::string_view data) {
     if (!batch_open_) BeginBatch();
     exchange_.Mark(server_ == nullptr ? 0 : server_->batch.size());
     if (verdict == Verdict::kRelay) {
+      if (!refusal_) refusal_ = PreparesTooMuch(effects_);
       if (refusal_) {
         Refused(frame, *std::exchange(refusal_, std::nullopt));
         run = at += bytes.size();
@@ -129,7 +130,13 @@ Session::Verdict Session::Judge(std::string_view bytes, const pgwire::Frame& fra
   if (frame.type == 'S') {
     return server_ == nullptr || skip_to_sync_ || batch_is_ours_ ? Verdict::kHandle : Verdict::kRelay;
   }
-  if (skip_to_sync_ || lost_transaction_) return Verdict::kHandle;
+  if (skip_to_sync_ || lost_batch_) return Verdict::kHandle;
+  if (lost_ != Lost::kNo) {
+    const bool whole = bytes.size() == frame.size || bytes.size() >= kLargestWhole;
+    if (!whole && (frame.type == 'Q' || frame.type == 'P' || frame.type == 'B')) return Verdict::kMore;
+    if (BlockOf(bytes, frame) != pgwire::Block::kRollsBack) return Verdict::kHandle;
+    lost_ = Lost::kNo;
+  }
   const bool whole = bytes.size() == frame.size;
   switch (frame.type) {
     case 'Q':
@@ -244,16 +251,12 @@ Session::Handled Session::Handle(std::string_view bytes, const pgwire::Frame& fr
     End({});
     return Handled::kDone;
   }
-  if (lost_transaction_ && frame.type != 'S') {
-    lost_transaction_ = false;
-    const pgwire::ErrorFields why = {
-        .code = "08006",
-        .message = std::format("the {} instance closed the connection: the transaction is lost", grant_->service.str()),
-        .detail = "",
-        .hint = "Begin it again."};
-    Refused(frame, why);
-    return Handled::kDone;
+  if (lost_batch_ && frame.type != 'H') {
+    pgwire::ErrorResponse(outbox_, pgwire::Severity::kError, *std::exchange(lost_batch_, std::nullopt));
+    skip_to_sync_ = true;
+    if (lost_ != Lost::kNo) lost_ = Lost::kTold;
   }
+  if (lost_ != Lost::kNo && frame.type != 'S' && !skip_to_sync_) return HandleInLost(frame, BlockOf(bytes, frame));
   switch (frame.type) {
     case 'S':
       return HandleSync();
@@ -315,6 +318,52 @@ Session::Handled Session::Handle(std::string_view bytes, const pgwire::Frame& fr
   return UseStatement(bytes, frame, statement, name_at);
 }
 
+// Of the statement that the client sends, or binds.
+pgwire::Block Session::BlockOf(std::string_view bytes, const pgwire::Frame& frame) const {
+  const std::string_view body = bytes.substr(std::min(bytes.size(), pgwire::kHeaderSize));
+  switch (frame.type) {
+    case 'Q':
+      return pgwire::EffectsOf(body.substr(0, body.find('\0'))).first_block;
+    case 'P': {
+      pgwire::BodyReader reader(body);
+      reader.CString();
+      return pgwire::EffectsOf(reader.CString()).first_block;
+    }
+    case 'B': {
+      const auto names = pgwire::ReadBindNames(body);
+      return names ? EffectsOf(names->statement).first_block : pgwire::Block::kNone;
+    }
+    default:
+      return pgwire::Block::kNone;
+  }
+}
+
+// As in a failed transaction, but that COMMIT fails too: nobody may take it for done.
+Session::Handled Session::HandleInLost(const pgwire::Frame& frame, pgwire::Block block) {
+  const bool ends = block == pgwire::Block::kCommits;
+  switch (frame.type) {
+    case 'd':
+    case 'c':
+    case 'f':
+    case 'H':
+      return Handled::kDone;
+    default:
+      break;
+  }
+  pgwire::ErrorFields why = {
+      .code = "08006",
+      .message = std::format("the {} instance closed the connection: the transaction is lost", grant_->service.str()),
+      .detail = "",
+      .hint = ends ? "Begin it again." : "Roll it back, and begin it again."};
+  if (!ends && lost_ == Lost::kTold) {
+    why.code = "25P02";
+    why.message = "current transaction is aborted, commands ignored until end of transaction block";
+  }
+  lost_ = ends ? Lost::kNo : Lost::kTold;
+  Refused(frame, why);
+  return Handled::kDone;
+}
+
 Session::Handled Session::HandleSync() {
   if (server_ != nullptr && exchange_.in_batch()) {
     // Steps of this batch are with the server, so its end is the server's to answer.
@@ -322,12 +371,8 @@ Session::Handled Session::HandleSync() {
     exchange_.Sent('S');
   } else {
     if (Settle() == Handled::kWaits) return Handled::kWaits;
-    // Who was refused something in that transaction takes it for failed, and hears with the next message that it is
-    // lost.
-    const bool failed = lost_transaction_ && skip_to_sync_;
-    if (!failed && std::exchange(lost_transaction_, false)) exchange_.Reset();
     ForgetQuery();
-    pgwire::ReadyForQuery(outbox_, failed ? 'E' : exchange_.transaction_status());
+    pgwire::ReadyForQuery(outbox_, TransactionStatus());
     if (exchange_.transaction_status() == 'I') virtuals_.CloseAllPortals();
   }
   skip_to_sync_ = batch_is_ours_ = false;

@@ -215,6 +215,8 @@ TEST(Drain, AServerProcessTakesOnlyItsOwnTransactionAlong) {
   EXPECT_EQ(working.Answer(), "!57P01");
   EXPECT_EQ(one.One("SELECT 1"), "!08006");
   EXPECT_THAT(one.text(), HasSubstr("the transaction is lost"));
+  EXPECT_EQ(one.One("SELECT 2"), "!25P02");
+  EXPECT_EQ(one.One("ROLLBACK"), "ROLLBACK");
   for (SqlClient* client : {&one, &working}) {
     EXPECT_TRUE(client->connected());
     EXPECT_EQ(client->One("SELECT current_database()"), absl::StrCat("tenant_", id, "_alpha"));
@@ -250,6 +252,7 @@ TEST(Drain, ARestartOfTheInstanceIsWaitedOut) {
     EXPECT_TRUE(Eventually([&] { return PQping(stack.Env("LEASEHOLD_PG_ALPHA").c_str()) == PQPING_NO_RESPONSE; }));
     for (const auto& client : clients) client->Send("SELECT current_database() || current_setting('application_name')");
     EXPECT_EQ(writing.One("INSERT INTO notes (body) VALUES ('lost too')"), "!08006");
+    EXPECT_EQ(writing.One("COMMIT"), "!08006");
     working.Send("INSERT INTO notes (body) VALUES ('kept') RETURNING body");
   }
   for (size_t i = 0; i < clients.size(); ++i) {

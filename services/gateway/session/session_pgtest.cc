@@ -338,7 +338,7 @@ TEST_F(RelayTest, NothingOfALostTransactionRuns) {
   Client client = Connect();
   Wire wire(client);
   wire.Query("create table lost (a int)").Talk();
-  const auto kill_at_sleep = [this] {
+  const auto kill_at_sleep = [] {
     Client admin = instance_->Admin();
     while (admin.One("select count(pg_terminate_backend(pid)) from pg_stat_activity where wait_event = 'PgSleep'") ==
            "0") {

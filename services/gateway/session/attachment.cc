@@ -182,6 +182,41 @@ void Session::GreetAgain(const pgwire::ErrorFields& why) {
   if (Attach()) Prepared(true);
 }
 
+// … to the client, what it still waits for. Whatever the server had not answered is lost with it.
+void Session::TellOfLoss(const pgwire::ErrorFields& why) {
+  // Whoever was told of a failure is told once: a second error could go unheard. And what belongs to a transaction
+  // that is lost must not run outside of it.
+  bool lost = exchange_.transaction_status() != 'I';
+  const auto goes_on = [&lost](pgwire::Block next) {
+    if (next != pgwire::Block::kNone) lost = next == pgwire::Block::kBegins;
+  };
+  const std::vector<pgwire::Block> syncs = exchange_.syncs_due();
+  const bool failing = exchange_.failing();
+  const bool skipping = exchange_.skipping();
+  bool told = failing;
+  bool heard = false;
+  for (const pgwire::Block next : syncs) {
+    goes_on(next);
+    if (!std::exchange(told, false)) {
+      pgwire::ErrorResponse(outbox_, pgwire::Severity::kError, why);
+      heard = true;
+    }
+    pgwire::ReadyForQuery(outbox_, lost ? 'E' : 'I');
+  }
+  if (skipping || exchange_.in_batch() || (failing && syncs.empty())) {
+    goes_on(exchange_.block_sent());
+    if (skipping || told) {
+      skip_to_sync_ = true;
+    } else if (!exchange_.settled()) {
+      pgwire::ErrorResponse(outbox_, pgwire::Severity::kError, why);
+      skip_to_sync_ = heard = true;
+    } else {
+      lost_batch_ = why;
+    }
+  }
+  if (lost) lost_ = heard ? Lost::kTold : Lost::kUntold;
+}
+
 // It went by itself: that ends the transaction, not the session, unless the session had more in it than that.
 void Session::LoseServer() {
   const auto self = shared_from_this();
@@ -201,13 +236,7 @@ void Session::LoseServer() {
   // What the client was told of settings would not be true any more.
   const bool forgets = stage_ == Stage::kReadingBack || changes_told_;
   if (held() || forgets || from_server_ != 0) return End(std::move(why));
-  const std::vector<pgwire::Block> syncs = exchange_.syncs_due();
-  const bool failing = exchange_.failing();
-  const bool in_batch = exchange_.in_batch() && !exchange_.skipping();
-  bool lost = exchange_.transaction_status() != 'I';
-  const bool skipping = exchange_.skipping();
-  const pgwire::Block block = exchange_.block_sent();
-  const bool asked = !exchange_.settled();
+  if (!own) TellOfLoss(why);
   exchange_.Reset();
   ForgetQuery();
   parameters_.clear();
@@ -224,34 +253,6 @@ void Session::LoseServer() {
       preparing_failures_ = 0;
       refusal_ = why;
     }
-  } else {
-    // Whoever was told of a failure is told once: a second error could go unheard. And what belongs to a transaction
-    // that is lost must not run outside of it.
-    const auto goes_on = [&lost](pgwire::Block next) {
-      if (next != pgwire::Block::kNone) lost = next == pgwire::Block::kBegins;
-    };
-    bool told = failing;
-    bool heard = false;
-    for (const pgwire::Block next : syncs) {
-      goes_on(next);
-      if (!std::exchange(told, false)) {
-        pgwire::ErrorResponse(outbox_, pgwire::Severity::kError, why);
-        heard = true;
-      }
-      pgwire::ReadyForQuery(outbox_, lost ? 'E' : 'I');
-    }
-    if (skipping || in_batch || (failing && syncs.empty())) {
-      goes_on(block);
-      if (skipping || told) {
-        skip_to_sync_ = true;
-      } else if (asked) {
-        pgwire::ErrorResponse(outbox_, pgwire::Severity::kError, why);
-        skip_to_sync_ = heard = true;
-      } else {
-        lost_batch_ = why;
-      }
-    }
-    if (lost) lost_ = heard ? Lost::kTold : Lost::kUntold;
   }
   stage_ = Stage::kServing;
   // Not at once: this may have happened while the client's message was being dealt with, and it is shown again only

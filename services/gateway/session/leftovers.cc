@@ -216,7 +216,6 @@ void Session::FinishReadingBack() {
 }
 
 std::optional<pgwire::ErrorFields> Session::PreparesTooMuch(const pgwire::Effects& effects) const {
-  if (effects.prepares.empty()) return std::nullopt;
   size_t bytes = 0;
   for (const auto& [name, text] : sql_prepared_) bytes += text.size();
   for (const auto& [name, text] : effects.prepares) bytes += text.size();

@@ -125,6 +125,7 @@ class Session final : public Loop::Watcher, public ServerClient, public std::ena
   void GiveBack(Leftover leftover);
   void GreetAgain(const pgwire::ErrorFields& why);
   void LoseServer();
+  void TellOfLoss(const pgwire::ErrorFields& why);
   void TellParameters();
   bool held() const { return pins_ != 0 || grant_->session; }
 
@@ -264,7 +265,7 @@ class Session final : public Loop::Watcher, public ServerClient, public std::ena
   // The server died in a batch of which everything so far was answered: a client that waits for nothing would not hear
   // why, so it is told with what it says next.
   std::optional<pgwire::ErrorFields> lost_batch_;
-  bool cancelled_ = false;      // … while its server was being prepared, or its batch healed
+  bool cancelled_ = false;      // a cancel came while its server was being prepared, or its batch healed
   int preparing_failures_ = 0;  // in a row
   bool batch_open_ = false;     // steps since the last Sync, whoever answers them
   bool keeps_batch_ = false;    // … are all in the server's `batch`

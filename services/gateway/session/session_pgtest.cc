@@ -26,6 +26,13 @@ class RelayTest : public EndpointTest {
     };
     while (servers() > 0) std::this_thread::yield();
   }
+  // As soon as somebody does.
+  static void KillWhoSleeps() {
+    Client admin = instance_->Admin();
+    while (admin.One("select count(pg_terminate_backend(pid)) from pg_stat_activity where wait_event = 'PgSleep'") ==
+           "0") {
+    }
+  }
 };
 
 TEST_F(RelayTest, RowsParametersAndErrors) {
@@ -338,17 +345,11 @@ TEST_F(RelayTest, NothingOfALostTransactionRuns) {
   Client client = Connect();
   Wire wire(client);
   wire.Query("create table lost (a int)").Talk();
-  const auto kill_at_sleep = [] {
-    Client admin = instance_->Admin();
-    while (admin.One("select count(pg_terminate_backend(pid)) from pg_stat_activity where wait_event = 'PgSleep'") ==
-           "0") {
-    }
-  };
   // On its way.
   wire.Query("begin").Query("insert into lost values (1)").Query("select pg_sleep(60)");
   EXPECT_EQ(wire.Talk(), "C(BEGIN) Z(T)");
   EXPECT_EQ(wire.Talk(), "C(INSERT 0 1) Z(T)");
-  kill_at_sleep();
+  KillWhoSleeps();
   EXPECT_THAT(wire.Talk(), testing::EndsWith("E(57P01) Z(E)"));
   EXPECT_EQ(wire.Query("insert into lost values (2)").Talk(), "E(25P02) Z(E)");
   EXPECT_EQ(wire.Sync().Talk(), "Z(E)");
@@ -359,7 +360,7 @@ TEST_F(RelayTest, NothingOfALostTransactionRuns) {
   // All sent before.
   wire.Query("begin; select pg_sleep(60)").Query("insert into lost values (5)").Query("commit").Query("select 7");
   wire.Send();
-  kill_at_sleep();
+  KillWhoSleeps();
   EXPECT_THAT(wire.Talk(), testing::EndsWith("E(57P01) Z(E)"));
   EXPECT_EQ(wire.Talk(), "E(57P01) Z(E)");
   EXPECT_EQ(wire.Talk(), "E(57P01) Z(I)");
@@ -378,10 +379,7 @@ TEST_F(RelayTest, AServerThatDiesInABatchWithoutItsEnd) {
   Client client = Connect();
   Wire wire(client);
   EXPECT_EQ(wire.Parse("", "select pg_sleep(60)").Bind("").Flush().Execute().Talk('2'), "1 2");
-  Client admin = instance_->Admin();
-  while (admin.One("select count(pg_terminate_backend(pid)) from pg_stat_activity where wait_event = 'PgSleep'") ==
-         "0") {
-  }
+  KillWhoSleeps();
   EXPECT_EQ(wire.Talk('E'), "E(57P01)");
   EXPECT_EQ(wire.Parse("", "select 4").Bind("").Execute().Sync().Talk(), "Z(I)");
   EXPECT_EQ(wire.Query("select 4").Talk(), "T1 D(4) C(SELECT 1) Z(I)");
@@ -408,10 +406,7 @@ TEST_F(RelayTest, SettingsThatAreLostWithTheirServerEndTheSession) {
   Wire wire(client);
   wire.Query("set timezone = 'Asia/Tokyo'").Query("select pg_sleep(60)");
   EXPECT_THAT(wire.Talk(), testing::EndsWith("C(SET) Z(I)"));
-  Client admin = instance_->Admin();
-  while (admin.One("select count(pg_terminate_backend(pid)) from pg_stat_activity where wait_event = 'PgSleep'") ==
-         "0") {
-  }
+  KillWhoSleeps();
   EXPECT_THAT(wire.Talk(), testing::EndsWith("E(57P01) lost"));
 }
 

@@ -76,7 +76,7 @@ size_t Session::Consume(std::string_view data) {
     if (!batch_open_) BeginBatch();
     exchange_.Mark(server_ == nullptr ? 0 : server_->batch.size());
     if (verdict == Verdict::kRelay) {
-      if (!refusal_) refusal_ = PreparesTooMuch(effects_);
+      if (!refusal_ && !effects_.prepares.empty()) refusal_ = PreparesTooMuch(effects_);
       if (refusal_) {
         Refused(frame, *std::exchange(refusal_, std::nullopt));
         run = at += bytes.size();

@@ -23,6 +23,10 @@ function(leasehold_room name)
   endif()
 endfunction()
 
+# Rooms with threads of their own and without gRPC: ./dev race runs their tests under ThreadSanitizer.
+set(LEASEHOLD_THREADED_ROOMS executor lease pool postgres session)
+add_custom_target(threaded_tests)
+
 # leasehold_test(ROOM FILE LIB…): a GoogleTest program `ROOM_FILE`; each of its tests is a ctest test, those that start
 # servers run as one, so that the servers start once.
 function(leasehold_test room source)
@@ -40,8 +44,12 @@ function(leasehold_test room source)
   else()
     set(label unit)
   endif()
+  if(room IN_LIST LEASEHOLD_THREADED_ROOMS)
+    add_dependencies(threaded_tests ${target})
+    list(APPEND label threaded)
+  endif()
   add_test(NAME ${room}.${stem} COMMAND ${target})
-  set_tests_properties(${room}.${stem} PROPERTIES LABELS ${label} TIMEOUT 600)
+  set_tests_properties(${room}.${stem} PROPERTIES LABELS "${label}" TIMEOUT 600)
   if(label STREQUAL "stack")
     set_tests_properties(${room}.${stem} PROPERTIES RUN_SERIAL ON)  # seven servers each, and promises about seconds
   endif()

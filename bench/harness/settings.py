@@ -12,6 +12,13 @@ class Settings:
     tenant_clients: tuple = (32, 200)
     idle_clients: int = 10000
     scale: int = 10
+    provisioning_rounds: int = 100
+    burst: int = 100
+    burst_rounds: int = 2
+    fleet: tuple = (50, 200, 500)
+    fleet_rounds: int = 40
+    migrated: int = 300
+    counted: int = 500
     write: str = "auto"
 
     @classmethod
@@ -52,6 +59,13 @@ class Settings:
             tenant_clients=numbers("BENCH_TENANT_CLIENTS", default.tenant_clients),
             idle_clients=number("BENCH_IDLE_CLIENTS", int, default.idle_clients, 1),
             scale=number("BENCH_SCALE", int, default.scale, 1),
+            provisioning_rounds=number("BENCH_PROVISIONING_ROUNDS", int, default.provisioning_rounds, 1),
+            burst=number("BENCH_BURST", int, default.burst, 1),
+            burst_rounds=number("BENCH_BURST_ROUNDS", int, default.burst_rounds, 1),
+            fleet=numbers("BENCH_FLEET", default.fleet),
+            fleet_rounds=number("BENCH_FLEET_ROUNDS", int, default.fleet_rounds, 1),
+            migrated=number("BENCH_MIGRATED", int, default.migrated, 3),
+            counted=number("BENCH_COUNTED", int, default.counted, 3),
             write=write,
         )
 
@@ -59,7 +73,7 @@ class Settings:
         """Whether a run with these may stand in RESULTS.md."""
         ours = dataclasses.asdict(self)
         for name, value in dataclasses.asdict(Settings()).items():
-            if name in ("rounds", "seconds"):
+            if name in ("rounds", "seconds", "provisioning_rounds", "burst_rounds", "fleet_rounds"):
                 if ours[name] < value:
                     return False
             elif name != "write" and ours[name] != value:

@@ -30,9 +30,10 @@ def in_parallel(do, items):
 
 
 class Stack:
-    def __init__(self, config, max_connections):
-        """`config`: a file in bench/config, of one service `core`. `max_connections`: PostgreSQL's own."""
-        self.work = tempfile.mkdtemp(prefix="leasehold-bench.", dir="/tmp")
+    def __init__(self, config, max_connections, service="core", folder="/tmp"):
+        """`config`: a file in bench/config; `service`: the one of it that is asked. `max_connections`: PostgreSQL's own."""
+        self.work = tempfile.mkdtemp(prefix="leasehold-bench.", dir=folder)
+        self._service = service
         os.chmod(self.work, 0o755)
         self.state = os.path.join(self.work, "state")
         self.process = None
@@ -85,7 +86,7 @@ class Stack:
             time.sleep(0.05)
         with open(ready, encoding="utf-8") as file:
             self.env.update(line.rstrip("\n").split("=", 1) for line in file if "=" in line)
-        self.superuser = self.env["LEASEHOLD_PG_CORE"]
+        self.superuser = self.env["LEASEHOLD_PG_" + self._service.upper()]
         self.port = int(self.superuser.rsplit(":", 1)[1].split("/")[0])
         self.psql(f"CREATE ROLE {PEER_ROLE} LOGIN PASSWORD '{PEER_PASSWORD}'")
         shown = self.psql("SHOW max_connections")

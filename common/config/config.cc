@@ -45,6 +45,7 @@ void MakePathsAbsolute(v1::Config& config, const fs::path& base) {
   MakeAbsolute(*config.mutable_gateway()->mutable_sql_key_file(), base);
   MakeAbsolute(*config.mutable_registry()->mutable_password_file(), base);
   MakeAbsolute(*config.mutable_leases()->mutable_signing_keys_file(), base);
+  MakeAbsolute(*config.mutable_provisioner()->mutable_backup_folder(), base);
   for (v1::ServiceConfig& service : *config.mutable_services()) {
     MakeAbsolute(*service.mutable_migrations(), base);
     MakeAbsolute(*service.mutable_instance()->mutable_password_file(), base);

@@ -197,30 +197,46 @@ TEST(Environment, OfOneInstance) {
                                                            {"DB_PORT", "5432"},
                                                            {"DB_DATABASE", "hr"},
                                                            {"DB_USERNAME", "hr_owner"},
-                                                           {"DB_PASSWORD", "hunter2"},
-                                                           {"DISTRIBUTED_MAX_CONNECTIONS", "80"},
-                                                           {"DISTRIBUTED_CONNECTION_TIMEOUT", "45"},
-                                                           {"DB_HEALTH_CHECK_INTERVAL", "2m"},
-                                                           {"DB_HEALTH_CHECK_TIMEOUT", "500ms"}}))
+                                                           {"DB_PASSWORD", "hunter2"}}))
                   .ok());
   const v1::InstanceConfig& instance = service.instance();
   EXPECT_EQ(instance.host(), "db");
   EXPECT_EQ(instance.port(), 5432);
   EXPECT_EQ(instance.database(), "hr");
   EXPECT_EQ(instance.username(), "hr_owner");
-  EXPECT_EQ(instance.max_connections(), 80);
-  EXPECT_EQ(ToDuration(instance.connection_timeout()), absl::Seconds(45)) << "a plain number is seconds";
-  EXPECT_EQ(ToDuration(instance.health_check_interval()), absl::Minutes(2));
-  EXPECT_EQ(ToDuration(instance.health_check_timeout()), absl::Milliseconds(500));
   EXPECT_THAT(service.DebugString(), Not(HasSubstr("hunter2")));
 
   for (const auto& [name, value, allowed] :
-       {std::tuple("DISTRIBUTED_MAX_CONNECTIONS", "99999999999", "allowed: 1 to 10000"),
-        std::tuple("DB_PORT", "http", "a whole number"), std::tuple("DB_PORT", "70000", "1 to 65535"),
-        std::tuple("DISTRIBUTED_CONNECTION_TIMEOUT", "30000", "100ms to 10m"),
-        std::tuple("DB_HEALTH_CHECK_TIMEOUT", "soon", "a time such as")}) {
+       {std::tuple("DB_PORT", "http", "a whole number"), std::tuple("DB_PORT", "70000", "1 to 65535")}) {
     v1::ServiceConfig copy = service;
     const absl::Status bad = ApplyInstanceEnvironment(copy, Variables({{name, value}}));
+    EXPECT_EQ(DetailOf(bad).value_or(v1::ErrorDetail()).field(), name);
+    EXPECT_THAT(Text(bad), HasSubstr(allowed));
+  }
+}
+
+TEST(Environment, OfTheConnectionsToEveryInstance) {
+  constexpr char kTwo[] =
+      "services: [{name: a, migrations: m, instance: {max_connections: 7}}, {name: b, migrations: m}]";
+  const auto config = Parse(kTwo, Variables({{"DISTRIBUTED_MAX_CONNECTIONS", "80"},
+                                             {"DISTRIBUTED_CONNECTION_TIMEOUT", "45"},
+                                             {"DB_HEALTH_CHECK_INTERVAL", "2m"},
+                                             {"DB_HEALTH_CHECK_TIMEOUT", "500ms"}}));
+  ASSERT_TRUE(config.ok()) << config.status();
+  for (const v1::ServiceConfig& service : config->services()) {
+    const v1::InstanceConfig& instance = service.instance();
+    EXPECT_EQ(instance.max_connections(), 80) << service.name();
+    EXPECT_EQ(ToDuration(instance.connection_timeout()), absl::Seconds(45)) << "a plain number is seconds";
+    EXPECT_EQ(ToDuration(instance.health_check_interval()), absl::Minutes(2));
+    EXPECT_EQ(ToDuration(instance.health_check_timeout()), absl::Milliseconds(500));
+  }
+  EXPECT_EQ(Parse(kTwo)->services(0).instance().max_connections(), 7);
+
+  for (const auto& [name, value, allowed] :
+       {std::tuple("DISTRIBUTED_MAX_CONNECTIONS", "99999999999", "allowed: 1 to 10000"),
+        std::tuple("DISTRIBUTED_CONNECTION_TIMEOUT", "30000", "100ms to 10m"),
+        std::tuple("DB_HEALTH_CHECK_TIMEOUT", "soon", "a time such as")}) {
+    const absl::Status bad = Parse(kTwo, Variables({{name, value}})).status();
     EXPECT_EQ(DetailOf(bad).value_or(v1::ErrorDetail()).field(), name);
     EXPECT_THAT(Text(bad), HasSubstr(allowed));
   }

@@ -34,6 +34,9 @@ v1::Config Defaults() {
   *provisioner.mutable_min_backoff() = FromDuration(absl::Milliseconds(500));
   *provisioner.mutable_max_backoff() = FromDuration(absl::Minutes(1));
   provisioner.set_parallelism(4);
+  provisioner.set_min_spares(2);
+  provisioner.set_migrate("automatic");
+  provisioner.set_max_spares(32);
 
   config.mutable_log()->set_level("info");
   return config;

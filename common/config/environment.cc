@@ -33,6 +33,9 @@ constexpr Variable kInstance[] = {
     {"DB_PORT", "port"},
     {"DB_DATABASE", "database"},
     {"DB_USERNAME", "username"},
+};
+// Of every service's instance.
+constexpr Variable kEveryInstance[] = {
     {"DISTRIBUTED_MAX_CONNECTIONS", "max_connections"},
     {"DISTRIBUTED_CONNECTION_TIMEOUT", "connection_timeout"},
     {"DB_HEALTH_CHECK_INTERVAL", "health_check_interval"},
@@ -75,6 +78,9 @@ namespace config {
 absl::Status ApplyEnvironment(v1::Config& config, const Environment& env) {
   LH_RETURN_IF_ERROR(Apply(kGateway, *config.mutable_gateway(), env));
   LH_RETURN_IF_ERROR(Apply(kNats, *config.mutable_nats(), env));
+  for (v1::ServiceConfig& service : *config.mutable_services()) {
+    LH_RETURN_IF_ERROR(Apply(kEveryInstance, *service.mutable_instance(), env));
+  }
   return Apply(kLog, *config.mutable_log(), env);
 }
 

@@ -124,6 +124,10 @@ Rules::Rules() {
   add("ProvisionerConfig.max_backoff", Between(absl::Milliseconds(10), absl::Hours(1)));
   add("ProvisionerConfig.parallelism", Between(1, 64));
   add("ProvisionerConfig.gateway", Address());
+  add("ProvisionerConfig.min_spares", Between(0, 1000));
+  add("ProvisionerConfig.max_spares", Between(0, 1000));
+  add("ProvisionerConfig.backup_folder", Path());
+  add("ProvisionerConfig.migrate", OneOf({"automatic", "by-run"}));
 
   add("ServiceConfig.name",
       Text{.allowed = "a letter a-z, then up to 15 of a-z, 0-9 and -; a trailing -service is dropped",

@@ -1,11 +1,12 @@
 #include "common/events/events.h"
 
 #include <gmock/gmock.h>
-#include <google/protobuf/util/json_util.h>
 #include <google/protobuf/util/message_differencer.h>
 #include <gtest/gtest.h>
 
 #include <format>
+#include <functional>
+#include <vector>
 
 #include "common/status/error.h"
 
@@ -60,6 +61,10 @@ v1::TenantEvent Tenant() {
   tenant.set_desired(v1::DESIRED_STATE_CLOSED);
   (*tenant.mutable_settings())["locale"] = "de\n\t\"";
   (*tenant.mutable_settings())["empty"] = "";
+  tenant.set_create_generation(7);
+  tenant.mutable_origin()->set_backup("globex.12");
+  tenant.mutable_origin()->set_generation(9);
+  tenant.set_backup(true);
   return tenant;
 }
 
@@ -215,6 +220,13 @@ TEST(TenantEventTest, DataIsChecked) {
       {R"({"id":"acme","generation":true})", "data.generation", "true"},
       {R"({"id":"acme","desired":"PRESENT"})", "data.desired", "PRESENT"},
       {R"({"id":"acme","desired":1})", "data.desired", "1"},
+      {R"({"id":"acme","createGeneration":"x"})", "data.createGeneration", "x"},
+      {R"({"id":"acme","backup":"acme.3"})", "data.backup", "acme.3"},
+      {R"({"id":"acme","origin":"globex"})", "data.origin", "globex"},
+      {R"({"id":"acme","origin":{"generation":1}})", "data.origin", "{…}"},
+      {R"({"id":"acme","origin":{"tenant":"a","backup":"b.1","generation":1}})", "data.origin", "{…}"},
+      {R"({"id":"acme","origin":{"tenant":7,"generation":1}})", "data.origin.tenant", "7"},
+      {R"({"id":"acme","origin":{"backup":"b.1","generation":[]}})", "data.origin.generation", "[…]"},
       {R"([])", "data", "[…]"},
   };
   for (const auto& c : cases) {
@@ -311,6 +323,10 @@ TEST(TenantEventTest, DomainsAreFolded) {
 }
 
 TEST(TenantEventTest, WhatIsEncodedDecodesToTheSame) {
+  const v1::TenantEvent full = Tenant();
+  std::vector<const google::protobuf::FieldDescriptor*> set;
+  full.GetReflection()->ListFields(full, &set);
+  ASSERT_EQ(set.size(), static_cast<size_t>(v1::TenantEvent::descriptor()->field_count())) << "a field is not tried";
   for (const char* what : {"created", "updated", "suspended", "resumed", "deleted"}) {
     const Encoded encoded = EncodeTenantEvent(Envelope(), what, Tenant());
     EXPECT_EQ(encoded.subject, std::format("tenants.acme.{}", what));
@@ -373,6 +389,38 @@ TEST(ProvisioningEventTest, WhatIsEncodedDecodesToTheSame) {
   }
 }
 
+TEST(ProvisioningEventTest, ABackupIsReportedApart) {
+  v1::ProvisioningEvent event;
+  event.set_tenant("acme");
+  v1::BackupStatus& backup = *event.mutable_backup();
+  backup.set_service("identity");
+  backup.set_backup("acme.12");
+  backup.set_state(v1::BACKUP_STATE_COMPLETE);
+  backup.set_bytes(4096);
+  backup.set_manifest_sha256(std::string(64, 'a'));
+  const Encoded encoded = EncodeProvisioningEvent(Envelope(), "backup", event);
+  EXPECT_EQ(encoded.subject, "provisioning.identity.acme.backup");
+  const auto decoded = Decode(encoded);
+  ASSERT_TRUE(decoded.ok()) << decoded.status();
+  EXPECT_TRUE(MessageDifferencer::Equals(*decoded, event));
+
+  const auto refused = [&](const std::function<void(v1::BackupStatus&)>& spoil) {
+    v1::ProvisioningEvent spoilt = event;
+    spoil(*spoilt.mutable_backup());
+    Encoded bad = encoded;
+    bad.payload = spoilt.SerializeAsString();
+    return Refusal(Decode(bad).status()).field();
+  };
+  EXPECT_EQ(refused([](v1::BackupStatus& b) { b.set_service("core"); }), "data.backup.service");
+  EXPECT_EQ(refused([](v1::BackupStatus& b) { b.clear_state(); }), "data.backup.state");
+  for (const char* id : {"", "acme", "acme.", "acme.0", "acme.1x", "acme.99999999999999999999", "globex.1", "../a.1"}) {
+    EXPECT_EQ(refused([id](v1::BackupStatus& b) { b.set_backup(id); }), "data.backup.backup") << id;
+  }
+  EXPECT_EQ(refused([](v1::BackupStatus& b) { b.set_manifest_sha256("abc"); }), "data.backup.manifest_sha256");
+  EXPECT_EQ(refused([](v1::BackupStatus& b) { b.set_bytes(-1); }), "data.backup");
+  EXPECT_EQ(refused([](v1::BackupStatus& b) { b.set_message("two\nlines"); }), "data.backup.message");
+}
+
 TEST(ProvisioningEventTest, HeadersCarryNothingThatBreaksALine) {
   v1::EventEnvelope envelope = Envelope();
   envelope.set_source("a\r\nNats-Msg-Id: b \"%ü");
@@ -409,90 +457,6 @@ TEST(ProvisioningEventTest, SubjectsAndModesAreChecked) {
   }
   EXPECT_EQ(Refusal(DecodeProvisioningEvent(good.subject, {}, good.payload).status()).field(), "content-type");
   EXPECT_EQ(Refusal(DecodeProvisioningEvent(good.subject, good.headers, "\xff").status()).field(), "data");
-}
-
-// A client and a message that only remember.
-class FakeClient : public jetstream::Client {
- public:
-  bool connected() const override { return true; }
-  absl::Status EnsureStream(const jetstream::StreamOptions&) override { return absl::UnimplementedError("unused"); }
-  absl::Status Publish(const std::string& subject, std::string_view payload, const jetstream::Headers& headers,
-                       const std::string& message_id) override {
-    published.push_back({subject, headers, std::string(payload), message_id});
-    return answer;
-  }
-  absl::StatusOr<std::unique_ptr<jetstream::PullConsumer>> Subscribe(const jetstream::ConsumerOptions&) override {
-    return absl::UnimplementedError("unused");
-  }
-  absl::StatusOr<std::unique_ptr<jetstream::KeyValue>> OpenKeyValue(const jetstream::KeyValueOptions&,
-                                                                    jetstream::KeyValueWatch) override {
-    return absl::UnimplementedError("unused");
-  }
-  std::vector<Encoded> published;
-  absl::Status answer;
-};
-
-class FakeMessage : public jetstream::Message {
- public:
-  FakeMessage(std::string subject, std::string payload) : subject_(std::move(subject)), payload_(std::move(payload)) {}
-  std::string_view subject() const override { return subject_; }
-  std::string_view payload() const override { return payload_; }
-  const jetstream::Headers& headers() const override { return headers_; }
-  uint64_t stream_sequence() const override { return 7; }
-  uint64_t deliveries() const override { return 1; }
-  void Ack() override { fate = "ack"; }
-  void Nak(absl::Duration) override { fate = "nak"; }
-  void Term() override { fate = "term"; }
-  void InProgress() override {}
-  std::string fate;
-
- private:
-  std::string subject_;
-  std::string payload_;
-  jetstream::Headers headers_;
-};
-
-TEST(ParkTest, ParksWithTheReasonAndTerminates) {
-  FakeClient client;
-  FakeMessage message("tenants.bad.created", std::string("not \0json\xff", 10) + std::string(100'000, 'x'));
-  const absl::Status reason = DecodeTenantEvent(message.subject(), {}, message.payload()).status();
-  ASSERT_TRUE(Park(client, "identity", "TENANTS", reason, message).ok());
-  EXPECT_EQ(message.fate, "term");
-  ASSERT_EQ(client.published.size(), 1u);
-  const Encoded& published = client.published[0];
-  EXPECT_EQ(published.subject, "provisioning.dead.identity");
-  EXPECT_EQ(published.message_id, "parked/identity/TENANTS/7");
-  v1::ParkedEvent parked;
-  ASSERT_TRUE(google::protobuf::util::JsonStringToMessage(published.payload, &parked).ok()) << published.payload;
-  EXPECT_EQ(parked.stream(), "TENANTS");
-  EXPECT_EQ(parked.subject(), "tenants.bad.created");
-  EXPECT_EQ(parked.sequence(), 7u);
-  EXPECT_EQ(parked.reason(), StdView(reason.message()));
-  EXPECT_EQ(parked.payload(), message.payload().substr(0, 64 * 1024));
-  EXPECT_GT(parked.time().seconds(), 0);
-}
-
-TEST(ParkTest, ComesAgainIfItCannotBeParked) {
-  FakeClient client;
-  client.answer = Error(v1::REASON_NATS_UNAVAILABLE, "NATS does not answer");
-  FakeMessage message("tenants.bad.created", "x");
-  EXPECT_EQ(ReasonOf(Park(client, "identity", "TENANTS", absl::OkStatus(), message)), v1::REASON_NATS_UNAVAILABLE);
-  EXPECT_EQ(message.fate, "nak");
-}
-
-TEST(ParkTest, WhatIsParkedIsNotParkedAgain) {
-  FakeClient client;
-  FakeMessage message("provisioning.dead.identity", "x");
-  ASSERT_TRUE(Park(client, "registry", "PROVISIONING", absl::OkStatus(), message).ok());
-  EXPECT_EQ(message.fate, "term");
-  EXPECT_TRUE(client.published.empty());
-}
-
-TEST(ParkTest, TextThatIsNotForStrangersIsNotParked) {
-  FakeClient client;
-  FakeMessage message("tenants.bad.created", "x");
-  ASSERT_TRUE(Park(client, "identity", "TENANTS", absl::InternalError("host 10.0.0.1"), message).ok());
-  EXPECT_THAT(client.published[0].payload, Not(HasSubstr("10.0.0.1")));
 }
 
 }  // namespace

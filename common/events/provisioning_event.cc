@@ -17,12 +17,14 @@ namespace leasehold::events {
 namespace {
 
 constexpr size_t kMaxMessageBytes = 4096;
+constexpr std::string_view kBackup = "backup";
 
-constexpr std::array<std::pair<std::string_view, v1::ServiceState>, 4> kVerbs = {{
+constexpr std::array<std::pair<std::string_view, v1::ServiceState>, 5> kVerbs = {{
     {"ready", v1::SERVICE_STATE_READY},
     {"failed", v1::SERVICE_STATE_FAILED},
     {"closed", v1::SERVICE_STATE_CLOSED},
     {"removed", v1::SERVICE_STATE_REMOVED},
+    {kBackup, v1::SERVICE_STATE_UNSPECIFIED},  // speaks of a backup instead
 }};
 
 std::string TypeOf(std::string_view what) { return std::format("leasehold.provisioning.{}.v1", what); }
@@ -35,7 +37,7 @@ struct Subject {
 };
 
 absl::StatusOr<Subject> ParseSubject(std::string_view subject) {
-  constexpr std::string_view kAllowed = "provisioning.<service>.<id>.ready|failed|closed|removed";
+  constexpr std::string_view kAllowed = "provisioning.<service>.<id>.ready|failed|closed|removed|backup";
   std::vector<std::string_view> tokens;
   for (const auto token : std::views::split(subject, '.')) tokens.emplace_back(token.begin(), token.end());
   if (tokens.size() != 4 || tokens[0] != "provisioning") return Malformed("subject", subject, kAllowed);
@@ -53,6 +55,10 @@ absl::Status CheckEqual(std::string_view field, std::string_view value, std::str
   return Malformed(field, value, std::format("{}, as the subject says", expected));
 }
 
+bool IsHex(std::string_view text) {
+  return std::ranges::all_of(text, [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
+}
+
 absl::Status CheckStatus(const Subject& subject, const v1::ServiceStatus& status) {
   LH_RETURN_IF_ERROR(CheckEqual("data.status.service", status.service(), subject.service.str()));
   LH_RETURN_IF_ERROR(
@@ -65,14 +71,36 @@ absl::Status CheckStatus(const Subject& subject, const v1::ServiceStatus& status
         CheckEqual("data.status.database", status.database(), TenantDatabaseName(subject.tenant, subject.service)));
   }
   const std::string& database_id = status.database_id();
-  const bool good_id = database_id.empty() || (database_id.size() == 16 && std::ranges::all_of(database_id, [](char c) {
-                                                 return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
-                                               }));
-  if (!good_id) return Malformed("data.status.database_id", database_id, "16 hex digits, or empty");
+  if (!database_id.empty() && (database_id.size() != 16 || !IsHex(database_id)))
+    return Malformed("data.status.database_id", database_id, "16 hex digits, or empty");
   if (!status.message().empty()) {
     LH_RETURN_IF_ERROR(CheckLine("data.status.message", status.message(), kMaxMessageBytes));
   }
   return absl::OkStatus();
+}
+
+absl::Status CheckBackup(const Subject& subject, const v1::BackupStatus& status) {
+  LH_RETURN_IF_ERROR(CheckEqual("data.backup.service", status.service(), subject.service.str()));
+  if (status.state() == v1::BACKUP_STATE_UNSPECIFIED || !v1::BackupState_IsValid(status.state())) {
+    return Malformed("data.backup.state", std::format("{}", static_cast<int>(status.state())), "a state of a backup");
+  }
+  const std::string prefix = subject.tenant.str() + ".";
+  const std::string_view generation =
+      std::string_view(status.backup()).substr(std::min(prefix.size(), status.backup().size()));
+  if (!status.backup().starts_with(prefix) || generation.empty() || generation.size() > 19 ||
+      generation.front() == '0' || !std::ranges::all_of(generation, [](char c) { return c >= '0' && c <= '9'; })) {
+    return Malformed("data.backup.backup", status.backup(), "<the subject's tenant>.<generation>");
+  }
+  const std::string& digest = status.manifest_sha256();
+  if (!digest.empty() && (digest.size() != 64 || !IsHex(digest))) {
+    return Malformed("data.backup.manifest_sha256", digest, "64 hex digits, or empty");
+  }
+  if (status.bytes() < 0 || status.attempts() < 0) {
+    return Malformed("data.backup", std::format("{} bytes, {} attempts", status.bytes(), status.attempts()),
+                     "0 and up");
+  }
+  return status.message().empty() ? absl::OkStatus()
+                                  : CheckLine("data.backup.message", status.message(), kMaxMessageBytes);
 }
 
 }  // namespace
@@ -95,7 +123,13 @@ absl::StatusOr<v1::ProvisioningEvent> DecodeProvisioningEvent(std::string_view s
   }
   event.DiscardUnknownFields();
   LH_RETURN_IF_ERROR(CheckEqual("data.tenant", event.tenant(), route.tenant.str()));
-  LH_RETURN_IF_ERROR(CheckStatus(route, event.status()));
+  if (route.what == kBackup) {
+    event.clear_status();
+    LH_RETURN_IF_ERROR(CheckBackup(route, event.backup()));
+  } else {
+    event.clear_backup();
+    LH_RETURN_IF_ERROR(CheckStatus(route, event.status()));
+  }
   return event;
 }
 
@@ -104,7 +138,8 @@ Encoded EncodeProvisioningEvent(const v1::EventEnvelope& envelope, std::string_v
   v1::EventEnvelope own = envelope;
   own.set_type(TypeOf(what));
   own.set_subject(data.tenant());
-  return {.subject = std::format("provisioning.{}.{}.{}", data.status().service(), data.tenant(), what),
+  const std::string& service = data.has_backup() ? data.backup().service() : data.status().service();
+  return {.subject = std::format("provisioning.{}.{}.{}", service, data.tenant(), what),
           .headers = BinaryHeaders(own),
           .payload = data.SerializeAsString(),
           .message_id = own.id()};

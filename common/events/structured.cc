@@ -133,6 +133,25 @@ absl::Status ReadSettings(const Struct& data, v1::TenantEvent& event) {
   return absl::OkStatus();
 }
 
+absl::Status ReadOrigin(const Struct& data, v1::TenantEvent& event) {
+  constexpr std::string_view kAllowed = "an object with a generation and either tenant or backup";
+  const Value* value = Find(data, "origin");
+  if (value == nullptr) return absl::OkStatus();
+  if (!value->has_struct_value()) return Malformed("data.origin", ValueText(*value), kAllowed);
+  const Struct& origin = value->struct_value();
+  LH_ASSIGN_OR_RETURN(std::optional<std::string> tenant, FindString(origin, "tenant", "data.origin.tenant"));
+  LH_ASSIGN_OR_RETURN(std::optional<std::string> backup, FindString(origin, "backup", "data.origin.backup"));
+  LH_ASSIGN_OR_RETURN(const int64_t generation, FindCount(origin, "generation", "data.origin.generation"));
+  if (tenant.has_value() == backup.has_value()) return Malformed("data.origin", ValueText(*value), kAllowed);
+  if (tenant) {
+    event.mutable_origin()->set_tenant(*std::move(tenant));
+  } else {
+    event.mutable_origin()->set_backup(*std::move(backup));
+  }
+  event.mutable_origin()->set_generation(generation);
+  return absl::OkStatus();
+}
+
 absl::StatusOr<v1::TenantEvent> ReadData(const Struct& data) {
   v1::TenantEvent event;
   LH_ASSIGN_OR_RETURN(std::optional<std::string> id, FindString(data, "id", "data.id"));
@@ -159,6 +178,11 @@ absl::StatusOr<v1::TenantEvent> ReadData(const Struct& data) {
     return Malformed("data.desired", *desired, kDesiredNames);
   }
   event.set_desired(state);
+  LH_ASSIGN_OR_RETURN(const int64_t begun, FindCount(data, "createGeneration", "data.createGeneration"));
+  event.set_create_generation(begun);
+  LH_RETURN_IF_ERROR(ReadOrigin(data, event));
+  LH_ASSIGN_OR_RETURN(const std::optional<bool> backup, FindBool(data, "backup", "data.backup"));
+  event.set_backup(backup.value_or(false));
   return event;
 }
 

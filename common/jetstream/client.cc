@@ -7,6 +7,7 @@
 #include "common/jetstream/key_value.h"
 #include "common/jetstream/nats_status.h"
 #include "common/jetstream/pull_consumer.h"
+#include "common/jetstream/requests.h"
 #include "common/jetstream/streams.h"
 #include "common/jetstream/subject.h"
 #include "common/status/error.h"
@@ -67,6 +68,21 @@ class NatsClient : public Client {
   absl::StatusOr<std::unique_ptr<KeyValue>> OpenKeyValue(const KeyValueOptions& options, KeyValueWatch watch) override {
     LH_RETURN_IF_ERROR(CheckName("bucket", options.bucket));
     return WatchedBucket::Open(connection_, options, std::move(watch));
+  }
+
+  absl::StatusOr<std::string> Request(const std::string& subject, std::string_view payload,
+                                      absl::Duration patience) override {
+    LH_RETURN_IF_ERROR(CheckSubject(subject));
+    LH_RETURN_IF_ERROR(connection_->CheckConnected());
+    return SendRequest(*connection_, subject, payload, patience);
+  }
+
+  absl::StatusOr<std::unique_ptr<Responder>> Respond(
+      const std::string& subject, const std::string& queue,
+      std::function<std::string(std::string_view request)> handler) override {
+    LH_RETURN_IF_ERROR(CheckSubject(subject));
+    LH_RETURN_IF_ERROR(CheckName("queue", queue));
+    return QueueResponder::Open(connection_, subject, queue, std::move(handler));
   }
 
  private:

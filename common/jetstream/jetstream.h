@@ -83,6 +83,12 @@ struct KeyValueWatch {
   std::function<void()> on_synced = {};
 };
 
+// Answers requests until it is destroyed; then its handler is not running and will not run again.
+class Responder {
+ public:
+  virtual ~Responder() = default;
+};
+
 // Any thread. What was made from a Client may outlive it, but is of no use any more.
 class Client {
  public:
@@ -107,6 +113,16 @@ class Client {
   // Blocks. Makes the bucket if needed and starts the watch; destroying the KeyValue ends it.
   virtual absl::StatusOr<std::unique_ptr<KeyValue>> OpenKeyValue(const KeyValueOptions& options,
                                                                  KeyValueWatch watch) = 0;
+
+  // Blocks until somebody has answered, outside JetStream: nothing is stored. NATS_UNAVAILABLE if nobody listens on the
+  // subject, or nobody answered within `patience`.
+  virtual absl::StatusOr<std::string> Request(const std::string& subject, std::string_view payload,
+                                              absl::Duration patience) = 0;
+  // Each request goes to one of those that respond with the same `queue`. `handler` runs on a thread of its own, one
+  // request at a time.
+  virtual absl::StatusOr<std::unique_ptr<Responder>> Respond(
+      const std::string& subject, const std::string& queue,
+      std::function<std::string(std::string_view request)> handler) = 0;
 };
 
 // The streams of DESIGN: made by whoever comes first.

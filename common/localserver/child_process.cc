@@ -39,6 +39,8 @@ struct Plan {
   std::string working_dir;
   std::optional<Account> account;
   int null_fd = -1;
+  int input_fd = -1;
+  int output_fd = -1;
   int log_fd = -1;
   int report_fd = -1;
   int max_fd = 0;
@@ -65,10 +67,11 @@ void CloseOnExecFrom3(int max_fd) {
     _exit(127);
   };
   setpgid(0, 0);
-  if (dup2(plan.null_fd, STDIN_FILENO) < 0) fail(Step::kLog);
+  if (dup2(plan.input_fd >= 0 ? plan.input_fd : plan.null_fd, STDIN_FILENO) < 0) fail(Step::kLog);
   if (plan.log_fd >= 0 && (dup2(plan.log_fd, STDOUT_FILENO) < 0 || dup2(plan.log_fd, STDERR_FILENO) < 0)) {
     fail(Step::kLog);
   }
+  if (plan.output_fd >= 0 && dup2(plan.output_fd, STDOUT_FILENO) < 0) fail(Step::kLog);
   if (!plan.working_dir.empty() && chdir(plan.working_dir.c_str()) != 0) fail(Step::kWorkingDir);
   if (plan.account && !Become(*plan.account)) fail(Step::kUser);
 
@@ -155,6 +158,8 @@ absl::StatusOr<std::unique_ptr<ChildProcess>> ChildProcess::Start(Options option
   plan.argv = Pointers(options.argv);
   plan.envp = Pointers(environment);
   plan.working_dir = options.working_dir;
+  plan.input_fd = options.input;
+  plan.output_fd = options.output;
   if (!options.user.empty() && geteuid() == 0) {
     LH_ASSIGN_OR_RETURN(plan.account, FindAccount(options.user));
   }

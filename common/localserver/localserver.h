@@ -33,6 +33,8 @@ class ChildProcess {
     std::vector<std::string> argv;         // argv[0] is looked up on PATH if it has no slash
     std::vector<std::string> environment;  // "K=V", added to the parent's
     std::string log_path;                  // stdout and stderr, appended; empty: inherited
+    int input = -1;                        // stdin, stays the caller's to close; -1: nothing to read
+    int output = -1;                       // the same for stdout, before `log_path`
     std::string working_dir;
     std::string user;  // run as this user if the parent is root; empty: as the parent
   };

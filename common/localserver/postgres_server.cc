@@ -144,6 +144,8 @@ absl::Status PostgresServer::Launch() {
   set(std::format("port={}", options_.port));
   set("listen_addresses=127.0.0.1");
   set("unix_socket_directories=");
+  // A log-in that stands still holds up every DROP DATABASE until then; the default is 60 s.
+  set("authentication_timeout=10s");
   if (!options_.durable) {
     // synchronous_commit stays on: with fsync off it costs one write(), and without it a killed server loses commits
     // that it has acknowledged.

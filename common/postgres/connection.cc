@@ -1,5 +1,6 @@
 #include <poll.h>
 
+#include <format>
 #include <utility>
 
 #include "common/postgres/connect.h"
@@ -32,20 +33,36 @@ absl::Status CheckNoNul(std::string_view sql, std::span<const Param> params) {
   return nul ? absl::InvalidArgumentError("a statement or parameter holds a NUL byte") : absl::OkStatus();
 }
 
-pqxx::result ExecIn(pqxx::transaction_base& tx, std::string_view sql, std::span<const Param> params) {
+pqxx::result ExecIn(pqxx::transaction_base& tx, PreparedStatements& prepared, std::string_view sql,
+                    std::span<const Param> params) {
   if (params.empty()) return tx.exec(sql);
   pqxx::params bound;
   bound.reserve(params.size());
   for (const Param& param : params) bound.append(param);
-  return tx.exec(sql, bound);
+  const std::string name = prepared.NameOf(tx.conn(), sql);
+  return name.empty() ? tx.exec(sql, bound) : tx.exec(pqxx::prepped(name), bound);
 }
 
 }  // namespace
 
+std::string PreparedStatements::NameOf(pqxx::connection& connection, std::string_view sql) {
+  const auto found = names_.find(AbslView(sql));
+  if (found == names_.end()) {
+    if (names_.size() < kMost) names_.emplace(sql, "");
+    return "";
+  }
+  if (found->second.empty()) {
+    std::string name = std::format("leasehold_{}", ++prepared_);
+    connection.prepare(name, found->first);
+    found->second = std::move(name);
+  }
+  return found->second;
+}
+
 absl::StatusOr<pqxx::result> Transaction::Exec(std::string_view sql, std::span<const Param> params) {
   LH_RETURN_IF_ERROR(CheckNoNul(sql, params));
   try {
-    return ExecIn(tx_, sql, params);
+    return ExecIn(tx_, prepared_, sql, params);
   } catch (const std::exception& error) {
     absl::Status status = FromException(error, tx_.conn().is_open());
     if (first_error_.ok()) first_error_ = status;
@@ -65,13 +82,20 @@ Connection::~Connection() = default;
 
 absl::Status Connection::Connect() {
   connection_.reset();
+  prepared_.Forget();
   LH_ASSIGN_OR_RETURN(connection_, OpenConnection(options_));
   return absl::OkStatus();
 }
 
 absl::Status Connection::EnsureUsable() {
   if (connection_ != nullptr && !FoundBroken(*connection_)) return absl::OkStatus();
-  return Connect();
+  return Replace();
+}
+
+absl::Status Connection::Replace() {
+  if (!stay_) return Connect();
+  connection_.reset();
+  return ConnectionLost();
 }
 
 absl::Status Connection::Failed(const std::exception& error) {
@@ -90,11 +114,11 @@ absl::Status Connection::InTransaction(const std::function<absl::Status(Transact
     // It broke in the moment since the check; nothing but BEGIN was sent.
     const absl::Status status = Failed(error);
     if (!IsConnectionFailure(status)) return status;
-    LH_RETURN_IF_ERROR(Connect());
+    LH_RETURN_IF_ERROR(Replace());
   }
   try {
     if (tx == nullptr) tx = std::make_unique<pqxx::work>(*connection_);
-    Transaction transaction(*tx);
+    Transaction transaction(*tx, prepared_);
     absl::Status status = work(transaction);
     if (status.ok()) status = transaction.Verdict();
     if (status.ok()) {
@@ -115,7 +139,7 @@ absl::StatusOr<pqxx::result> Connection::ExecAlone(std::string_view sql, std::sp
   LH_RETURN_IF_ERROR(EnsureUsable());
   try {
     pqxx::nontransaction tx(*connection_);
-    return ExecIn(tx, sql, params);
+    return ExecIn(tx, prepared_, sql, params);
   } catch (const std::exception& error) {
     return Failed(error);
   }

@@ -120,6 +120,10 @@ absl::Status FromConnectError(std::string_view text) {
   return Make(unreachable ? absl::StatusCode::kUnavailable : CodeOfSqlState(sqlstate), sqlstate, text, unreachable);
 }
 
+absl::Status ConnectionLost() {
+  return Make(absl::StatusCode::kUnavailable, "", "the connection to the server was lost", true);
+}
+
 absl::Status ConnectTimedOut() {
   return Make(absl::StatusCode::kUnavailable, "", "the server did not answer in time", true);
 }

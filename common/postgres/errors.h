@@ -14,6 +14,9 @@ absl::Status FromException(const std::exception& error, bool connection_open);
 // An attempt to connect that failed; `text` as libpq puts it with verbose errors ("… FATAL:  28P01: password …").
 absl::Status FromConnectError(std::string_view text);
 
+// The connection broke, and its user wants no other.
+absl::Status ConnectionLost();
+
 // Nobody answered in time.
 absl::Status ConnectTimedOut();
 

@@ -14,6 +14,7 @@
 #include <pqxx/pqxx>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/container/flat_hash_map.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
@@ -51,6 +52,23 @@ using Param = std::optional<std::string>;
 
 class Connection;
 
+// The statements with parameters that a connection has prepared: from their second use on PostgreSQL neither parses nor
+// (once it finds that the parameters make no difference) plans them again.
+class PreparedStatements {
+ public:
+  // Dynamic texts must not fill the server's memory; what comes later is not prepared.
+  static constexpr size_t kMost = 100;
+
+  // The name under which `connection` knows `sql` now; empty: under none. Throws as pqxx does.
+  std::string NameOf(pqxx::connection& connection, std::string_view sql);
+  // The connection is another one.
+  void Forget() { names_.clear(); }
+
+ private:
+  absl::flat_hash_map<std::string, std::string> names_;  // by text; empty: used once
+  int prepared_ = 0;
+};
+
 // One transaction; handed to the function given to Connection::InTransaction.
 class Transaction {
  public:
@@ -64,15 +82,17 @@ class Transaction {
 
  private:
   friend class Connection;
-  explicit Transaction(pqxx::transaction_base& tx) : tx_(tx) {}
+  Transaction(pqxx::transaction_base& tx, PreparedStatements& prepared) : tx_(tx), prepared_(prepared) {}
   // What went wrong first if the transaction is still in its failed state; OK if it can be committed.
   absl::Status Verdict();
 
   pqxx::transaction_base& tx_;
+  PreparedStatements& prepared_;
   absl::Status first_error_;
 };
 
-// One server connection. One thread at a time. Reconnects by itself at the next use after it broke.
+// One server connection. One thread at a time. Reconnects by itself at the next use after it broke, unless told to
+// stay.
 class Connection {
  public:
   explicit Connection(ConnectOptions options);
@@ -80,6 +100,10 @@ class Connection {
 
   // Connects now, to learn early whether it works.
   absl::Status Connect();
+
+  // For who holds something that lives with the server's session, as an advisory lock does: while `stay`, a connection
+  // that broke is not replaced, and each use fails (a connection failure).
+  void Stay(bool stay) { stay_ = stay; }
 
   // Runs `work` in a transaction (READ COMMITTED) and commits if it returned OK, else rolls back. A connection found
   // broken before any statement ran is replaced once; later breaks are reported and not retried: the commit may have
@@ -94,11 +118,15 @@ class Connection {
 
  private:
   absl::Status EnsureUsable();
+  // A new connection in place of a broken one.
+  absl::Status Replace();
   // Forgets a connection that broke; returns the error as it has to be reported.
   absl::Status Failed(const std::exception& error);
 
   const ConnectOptions options_;
   std::unique_ptr<pqxx::connection> connection_;
+  PreparedStatements prepared_;
+  bool stay_ = false;
 };
 
 // A bounded set of connections, opened as they are needed. Any thread. Handles must not outlive it.

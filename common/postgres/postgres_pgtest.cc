@@ -65,6 +65,53 @@ absl::Status CountInto(Transaction& tx, std::string_view table, int& count) {
   return rows.status();
 }
 
+TEST(Connection, PreparesFromTheSecondUseOn) {
+  Connection connection(Options());
+  const auto add = [&connection](const std::string& a) {
+    return First(connection.ExecAlone("SELECT $1::int + 1", {a}));
+  };
+  const auto prepared = [&connection] {
+    return First(connection.ExecAlone("SELECT count(*) FROM pg_prepared_statements"));
+  };
+  EXPECT_EQ(add("1"), "2");
+  EXPECT_EQ(prepared(), "0");
+  EXPECT_EQ(add("2"), "3");
+  EXPECT_EQ(prepared(), "1");
+  EXPECT_EQ(add("3"), "4");
+  EXPECT_EQ(prepared(), "1");
+  EXPECT_THAT(add("x"), HasSubstr("invalid input syntax"));
+  EXPECT_EQ(add("4"), "5") << "an error takes nothing away";
+
+  // What cannot be prepared in a failed transaction can be later.
+  for (int i = 0; i < 2; ++i) {
+    const absl::Status failed = connection.InTransaction([](Transaction& tx) -> absl::Status {
+      (void)tx.Exec("SELECT 1 / 0");
+      return tx.Exec("SELECT $1::int + 2", {"1"}).status();
+    });
+    EXPECT_EQ(SqlStateOf(failed), "25P02");
+  }
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(First(connection.ExecAlone("SELECT $1::int + 2", {"1"})), "3");
+  EXPECT_EQ(prepared(), "2");
+
+  // Another connection knows none of them.
+  ASSERT_TRUE(connection.ExecAlone("SELECT 1").ok());
+  EXPECT_FALSE(connection.ExecAlone("SELECT pg_terminate_backend(pg_backend_pid())").ok());
+  EXPECT_EQ(add("5"), "6");
+  EXPECT_EQ(prepared(), "0");
+}
+
+TEST(Connection, PreparesSoManyStatementsAndNoMore) {
+  Connection connection(Options());
+  const size_t texts = PreparedStatements::kMost + 20;
+  for (int round = 0; round < 3; ++round) {
+    for (size_t i = 0; i < texts; ++i) {
+      ASSERT_EQ(First(connection.ExecAlone(std::format("SELECT $1::int + {}", i), {"1"})), std::format("{}", i + 1));
+    }
+  }
+  EXPECT_EQ(First(connection.ExecAlone("SELECT count(*) FROM pg_prepared_statements")),
+            std::format("{}", PreparedStatements::kMost));
+}
+
 TEST(Connection, QuotesSoThatTheServerReadsWhatWasMeant) {
   Connection c(Options());
   for (const std::string_view text : {"it's", R"(back\slash')", R"(do"uble)", "ünïcödé", ""}) {

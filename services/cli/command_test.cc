@@ -41,6 +41,7 @@ Outcome Execute(std::vector<std::string> args, const Environment& env = NoVariab
   AddLease(app, command);
   AddPsql(app, command);
   AddOperation(app, command);
+  AddMigrate(app, command);
   AddPools(app, command);
   AddStack(app, command);
   AddVersion(app, command);
@@ -81,7 +82,7 @@ struct Wrong {
 TEST(CommandLine, UsageErrorsNameWhatIsWrong) {
   const std::string grammar = "[a-z0-9]([a-z0-9-]{0,34}[a-z0-9])?";
   const std::string address = "; allowed: host:port such as 127.0.0.1:7450 or [::1]:7450, port 1 to 65535";
-  const std::string verbs = "known here: tenant, lease, psql, operation, pools, stack, version";
+  const std::string verbs = "known here: tenant, lease, psql, operation, migrate, pools, stack, version";
   for (const Wrong& wrong : std::vector<Wrong>{
            {{}, "a command is missing; " + verbs},
            {{"bogus"}, "unknown command 'bogus'; " + verbs},

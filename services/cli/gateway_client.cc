@@ -76,7 +76,10 @@ GatewayClient::GatewayClient(std::string address, absl::Duration connect_patienc
   tenants_ = v1::TenantService::NewStub(channel);
   leases_ = v1::LeaseService::NewStub(channel);
   operations_ = v1::OperationService::NewStub(channel);
+  backups_ = v1::BackupService::NewStub(channel);
+  migrations_ = v1::MigrationService::NewStub(channel);
   pools_ = v1::PoolService::NewStub(channel);
+  doctor_ = v1::DoctorService::NewStub(channel);
 }
 
 std::chrono::system_clock::time_point GatewayClient::Deadline(absl::Duration patience) {

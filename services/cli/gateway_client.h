@@ -9,7 +9,10 @@
 #include "absl/status/statusor.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "leasehold/v1/backup.grpc.pb.h"
+#include "leasehold/v1/doctor.grpc.pb.h"
 #include "leasehold/v1/lease.grpc.pb.h"
+#include "leasehold/v1/migration.grpc.pb.h"
 #include "leasehold/v1/operation.grpc.pb.h"
 #include "leasehold/v1/pool.grpc.pb.h"
 #include "leasehold/v1/tenant.grpc.pb.h"
@@ -25,7 +28,10 @@ class GatewayClient {
   v1::TenantService::StubInterface& tenants() { return *tenants_; }
   v1::LeaseService::StubInterface& leases() { return *leases_; }
   v1::OperationService::StubInterface& operations() { return *operations_; }
+  v1::BackupService::StubInterface& backups() { return *backups_; }
+  v1::MigrationService::StubInterface& migrations() { return *migrations_; }
   v1::PoolService::StubInterface& pools() { return *pools_; }
+  v1::DoctorService::StubInterface& doctor() { return *doctor_; }
 
   // One call:  client.Call(client.tenants(), &v1::TenantService::StubInterface::GetTenant, request)
   template <typename Stub, typename Request, typename Response>
@@ -57,7 +63,10 @@ class GatewayClient {
   std::unique_ptr<v1::TenantService::StubInterface> tenants_;
   std::unique_ptr<v1::LeaseService::StubInterface> leases_;
   std::unique_ptr<v1::OperationService::StubInterface> operations_;
+  std::unique_ptr<v1::BackupService::StubInterface> backups_;
+  std::unique_ptr<v1::MigrationService::StubInterface> migrations_;
   std::unique_ptr<v1::PoolService::StubInterface> pools_;
+  std::unique_ptr<v1::DoctorService::StubInterface> doctor_;
 };
 
 }  // namespace leasehold::cli

@@ -11,7 +11,10 @@ int main(int argc, char** argv) {
   cli::AddLease(app, command);
   cli::AddPsql(app, command);
   cli::AddOperation(app, command);
+  cli::AddBackup(app, command);
+  cli::AddMigrate(app, command);
   cli::AddPools(app, command);
+  cli::AddDoctor(app, command);
   cli::AddStack(app, command);
   cli::AddVersion(app, command);
   return cli::Execute(app, command, {argv + 1, argv + argc});

@@ -116,7 +116,7 @@ class Walk {
       ++positionals_;
       return std::nullopt;
     }
-    const auto found = std::ranges::find(commands, word, [](const CLI::App* app) { return app->get_name(); });
+    const auto found = std::ranges::find_if(commands, [&](const CLI::App* app) { return app->check_name(word); });
     if (found == commands.end()) {
       return Wrong(std::format("unknown command {}; {}", Shown(word), SpellingHint(word, CommandsOf(*at_))));
     }

@@ -1,4 +1,4 @@
-// leasehold operation get|list|wait
+// leasehold operation show|list|watch|cancel; get and wait are older words for show and watch
 #include <iostream>
 #include <memory>
 
@@ -19,7 +19,8 @@ void Print(const Command& command, const v1::Operation& operation) {
 
 void AddGet(CLI::App& group, Command& command) {
   auto request = std::make_shared<v1::GetOperationRequest>();
-  CLI::App* app = group.add_subcommand("get", "Show an operation");
+  CLI::App* app = group.add_subcommand("show", "Show an operation and how far each service is");
+  app->alias("get");
   app->add_option("ID", *request->mutable_id(), "<tenant>.<generation>, e.g. acme.3")->required();
   app->callback([request, &command] {
     command.run = [request, &command]() -> absl::StatusOr<int> {
@@ -64,7 +65,8 @@ void AddWait(CLI::App& group, Command& command) {
     std::string id;
   };
   auto flags = std::make_shared<Flags>();
-  CLI::App* app = group.add_subcommand("wait", "Follow an operation to its end");
+  CLI::App* app = group.add_subcommand("watch", "Follow an operation to its end");
+  app->alias("wait");
   app->add_option("ID", flags->id, "<tenant>.<generation>, e.g. acme.3")->required();
   flags->AddTimeoutTo(*app);
   app->callback([flags, &command] {
@@ -79,6 +81,23 @@ void AddWait(CLI::App& group, Command& command) {
   });
 }
 
+void AddCancel(CLI::App& group, Command& command) {
+  auto request = std::make_shared<v1::CancelOperationRequest>();
+  CLI::App* app =
+      group.add_subcommand("cancel", "End a backup, clone or restore that runs, and remove what it has made");
+  app->add_option("ID", *request->mutable_id(), "<tenant>.<generation>, e.g. acme.3")->required();
+  app->callback([request, &command] {
+    command.run = [request, &command]() -> absl::StatusOr<int> {
+      GatewayClient client(command.gateway);
+      request->set_request_id(NewRequestId());
+      LH_ASSIGN_OR_RETURN(const v1::Operation operation,
+                          client.Call(client.operations(), &Service::CancelOperation, *request));
+      Print(command, operation);
+      return kDone;
+    };
+  });
+}
+
 }  // namespace
 
 void AddOperation(CLI::App& app, Command& command) {
@@ -86,6 +105,7 @@ void AddOperation(CLI::App& app, Command& command) {
   AddGet(*group, command);
   AddList(*group, command);
   AddWait(*group, command);
+  AddCancel(*group, command);
 }
 
 }  // namespace leasehold::cli

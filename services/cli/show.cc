@@ -226,8 +226,16 @@ std::string ShowOperation(const v1::Operation& operation, const View& view) {
   row("services done", ProgressOf(operation));
   row("message", operation.message());
   row("started", Relative(operation.create_time(), view.now));
+  row("of", operation.subject());
   row(operation.has_end_time() ? "took" : "running for", TookOf(operation, view.now));
-  return table.Render(view.terminal);
+  std::string out = table.Render(view.terminal);
+  if (operation.services().empty()) return out;
+  Table services({"SERVICE", "DONE", "WRITTEN", "MESSAGE"});
+  for (const auto& service : operation.services()) {
+    services.AddRow({service.service(), service.done() ? "yes" : "no",
+                     service.bytes() > 0 ? Bytes(service.bytes()) : "", service.message()});
+  }
+  return absl::StrCat(out, "\n", services.Render(view.terminal));
 }
 
 std::string ShowOperations(const google::protobuf::RepeatedPtrField<v1::Operation>& operations, const View& view) {

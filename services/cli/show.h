@@ -6,6 +6,8 @@
 
 #include "absl/time/time.h"
 #include "google/protobuf/repeated_ptr_field.h"
+#include "leasehold/v1/backup.pb.h"
+#include "leasehold/v1/doctor.pb.h"
 #include "leasehold/v1/lease.pb.h"
 #include "leasehold/v1/operation.pb.h"
 #include "leasehold/v1/pool.pb.h"
@@ -20,6 +22,7 @@ std::string Word(v1::ServiceState state);
 std::string Word(v1::LeaseState state);
 std::string Word(v1::OperationState state);
 std::string Word(v1::OperationKind kind);
+std::string Word(v1::BackupState state);
 
 // What may stand behind --state: all but the unspecified one.
 std::vector<std::string> TenantStateWords();
@@ -44,7 +47,19 @@ std::string ShowAcquired(const v1::AcquireLeaseResponse& response, const View& v
 std::string ShowOperation(const v1::Operation& operation, const View& view);
 std::string ShowOperations(const google::protobuf::RepeatedPtrField<v1::Operation>& operations, const View& view);
 
+std::string ShowBackup(const v1::Backup& backup, const View& view);
+std::string ShowBackups(const google::protobuf::RepeatedPtrField<v1::Backup>& backups, const View& view);
+// "12 KiB", "3.4 MiB".
+std::string Bytes(int64_t bytes);
+
 // The pools, then what each tenant has of them.
 std::string ShowPools(const google::protobuf::RepeatedPtrField<v1::Pool>& pools, const Terminal& terminal);
+
+std::string Word(v1::FindingKind kind);
+std::string Word(v1::FindingRemedy remedy);
+// The services, then what was found.
+std::string ShowDiagnosis(const v1::DiagnoseResponse& diagnosis, const View& view);
+// Something waits for somebody.
+bool NeedsSomebody(const v1::DiagnoseResponse& diagnosis);
 
 }  // namespace leasehold::cli

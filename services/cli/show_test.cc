@@ -170,6 +170,34 @@ TEST(ShowPools, NoRateBeforeTheFirstTransaction) {
   EXPECT_THAT(text, ::testing::Not(HasSubstr("TENANT")));
 }
 
+TEST(ShowDiagnosis, SaysWhetherItNeedsSomebody) {
+  v1::DiagnoseResponse diagnosis;
+  diagnosis.add_services()->set_service("core");
+  const View view{.terminal = Terminal{}, .now = kNow};
+  EXPECT_FALSE(NeedsSomebody(diagnosis));
+  EXPECT_EQ(ShowDiagnosis(diagnosis, view),
+            "SERVICE  LAST PASS  FAILED  PENDING  MESSAGE\n"
+            "core     never      0       0        -\n"
+            "\n"
+            "nothing amiss on the instances\n");
+  v1::Finding& finding = *diagnosis.add_findings();
+  finding.set_service("core");
+  finding.set_tenant("acme");
+  finding.set_kind(v1::FINDING_KIND_GRANT_WIDENED);
+  finding.set_object("tenant_acme_core");
+  finding.set_message("granted to PUBLIC");
+  finding.set_remedy(v1::FINDING_REMEDY_REPAIRED);
+  *finding.mutable_first_seen_time() = FromTime(kNow - absl::Minutes(2));
+  EXPECT_FALSE(NeedsSomebody(diagnosis)) << "nobody has to do anything";
+  EXPECT_THAT(ShowDiagnosis(diagnosis, view),
+              HasSubstr("core     acme    grant widened  tenant_acme_core  repaired  2m ago  granted to PUBLIC\n"));
+  finding.set_remedy(v1::FINDING_REMEDY_REPORTED);
+  EXPECT_TRUE(NeedsSomebody(diagnosis));
+  diagnosis.clear_findings();
+  diagnosis.mutable_services(0)->set_message("no provisioner of it has ever looked at its instance");
+  EXPECT_TRUE(NeedsSomebody(diagnosis));
+}
+
 TEST(Bar, Fills) {
   EXPECT_EQ(Bar(0, 3, 6), "[------]");
   EXPECT_EQ(Bar(2, 3, 6), "[####--]");

@@ -9,9 +9,15 @@ void AddTenant(CLI::App& app, Command& command);
 void AddLease(CLI::App& app, Command& command);
 void AddPsql(CLI::App& app, Command& command);
 void AddOperation(CLI::App& app, Command& command);
+void AddBackup(CLI::App& app, Command& command);
+void AddMigrate(CLI::App& app, Command& command);
 void AddPools(CLI::App& app, Command& command);
+void AddDoctor(CLI::App& app, Command& command);
 void AddStack(CLI::App& app, Command& command);
 void AddVersion(CLI::App& app, Command& command);
+
+// `tenant watch`, which AddTenant puts under `tenant`.
+void AddTenantWatch(CLI::App& group, Command& command);
 
 // `lease hold`, which AddLease puts under `lease`.
 void AddLeaseHold(CLI::App& group, Command& command);

@@ -18,7 +18,10 @@
 #include "common/telemetry/log.h"
 #include "common/telemetry/metrics.h"
 #include "common/version/version.h"
+#include "services/gateway/api/backup_service.h"
+#include "services/gateway/api/doctor_service.h"
 #include "services/gateway/api/lease_service.h"
+#include "services/gateway/api/migration_service.h"
 #include "services/gateway/api/operation_service.h"
 #include "services/gateway/api/pool_service.h"
 #include "services/gateway/api/provisioner_service.h"
@@ -121,8 +124,12 @@ absl::Status Run(const std::string& config_file) {
   LeaseService leases({issuer, book, watchers, registry.directory(), timer, services}, config.leases(), metrics);
   TenantService tenants(registry);
   OperationService operations(registry);
+  BackupService backups(registry, !config.provisioner().backup_folder().empty());
   ProvisionerService provisioners(registry);
+  DoctorService doctor(registry, clock, ToDuration(config.provisioner().resync_interval()));
   PoolService pools(sql, services);
+  MigrationAsker migration_asker(*nats, services);
+  MigrationService migrations(migration_asker, registry, timer);
 
   prometheus::Gauge& active =
       metrics.Gauge("leasehold_leases", "Leases that this gateway knows of", {{"state", "active"}});
@@ -145,7 +152,8 @@ absl::Status Run(const std::string& config_file) {
     absl::SleepFor(absl::Milliseconds(10));
   }
   LH_RETURN_IF_ERROR(sql.Start());
-  const std::array<grpc::Service*, 5> grpc_services = {&tenants, &operations, &provisioners, &leases, &pools};
+  const std::array<grpc::Service*, 8> grpc_services = {&tenants, &operations, &backups, &provisioners,
+                                                       &leases,  &pools,      &doctor,  &migrations};
   LH_ASSIGN_OR_RETURN(const auto rpc, StartRpcServer(config.gateway().grpc_listen(), grpc_services));
   health.Set("listeners", absl::OkStatus());
   registry.Start();

@@ -5,6 +5,7 @@
 #include <system_error>
 #include <utility>
 
+#include "common/events/migration_subject.h"
 #include "common/secret/secret.h"
 #include "common/status/error.h"
 #include "services/provisioner/migrations/folder.h"
@@ -12,8 +13,8 @@
 namespace leasehold::provisioner {
 namespace {
 
-// Beside the workers: events, reports, passes.
-constexpr int kMoreConnections = 3;
+// Beside the workers: events, reports, passes, two for backups, and two for migration runs and calls about them.
+constexpr int kMoreConnections = 7;
 
 absl::StatusOr<Secret> ReadPassword(const v1::ServiceConfig& service, const Environment& environment) {
   if (const auto password = environment("DB_PASSWORD")) return Secret(*password);
@@ -46,10 +47,18 @@ absl::StatusOr<Provisioner::Settings> Provisioner::Read(const v1::Config& config
   LH_ASSIGN_OR_RETURN(const ServiceName name, ServiceName::Parse(service.name()));
   LH_ASSIGN_OR_RETURN(Secret password, ReadPassword(service, environment));
   LH_ASSIGN_OR_RETURN(RoleKey role_key, ReadRoleKey(service));
-  LH_ASSIGN_OR_RETURN(Migrations tenant, ReadKind(service, "tenant"));
-  LH_ASSIGN_OR_RETURN(Migrations central, ReadKind(service, "central"));
+  LH_ASSIGN_OR_RETURN(const SharedMigrations tenant, ReadKind(service, "tenant"));
+  LH_ASSIGN_OR_RETURN(const SharedMigrations central, ReadKind(service, "central"));
   LH_ASSIGN_OR_RETURN(HostPort http, ParseHostPort("http_listen", service.http_listen()));
   const v1::ProvisionerConfig& limits = config.provisioner();
+  const bool automatic = limits.migrate() == "automatic";
+  Rollout::Options rollout{
+      .library = {service.migrations(), tenant, central}, .parallelism = limits.parallelism(), .automatic = automatic};
+  SpareKeeper::Options spares{.min_spares = limits.min_spares(),
+                              .max_spares = limits.max_spares(),
+                              .min_backoff = ToDuration(limits.min_backoff()),
+                              .max_backoff = ToDuration(limits.max_backoff()),
+                              .tenant_migrations = tenant};
   return Settings{
       .service = name,
       .instance = {.service = name,
@@ -60,8 +69,17 @@ absl::StatusOr<Provisioner::Settings> Provisioner::Read(const v1::Config& config
                      .min_backoff = ToDuration(limits.min_backoff()),
                      .max_backoff = ToDuration(limits.max_backoff()),
                      .parallelism = limits.parallelism(),
-                     .tenant_migrations = std::move(tenant),
-                     .central_migrations = std::move(central)},
+                     .tenant_migrations = tenant,
+                     .central_migrations = central,
+                     .backup_folder = limits.backup_folder(),
+                     .migrates_in_place = false,
+                     .keeps_central = !automatic},
+      .backups = {.folder = limits.backup_folder(),
+                  .resync_interval = ToDuration(limits.resync_interval()),
+                  .min_backoff = ToDuration(limits.min_backoff()),
+                  .max_backoff = ToDuration(limits.max_backoff())},
+      .spares = std::move(spares),
+      .rollout = std::move(rollout),
       .gateway = limits.gateway(),
       .replicas = config.nats().replicas(),
       .http = std::move(http),
@@ -90,17 +108,44 @@ Provisioner::Provisioner(Settings settings)
       instance_health_(health_, "instance", [this] { reconciler_.RequestPass(); }),
       gateway_health_(health_, "gateway"),
       nats_health_(health_, "nats", [this] { reconciler_.RequestPass(); }),
-      reconciler_(std::move(settings.reconciler), {.instance = instance_,
-                                                   .central = central_,
-                                                   .records = records_,
-                                                   .desired = desired_,
-                                                   .instance_health = instance_health_,
-                                                   .gateway_health = gateway_health_,
-                                                   .clock = clock_,
-                                                   .metrics = metrics_,
-                                                   .on_status = [this] { reporter_->Wake(); }}) {
+      reconciler_(std::move(settings.reconciler),
+                  {.instance = instance_,
+                   .central = central_,
+                   .records = records_,
+                   .desired = desired_,
+                   .instance_health = instance_health_,
+                   .gateway_health = gateway_health_,
+                   .clock = clock_,
+                   .metrics = metrics_,
+                   .on_status = [this] { reporter_->Wake(); },
+                   .on_settled = [this](TenantRecord status) { reporter_->Report(std::move(status)); },
+                   .on_claim = OnClaim(settings.spares)}),
+      backups_(std::move(settings.backups),
+               {.instance = instance_,
+                .central = central_,
+                .tenants = records_,
+                .source = desired_,
+                .clock = clock_,
+                .metrics = metrics_,
+                .report = [this](const BackupRecord& record) { return ReportBackup(record); }}),
+      spares_(std::move(settings.spares),
+              {.instance = instance_,
+               .clock = clock_,
+               .metrics = metrics_,
+               .await_quiet = [this](absl::Duration patience) { return reconciler_.AwaitQuiet(patience); }}),
+      rollout_(std::move(settings.rollout), {.instance = instance_,
+                                             .central = central_,
+                                             .clock = clock_,
+                                             .metrics = metrics_,
+                                             .on_status = [this] { reporter_->Wake(); }}),
+      migration_calls_(rollout_) {
   // Without the gateway a provisioner still does its work.
   for (const char* component : {"instance", "nats"}) health_.Require(component);
+}
+
+std::function<void(bool)> Provisioner::OnClaim(const SpareKeeper::Options& options) {
+  if (options.max_spares == 0) return nullptr;
+  return [this](bool found) { spares_.Claimed(found); };
 }
 
 absl::Status Provisioner::Connect(const std::string& nats_url) {
@@ -113,22 +158,41 @@ absl::Status Provisioner::Connect(const std::string& nats_url) {
   reporter_ = std::make_unique<StatusReporter>(*nats_, records_, service, metrics_);
   events_ = std::make_unique<TenantEvents>(
       *nats_, service, replicas_,
-      [this](const TenantId& id, const Desire& desire) { return reconciler_.Want(id, desire); }, metrics_);
+      [this](const TenantId& id, const Desire& desire) {
+        if (desire.backup) backups_.Wake();
+        return reconciler_.Want(id, desire);
+      },
+      metrics_);
   return absl::OkStatus();
 }
 
 Provisioner::~Provisioner() { Stop(absl::InfiniteDuration()); }
 
+absl::Status Provisioner::ReportBackup(const BackupRecord& record) {
+  return PublishBackup(*nats_, instance_.service(), record.tenant, record.status_version,
+                       StatusOf(record, instance_.service()));
+}
+
 absl::Status Provisioner::Start() {
   reconciler_.Start();
+  backups_.Start();
+  spares_.Start();
+  rollout_.Start();
   reporter_->Start();
   events_->Start();
+  LH_ASSIGN_OR_RETURN(migration_responder_,
+                      nats_->Respond(MigrationSubject(instance_.service()), "provisioners",
+                                     [this](std::string_view call) { return migration_calls_.Answer(call); }));
   return absl::OkStatus();
 }
 
 bool Provisioner::Stop(absl::Duration patience) {
+  migration_responder_.reset();
   if (events_ != nullptr) events_->Stop();
-  if (!reconciler_.Stop(patience)) return false;
+  backups_.Stop();
+  spares_.RequestStop();
+  rollout_.RequestStop();
+  if (!reconciler_.Stop(patience) || !spares_.Stop(patience) || !rollout_.Stop(patience)) return false;
   if (reporter_ != nullptr) reporter_->Stop();
   endpoint_.Stop();
   nats_.reset();

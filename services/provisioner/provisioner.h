@@ -1,6 +1,7 @@
 // The parts of one provisioner, put together. main.cc adds flags and signals.
 #pragma once
 
+#include <functional>
 #include <memory>
 
 #include "absl/status/statusor.h"
@@ -12,10 +13,14 @@
 #include "common/jetstream/jetstream.h"
 #include "common/postgres/postgres.h"
 #include "common/telemetry/metrics.h"
+#include "services/provisioner/archive/backup_keeper.h"
 #include "services/provisioner/events/status_reporter.h"
 #include "services/provisioner/events/tenant_events.h"
 #include "services/provisioner/reconcile/desired_source.h"
 #include "services/provisioner/reconcile/reconciler.h"
+#include "services/provisioner/rollout/calls.h"
+#include "services/provisioner/rollout/rollout.h"
+#include "services/provisioner/spares/keeper.h"
 
 namespace leasehold::provisioner {
 
@@ -37,6 +42,9 @@ class Provisioner {
     ServiceName service;
     Instance::Options instance;
     Reconciler::Options reconciler;
+    BackupKeeper::Options backups;
+    SpareKeeper::Options spares;
+    Rollout::Options rollout;
     std::string gateway;
     int replicas = 1;
     HostPort http;
@@ -44,7 +52,9 @@ class Provisioner {
   explicit Provisioner(Settings settings);
   static absl::StatusOr<Settings> Read(const v1::Config& config, const v1::ServiceConfig& service,
                                        const Environment& environment);
+  std::function<void(bool)> OnClaim(const SpareKeeper::Options& options);
   absl::Status Connect(const std::string& nats_url);
+  absl::Status ReportBackup(const BackupRecord& record);
 
   const SystemClock clock_;
   const HostPort http_;
@@ -60,7 +70,12 @@ class Provisioner {
   Dependency gateway_health_;
   Dependency nats_health_;
   Reconciler reconciler_;
+  BackupKeeper backups_;
+  SpareKeeper spares_;
+  Rollout rollout_;
+  MigrationCalls migration_calls_;
   std::unique_ptr<jetstream::Client> nats_;
+  std::unique_ptr<jetstream::Responder> migration_responder_;
   std::unique_ptr<StatusReporter> reporter_;
   std::unique_ptr<TenantEvents> events_;
 };

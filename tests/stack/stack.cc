@@ -50,12 +50,20 @@ bool Eventually(const std::function<bool()>& condition, absl::Duration patience)
   return true;
 }
 
-Stack::Stack() {
+bool Soak() { return std::getenv("LEASEHOLD_SOAK") != nullptr; }
+
+std::vector<std::string> Chosen(const std::vector<std::string>& cases, size_t stride) {
+  std::vector<std::string> chosen;
+  for (size_t i = 0; i < cases.size(); i += Soak() ? 1 : stride) chosen.push_back(cases[i]);
+  return chosen;
+}
+
+Stack::Stack(std::vector<std::string> environment, const std::string& config) {
   const std::string log = state_dir() + "/stack.log";
   auto process = localserver::ChildProcess::Start({
-      .argv = {absl::StrCat(kBinaries, "/leasehold"), "stack", "up", "--config", kConfig, "--state-dir", state_dir(),
-               "--ports", "auto"},
-      .environment = {},
+      .argv = {absl::StrCat(kBinaries, "/leasehold"), "stack", "up", "--config",
+               config.empty() ? std::string(kConfig) : config, "--state-dir", state_dir(), "--ports", "auto"},
+      .environment = std::move(environment),
       .log_path = log,
       .working_dir = "",
       .user = "",
@@ -75,6 +83,8 @@ Stack::Stack() {
   tenants_ = v1::TenantService::NewStub(channel_);
   leases_ = v1::LeaseService::NewStub(channel_);
   operations_ = v1::OperationService::NewStub(channel_);
+  backups_ = v1::BackupService::NewStub(channel_);
+  doctor_ = v1::DoctorService::NewStub(channel_);
   auto nats = jetstream::Client::Connect({.url = Env("LEASEHOLD_NATS"), .name = "test", .on_state = nullptr});
   if (!nats.ok()) Fatal(nats.status().ToString());
   nats_ = *std::move(nats);
@@ -111,6 +121,19 @@ pid_t Stack::Signal(const std::string& component, int signal) {
 }
 
 pid_t Stack::Kill(const std::string& component) { return Signal(component, SIGKILL); }
+
+void Stack::SignalAll(const std::string& component, int signal) {
+  const pid_t pid = Signal(component, signal);
+  for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
+    const std::string stat = Slurp(entry.path() / "stat");
+    // "pid (name) state parent …"
+    const size_t end = stat.rfind(')');
+    pid_t child = 0, parent = 0;
+    char state = 0;
+    if (end == std::string::npos || std::sscanf(stat.c_str(), "%d", &child) != 1) continue;
+    if (std::sscanf(stat.c_str() + end + 1, " %c %d", &state, &parent) == 2 && parent == pid) kill(child, signal);
+  }
+}
 
 Stack::WithoutSupervisor::WithoutSupervisor(Stack& stack) : stack_(stack) { stack_.process_->Signal(SIGSTOP); }
 Stack::WithoutSupervisor::~WithoutSupervisor() { stack_.process_->Signal(SIGCONT); }
@@ -187,10 +210,13 @@ v1::AcquireLeaseResponse Stack::Acquire(const std::string& tenant, const std::st
   return response;
 }
 
+std::string Stack::InstanceDsn(const std::string& service, const std::string& database) const {
+  const std::string& dsn = Env(absl::StrCat("LEASEHOLD_PG_", absl::AsciiStrToUpper(service)));
+  return absl::StrCat(dsn.substr(0, dsn.rfind('/') + 1), database);
+}
+
 std::string Stack::OnInstance(const std::string& service, const std::string& sql, const std::string& database) {
-  std::string dsn = Env(absl::StrCat("LEASEHOLD_PG_", absl::AsciiStrToUpper(service)));
-  dsn = absl::StrCat(dsn.substr(0, dsn.rfind('/') + 1), database);
-  pqxx::connection connection(dsn);
+  pqxx::connection connection(InstanceDsn(service, database));
   pqxx::nontransaction work(connection);
   const pqxx::result rows = work.exec(sql);
   return rows.empty() || rows.columns() == 0 ? "" : std::string(rows[0][0].view());
@@ -203,6 +229,16 @@ int Stack::DatabasesOf(const std::string& id) {
         service, absl::StrCat("SELECT count(*) FROM pg_database WHERE datname = 'tenant_", id, "_", service, "'")));
   }
   return count;
+}
+
+int Stack::Strays(const std::string& service) {
+  return std::stoi(OnInstance(
+      service,
+      "SELECT count(*) FROM (SELECT datname AS name FROM pg_database UNION ALL SELECT rolname FROM pg_roles) AS n "
+      "WHERE starts_with(name, 'leasehold\\_') AND NOT EXISTS (SELECT FROM (SELECT database_id FROM leasehold.spares "
+      "UNION SELECT database_id FROM leasehold.tenants) AS k "
+      "WHERE name IN ('leasehold_new_' || database_id, 'leasehold_new_' || database_id || '_ro'))",
+      service + "_central"));
 }
 
 Stack::Output Stack::Run(const std::vector<std::string>& arguments) {

@@ -17,6 +17,8 @@
 #include "absl/time/time.h"
 #include "common/jetstream/jetstream.h"
 #include "common/localserver/localserver.h"
+#include "leasehold/v1/backup.grpc.pb.h"
+#include "leasehold/v1/doctor.grpc.pb.h"
 #include "leasehold/v1/lease.grpc.pb.h"
 #include "leasehold/v1/operation.grpc.pb.h"
 #include "leasehold/v1/tenant.grpc.pb.h"
@@ -26,10 +28,16 @@ namespace leasehold::testing {
 // Polls until `condition` holds; false after `patience`. For conditions of other processes, which cannot be waited on.
 bool Eventually(const std::function<bool()>& condition, absl::Duration patience = absl::Seconds(30));
 
+// Whether to take the time for everything: LEASEHOLD_SOAK is set, as `./dev test -L soak` does.
+bool Soak();
+// All of `cases`, or without Soak() each `stride`th.
+std::vector<std::string> Chosen(const std::vector<std::string>& cases, size_t stride);
+
 class Stack {
  public:
-  // Aborts the test program with the stack's log if it does not come up.
-  Stack();
+  // Aborts the test program with the stack's log if it does not come up. `environment`: "K=V" for all its daemons;
+  // `config`: empty for the one of stack/.
+  explicit Stack(std::vector<std::string> environment = {}, const std::string& config = "");
   ~Stack();
 
   // A line of stack.env, e.g. "LEASEHOLD_SQL".
@@ -39,6 +47,8 @@ class Stack {
   v1::TenantService::Stub& tenants() { return *tenants_; }
   v1::LeaseService::Stub& leases() { return *leases_; }
   v1::OperationService::Stub& operations() { return *operations_; }
+  v1::BackupService::Stub& backups() { return *backups_; }
+  v1::DoctorService::Stub& doctor() { return *doctor_; }
   jetstream::Client& nats() { return *nats_; }
 
   // Components as `leasehold stack status` names them: "gateway", "provisioner/alpha", "postgres/alpha", "nats".
@@ -46,6 +56,8 @@ class Stack {
   // Returns the pid that was sent the signal. If it ends, the supervisor starts it again.
   pid_t Signal(const std::string& component, int signal);
   pid_t Kill(const std::string& component);  // SIGKILL
+  // To it and its child processes: what PostgreSQL needs to stand still.
+  void SignalAll(const std::string& component, int signal);
   // Waits until it runs under another pid than `old`, and the gateway is ready.
   void AwaitAgain(const std::string& component, pid_t old);
   void KillAndAwait(const std::string& component) { AwaitAgain(component, Kill(component)); }
@@ -68,6 +80,10 @@ class Stack {
   void PublishCreated(const std::string& id, const std::string& event_id, const std::string& domain = "");
   void PublishRaw(const std::string& subject, const std::string& payload);
 
+  // What bears a name that only provisioners give, and that no record of a spare or a tenant knows: how many databases
+  // and roles of a service's instance.
+  int Strays(const std::string& service);
+
   std::string CreateTenant(const std::string& id);  // and waits until it is ACTIVE; returns id
   bool AwaitState(const std::string& id, v1::TenantState state, absl::Duration patience = absl::Seconds(30));
   v1::TenantState StateOf(const std::string& id);  // UNSPECIFIED if there is none
@@ -84,7 +100,9 @@ class Stack {
     return Acquire(tenant, service, LeaseOptions{});
   }
 
-  // One value from a superuser's connection to a service's instance.
+  // For a superuser's connection to a service's instance.
+  std::string InstanceDsn(const std::string& service, const std::string& database = "postgres") const;
+  // One value over such a connection.
   std::string OnInstance(const std::string& service, const std::string& sql, const std::string& database = "postgres");
   // Of all services: how many databases tenant_<id>_* exist.
   int DatabasesOf(const std::string& id);
@@ -105,6 +123,8 @@ class Stack {
   std::unique_ptr<v1::TenantService::Stub> tenants_;
   std::unique_ptr<v1::LeaseService::Stub> leases_;
   std::unique_ptr<v1::OperationService::Stub> operations_;
+  std::unique_ptr<v1::BackupService::Stub> backups_;
+  std::unique_ptr<v1::DoctorService::Stub> doctor_;
   std::unique_ptr<jetstream::Client> nats_;
 };
 

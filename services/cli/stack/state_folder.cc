@@ -9,7 +9,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* kData[] = {"pg", "nats", "nats.log", "log"};
+constexpr const char* kData[] = {"pg", "nats", "nats.log", "log", "backups"};
 constexpr const char* kFiles[] = {"config.yaml", "stack.env"};
 constexpr const char* kMarks[] = {"secrets", "stack.json"};
 

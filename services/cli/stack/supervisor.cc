@@ -108,6 +108,9 @@ absl::Status Supervisor::Prepare() {
   LH_RETURN_IF_ERROR(MakeFolder(PathOf("pg")));
   LH_RETURN_IF_ERROR(MakeFolder(PathOf("log")));
   LH_ASSIGN_OR_RETURN(effective_, EffectiveConfig(config_, ports_, *secrets_));
+  if (effective_.provisioner().backup_folder().empty()) {
+    effective_.mutable_provisioner()->set_backup_folder(PathOf("backups"));
+  }
   return WriteFileAtomically(PathOf("config.yaml"), ToYaml(effective_), 0644);
 }
 
@@ -132,16 +135,24 @@ absl::StatusOr<std::unique_ptr<Component>> Supervisor::MakePostgres(const std::s
   };
   return std::make_unique<PostgresComponent>(
       name,
-      localserver::PostgresServer::Options{.data_dir = PathOf(absl::StrCat("pg/", server)),
-                                           .port = port,
-                                           .superuser_password = superuser,
-                                           .settings = {absl::StrCat("max_connections=", max_connections)},
-                                           .durable = options_.durable},
+      localserver::PostgresServer::Options{
+          .data_dir = PathOf(absl::StrCat("pg/", server)),
+          .port = port,
+          .superuser_password = superuser,
+          // At its default of a minute autovacuum starts up to ten workers a second
+          // as databases become hundreds, whether there is work in them or not.
+          .settings = {absl::StrCat("max_connections=", max_connections), "autovacuum_naptime=10min"},
+          .durable = options_.durable},
       std::move(prepare));
 }
 
 absl::Status Supervisor::StartServers() {
   constexpr int kUsualConnections = 100;
+  // Who makes a database has one connection to the central database and two into the new one. Beside the workers:
+  // events, reports and passes, and the keeper of the spares.
+  constexpr int kProvisionersOwn = 3;
+  constexpr int kThreads = 2;
+  constexpr int kClaims = 4;
   constexpr int kForPeople = 20;  // psql, superusers, autovacuum's launcher
   std::vector<std::unique_ptr<Component>> servers;
   LinkLog(PathOf("log/nats.log"), "../nats.log");
@@ -150,7 +161,9 @@ absl::Status Supervisor::StartServers() {
   LH_ASSIGN_OR_RETURN(auto registry, MakePostgres("registry", ports_.registry, kUsualConnections, kLogin));
   servers.push_back(std::move(registry));
   for (const auto& service : effective_.services()) {
-    const int connections = service.instance().max_connections() + effective_.provisioner().parallelism() + kForPeople;
+    const int connections = service.instance().max_connections() +
+                            kProvisionersOwn * (effective_.provisioner().parallelism() + kThreads) + kClaims +
+                            kForPeople;
     LH_ASSIGN_OR_RETURN(
         auto instance, MakePostgres(service.name(), service.instance().port(), std::max(kUsualConnections, connections),
                                     service.instance().database()));

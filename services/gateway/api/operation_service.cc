@@ -1,7 +1,5 @@
 #include "services/gateway/api/operation_service.h"
 
-#include <charconv>
-#include <format>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -10,6 +8,8 @@
 #include "common/status/error.h"
 #include "services/gateway/api/operation_watch.h"
 #include "services/gateway/api/page.h"
+#include "services/gateway/api/tenant_request.h"
+#include "services/gateway/api/timed_position.h"
 #include "services/gateway/api/unary.h"
 #include "services/gateway/registry/store.h"
 
@@ -18,22 +18,12 @@ namespace {
 
 constexpr std::string_view kList = "operations";
 
-// Where a page of operations begins: behind "<micros> <tenant>.<generation>".
-std::string PositionBehind(const v1::Operation& operation) {
-  return std::format("{} {}", absl::ToUnixMicros(ToTime(operation.create_time())), operation.id());
-}
-
 absl::StatusOr<v1::Operation> OperationBefore(std::string_view position) {
-  int64_t micros = 0;
-  const auto [end, error] = std::from_chars(position.data(), position.data() + position.size(), micros);
-  const auto at = static_cast<size_t>(end - position.data());
-  if (error != std::errc() || at >= position.size() || position[at] != ' ') return BadPageToken();
-  const absl::StatusOr<OperationId> id = OperationId::Parse(position.substr(at + 1));
-  if (!id.ok()) return BadPageToken();
+  LH_ASSIGN_OR_RETURN(const TimedPosition before, TimedPosition::Parse(position));
   v1::Operation operation;
-  *operation.mutable_create_time() = FromTime(absl::FromUnixMicros(micros));
-  operation.set_tenant(id->tenant.str());
-  operation.set_generation(id->generation);
+  *operation.mutable_create_time() = FromTime(before.time);
+  operation.set_tenant(before.id.tenant.str());
+  operation.set_generation(before.id.generation);
   return operation;
 }
 
@@ -55,9 +45,16 @@ absl::Status List(Store& store, const v1::ListOperationsRequest& request, v1::Li
   LH_ASSIGN_OR_RETURN(std::vector<v1::Operation> operations, store.ListOperations(request.tenant(), size + 1, after));
   if (operations.size() > static_cast<size_t>(size)) {
     operations.pop_back();
-    response->set_next_page_token(PageToken(kList, PositionBehind(operations.back())));
+    response->set_next_page_token(PageToken(kList, TimedPosition::Text(operations.back())));
   }
   for (v1::Operation& operation : operations) *response->add_operations() = std::move(operation);
+  return absl::OkStatus();
+}
+
+absl::Status Cancel(Store& store, const v1::CancelOperationRequest& request, v1::Operation* response) {
+  LH_ASSIGN_OR_RETURN(const OperationId id, OperationId::Parse(request.id()));
+  LH_ASSIGN_OR_RETURN(const RequestKey key, CheckRequestId("CancelOperation", request));
+  LH_ASSIGN_OR_RETURN(*response, store.CancelOperation(id, key));
   return absl::OkStatus();
 }
 
@@ -75,6 +72,13 @@ grpc::ServerUnaryReactor* OperationService::ListOperations(grpc::CallbackServerC
                                                            v1::ListOperationsResponse* response) {
   return AnswerOn(registry_.executor(), context,
                   [this, request, response] { return List(registry_.store(), *request, response); });
+}
+
+grpc::ServerUnaryReactor* OperationService::CancelOperation(grpc::CallbackServerContext* context,
+                                                            const v1::CancelOperationRequest* request,
+                                                            v1::Operation* response) {
+  return AnswerOn(registry_.executor(), context,
+                  [this, request, response] { return Cancel(registry_.store(), *request, response); });
 }
 
 grpc::ServerWriteReactor<v1::Operation>* OperationService::WatchOperation(grpc::CallbackServerContext* /*context*/,

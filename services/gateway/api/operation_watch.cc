@@ -1,26 +1,11 @@
 #include "services/gateway/api/operation_watch.h"
 
-#include <charconv>
 #include <utility>
 
 #include "common/status/error.h"
 #include "services/gateway/registry/store.h"
 
 namespace leasehold::gateway {
-
-absl::StatusOr<OperationId> OperationId::Parse(std::string_view text) {
-  const size_t dot = text.rfind('.');
-  if (dot != std::string_view::npos) {
-    const std::string_view digits = text.substr(dot + 1);
-    int64_t generation = 0;
-    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), generation);
-    const absl::StatusOr<TenantId> tenant = TenantId::Parse(text.substr(0, dot));
-    if (tenant.ok() && error == std::errc() && end == digits.data() + digits.size() && generation > 0) {
-      return OperationId{.tenant = *tenant, .generation = generation};
-    }
-  }
-  return InvalidField("id", text, "<tenant>.<generation>, e.g. acme.3");
-}
 
 grpc::ServerWriteReactor<v1::Operation>* OperationWatch::Start(Registry& registry,
                                                                const v1::GetOperationRequest& request) {

@@ -1,28 +1,17 @@
 // One WatchOperation call: the operation now, each change of it, and the end after its final state.
 #pragma once
 
-#include <cstdint>
 #include <memory>
 #include <string>
-#include <string_view>
 
 #include "absl/base/thread_annotations.h"
-#include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
-#include "common/identity/identity.h"
 #include "leasehold/v1/operation.pb.h"
 #include "services/gateway/api/stream.h"
+#include "services/gateway/registry/operation_id.h"
 #include "services/gateway/registry/registry.h"
 
 namespace leasehold::gateway {
-
-// "<tenant>.<generation>"
-struct OperationId {
-  TenantId tenant;
-  int64_t generation = 0;
-  // INVALID_FIELD "id".
-  static absl::StatusOr<OperationId> Parse(std::string_view text);
-};
 
 // Lives as long as the call. Any change of the tenant makes it look at the operation again.
 class OperationWatch : public std::enable_shared_from_this<OperationWatch> {

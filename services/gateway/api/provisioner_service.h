@@ -15,6 +15,12 @@ class ProvisionerService : public v1::ProvisionerService::CallbackService {
 
   grpc::ServerUnaryReactor* ListDesired(grpc::CallbackServerContext* context, const v1::ListDesiredRequest* request,
                                         v1::ListDesiredResponse* response) override;
+  grpc::ServerUnaryReactor* ListBackupWork(grpc::CallbackServerContext* context,
+                                           const v1::ListBackupWorkRequest* request,
+                                           v1::ListBackupWorkResponse* response) override;
+  grpc::ServerUnaryReactor* ReportFindings(grpc::CallbackServerContext* context,
+                                           const v1::ReportFindingsRequest* request,
+                                           v1::ReportFindingsResponse* response) override;
 
  private:
   Registry& registry_;

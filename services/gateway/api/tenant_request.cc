@@ -37,8 +37,7 @@ absl::StatusOr<TenantId> CheckId(std::string_view id) {
   return parsed;
 }
 
-absl::StatusOr<NewTenant> CheckCreate(const v1::CreateTenantRequest& request) {
-  const v1::Tenant& tenant = request.tenant();
+absl::StatusOr<NewTenant> CheckNew(const v1::Tenant& tenant) {
   absl::StatusOr<TenantId> id = TenantId::Parse(tenant.id());
   if (!id.ok()) return WithField(id.status(), "tenant.id");
   NewTenant checked{.id = *std::move(id), .name = "", .domain = "", .settings = tenant.settings(), .active = true};

@@ -13,7 +13,8 @@
 
 namespace leasehold::gateway {
 
-absl::StatusOr<NewTenant> CheckCreate(const v1::CreateTenantRequest& request);
+// Of a request's field "tenant": id, name, domain and settings.
+absl::StatusOr<NewTenant> CheckNew(const v1::Tenant& tenant);
 absl::StatusOr<TenantEdit> CheckUpdate(const v1::UpdateTenantRequest& request);
 // nullopt: as configured.
 absl::StatusOr<std::optional<absl::Duration>> CheckRetention(const v1::DeleteTenantRequest& request);

@@ -19,14 +19,14 @@ TEST(TenantRequestTest, CreateNamesTheFieldAtFault) {
   good.mutable_tenant()->set_name("Acme Corporation");
   good.mutable_tenant()->set_domain("ACME.hrms.local");
   (*good.mutable_tenant()->mutable_settings())["plan"] = "gold";
-  const auto checked = CheckCreate(good);
+  const auto checked = CheckNew(good.tenant());
   ASSERT_TRUE(checked.ok()) << checked.status();
   EXPECT_EQ(checked->domain, "acme.hrms.local");
 
   auto broken = [&good](auto change) {
     v1::CreateTenantRequest request = good;
     change(*request.mutable_tenant());
-    const absl::Status status = CheckCreate(request).status();
+    const absl::Status status = CheckNew(request.tenant()).status();
     EXPECT_EQ(ReasonOf(status), v1::REASON_INVALID_FIELD);
     return FieldOf(status);
   };
@@ -51,7 +51,7 @@ TEST(TenantRequestTest, SettingsErrorsDoNotQuoteTheValue) {
   v1::CreateTenantRequest request;
   request.mutable_tenant()->set_id("acme");
   (*request.mutable_tenant()->mutable_settings())["token"] = std::string(5000, 's');
-  EXPECT_THAT(std::string(CheckCreate(request).status().message()), testing::Not(testing::HasSubstr("sss")));
+  EXPECT_THAT(std::string(CheckNew(request.tenant()).status().message()), testing::Not(testing::HasSubstr("sss")));
 }
 
 TEST(TenantRequestTest, UpdateTellsAbsentFromEmpty) {

@@ -23,7 +23,7 @@ absl::Status Into(absl::StatusOr<T> result, T* response) {
 }
 
 absl::Status Create(Store& store, const v1::CreateTenantRequest& request, v1::TenantChange* response) {
-  LH_ASSIGN_OR_RETURN(const NewTenant tenant, CheckCreate(request));
+  LH_ASSIGN_OR_RETURN(const NewTenant tenant, CheckNew(request.tenant()));
   LH_ASSIGN_OR_RETURN(const RequestKey key, CheckRequestId("CreateTenant", request));
   return Into(store.Create(tenant, key), response);
 }
@@ -89,6 +89,26 @@ absl::Status Delete(Store& store, const v1::DeleteTenantRequest& request, v1::Te
   return Into(store.Delete(id, retention, key), response);
 }
 
+absl::Status Undelete(Store& store, const v1::UndeleteTenantRequest& request, v1::TenantChange* response) {
+  LH_ASSIGN_OR_RETURN(const TenantId id, CheckId(request.id()));
+  LH_ASSIGN_OR_RETURN(const RequestKey key, CheckRequestId("UndeleteTenant", request));
+  return Into(store.Undelete(id, key), response);
+}
+
+absl::Status Retry(Store& store, const v1::RetryTenantRequest& request, v1::TenantChange* response) {
+  LH_ASSIGN_OR_RETURN(const TenantId id, CheckId(request.id()));
+  LH_ASSIGN_OR_RETURN(const RequestKey key, CheckRequestId("RetryTenant", request));
+  return Into(store.Retry(id, key), response);
+}
+
+absl::Status Clone(Store& store, const v1::CloneTenantRequest& request, v1::TenantChange* response) {
+  const absl::StatusOr<TenantId> source = TenantId::Parse(request.source());
+  if (!source.ok()) return WithField(source.status(), "source");
+  LH_ASSIGN_OR_RETURN(const NewTenant tenant, CheckNew(request.tenant()));
+  LH_ASSIGN_OR_RETURN(const RequestKey key, CheckRequestId("CloneTenant", request));
+  return Into(store.Clone(*source, tenant, key), response);
+}
+
 }  // namespace
 
 grpc::ServerUnaryReactor* TenantService::CreateTenant(grpc::CallbackServerContext* context,
@@ -137,6 +157,27 @@ grpc::ServerUnaryReactor* TenantService::DeleteTenant(grpc::CallbackServerContex
                                                       v1::TenantChange* response) {
   return AnswerOn(registry_.executor(), context,
                   [this, request, response] { return Delete(registry_.store(), *request, response); });
+}
+
+grpc::ServerUnaryReactor* TenantService::UndeleteTenant(grpc::CallbackServerContext* context,
+                                                        const v1::UndeleteTenantRequest* request,
+                                                        v1::TenantChange* response) {
+  return AnswerOn(registry_.executor(), context,
+                  [this, request, response] { return Undelete(registry_.store(), *request, response); });
+}
+
+grpc::ServerUnaryReactor* TenantService::RetryTenant(grpc::CallbackServerContext* context,
+                                                     const v1::RetryTenantRequest* request,
+                                                     v1::TenantChange* response) {
+  return AnswerOn(registry_.executor(), context,
+                  [this, request, response] { return Retry(registry_.store(), *request, response); });
+}
+
+grpc::ServerUnaryReactor* TenantService::CloneTenant(grpc::CallbackServerContext* context,
+                                                     const v1::CloneTenantRequest* request,
+                                                     v1::TenantChange* response) {
+  return AnswerOn(registry_.executor(), context,
+                  [this, request, response] { return Clone(registry_.store(), *request, response); });
 }
 
 grpc::ServerWriteReactor<v1::WatchTenantsResponse>* TenantService::WatchTenants(

@@ -27,6 +27,13 @@ class TenantService : public v1::TenantService::CallbackService {
                                          v1::TenantChange* response) override;
   grpc::ServerUnaryReactor* DeleteTenant(grpc::CallbackServerContext* context, const v1::DeleteTenantRequest* request,
                                          v1::TenantChange* response) override;
+  grpc::ServerUnaryReactor* UndeleteTenant(grpc::CallbackServerContext* context,
+                                           const v1::UndeleteTenantRequest* request,
+                                           v1::TenantChange* response) override;
+  grpc::ServerUnaryReactor* RetryTenant(grpc::CallbackServerContext* context, const v1::RetryTenantRequest* request,
+                                        v1::TenantChange* response) override;
+  grpc::ServerUnaryReactor* CloneTenant(grpc::CallbackServerContext* context, const v1::CloneTenantRequest* request,
+                                        v1::TenantChange* response) override;
   grpc::ServerWriteReactor<v1::WatchTenantsResponse>* WatchTenants(grpc::CallbackServerContext* context,
                                                                    const v1::WatchTenantsRequest* request) override;
 

@@ -248,8 +248,8 @@ TEST_F(AuthorityTest, SessionOfAnotherGatewaysLeaseHearsToo) {
 TEST_F(AuthorityTest, SessionEndsWithItsTenant) {
   const GrantPtr grant = Granted(Terms());
   auto attachment = Attach(grant, Tenant("acme"));
-  directory_.Set("acme", v1::TENANT_STATE_PROVISIONING, v1::SERVICE_STATE_PENDING);
-  EXPECT_THAT(ends_, IsEmpty()) << "not ready again is no reason to end";
+  directory_.Set("acme", v1::TENANT_STATE_DEGRADED, v1::SERVICE_STATE_FAILED);
+  EXPECT_THAT(ends_, IsEmpty()) << "a failed migration is no reason to end";
   directory_.Set("acme", v1::TENANT_STATE_SUSPENDED);
   EXPECT_THAT(ends_, ElementsAre(v1::REASON_TENANT_SUSPENDED));
 
@@ -262,6 +262,19 @@ TEST_F(AuthorityTest, SessionEndsWithItsTenant) {
   ends_.clear();
   attachment = Attach(grant, Tenant("acme"));
   EXPECT_THAT(ends_, ElementsAre(v1::REASON_TENANT_DELETED)) << "it was so before it attached";
+}
+
+TEST_F(AuthorityTest, SessionEndsWhenItsDatabaseIsReplaced) {
+  const GrantPtr grant = Granted(Terms());
+  auto attachment = Attach(grant, Tenant("acme"));
+  directory_.Set("acme", v1::TENANT_STATE_PROVISIONING, v1::SERVICE_STATE_PENDING);
+  EXPECT_THAT(ends_, ElementsAre(v1::REASON_TENANT_NOT_READY)) << "while a backup is being restored";
+
+  ends_.clear();
+  directory_.Set("acme", v1::TENANT_STATE_ACTIVE);
+  attachment = Attach(grant, Tenant("acme"));
+  directory_.Set("acme", v1::TENANT_STATE_ACTIVE, v1::SERVICE_STATE_READY, "ffffffffffffffff");
+  EXPECT_THAT(ends_, ElementsAre(v1::REASON_TENANT_NOT_READY)) << "also if nothing of the restore was seen but its end";
 }
 
 TEST_F(AuthorityTest, MovedSessionFollowsItsNewTenant) {

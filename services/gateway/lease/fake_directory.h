@@ -20,8 +20,9 @@ class FakeDirectory : public TenantDirectory {
   static constexpr const char* kDatabaseId = "00112233445566aa";
 
   // A tenant with the same state of every service.
-  void Set(const std::string& id, v1::TenantState state, v1::ServiceState service = v1::SERVICE_STATE_READY) {
-    Put(id, View(id, state, service, kDatabaseId));
+  void Set(const std::string& id, v1::TenantState state, v1::ServiceState service = v1::SERVICE_STATE_READY,
+           const std::string& database_id = kDatabaseId) {
+    Put(id, View(id, state, service, database_id));
   }
   // What the cache says of it until somebody asks for more, or the registry changes.
   void SetCached(const std::string& id, v1::TenantState state, v1::ServiceState service = v1::SERVICE_STATE_READY,

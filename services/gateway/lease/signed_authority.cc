@@ -20,30 +20,47 @@ Route RouteTo(const Grant& grant, const TenantId& tenant, std::string database_i
   return route;
 }
 
-// Why no session may be at a tenant that the directory says this of; OK if one may. A tenant that is not ready (again)
-// keeps its sessions: they have their server connections, and PostgreSQL its say.
-absl::Status EndOfTenant(const absl::StatusOr<TenantViewPtr>& view, const TenantId& tenant) {
+// What a session knows of the tenant that it is at.
+struct Seat {
+  TenantId tenant;
+  ServiceName service;
+  std::string database_id;  // of the database that it began in; empty until heard
+};
+
+// Why no session may be there any more, by what the directory says; OK if it may. Of a service that has failed sessions
+// go on: they have their server connections, and PostgreSQL its say. One that has not followed the newest change yet is
+// about to replace the database, for nobody is let in before it has followed any other.
+absl::Status EndOfTenant(const absl::StatusOr<TenantViewPtr>& view, Seat& seat) {
+  const std::string& tenant = seat.tenant.str();
   if (!view.ok()) {
     return ReasonOf(view.status()) == v1::REASON_TENANT_NOT_FOUND ? view.status() : absl::OkStatus();
   }
   switch ((*view)->state) {
     case v1::TENANT_STATE_SUSPENDED:
-      return Error(v1::REASON_TENANT_SUSPENDED, std::format("tenant {} is suspended", tenant.str()));
+      return Error(v1::REASON_TENANT_SUSPENDED, std::format("tenant {} is suspended", tenant));
     case v1::TENANT_STATE_DELETED:
     case v1::TENANT_STATE_PURGING:
-      return Error(v1::REASON_TENANT_DELETED, std::format("tenant {} is deleted", tenant.str()));
+      return Error(v1::REASON_TENANT_DELETED, std::format("tenant {} is deleted", tenant));
     default:
-      return absl::OkStatus();
+      break;
   }
+  const auto service = (*view)->services.find(seat.service.str());
+  if (service == (*view)->services.end()) return absl::OkStatus();
+  if (service->second.state == v1::SERVICE_STATE_PENDING) return (*view)->Usable(seat.service);
+  if (seat.database_id.empty()) seat.database_id = service->second.database_id;
+  if (seat.database_id == service->second.database_id) return absl::OkStatus();
+  return Error(v1::REASON_TENANT_NOT_READY, std::format("the database of tenant {} was replaced", tenant));
 }
 
 // OK if `grant` leads to the tenant as it is.
 absl::Status CheckRoute(const Grant& grant, const TenantView& view) {
   LH_RETURN_IF_ERROR(view.Usable(grant.service));
-  // The id was purged and given to another tenant since: this lease is on the database that is no more.
+  // The id was purged and given to another tenant since, or a backup was restored: this lease is on the database that
+  // is no more.
   if (view.id == grant.home_tenant && !grant.home_database_id.empty() &&
       grant.home_database_id != view.services.at(grant.service.str()).database_id) {
-    return Error(v1::REASON_TENANT_DELETED, std::format("the tenant {} of this lease was deleted", view.id.str()));
+    return Error(v1::REASON_TENANT_DELETED,
+                 std::format("the database of tenant {} that this lease was for is gone", view.id.str()));
   }
   return absl::OkStatus();
 }
@@ -54,20 +71,22 @@ absl::Status CheckRoute(const Grant& grant, const TenantView& view) {
 // silent. Neither is dropped under a lock.
 class SignedAttachment : public LeaseAuthority::Attachment {
  public:
-  SignedAttachment(TenantDirectory& directory, std::unique_ptr<LeaseWatchers::Watch> watch)
-      : directory_(directory), watch_(std::move(watch)) {}
+  SignedAttachment(TenantDirectory& directory, ServiceName service, std::unique_ptr<LeaseWatchers::Watch> watch)
+      : directory_(directory), service_(std::move(service)), watch_(std::move(watch)) {}
 
   void MovedTo(const std::optional<TenantId>& tenant) override {
     follow_.reset();
     if (!tenant) return;
-    follow_ =
-        directory_.Follow(*tenant, [bell = watch_->bell(), id = *tenant](const absl::StatusOr<TenantViewPtr>& view) {
-          if (absl::Status why = EndOfTenant(view, id); !why.ok()) bell->Ring(why);
-        });
+    // One call at a time, as Follow says.
+    const auto seat = std::make_shared<Seat>(Seat{.tenant = *tenant, .service = service_, .database_id = ""});
+    follow_ = directory_.Follow(*tenant, [bell = watch_->bell(), seat](const absl::StatusOr<TenantViewPtr>& view) {
+      if (absl::Status why = EndOfTenant(view, *seat); !why.ok()) bell->Ring(why);
+    });
   }
 
  private:
   TenantDirectory& directory_;
+  const ServiceName service_;
   std::unique_ptr<LeaseWatchers::Watch> watch_;
   TenantDirectory::Handle follow_;
 };
@@ -144,7 +163,7 @@ std::unique_ptr<LeaseAuthority::Attachment> SignedLeaseAuthority::Attach(const G
   auto watch = watchers_.Add(grant->id, LeaseWatchers::Kind::kSession, std::move(on_end));
   book_.Adopt(grant->claims);
   if (const auto standing = book_.Check(grant->claims); !standing.ok()) watch->bell()->Ring(standing.status());
-  auto attachment = std::make_unique<SignedAttachment>(directory_, std::move(watch));
+  auto attachment = std::make_unique<SignedAttachment>(directory_, grant->service, std::move(watch));
   attachment->MovedTo(tenant);
   return attachment;
 }

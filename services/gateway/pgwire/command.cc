@@ -10,6 +10,7 @@
 #include "common/status/error.h"
 #include "services/gateway/pgwire/encode.h"
 #include "services/gateway/pgwire/lexer.h"
+#include "services/gateway/pgwire/word_search.h"
 
 namespace leasehold::gateway::pgwire {
 namespace {
@@ -20,41 +21,6 @@ constexpr std::string_view kSession = "leasehold.session";
 constexpr std::string_view kPinned = "leasehold.pinned";
 // More tokens than any statement of ours has.
 constexpr size_t kLongestStatement = 32;
-
-constexpr char Fold(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; }
-
-bool EqualFolded(std::string_view text, std::string_view lower) { return std::ranges::equal(text, lower, {}, Fold); }
-
-bool StartsFolded(std::string_view text, std::string_view lower) {
-  return text.size() >= lower.size() && EqualFolded(text.substr(0, lower.size()), lower);
-}
-
-// Boyer-Moore-Horspool, blind to case; `word` in lower case.
-template <size_t N>
-struct WordSearch {
-  constexpr explicit WordSearch(const char (&text)[N]) : word(text, N - 1) {
-    skip.fill(static_cast<uint8_t>(word.size()));
-    for (size_t i = 0; i + 1 < word.size(); ++i) {
-      const auto shift = static_cast<uint8_t>(word.size() - 1 - i);
-      skip[static_cast<unsigned char>(word[i])] = shift;
-      skip[static_cast<unsigned char>(word[i] & ~0x20)] = shift;
-    }
-  }
-
-  bool FoundIn(std::string_view text) const {
-    size_t end = word.size();
-    while (end <= text.size()) {
-      if (Fold(text[end - 1]) == word.back() && EqualFolded(text.substr(end - word.size(), word.size()), word)) {
-        return true;
-      }
-      end += skip[static_cast<unsigned char>(text[end - 1])];
-    }
-    return false;
-  }
-
-  std::string_view word;
-  std::array<uint8_t, 256> skip{};
-};
 
 constexpr WordSearch kLeasehold("leasehold");
 
@@ -364,6 +330,7 @@ class StatementSplitter {
   std::span<const Token> tokens() const { return std::span(tokens_).first(count_); }
   bool long_one() const { return long_; }
   bool moves_session() const { return moves_session_; }
+  bool unclosed() const { return lexer_.unclosed(); }
 
  private:
   Lexer lexer_;
@@ -416,6 +383,10 @@ Recognition Recognize(std::string_view sql) {
         }
         break;
     }
+  }
+  if (splitter.unclosed()) {  // PostgreSQL says so, and runs none of it
+    result = {};
+    result.rest = 0;
   }
   if (statements > 1) result.alone.reset();
   return result;

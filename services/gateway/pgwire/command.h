@@ -26,8 +26,19 @@ struct Argument {
   std::optional<std::string> text;
 };
 
+// kEndLost, which no text shows: COMMIT or ROLLBACK, by its tag, of a transaction whose server has died.
 struct Command {
-  enum class Kind { kSwitch, kReset, kResetAll, kDiscardAll, kDeallocate, kShowTenant, kShowSession, kShowPinned };
+  enum class Kind {
+    kSwitch,
+    kReset,
+    kResetAll,
+    kDiscardAll,
+    kDeallocate,
+    kShowTenant,
+    kShowSession,
+    kShowPinned,
+    kEndLost
+  };
   Kind kind = Kind::kShowTenant;
   std::string tag;  // of CommandComplete
   // Name of the one result column; empty for SET and RESET, and for SHOW leasehold.session, which has several.

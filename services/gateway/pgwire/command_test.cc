@@ -159,5 +159,16 @@ TEST(CommandTest, Booleans) {
   for (const char* word : {"", "o", "2", "truest"}) EXPECT_EQ(ParseBool(word), std::nullopt) << word;
 }
 
+TEST(CommandTest, WhatIsNotClosedIsPostgresqlsToRefuse) {
+  for (const char* sql :
+       {"set leasehold.tenant = 'globexx", "set leasehold.tenant = \"acme_", "reset leasehold.tenant /* home",
+        "set leasehold.tenant = 'globex'; select 'x", "set leasehold.tenant = $a$globex$b$"}) {
+    const Recognition found = Recognize(sql);
+    EXPECT_TRUE(found.commands.empty()) << sql;
+    EXPECT_FALSE(found.refusal) << sql;
+    EXPECT_EQ(found.rest, 0u) << sql;
+  }
+}
+
 }  // namespace
 }  // namespace leasehold::gateway::pgwire

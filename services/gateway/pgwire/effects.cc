@@ -8,6 +8,7 @@
 #include "services/gateway/pgwire/command.h"
 #include "services/gateway/pgwire/known_functions.h"
 #include "services/gateway/pgwire/lexer.h"
+#include "services/gateway/pgwire/word_search.h"
 
 namespace leasehold::gateway::pgwire {
 namespace {
@@ -15,9 +16,14 @@ namespace {
 bool IsName(const Token& token) { return token.kind == TokenKind::kWord || token.kind == TokenKind::kQuotedName; }
 
 // Names of settings mean the same in upper and in lower case, quoted or not.
-void Fold(std::string& name) {
-  std::ranges::transform(name, name.begin(),
-                         [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; });
+void FoldName(std::string& name) { std::ranges::transform(name, name.begin(), Fold); }
+
+constexpr WordSearch kTemporarySchema("pg_temp");
+
+// Temporary tables can be made by way of it, and the server knows whether any were.
+void AskOfTemporary(Effects& effects) {
+  effects.pins |= kPinTemporary;
+  effects.unpins |= kPinTemporary;
 }
 
 // One statement after the other.
@@ -38,6 +44,7 @@ class Scanner {
   bool Advance() {
     earlier_ = std::exchange(before_, std::exchange(previous_, token_));
     token_ = lexer_.Next();
+    effects_.unknown |= token_.kind == TokenKind::kEscaped;
     return token_.kind != TokenKind::kEnd;
   }
   // At the end of a statement, or of the text.
@@ -111,8 +118,6 @@ class Scanner {
       } else if (token_.Is("temp") || token_.Is("temporary")) {
         temporary |=
             makes || previous_.Is("create") || previous_.Is("into") || previous_.Is("local") || previous_.Is("global");
-      } else if (IsName(token_) && token_.Name() == "pg_temp") {
-        temporary |= makes || previous_.Is("into");
       } else if (declares && token_.Is("hold")) {
         if (with && previous_.Is("with")) effects_.pins |= kPinCursor;
       } else if (token_.Is("with")) {
@@ -134,8 +139,7 @@ class Scanner {
     std::array<char, 32> folded;
     std::string_view name = previous_.text;
     if (previous_.kind == TokenKind::kWord && name.size() <= folded.size()) {
-      std::ranges::transform(name, folded.begin(),
-                             [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; });
+      std::ranges::transform(name, folded.begin(), Fold);
       name = std::string_view(folded.data(), name.size());
     }
     if (name == "set_config") {
@@ -146,9 +150,25 @@ class Scanner {
       } else if (!name.contains("xact")) {
         effects_.pins |= kPinAdvisoryLock;
       }
-    } else if (!IsKnownFunction(name) || (before_.Is('.') && !earlier_.Is("pg_catalog"))) {
+    } else if (!(IsKnownFunction(name) || IsKeyword(name)) || (before_.Is('.') && !earlier_.Is("pg_catalog"))) {
       effects_.unknown = true;
     }
+  }
+
+  // A word that stands before a parenthesis without being called, there where it does. A function may have its name.
+  bool IsKeyword(std::string_view name) const {
+    struct Place {
+      std::string_view word;
+      std::string_view behind;
+    };
+    static constexpr Place kPlaces[] = {{"over", ")"},          {"filter", ")"},          {"by", "order"},
+                                        {"by", "group"},        {"by", "partition"},      {"conflict", "on"},
+                                        {"materialized", "as"}, {"materialized", "not"},  {"key", "primary"},
+                                        {"key", "foreign"},     {"varying", "character"}, {"varying", "bit"},
+                                        {"varying", "char"}};
+    return std::ranges::any_of(kPlaces, [&](const Place& place) {
+      return place.word == name && (place.behind == ")" ? before_.Is(')') : before_.Is(place.behind));
+    });
   }
 
   // Behind "set_config (", read ahead: the name must be a literal or a parameter, and what is surely local has no
@@ -166,6 +186,7 @@ class Scanner {
     }
     int depth = 1;
     int commas = 0;
+    int second_tokens = 0;
     bool is_cast = false;
     bool is_expression = false;  // of any name
     Token third;
@@ -178,6 +199,8 @@ class Scanner {
       } else if (commas == 0) {
         is_cast |= token.Is(':');
         is_expression |= !is_cast || (!token.Is(':') && token.kind != TokenKind::kWord);
+      } else if (commas == 1) {
+        second_tokens += token.kind == TokenKind::kString ? 1 : 2;
       } else if (commas == 2 && third_tokens++ == 0) {
         third = token;
       }
@@ -186,7 +209,11 @@ class Scanner {
       effects_.unknown = true;
       return;
     }
-    if (third_tokens == 1 && third.Is("true")) return;
+    if (third_tokens == 1 && third.Is("true")) {
+      // Until its end the transaction may make what is temporary, whatever its statements say.
+      if (second_tokens != 1) AskOfTemporary(effects_);
+      return;
+    }
     if (bound != 0) {
       effects_.bound_sets |= uint32_t{1} << bound;
     } else {
@@ -197,7 +224,7 @@ class Scanner {
   void Sets(std::string name) { NoteSet(effects_, std::move(name)); }
 
   void Resets(std::string name) {
-    Fold(name);
+    FoldName(name);
     effects_.resets.push_back(std::move(name));
   }
 
@@ -260,25 +287,17 @@ class Scanner {
   Effects effects_;
 };
 
-bool StartsWith(std::string_view text, std::string_view lower) {
-  if (text.size() < lower.size()) return false;
-  for (size_t i = 0; i < lower.size(); ++i) {
-    if ((text[i] | 0x20) != lower[i]) return false;
-  }
-  return true;
-}
-
-// Most statements show at a glance that they have no effects: one of the common verbs, no call, nothing behind it, and
-// no word that may be part of "temporary".
+// Most statements show at a glance that they have no effects: one of the common verbs, no call, no name with escapes,
+// nothing behind it, and no word that may be part of "temporary".
 bool IsPlain(std::string_view sql) {
   while (!sql.empty() && (sql.front() == ' ' || sql.front() == '\n')) sql.remove_prefix(1);
   while (!sql.empty() && (sql.back() == ' ' || sql.back() == '\n')) sql.remove_suffix(1);
   if (sql.ends_with(';')) sql.remove_suffix(1);
   static constexpr std::string_view kVerbs[] = {"select ", "insert ", "update ", "delete "};
-  const bool common = std::ranges::any_of(kVerbs, [sql](std::string_view verb) { return StartsWith(sql, verb); });
-  if (!common || sql.find_first_of("(;") != std::string_view::npos) return false;
+  const bool common = std::ranges::any_of(kVerbs, [sql](std::string_view verb) { return StartsFolded(sql, verb); });
+  if (!common || sql.find_first_of("(;&") != std::string_view::npos) return false;
   for (size_t at = sql.find_first_of("tT"); at != std::string_view::npos; at = sql.find_first_of("tT", at + 1)) {
-    if (StartsWith(sql.substr(at), "temp")) return false;
+    if (StartsFolded(sql.substr(at), "temp")) return false;
   }
   return true;
 }
@@ -286,7 +305,7 @@ bool IsPlain(std::string_view sql) {
 // As most clients say it.
 Block PlainBlock(std::string_view sql) {
   if (sql.ends_with(';')) sql.remove_suffix(1);
-  const auto is = [sql](std::string_view word) { return sql.size() == word.size() && StartsWith(sql, word); };
+  const auto is = [sql](std::string_view word) { return sql.size() == word.size() && StartsFolded(sql, word); };
   if (is("begin")) return Block::kBegins;
   if (is("commit") || is("end")) return Block::kCommits;
   return is("rollback") ? Block::kRollsBack : Block::kNone;
@@ -295,7 +314,7 @@ Block PlainBlock(std::string_view sql) {
 }  // namespace
 
 void NoteSet(Effects& effects, std::string name) {
-  Fold(name);
+  FoldName(name);
   // These end with their transaction, however they were set.
   if (name == "transaction_isolation" || name == "transaction_read_only" || name == "transaction_deferrable") return;
   // These are not told again, or are nobody else's to have.
@@ -318,6 +337,7 @@ Effects EffectsOf(std::string_view sql) {
   }
   Effects effects = Scanner(sql).Run();
   effects.concerns_gateway |= MentionsGateway(sql);
+  if (kTemporarySchema.FoundIn(sql)) AskOfTemporary(effects);
   return effects;
 }
 

@@ -32,8 +32,8 @@ struct Effects {
   bool unknown = false;
   bool resets_all = false;  // RESET ALL, DISCARD ALL
   uint8_t pins = 0;
-  // Pins whose reason it may take away: pg_advisory_unlock …, DEALLOCATE; DROP and the like are told by their command
-  // tags.
+  // Pins whose reason it may take away (pg_advisory_unlock …, DEALLOCATE), or may not give though it is among `pins`:
+  // the server is asked. DROP and the like are told by their command tags.
   uint8_t unpins = 0;
   std::vector<std::string> sets;  // parameters whose session value it may change
   std::vector<std::string> resets;
@@ -44,6 +44,13 @@ struct Effects {
   Block last_block = Block::kNone;
   // PREPARE: the name of what it makes, and its own text.
   std::vector<std::pair<std::string, std::string>> prepares;
+
+  // Of a text that was not read to its end.
+  void AddAnything() {
+    unknown = true;
+    pins = unpins = kPinListen | kPinTemporary | kPinCursor | kPinAdvisoryLock | kPinPrepare;
+    prepares.clear();
+  }
 
   bool none() const {
     return !concerns_gateway && !unknown && !resets_all && pins == 0 && unpins == 0 && bound_sets == 0 &&

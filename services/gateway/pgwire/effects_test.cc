@@ -81,7 +81,7 @@ TEST(EffectsTest, Pins) {
   EXPECT_EQ(EffectsOf("explain analyze create temp table t as select 1").pins, kPinTemporary);
   EXPECT_EQ(EffectsOf("create table pg_temp.t (i int)").pins, kPinTemporary);
   EXPECT_EQ(EffectsOf("select 1 as a into \"pg_temp\".t").pins, kPinTemporary);
-  EXPECT_EQ(EffectsOf("select a from pg_temp.t").pins, 0);
+  EXPECT_EQ(EffectsOf("select a from pg_temp.t").unpins, kPinTemporary) << "asked";
   EXPECT_EQ(EffectsOf("declare c cursor with hold for select 1").pins, kPinCursor);
   EXPECT_TRUE(EffectsOf("close all").none());
   EXPECT_EQ(EffectsOf("select pg_try_advisory_lock(1, 2)").pins, kPinAdvisoryLock);
@@ -90,13 +90,47 @@ TEST(EffectsTest, Pins) {
   EXPECT_EQ(EffectsOf("select pg_advisory_unlock_all()").unpins, kPinAdvisoryLock);
   EXPECT_EQ(EffectsOf("create function pg_temp.f() returns int language sql as 'select 1'").pins, kPinTemporary);
   EXPECT_EQ(EffectsOf("select 1 into pg_temp.t").pins, kPinTemporary);
-  EXPECT_EQ(EffectsOf("select * from pg_temp.t").pins, 0);
+  EXPECT_EQ(EffectsOf("select * from pg_temp.t").unpins, kPinTemporary);
   EXPECT_EQ(EffectsOf("prepare p as select 1").pins, kPinPrepare);
   EXPECT_THAT(EffectsOf("PREPARE P (int) as select $1").prepares,
               ElementsAre(testing::Pair("p", "PREPARE P (int) as select $1")));
   EXPECT_THAT(EffectsOf("select 1; /* a; */ prepare \"P q\" as select ';' ; prepare r as select 2 -- r").prepares,
               ElementsAre(testing::Pair("P q", "prepare \"P q\" as select ';' "),
                           testing::Pair("r", "prepare r as select 2 -- r")));
+}
+
+TEST(EffectsTest, FunctionsNamedLikeKeywords) {
+  for (const char* sql : {"select add(1)", "select key()", "select filter(1)", "select over(1)", "select by(1)",
+                          "select next(1), first(2)", "select list(1)", "select option(1)"}) {
+    EXPECT_TRUE(EffectsOf(sql).unknown) << sql;
+  }
+  for (const char* sql :
+       {"select count(*) filter (where a > 1) over (partition by (a) order by (b)) from t group by (a)",
+        "insert into t (a) values (1) on conflict (a) do nothing",
+        "with x as materialized (select 1), y as not materialized (select 2) select * from x, y",
+        "create table t (i int, primary key (i))", "select '1'::character varying (3)",
+        "select * from a join (select 1) b on a.i like ('x')"}) {
+    EXPECT_FALSE(EffectsOf(sql).unknown) << sql;
+  }
+}
+
+TEST(EffectsTest, NamesThatAreWrittenWithEscapesAreNotRead) {
+  EXPECT_TRUE(EffectsOf("set U&\"w\\006frk_mem\" = '9MB'").unknown);
+  EXPECT_TRUE(EffectsOf("set u&\"lease\\0068old\".tenant = 'x'").unknown);
+  EXPECT_TRUE(EffectsOf("select set_config(U&'w\\006frk_mem', '9MB', false)").unknown);
+  EXPECT_FALSE(EffectsOf("select u & 'x'").unknown);
+}
+
+TEST(EffectsTest, OfTheTemporarySchemaTheServerIsAsked) {
+  for (const char* sql :
+       {"set local search_path = pg_temp", "set search_path to \"PG_TEMP\"", "select 1 into table pg_temp.x",
+        "create table pg_temp.x (i int)", "select set_config('search_path', ' pg_temp', true)",
+        "select set_config('search_path', $1, true)"}) {
+    EXPECT_EQ(EffectsOf(sql).pins & kPinTemporary, kPinTemporary) << sql;
+    EXPECT_EQ(EffectsOf(sql).unpins & kPinTemporary, kPinTemporary) << sql;
+  }
+  EXPECT_TRUE(EffectsOf("select set_config('search_path', 'own', true)").none());
+  EXPECT_TRUE(EffectsOf("set local search_path = own").none());
 }
 
 TEST(EffectsTest, WhatCannotBeToldIsUnknown) {

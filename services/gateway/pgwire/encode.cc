@@ -148,6 +148,7 @@ void ParseComplete(std::string& out) { Message message(out, '1'); }
 void BindComplete(std::string& out) { Message message(out, '2'); }
 void CloseComplete(std::string& out) { Message message(out, '3'); }
 void NoData(std::string& out) { Message message(out, 'n'); }
+void EmptyQueryResponse(std::string& out) { Message message(out, 'I'); }
 
 void ParameterDescription(std::string& out, std::span<const uint32_t> types) {
   Message message(out, 't');

@@ -47,6 +47,7 @@ void ParseComplete(std::string& out);
 void BindComplete(std::string& out);
 void CloseComplete(std::string& out);
 void NoData(std::string& out);
+void EmptyQueryResponse(std::string& out);
 void ParameterDescription(std::string& out, std::span<const uint32_t> types);
 
 // ---- to servers ----

@@ -1,4 +1,6 @@
-// PostgreSQL's own functions and keywords that stand before a parenthesis and leave nothing behind in a session.
+// PostgreSQL's own functions, and keywords that stand before a parenthesis, which leave nothing behind in a session.
+// A function of a user's that has the name of one of PostgreSQL's is taken for that one; keywords that may well be a
+// function's name are not among them.
 #pragma once
 
 #include <string_view>

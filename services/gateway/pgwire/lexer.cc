@@ -150,6 +150,7 @@ void Lexer::SkipBlank() {
           ++at_;
         }
       } while (depth > 0 && at_ < sql_.size());
+      unclosed_ |= depth > 0;
     } else {
       return;
     }
@@ -164,7 +165,7 @@ Token Lexer::Take(TokenKind kind, size_t end) {
 }
 
 // `quote`: where the opening quote is. Returns the place after the closing one.
-size_t Lexer::EndOfString(size_t quote, bool backslashes) const {
+size_t Lexer::EndOfString(size_t quote, bool backslashes) {
   const char mark = sql_[quote];
   for (size_t i = quote + 1; i < sql_.size(); ++i) {
     if (backslashes && sql_[i] == '\\') {
@@ -177,16 +178,18 @@ size_t Lexer::EndOfString(size_t quote, bool backslashes) const {
       }
     }
   }
+  unclosed_ = true;
   return sql_.size();
 }
 
-size_t Lexer::EndOfDollarString(size_t begin) const {
+size_t Lexer::EndOfDollarString(size_t begin) {
   size_t i = begin + 1;
   if (i < sql_.size() && IsDigit(sql_[i])) return kNone;
   while (i < sql_.size() && sql_[i] != '$' && ContinuesWord(sql_[i])) ++i;
   if (i >= sql_.size() || sql_[i] != '$') return kNone;
   const std::string_view delimiter = sql_.substr(begin, i + 1 - begin);
   const size_t end = sql_.find(delimiter, i + 1);
+  unclosed_ |= end == kNone;
   return end == kNone ? sql_.size() : end + delimiter.size();
 }
 
@@ -201,6 +204,9 @@ Token Lexer::Next() {
     const char prefix = Lower(c);
     if (prefix == 'e') return Take(TokenKind::kString, EndOfString(at_ + 1, true));
     if (prefix == 'n' || prefix == 'b' || prefix == 'x') return Take(TokenKind::kString, EndOfString(at_ + 1, false));
+  }
+  if (next == '&' && Lower(c) == 'u' && at_ + 2 < sql_.size() && (sql_[at_ + 2] == '\'' || sql_[at_ + 2] == '"')) {
+    return Take(TokenKind::kEscaped, EndOfString(at_ + 2, false));
   }
   if (c == '$') {
     if (IsDigit(next)) {

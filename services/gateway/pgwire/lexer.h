@@ -8,7 +8,8 @@
 
 namespace leasehold::gateway::pgwire {
 
-enum class TokenKind : uint8_t { kEnd, kWord, kQuotedName, kString, kNumber, kParameter, kSymbol };
+// kEscaped: U&'…' and U&"…", whose escapes are not undone.
+enum class TokenKind : uint8_t { kEnd, kWord, kQuotedName, kString, kEscaped, kNumber, kParameter, kSymbol };
 
 struct Token {
   TokenKind kind = TokenKind::kEnd;
@@ -29,15 +30,18 @@ class Lexer {
   explicit Lexer(std::string_view sql) : sql_(sql) {}
   // Comments and white space are skipped. What is not closed reaches to the end.
   Token Next();
+  // Something was not closed: a syntax error to PostgreSQL.
+  bool unclosed() const { return unclosed_; }
 
  private:
   void SkipBlank();
-  size_t EndOfString(size_t quote, bool backslashes) const;
-  size_t EndOfDollarString(size_t begin) const;  // npos: not one
+  size_t EndOfString(size_t quote, bool backslashes);
+  size_t EndOfDollarString(size_t begin);  // npos: not one
   Token Take(TokenKind kind, size_t end);
 
   std::string_view sql_;
   size_t at_ = 0;
+  bool unclosed_ = false;
 };
 
 }  // namespace leasehold::gateway::pgwire

@@ -21,6 +21,8 @@ constexpr absl::Duration kReapEvery = absl::Seconds(1);
 // patiently.
 constexpr absl::Duration kCancelAgain = absl::Milliseconds(200);
 constexpr absl::Duration kCancelAtMost = absl::Seconds(10);
+// A backend whose connection is gone notices with its next answer, or by client_connection_check_interval (dialer.cc).
+constexpr absl::Duration kLastBreath = absl::Milliseconds(1300);
 
 // Everything that a session can leave behind but prepared statements, which have names of the gateway's own.
 constexpr std::string_view kCleanUp =
@@ -192,7 +194,10 @@ void InstancePool::OnIdleReady(Server& server) {
       return;
     }
     if (result.bytes == 0) return;
-    if (server.closing) continue;
+    if (server.closing) {
+      server.goes_on = true;
+      continue;
+    }
     // Whatever an idle server says, it is rare: rather than follow it, do without the server.
     RemoveIdle(server);
     if (!server.released) BeginClose(server);
@@ -238,9 +243,21 @@ void InstancePool::CancelUntilClosed(Server& server, absl::Duration pause) {
             {{"service", options_.service.str()}, {"database", later.Get()->line.target.database}});
       }
       loop_.After(pause, [this, later, pause] {
-        if (Server* const s = later.Get()) CancelUntilClosed(*s, std::min(1.2 * pause, kCancelAtMost));
+        Server* const s = later.Get();
+        if (s == nullptr) return;
+        if (s->goes_on && s->transport().open()) Abort(*s);
+        CancelUntilClosed(*s, std::min(1.2 * pause, kCancelAtMost));
       });
     });
+  });
+}
+
+// A cancel ends one statement, and there may be thousands behind it. Whoever can tell nobody of them does no more.
+void InstancePool::Abort(Server& server) {
+  loop_.Forget(server.transport().fd(), server);
+  server.transport().Reset();
+  loop_.After(kLastBreath, [this, later = Later(*this, server)] {
+    if (Server* const s = later.Get()) Closed(*s);
   });
 }
 

@@ -90,7 +90,7 @@ class InstancePool {
   // `server` is not the caller's any more. It must be between transactions, with all answers read.
   void Release(Server& server, Leftover leftover);
   // The same for a server that is in the middle of something or broken: what it does is cancelled, again and again, and
-  // it counts until PostgreSQL has closed it.
+  // it counts until PostgreSQL has closed it. One that goes on with the next statement loses its connection.
   void Retire(Server& server, bool working);
 
   // Cancels what the server does for whom it is with now. It is nobody else's before PostgreSQL has sent the signal; a
@@ -142,6 +142,7 @@ class InstancePool {
   void BeginClose(Server& server);
   void Closed(Server& server);
   void CancelUntilClosed(Server& server, absl::Duration pause);
+  void Abort(Server& server);
   // For what comes later: the server may have gone meanwhile, and another one may be where it was.
   class Later {
    public:

@@ -86,6 +86,7 @@ class Server final : public Loop::Watcher {
   bool released = false;  // given back while a cancel was under way
   bool unclean = false;   // … and has to be cleaned up first
   bool closing = false;   // off the books of its line; counts until its end
+  bool goes_on = false;   // … and has answered something since
 
  private:
   Transport transport_;

@@ -120,6 +120,12 @@ void Transport::ShutdownWrite() {
   if (fd_ >= 0) shutdown(fd_, SHUT_WR);
 }
 
+void Transport::Reset() {
+  const linger at_once = {.l_onoff = 1, .l_linger = 0};
+  if (fd_ >= 0) setsockopt(fd_, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+  Close();
+}
+
 void Transport::Close() {
   tls_.reset();
   if (fd_ >= 0) close(std::exchange(fd_, -1));

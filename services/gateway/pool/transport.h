@@ -45,6 +45,8 @@ class Transport {
 
   void ShutdownWrite();
   void Close();  // idempotent
+  // The same, and the peer's next write fails.
+  void Reset();
 
  private:
   struct FreeSsl {

@@ -3,6 +3,7 @@
 #include <format>
 
 #include "common/config/config.h"
+#include "common/failpoint/failpoint.h"
 #include "common/secret/secret.h"
 #include "common/status/error.h"
 #include "common/status/view.h"
@@ -55,6 +56,7 @@ absl::Status TenantIntake::Announced(const events::TenantEvent& event, jetstream
                          .settings = event.data.settings(),
                          .active = !event.data.has_is_active() || event.data.is_active()};
   const absl::Status status = store_.Create(tenant, KeyOf(event)).status();
+  LH_FAILPOINT("before acknowledging an announcement");
   if (status.ok()) return disposal_.Ack(message, "created");
   if (ReasonOf(status) == v1::REASON_TENANT_EXISTS) return Exists(*id, message);
   if (ClientSafe(status) && !MustWait(status)) return Refuse(*id, status, message);
@@ -90,14 +92,23 @@ jetstream::ConsumerOptions ReportIntake::Consumer() {
   return IntakeConsumer(kProvisioning, "provisioning.*.*.*");
 }
 
+absl::StatusOr<bool> ReportIntake::Apply(const TenantId& id, const v1::ProvisioningEvent& event) {
+  if (!event.has_backup()) return store_.Report(id, event.status());
+  LH_ASSIGN_OR_RETURN(const OperationId backup, OperationId::Parse(event.backup().backup()));
+  if (backup.tenant != id) return InvalidField("backup", event.backup().backup(), "a backup of the event's tenant");
+  return store_.ReportBackup(backup, event.backup());
+}
+
 absl::Status ReportIntake::Handle(jetstream::Message& message) {
   const absl::StatusOr<v1::ProvisioningEvent> event =
       events::DecodeProvisioningEvent(message.subject(), message.headers(), message.payload());
   if (!event.ok()) return disposal_.Park(message, event.status());
   const absl::StatusOr<TenantId> id = TenantId::Parse(event->tenant());
   if (!id.ok()) return disposal_.Park(message, id.status());
-  const absl::StatusOr<bool> changed = store_.Report(*id, event->status());
+  const absl::StatusOr<bool> changed = Apply(*id, *event);
+  LH_FAILPOINT("before acknowledging a status");
   if (changed.ok()) return disposal_.Ack(message, *changed ? "applied" : "stale");
+  if (ReasonOf(changed.status()) == v1::REASON_BACKUP_NOT_FOUND) return disposal_.Drop(message, "unknown");
   if (ReasonOf(changed.status()) != v1::REASON_TENANT_NOT_FOUND) return disposal_.Failed(message, changed.status());
   if (message.deliveries() < kUnknownTries) return disposal_.Later(message, kUnknownDelay);
   Log(Level::kWarning, "report on a tenant that the registry does not know",

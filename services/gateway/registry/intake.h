@@ -30,8 +30,8 @@ class TenantIntake {
   Disposal disposal_;
 };
 
-// provisioning.<service>.<id>.<what>: reports. One on a tenant that the registry does not know waits for it a while,
-// for its creation may still be on its way.
+// provisioning.<service>.<id>.<what>: reports on tenants and on backups. One on a tenant that the registry does not
+// know waits for it a while, for its creation may still be on its way.
 class ReportIntake {
  public:
   ReportIntake(Store& store, jetstream::Client& nats, Metrics& metrics);
@@ -39,6 +39,8 @@ class ReportIntake {
   static jetstream::ConsumerOptions Consumer();
 
  private:
+  absl::StatusOr<bool> Apply(const TenantId& id, const v1::ProvisioningEvent& event);
+
   Store& store_;
   Disposal disposal_;
 };

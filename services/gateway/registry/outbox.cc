@@ -15,9 +15,10 @@ constexpr std::string_view kTryLock = "SELECT pg_try_advisory_xact_lock(74500000
 
 }  // namespace
 
-absl::Status Enqueue(postgres::Transaction& tx, const rows::TenantRow& tenant, std::string_view what, absl::Time now) {
+absl::Status Enqueue(postgres::Transaction& tx, const rows::TenantRow& tenant, std::string_view what, absl::Time now,
+                     const BackupHint& backup) {
   v1::EventEnvelope envelope;
-  envelope.set_id(rows::OperationId(tenant.id, tenant.standing.generation));
+  envelope.set_id(rows::OperationId(tenant.id, tenant.standing.generation) + backup.suffix);
   envelope.set_source(std::string(kSource));
   envelope.set_type(std::format("{}{}.v1", events::kTypePrefix, what));
   envelope.set_subject(tenant.id);
@@ -32,6 +33,8 @@ absl::Status Enqueue(postgres::Transaction& tx, const rows::TenantRow& tenant, s
   data.set_generation(tenant.standing.generation);
   data.set_desired(tenant.standing.desired);
   data.set_create_generation(tenant.standing.create_generation);
+  if (const auto origin = rows::OriginOf(tenant.standing.origin)) *data.mutable_origin() = *origin;
+  data.set_backup(backup.present);
 
   const events::Encoded event = events::EncodeTenantEvent(envelope, what, data);
   Settings headers;

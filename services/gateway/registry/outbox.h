@@ -17,9 +17,16 @@ namespace leasehold::gateway {
 // Notified when the outbox has something new.
 inline constexpr std::string_view kOutboxChannel = "leasehold_outbox";
 
-// `what`: created, updated, suspended, resumed, deleted. The event's id is "<tenant>.<generation>" under source
+// That there is a backup to take or to leave off. `suffix` tells the event from others of its generation.
+struct BackupHint {
+  bool present = false;
+  std::string suffix;
+};
+
+// `what`: created, updated, suspended, resumed, deleted. The event's id is "<tenant>.<generation><suffix>" under source
 // "leasehold-gateway", so that a relay that died after publishing does no harm.
-absl::Status Enqueue(postgres::Transaction& tx, const rows::TenantRow& tenant, std::string_view what, absl::Time now);
+absl::Status Enqueue(postgres::Transaction& tx, const rows::TenantRow& tenant, std::string_view what, absl::Time now,
+                     const BackupHint& backup = {});
 
 struct OutboxEvent {
   int64_t id = 0;

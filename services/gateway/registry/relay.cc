@@ -3,6 +3,7 @@
 #include <utility>
 #include <vector>
 
+#include "common/failpoint/failpoint.h"
 #include "common/status/error.h"
 #include "common/telemetry/log.h"
 #include "services/gateway/registry/outbox.h"
@@ -59,6 +60,7 @@ absl::Status OutboxRelay::Drain() {
       for (const auto& [id, event] : batch) {
         published = nats_.Publish(event.subject, event.payload, event.headers, event.message_id);
         if (!published.ok()) break;
+        LH_FAILPOINT("after publishing an event");
         ++count;
       }
       more = batch.size() == kBatch;

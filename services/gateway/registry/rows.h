@@ -10,7 +10,9 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "common/postgres/postgres.h"
+#include "leasehold/v1/backup.pb.h"
 #include "leasehold/v1/operation.pb.h"
+#include "leasehold/v1/provisioner.pb.h"
 #include "leasehold/v1/tenant.pb.h"
 #include "services/gateway/registry/settings.h"
 #include "services/gateway/registry/tenant_state.h"
@@ -23,6 +25,7 @@ std::string Text(v1::ServiceState state);
 std::string Text(v1::DesiredState desired);
 std::string Text(v1::OperationKind kind);
 std::string Text(v1::OperationState state);
+std::string Text(v1::BackupState state);
 
 postgres::Param Time(absl::Time time);                       // absl::InfinitePast() is NULL
 postgres::Param Time(const google::protobuf::Timestamp& t);  // 0 is NULL
@@ -51,9 +54,10 @@ struct TenantRow {
 inline constexpr std::string_view kTenantColumns =
     "t.id, t.name, coalesce(t.domain, ''), t.settings::text, t.state, t.desired, t.generation, t.provision_generation,"
     " (extract(epoch FROM t.create_time) * 1000000)::bigint, (extract(epoch FROM t.update_time) * 1000000)::bigint,"
-    " (extract(epoch FROM t.purge_time) * 1000000)::bigint, t.create_generation";
-inline constexpr int kTenantColumnCount = 12;
-// From columns 0 to 11; without the services.
+    " (extract(epoch FROM t.purge_time) * 1000000)::bigint, t.create_generation,"
+    " coalesce(t.origin_tenant, ''), coalesce(t.origin_backup, ''), t.origin_generation, t.origin_in_place";
+inline constexpr int kTenantColumnCount = 16;
+// From columns 0 to 15; without the services.
 absl::StatusOr<TenantRow> TenantOf(const pqxx::row& row);
 
 // Of leasehold.tenant_services s.
@@ -64,13 +68,32 @@ inline constexpr std::string_view kServiceColumns =
 // From column `first` on.
 v1::ServiceStatus ServiceOf(const pqxx::row& row, int first);
 
+// Of leasehold.tenants t and leasehold.tenant_services s, whose row may be missing.
+inline constexpr std::string_view kDesiredColumns =
+    "t.id, t.desired, t.generation, t.create_generation, coalesce(t.origin_tenant, ''), coalesce(t.origin_backup, ''),"
+    " t.origin_generation, s.state, s.generation";
+absl::StatusOr<v1::DesiredTenant> DesiredOf(const pqxx::row& row);
+
 // Of leasehold.operations.
 inline constexpr std::string_view kOperationColumns =
     "tenant, generation, kind, state, done, total, message,"
-    " (extract(epoch FROM create_time) * 1000000)::bigint, (extract(epoch FROM end_time) * 1000000)::bigint";
+    " (extract(epoch FROM create_time) * 1000000)::bigint, (extract(epoch FROM end_time) * 1000000)::bigint,"
+    " subject, services::text";
 v1::Operation OperationOf(const pqxx::row& row);
+// The column `services` of an operation.
+std::string ServicesOf(const v1::Operation& operation);
 
-// "<tenant>.<generation>"
+// Of leasehold.backup_services s.
+inline constexpr std::string_view kBackupServiceColumns =
+    "s.tenant, s.generation, s.service, s.state, s.message, s.attempts, s.bytes, s.manifest_sha256, s.schema_version,"
+    " (extract(epoch FROM s.update_time) * 1000000)::bigint";
+inline constexpr int kBackupServiceColumnCount = 10;
+v1::BackupStatus BackupServiceOf(const pqxx::row& row);
+
+// "<tenant>.<generation>", of operations and backups.
 std::string OperationId(std::string_view tenant, int64_t generation);
+
+// A standing's origin as the instances are told of it; nullopt: it has none.
+std::optional<v1::Origin> OriginOf(const Source& source);
 
 }  // namespace leasehold::gateway::rows

@@ -101,6 +101,70 @@ ALTER TABLE leasehold.tenant_services ADD COLUMN version bigint NOT NULL DEFAULT
 -- service without a REMOVED among it is still to drop its database.
 ALTER TABLE leasehold.tenants ADD COLUMN create_generation bigint NOT NULL DEFAULT 1
 )sql"},
+    {4, R"sql(
+-- What the databases begin with, until every service has followed it; see tenant_state.h.
+ALTER TABLE leasehold.tenants ADD COLUMN origin_tenant text COLLATE "C", ADD COLUMN origin_backup text COLLATE "C",
+  ADD COLUMN origin_generation bigint NOT NULL DEFAULT 0, ADD COLUMN origin_in_place boolean NOT NULL DEFAULT false;
+
+ALTER TABLE leasehold.operations DROP CONSTRAINT operations_kind_check, DROP CONSTRAINT operations_state_check,
+  ADD CONSTRAINT operations_kind_check CHECK (kind IN ('CREATE', 'UPDATE', 'SUSPEND', 'RESUME', 'DELETE', 'PURGE', 'UNDELETE',
+                                                       'RETRY', 'CLONE', 'BACKUP', 'RESTORE')),
+  ADD CONSTRAINT operations_state_check CHECK (state IN ('RUNNING', 'SUCCEEDED', 'FAILED', 'ABORTED', 'CANCELLED')),
+  ADD COLUMN subject text COLLATE "C" NOT NULL DEFAULT '',
+  -- An Operation of which only `services` is set.
+  ADD COLUMN services bytea NOT NULL DEFAULT '';
+
+-- Outlives its tenant. `removed`: cancelled or deleted; what each service makes of that stands in backup_services.
+CREATE TABLE leasehold.backups (
+  tenant      text COLLATE "C" NOT NULL,
+  generation  bigint NOT NULL,
+  removed     boolean NOT NULL,
+  create_time timestamptz NOT NULL,
+  end_time    timestamptz,
+  PRIMARY KEY (tenant, generation)
+);
+
+CREATE INDEX backups_newest ON leasehold.backups (create_time DESC, tenant DESC, generation DESC);
+
+-- One row for each service that was configured when the backup began. `open`: it has still to take it, or to remove it.
+CREATE TABLE leasehold.backup_services (
+  tenant          text COLLATE "C" NOT NULL,
+  generation      bigint NOT NULL,
+  service         text COLLATE "C" NOT NULL,
+  state           text NOT NULL CHECK (state IN ('RUNNING', 'COMPLETE', 'FAILED', 'REMOVED')),
+  message         text NOT NULL DEFAULT '',
+  attempts        integer NOT NULL DEFAULT 0,
+  bytes           bigint NOT NULL DEFAULT 0,
+  manifest_sha256 text NOT NULL DEFAULT '',
+  schema_version  integer NOT NULL DEFAULT 0,
+  update_time     timestamptz,
+  open            boolean NOT NULL DEFAULT true,
+  PRIMARY KEY (tenant, generation, service),
+  FOREIGN KEY (tenant, generation) REFERENCES leasehold.backups ON DELETE CASCADE
+);
+
+CREATE INDEX backup_services_open ON leasehold.backup_services (service) WHERE open;
+)sql"},
+    {5, R"sql(
+-- What each service's provisioners found amiss in their last pass.
+CREATE TABLE leasehold.findings (
+  service         text COLLATE "C" NOT NULL,
+  kind            text NOT NULL,
+  tenant          text COLLATE "C" NOT NULL,
+  object          text NOT NULL,
+  message         text NOT NULL,
+  remedy          text NOT NULL,
+  first_seen_time timestamptz NOT NULL,
+  PRIMARY KEY (service, kind, tenant, object)
+);
+
+CREATE TABLE leasehold.passes (
+  service     text COLLATE "C" PRIMARY KEY,
+  provisioner text NOT NULL,
+  pass_time   timestamptz,  -- NULL: never
+  trouble     text NOT NULL DEFAULT ''
+)
+)sql"},
 };
 
 // Any number that nothing else in this database locks.

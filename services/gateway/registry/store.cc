@@ -6,12 +6,13 @@
 #include "common/config/config.h"
 #include "common/status/error.h"
 #include "common/telemetry/log.h"
+#include "services/gateway/registry/backup_state.h"
 #include "services/gateway/registry/outbox.h"
 
 namespace leasehold::gateway {
 namespace {
 
-constexpr absl::Duration kOperationsKeptFor = absl::Hours(30 * 24);
+constexpr absl::Duration kEndedKeptFor = absl::Hours(30 * 24);
 constexpr std::string_view kUniqueViolation = "23505";
 
 v1::OperationKind KindOf(Change change) {
@@ -29,25 +30,58 @@ v1::OperationKind KindOf(Change change) {
     case Change::kDeleteFor:
       return v1::OPERATION_KIND_DELETE;
     case Change::kPurge:
+    case Change::kAbandon:
       return v1::OPERATION_KIND_PURGE;
+    case Change::kUndelete:
+      return v1::OPERATION_KIND_UNDELETE;
+    case Change::kRetry:
+      return v1::OPERATION_KIND_RETRY;
+    case Change::kClone:
+      return v1::OPERATION_KIND_CLONE;
+    case Change::kRestoreNew:
+    case Change::kRestore:
+      return v1::OPERATION_KIND_RESTORE;
+    case Change::kKeep:
+      return v1::OPERATION_KIND_RESUME;
+    case Change::kBackup:
+      return v1::OPERATION_KIND_BACKUP;
   }
   return v1::OPERATION_KIND_UNSPECIFIED;
 }
 
 // The verb of the event that tells of a change.
 std::string_view VerbOf(Change change) {
-  switch (KindOf(change)) {
-    case v1::OPERATION_KIND_CREATE:
+  switch (change) {
+    case Change::kCreate:
+    case Change::kCreateSuspended:
+    case Change::kClone:
+    case Change::kRestoreNew:
       return "created";
-    case v1::OPERATION_KIND_UPDATE:
+    case Change::kUpdate:
+    case Change::kRetry:
+    case Change::kRestore:
+    case Change::kBackup:
       return "updated";
-    case v1::OPERATION_KIND_SUSPEND:
+    case Change::kSuspend:
       return "suspended";
-    case v1::OPERATION_KIND_RESUME:
+    case Change::kResume:
+    case Change::kUndelete:
+    case Change::kKeep:
       return "resumed";
-    default:
+    case Change::kDelete:
+    case Change::kDeleteFor:
+    case Change::kPurge:
+    case Change::kAbandon:
       return "deleted";
   }
+  return "updated";
+}
+
+// Its row as far as the caller chooses it.
+void Fill(rows::TenantRow& row, const NewTenant& tenant) {
+  row.name = tenant.name.empty() ? tenant.id.str() : tenant.name;
+  row.domain = tenant.domain;
+  row.settings = tenant.settings;
 }
 
 // PostgreSQL answers, but not to us or not now: it starts, stops, is full or a standby, or the schema is not there yet.
@@ -78,11 +112,40 @@ absl::StatusOr<v1::TenantChange> Store::Create(const NewTenant& tenant, const Re
   LH_RETURN_IF_ERROR(CheckSettings(tenant.settings));
   return Write(key, tenant.id, tenant.active ? Change::kCreate : Change::kCreateSuspended,
                [&tenant](rows::TenantRow& row) {
-                 row.name = tenant.name.empty() ? tenant.id.str() : tenant.name;
-                 row.domain = tenant.domain;
-                 row.settings = tenant.settings;
+                 Fill(row, tenant);
                  return absl::OkStatus();
                });
+}
+
+absl::StatusOr<v1::TenantChange> Store::Clone(const TenantId& source, const NewTenant& tenant, const RequestKey& key) {
+  return Once<v1::TenantChange>(key, [&](postgres::Transaction& tx) -> absl::StatusOr<v1::TenantChange> {
+    // Not locked: whatever happens to it from now on, the instances find out.
+    LH_ASSIGN_OR_RETURN(const rows::TenantRow from, Find(tx, source, ""));
+    LH_RETURN_IF_ERROR(CheckComplete(from.standing, source.str(), services_));
+    NewTenant filled = tenant;
+    if (filled.settings.empty()) filled.settings = from.settings;
+    const Edit edit = [&filled](rows::TenantRow& row) {
+      Fill(row, filled);
+      return absl::OkStatus();
+    };
+    return Apply(tx, tenant.id, Change::kClone, edit,
+                 {.tenant = source.str(), .backup = "", .generation = 0, .in_place = false});
+  });
+}
+
+absl::StatusOr<v1::TenantChange> Store::Restore(const OperationId& backup, const NewTenant& tenant, bool in_place,
+                                                const RequestKey& key) {
+  return Once<v1::TenantChange>(key, [&](postgres::Transaction& tx) -> absl::StatusOr<v1::TenantChange> {
+    // Not locked: should it be deleted now, the instances find nothing and change nothing.
+    LH_ASSIGN_OR_RETURN(const v1::Backup held, FindBackup(tx, backup));
+    LH_RETURN_IF_ERROR(CheckRestorable(held, services_));
+    const Edit edit = [&tenant](rows::TenantRow& row) {
+      Fill(row, tenant);
+      return absl::OkStatus();
+    };
+    return Apply(tx, tenant.id, in_place ? Change::kRestore : Change::kRestoreNew, in_place ? Edit() : edit,
+                 {.tenant = "", .backup = backup.str(), .generation = 0, .in_place = false});
+  });
 }
 
 absl::StatusOr<v1::TenantChange> Store::Update(const TenantId& id, const TenantEdit& edit, const RequestKey& key) {
@@ -106,6 +169,17 @@ absl::StatusOr<v1::TenantChange> Store::Suspend(const TenantId& id, const Reques
 
 absl::StatusOr<v1::TenantChange> Store::Resume(const TenantId& id, const RequestKey& key) {
   return Write(key, id, Change::kResume, nullptr);
+}
+
+absl::StatusOr<v1::TenantChange> Store::Undelete(const TenantId& id, const RequestKey& key) {
+  return Write(key, id, Change::kUndelete, [](rows::TenantRow& row) {
+    row.purge_time = absl::InfinitePast();
+    return absl::OkStatus();
+  });
+}
+
+absl::StatusOr<v1::TenantChange> Store::Retry(const TenantId& id, const RequestKey& key) {
+  return Write(key, id, Change::kRetry, nullptr);
 }
 
 absl::StatusOr<v1::TenantChange> Store::Delete(const TenantId& id, std::optional<absl::Duration> retention,
@@ -132,56 +206,56 @@ absl::Status Store::Refuse(const TenantId& id) {
 
 absl::StatusOr<v1::TenantChange> Store::Write(const RequestKey& key, const TenantId& id, Change change,
                                               const Edit& edit) {
-  v1::TenantChange answer;
-  const absl::Status done = Transact([&](postgres::Transaction& tx) -> absl::Status {
-    LH_ASSIGN_OR_RETURN(const std::optional<std::string> before, ClaimRequest(tx, key, clock_.Now()));
-    if (before) {
-      return answer.ParseFromString(*before) ? absl::OkStatus() : absl::InternalError("a kept answer does not parse");
-    }
-    LH_ASSIGN_OR_RETURN(answer, Apply(tx, id, change, edit));
-    return RecordAnswer(tx, key, answer.SerializeAsString());
-  });
-  LH_RETURN_IF_ERROR(done);
-  return answer;
+  return Once<v1::TenantChange>(key, [&](postgres::Transaction& tx) { return Apply(tx, id, change, edit); });
 }
 
 absl::StatusOr<v1::TenantChange> Store::Apply(postgres::Transaction& tx, const TenantId& id, Change change,
-                                              const Edit& edit) {
+                                              const Edit& edit, const Source& source) {
   const absl::Time now = clock_.Now();
   LH_ASSIGN_OR_RETURN(rows::TenantRow tenant, Lock(tx, id));
   const int64_t previous = tenant.standing.generation;
+  const bool is_new = tenant.standing.state == v1::TENANT_STATE_UNSPECIFIED;
   v1::TenantChange answer;
-  LH_ASSIGN_OR_RETURN(const bool changed, ApplyChange(tenant.standing, id.str(), change, services_));
+  LH_ASSIGN_OR_RETURN(const bool changed, ApplyChange(tenant.standing, id.str(), change, services_, source));
   if (!changed) {
     *answer.mutable_tenant() = tenant.ToProto(services_);
     LH_ASSIGN_OR_RETURN(*answer.mutable_operation(), OperationNow(tx, tenant));
     return answer;
   }
   if (edit) LH_RETURN_IF_ERROR(edit(tenant));
-  if (KindOf(change) == v1::OPERATION_KIND_CREATE) {
+  if (is_new) {
     tenant.create_time = now;
     tenant.purge_time = absl::InfinitePast();
     LH_RETURN_IF_ERROR(tx.Exec("DELETE FROM leasehold.tenant_services WHERE tenant = $1", {id.str()}).status());
   }
   tenant.update_time = now;
   LH_RETURN_IF_ERROR(Save(tx, tenant, previous));
-  LH_ASSIGN_OR_RETURN(*answer.mutable_operation(), StartOperation(tx, tenant, change));
-  LH_RETURN_IF_ERROR(Enqueue(tx, tenant, VerbOf(change), now));
+  if (change == Change::kRetry) {
+    for (const auto& [service, report] : tenant.standing.reports) LH_RETURN_IF_ERROR(SaveReport(tx, tenant, report));
+  }
+  if (KindOf(change) == v1::OPERATION_KIND_PURGE) LH_RETURN_IF_ERROR(RemoveRunningBackups(tx, id));
+  LH_ASSIGN_OR_RETURN(*answer.mutable_operation(), StartOperation(tx, tenant, KindOf(change)));
+  LH_RETURN_IF_ERROR(Enqueue(tx, tenant, VerbOf(change), now, {.present = change == Change::kBackup, .suffix = ""}));
   LH_RETURN_IF_ERROR(Notify(tx, id));
   *answer.mutable_tenant() = tenant.ToProto(services_);
   return answer;
 }
 
 absl::StatusOr<rows::TenantRow> Store::Lock(postgres::Transaction& tx, const TenantId& id) {
-  const std::string select =
-      std::format("SELECT {} FROM leasehold.tenants t WHERE t.id = $1 FOR UPDATE", rows::kTenantColumns);
-  LH_ASSIGN_OR_RETURN(pqxx::result found, tx.Exec(select, {id.str()}));
-  if (found.empty()) {
-    // A row that is not there cannot be locked: its id can. Without this, of two transactions that create one tenant
-    // the later may meet the unique domain before the id, and be told that its domain belongs to another.
-    LH_RETURN_IF_ERROR(tx.Exec("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", {id.str()}).status());
-    LH_ASSIGN_OR_RETURN(found, tx.Exec(select, {id.str()}));
-  }
+  constexpr std::string_view kForUpdate = "FOR UPDATE";
+  LH_ASSIGN_OR_RETURN(rows::TenantRow tenant, Find(tx, id, kForUpdate));
+  if (tenant.standing.generation != 0) return tenant;
+  // A row that is not there cannot be locked: its id can. Without this, of two transactions that create one tenant the
+  // later may meet the unique domain before the id, and be told that its domain belongs to another.
+  LH_RETURN_IF_ERROR(tx.Exec("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", {id.str()}).status());
+  return Find(tx, id, kForUpdate);
+}
+
+absl::StatusOr<rows::TenantRow> Store::Find(postgres::Transaction& tx, const TenantId& id, std::string_view lock) {
+  LH_ASSIGN_OR_RETURN(
+      const pqxx::result found,
+      tx.Exec(std::format("SELECT {} FROM leasehold.tenants t WHERE t.id = $1 {}", rows::kTenantColumns, lock),
+              {id.str()}));
   if (found.empty()) {
     rows::TenantRow none;
     none.id = id.str();
@@ -203,19 +277,24 @@ absl::StatusOr<rows::TenantRow> Store::Lock(postgres::Transaction& tx, const Ten
 absl::Status Store::Save(postgres::Transaction& tx, const rows::TenantRow& tenant, int64_t previous_generation) {
   const absl::StatusOr<pqxx::result> saved = tx.Exec(
       "INSERT INTO leasehold.tenants AS t (id, name, domain, settings, state, desired, generation,"
-      "  provision_generation, create_time, update_time, purge_time, create_generation)"
-      " VALUES ($1, $2, nullif($3, ''), $4::jsonb, $5, $6, $7, $8, $9, $10, $11, $13)"
+      "  provision_generation, create_time, update_time, purge_time, create_generation, origin_tenant,"
+      "  origin_backup, origin_generation, origin_in_place)"
+      " VALUES ($1, $2, nullif($3, ''), $4::jsonb, $5, $6, $7, $8, $9, $10, $11, $13, nullif($14, ''),"
+      "  nullif($15, ''), $16, $17)"
       " ON CONFLICT (id) DO UPDATE SET name = excluded.name, domain = excluded.domain,"
       "  settings = excluded.settings, state = excluded.state, desired = excluded.desired,"
       "  generation = excluded.generation, provision_generation = excluded.provision_generation,"
       "  create_time = excluded.create_time, update_time = excluded.update_time,"
-      "  purge_time = excluded.purge_time, create_generation = excluded.create_generation"
+      "  purge_time = excluded.purge_time, create_generation = excluded.create_generation,"
+      "  origin_tenant = excluded.origin_tenant, origin_backup = excluded.origin_backup,"
+      "  origin_generation = excluded.origin_generation, origin_in_place = excluded.origin_in_place"
       " WHERE t.generation = $12 RETURNING 1",
       {tenant.id, tenant.name, tenant.domain, rows::Json(tenant.settings), rows::Text(tenant.standing.state),
        rows::Text(tenant.standing.desired), std::to_string(tenant.standing.generation),
        std::to_string(tenant.standing.provision_generation), rows::Time(tenant.create_time),
        rows::Time(tenant.update_time), rows::Time(tenant.purge_time), std::to_string(previous_generation),
-       std::to_string(tenant.standing.create_generation)});
+       std::to_string(tenant.standing.create_generation), tenant.standing.origin.tenant, tenant.standing.origin.backup,
+       std::to_string(tenant.standing.origin.generation), tenant.standing.origin.in_place ? "true" : "false"});
   if (!saved.ok()) {
     // The id cannot be in the way here, so the domain is.
     if (postgres::SqlStateOf(saved.status()) != kUniqueViolation) return saved.status();
@@ -317,81 +396,15 @@ absl::StatusOr<int> Store::Reconsider() {
 absl::Status Store::ForgetOld() {
   return Transact([this](postgres::Transaction& tx) -> absl::Status {
     LH_RETURN_IF_ERROR(ForgetRequests(tx, clock_.Now() - kRequestsKeptFor));
+    const postgres::Param before = rows::Time(clock_.Now() - kEndedKeptFor);
+    LH_RETURN_IF_ERROR(tx.Exec("DELETE FROM leasehold.operations WHERE end_time < $1", {before}).status());
     return tx
-        .Exec("DELETE FROM leasehold.operations WHERE end_time < $1", {rows::Time(clock_.Now() - kOperationsKeptFor)})
+        .Exec(
+            "DELETE FROM leasehold.backups b WHERE removed AND end_time < $1 AND NOT EXISTS (SELECT FROM"
+            " leasehold.backup_services s WHERE (s.tenant, s.generation) = (b.tenant, b.generation) AND s.open)",
+            {before})
         .status();
   });
-}
-
-// ---- operations
-// ------------------------------------------------------------------------------------------------------
-
-absl::StatusOr<v1::Operation> Store::StartOperation(postgres::Transaction& tx, const rows::TenantRow& tenant,
-                                                    Change change) {
-  const Standing& standing = tenant.standing;
-  v1::Operation operation;
-  operation.set_tenant(tenant.id);
-  operation.set_generation(standing.generation);
-  operation.set_id(rows::OperationId(tenant.id, standing.generation));
-  operation.set_kind(KindOf(change));
-  *operation.mutable_create_time() = FromTime(tenant.update_time);
-  const Progress progress = ProgressOf(standing, services_);
-  operation.set_total(progress.total);
-  if (standing.provision_generation < standing.generation || progress.settled()) {
-    operation.set_state(v1::OPERATION_STATE_SUCCEEDED);
-    operation.set_done(progress.total);
-    *operation.mutable_end_time() = FromTime(tenant.update_time);
-  } else {
-    operation.set_state(v1::OPERATION_STATE_RUNNING);
-    operation.set_done(progress.done);
-    operation.set_message(progress.message);
-  }
-  if (standing.provision_generation == standing.generation) {
-    LH_RETURN_IF_ERROR(
-        tx.Exec("UPDATE leasehold.operations SET state = 'ABORTED', message = $2, end_time = $3"
-                " WHERE tenant = $1 AND state = 'RUNNING'",
-                {tenant.id, std::format("overtaken by operation {}", operation.id()), rows::Time(tenant.update_time)})
-            .status());
-  }
-  LH_RETURN_IF_ERROR(
-      tx.Exec("INSERT INTO leasehold.operations (tenant, generation, kind, state, done, total, message, create_time,"
-              "  end_time) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
-              {tenant.id, std::to_string(standing.generation), rows::Text(operation.kind()),
-               rows::Text(operation.state()), std::to_string(operation.done()), std::to_string(operation.total()),
-               operation.message(), rows::Time(tenant.update_time), rows::Time(operation.end_time())})
-          .status());
-  return operation;
-}
-
-absl::Status Store::AdvanceOperation(postgres::Transaction& tx, const rows::TenantRow& tenant) {
-  const Progress progress = ProgressOf(tenant.standing, services_);
-  return tx
-      .Exec(
-          "UPDATE leasehold.operations SET done = $3, total = $4, message = $5, state = $6, end_time = $7"
-          " WHERE tenant = $1 AND generation = $2 AND state = 'RUNNING'",
-          {tenant.id, std::to_string(tenant.standing.provision_generation), std::to_string(progress.done),
-           std::to_string(progress.total), progress.message,
-           rows::Text(progress.settled() ? v1::OPERATION_STATE_SUCCEEDED : v1::OPERATION_STATE_RUNNING),
-           progress.settled() ? rows::Time(tenant.update_time) : postgres::Param()})
-      .status();
-}
-
-absl::StatusOr<v1::Operation> Store::OperationNow(postgres::Transaction& tx, const rows::TenantRow& tenant) {
-  const int64_t generation = tenant.standing.provision_generation;
-  LH_ASSIGN_OR_RETURN(const pqxx::result found,
-                      tx.Exec(std::format("SELECT {} FROM leasehold.operations WHERE tenant = $1 AND generation = $2",
-                                          rows::kOperationColumns),
-                              {tenant.id, std::to_string(generation)}));
-  if (!found.empty()) return rows::OperationOf(found[0]);
-  // Ended so long ago that it was forgotten.
-  v1::Operation ended;
-  ended.set_id(rows::OperationId(tenant.id, generation));
-  ended.set_tenant(tenant.id);
-  ended.set_generation(generation);
-  ended.set_state(v1::OPERATION_STATE_SUCCEEDED);
-  ended.set_done(static_cast<int>(services_.size()));
-  ended.set_total(ended.done());
-  return ended;
 }
 
 absl::Status Store::Notify(postgres::Transaction& tx, const TenantId& id) {

@@ -18,9 +18,13 @@
 #include "common/clock/clock.h"
 #include "common/identity/identity.h"
 #include "common/postgres/postgres.h"
+#include "common/status/error.h"
+#include "leasehold/v1/backup.pb.h"
+#include "leasehold/v1/doctor.pb.h"
 #include "leasehold/v1/operation.pb.h"
 #include "leasehold/v1/provisioner.pb.h"
 #include "leasehold/v1/tenant.pb.h"
+#include "services/gateway/registry/operation_id.h"
 #include "services/gateway/registry/requests.h"
 #include "services/gateway/registry/rows.h"
 #include "services/gateway/registry/settings.h"
@@ -61,6 +65,28 @@ class Store {
   absl::StatusOr<v1::TenantChange> Resume(const TenantId& id, const RequestKey& key = {});
   absl::StatusOr<v1::TenantChange> Delete(const TenantId& id, std::optional<absl::Duration> retention,
                                           const RequestKey& key = {});
+  absl::StatusOr<v1::TenantChange> Undelete(const TenantId& id, const RequestKey& key = {});
+  absl::StatusOr<v1::TenantChange> Retry(const TenantId& id, const RequestKey& key = {});
+  // Without settings those of `source` are taken over.
+  absl::StatusOr<v1::TenantChange> Clone(const TenantId& source, const NewTenant& tenant, const RequestKey& key = {});
+
+  // Backups, as BackupService documents them.
+  absl::StatusOr<v1::BackupChange> CreateBackup(const TenantId& id, const RequestKey& key = {});
+  absl::StatusOr<v1::Backup> GetBackup(const OperationId& id);
+  // Newest first, behind `after` (its id and create_time count). `tenant` empty: all.
+  absl::StatusOr<std::vector<v1::Backup>> ListBackups(const std::string& tenant, int limit,
+                                                      const std::optional<v1::Backup>& after);
+  absl::StatusOr<v1::Backup> DeleteBackup(const OperationId& id, const RequestKey& key = {});
+  // Of `tenant` only the id counts if `in_place`.
+  absl::StatusOr<v1::TenantChange> Restore(const OperationId& backup, const NewTenant& tenant, bool in_place,
+                                           const RequestKey& key = {});
+  // What a service has still to take or to remove, oldest first.
+  absl::StatusOr<std::vector<v1::BackupWork>> ListBackupWork(const ServiceName& service);
+  // What a provisioner says of a backup. False: it changes nothing, for the service is done with it or never had a part
+  // in it. BACKUP_NOT_FOUND.
+  absl::StatusOr<bool> ReportBackup(const OperationId& id, const v1::BackupStatus& report);
+
+  absl::StatusOr<v1::Operation> CancelOperation(const OperationId& id, const RequestKey& key = {});
 
   // An announced tenant cannot be had. If the registry never had one of that id, it lists the id from now on as it
   // lists purged ones, so that the services remove what they made for the announcement (docs/adr/0006).
@@ -76,7 +102,7 @@ class Store {
   // Brings the states of all tenants in line with the configured services. How many moved.
   absl::StatusOr<int> Reconsider();
 
-  // Requests after 24 hours, operations 30 days after their end.
+  // Requests after 24 hours, operations 30 days after their end, backups 30 days after they were removed.
   absl::Status ForgetOld();
 
   // TENANT_NOT_FOUND, also for purged ones.
@@ -101,6 +127,15 @@ class Store {
   absl::StatusOr<std::vector<v1::DesiredTenant>> ListDesired(const ServiceName& service, const std::string& after,
                                                              int limit);
 
+  // What a pass of a service's provisioner found: it replaces what the one before had found. Findings keep the time at
+  // which they were first seen. Of one that could make no pass, its trouble alone.
+  absl::Status ReportFindings(const v1::ReportFindingsRequest& report);
+
+  // Of one service and tenant, or all (empty): what is amiss by the last pass, and how each service's tenants are.
+  // ServiceHealth.message names a failed tenant, if there is one. `patience`: how long a tenant may be pending.
+  absl::StatusOr<v1::DiagnoseResponse> Diagnose(const std::string& service, const std::string& tenant,
+                                                absl::Duration patience);
+
   struct Counts {
     std::map<v1::TenantState, int64_t> tenants;
     int64_t outbox = 0;
@@ -115,17 +150,40 @@ class Store {
 
   // One transaction; its errors as callers may see them.
   absl::Status Transact(const Work& work);
+  // The same, once for each `key`: a repetition answers what the first call answered.
+  template <typename Answer>
+  absl::StatusOr<Answer> Once(const RequestKey& key,
+                              const std::function<absl::StatusOr<Answer>(postgres::Transaction&)>& work);
   absl::StatusOr<v1::TenantChange> Write(const RequestKey& key, const TenantId& id, Change change, const Edit& edit);
-  absl::StatusOr<v1::TenantChange> Apply(postgres::Transaction& tx, const TenantId& id, Change change,
-                                         const Edit& edit);
+  absl::StatusOr<v1::TenantChange> Apply(postgres::Transaction& tx, const TenantId& id, Change change, const Edit& edit,
+                                         const Source& source = {});
   absl::StatusOr<rows::TenantRow> Lock(postgres::Transaction& tx, const TenantId& id);
+  // A row without a state if there is none. `lock`: "FOR UPDATE", or empty.
+  absl::StatusOr<rows::TenantRow> Find(postgres::Transaction& tx, const TenantId& id, std::string_view lock);
   absl::Status Save(postgres::Transaction& tx, const rows::TenantRow& tenant, int64_t previous_generation);
   absl::Status SaveReport(postgres::Transaction& tx, const rows::TenantRow& tenant, const v1::ServiceStatus& report);
   // After a report or a new configuration moved it.
   absl::Status SaveMoved(postgres::Transaction& tx, const TenantId& id, rows::TenantRow& tenant);
-  absl::StatusOr<v1::Operation> StartOperation(postgres::Transaction& tx, const rows::TenantRow& tenant, Change change);
+  absl::StatusOr<v1::Operation> StartOperation(postgres::Transaction& tx, const rows::TenantRow& tenant,
+                                               v1::OperationKind kind);
   absl::Status AdvanceOperation(postgres::Transaction& tx, const rows::TenantRow& tenant);
   absl::StatusOr<v1::Operation> OperationNow(postgres::Transaction& tx, const rows::TenantRow& tenant);
+  absl::Status SaveOperation(postgres::Transaction& tx, const v1::Operation& operation);
+  absl::StatusOr<v1::Operation> ReadOperation(postgres::Transaction& tx, const OperationId& id);
+  absl::StatusOr<v1::Operation> CancelRunning(postgres::Transaction& tx, v1::Operation operation);
+
+  absl::StatusOr<std::vector<v1::Backup>> ReadBackups(postgres::Transaction& tx, std::string_view which,
+                                                      std::initializer_list<postgres::Param> params);
+  absl::StatusOr<v1::Backup> FindBackup(postgres::Transaction& tx, const OperationId& id);
+  // Locked until the transaction's end. Whoever locks its tenant too does that first.
+  absl::StatusOr<v1::Backup> LockBackup(postgres::Transaction& tx, const OperationId& id);
+  absl::Status BeginBackup(postgres::Transaction& tx, const OperationId& id);
+  // The backup and, if it runs, its operation, which ends in `state`.
+  absl::Status RemoveBackup(postgres::Transaction& tx, const OperationId& id, v1::OperationState state,
+                            std::string_view why);
+  // Nothing is left that could be copied.
+  absl::Status RemoveRunningBackups(postgres::Transaction& tx, const TenantId& tenant);
+  absl::Status AdvanceBackup(postgres::Transaction& tx, const OperationId& id);
   absl::Status Notify(postgres::Transaction& tx, const TenantId& id);
   absl::StatusOr<std::vector<v1::Tenant>> ReadTenants(std::string_view which,
                                                       std::initializer_list<postgres::Param> params);
@@ -135,5 +193,21 @@ class Store {
   const std::vector<std::string> services_;
   const absl::Duration retention_;
 };
+
+template <typename Answer>
+absl::StatusOr<Answer> Store::Once(const RequestKey& key,
+                                   const std::function<absl::StatusOr<Answer>(postgres::Transaction&)>& work) {
+  Answer answer;
+  const absl::Status done = Transact([&](postgres::Transaction& tx) -> absl::Status {
+    LH_ASSIGN_OR_RETURN(const std::optional<std::string> before, ClaimRequest(tx, key, clock_.Now()));
+    if (before) {
+      return answer.ParseFromString(*before) ? absl::OkStatus() : absl::InternalError("a kept answer does not parse");
+    }
+    LH_ASSIGN_OR_RETURN(answer, work(tx));
+    return RecordAnswer(tx, key, answer.SerializeAsString());
+  });
+  LH_RETURN_IF_ERROR(done);
+  return answer;
+}
 
 }  // namespace leasehold::gateway

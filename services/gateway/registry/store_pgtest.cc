@@ -7,118 +7,12 @@
 #include <format>
 #include <thread>
 
-#include "common/localserver/localserver.h"
-#include "common/status/error.h"
-#include "services/gateway/registry/outbox.h"
-#include "services/gateway/registry/schema.h"
+#include "services/gateway/registry/store_fixture.h"
 
 namespace leasehold::gateway {
 namespace {
 
 using testing::HasSubstr;
-
-const std::vector<std::string> kServices = {"core", "identity"};
-
-TenantId Id(std::string_view text) { return *TenantId::Parse(text); }
-
-Settings SettingsOf(std::initializer_list<std::pair<std::string, std::string>> entries) {
-  Settings settings;
-  for (const auto& [key, value] : entries) settings[key] = value;
-  return settings;
-}
-
-class StoreTest : public testing::Test {
- protected:
-  static void SetUpTestSuite() {
-    folder_ = new localserver::TemporaryDirectory();
-    auto started = localserver::PostgresServer::Start(
-        {.data_dir = folder_->path() + "/pg", .port = 0, .superuser_password = Secret("secret"), .settings = {}});
-    ASSERT_TRUE(started.ok()) << started.status();
-    server_ = started->release();
-  }
-  static void TearDownTestSuite() {
-    delete server_;
-    delete folder_;
-  }
-
-  // A database of its own for each test.
-  void SetUp() override {
-    if (!server_->Running()) {
-      ASSERT_TRUE(server_->Restart().ok());
-    }
-    postgres::Connection admin(Options("postgres"));
-    static int count = 0;
-    database_ = std::format("leasehold_{}", ++count);
-    ASSERT_TRUE(admin.ExecAlone("CREATE DATABASE " + database_).ok());
-    pool_.emplace(Options(database_), 4);
-    store_.emplace(*pool_, clock_, kServices, absl::Hours(24 * 7));
-    postgres::Connection connection(Options(database_));
-    const absl::Status migrated = MigrateSchema(connection);
-    ASSERT_TRUE(migrated.ok()) << migrated;
-  }
-
-  static postgres::ConnectOptions Options(const std::string& database) {
-    postgres::ConnectOptions options;
-    options.dsn = postgres::Dsn("127.0.0.1", server_->port(), database, "postgres");
-    options.password = Secret("secret");
-    return options;
-  }
-
-  static NewTenant Acme() {
-    return {.id = Id("acme"),
-            .name = "Acme",
-            .domain = "acme.example",
-            .settings = SettingsOf({{"plan", "gold"}}),
-            .active = true};
-  }
-
-  v1::ServiceStatus Status(const std::string& service, v1::ServiceState state, int64_t generation) {
-    v1::ServiceStatus status;
-    status.set_service(service);
-    status.set_state(state);
-    status.set_generation(generation);
-    status.set_database("tenant_acme_" + service);
-    status.set_database_id("0011223344556677");
-    status.set_attempts(1);
-    status.set_schema_version(2);
-    status.set_version(5);
-    status.mutable_update_time()->set_seconds(1'800'000'000);
-    return status;
-  }
-
-  void ReportAll(v1::ServiceState state, int64_t generation) {
-    for (const std::string& service : kServices) {
-      const auto changed = store_->Report(Id("acme"), Status(service, state, generation));
-      ASSERT_TRUE(changed.ok()) << changed.status();
-      EXPECT_TRUE(*changed);
-    }
-  }
-
-  // Of the outbox: "created 1", "suspended 2" …
-  std::vector<std::string> Events() {
-    std::vector<std::string> events;
-    EXPECT_TRUE(pool_
-                    ->InTransaction([&](postgres::Transaction& tx) -> absl::Status {
-                      LH_ASSIGN_OR_RETURN(const std::vector<OutboxEvent> batch, TakeBatch(tx, 100));
-                      for (const OutboxEvent& next : batch) {
-                        events.push_back(std::format("{} {}", next.event.subject, next.event.message_id));
-                      }
-                      return absl::OkStatus();
-                    })
-                    .ok());
-    return events;
-  }
-
-  static localserver::TemporaryDirectory* folder_;
-  static localserver::PostgresServer* server_;
-  std::string database_;
-  FakeClock clock_;
-  std::optional<postgres::ConnectionPool> pool_;
-  std::optional<Store> store_;
-};
-
-localserver::TemporaryDirectory* StoreTest::folder_ = nullptr;
-localserver::PostgresServer* StoreTest::server_ = nullptr;
 
 TEST_F(StoreTest, SchemaIsMadeOnceAndRefusesANewerOne) {
   postgres::Connection connection(Options(database_));

@@ -93,24 +93,6 @@ absl::StatusOr<std::vector<TenantId>> Store::ListIds(const std::string& after, i
   return ids;
 }
 
-absl::StatusOr<v1::Operation> Store::GetOperation(const TenantId& tenant, int64_t generation) {
-  v1::Operation operation;
-  const absl::Status done = Transact([&](postgres::Transaction& tx) -> absl::Status {
-    LH_ASSIGN_OR_RETURN(const pqxx::result found,
-                        tx.Exec(std::format("SELECT {} FROM leasehold.operations WHERE tenant = $1 AND generation = $2",
-                                            rows::kOperationColumns),
-                                {tenant.str(), std::to_string(generation)}));
-    if (found.empty()) {
-      return Error(v1::REASON_OPERATION_NOT_FOUND,
-                   std::format("there is no operation {}", rows::OperationId(tenant.str(), generation)));
-    }
-    operation = rows::OperationOf(found[0]);
-    return absl::OkStatus();
-  });
-  LH_RETURN_IF_ERROR(done);
-  return operation;
-}
-
 absl::StatusOr<std::vector<v1::Operation>> Store::ListOperations(const std::string& tenant, int limit,
                                                                  const std::optional<v1::Operation>& after) {
   std::vector<v1::Operation> operations;
@@ -139,23 +121,15 @@ absl::StatusOr<std::vector<v1::DesiredTenant>> Store::ListDesired(const ServiceN
     tenants.clear();
     LH_ASSIGN_OR_RETURN(
         const pqxx::result found,
-        tx.Exec(std::format("SELECT {}, {} FROM leasehold.tenants t LEFT JOIN leasehold.tenant_services s"
+        tx.Exec(std::format("SELECT {} FROM leasehold.tenants t LEFT JOIN leasehold.tenant_services s"
                             " ON s.tenant = t.id AND s.service = $1 WHERE t.id > $2 AND (t.state <> 'PURGED'"
                             " OR s.state IS DISTINCT FROM 'REMOVED' OR s.generation < t.provision_generation)"
                             " ORDER BY t.id LIMIT $3",
-                            rows::kTenantColumns, rows::kServiceColumns),
+                            rows::kDesiredColumns),
                 {service.str(), after, std::to_string(limit)}));
+    tenants.reserve(static_cast<size_t>(found.size()));
     for (const pqxx::row& row : found) {
-      LH_ASSIGN_OR_RETURN(const rows::TenantRow tenant, rows::TenantOf(row));
-      v1::DesiredTenant& desired = tenants.emplace_back();
-      desired.set_id(tenant.id);
-      desired.set_generation(tenant.standing.generation);
-      desired.set_desired(tenant.standing.desired);
-      desired.set_create_generation(tenant.standing.create_generation);
-      if (row[rows::kTenantColumnCount].is_null()) continue;
-      const v1::ServiceStatus reported = rows::ServiceOf(row, rows::kTenantColumnCount);
-      desired.set_reported_state(reported.state());
-      desired.set_reported_generation(reported.generation());
+      LH_ASSIGN_OR_RETURN(tenants.emplace_back(), rows::DesiredOf(row));
     }
     return absl::OkStatus();
   });

@@ -11,6 +11,7 @@
 
 #include "absl/log/check.h"
 #include "absl/strings/str_join.h"
+#include "common/config/config.h"
 #include "common/status/error.h"
 
 namespace leasehold::gateway {
@@ -38,11 +39,11 @@ constexpr States kOpen = In({kProvisioning, kActive, kDegraded});
 // Where a tenant may go from each state, in the order of v1::TenantState.
 constexpr std::array<States, 7> kLegalMoves = {
     /* absent */ In({kProvisioning, kSuspended}),
-    /* PROVISIONING */ In({kActive, kDegraded, kSuspended, kDeleted}),
+    /* PROVISIONING */ In({kActive, kDegraded, kSuspended, kDeleted, kPurging}),
     /* ACTIVE */ In({kProvisioning, kDegraded, kSuspended, kDeleted}),
-    /* DEGRADED */ In({kProvisioning, kActive, kSuspended, kDeleted}),
+    /* DEGRADED */ In({kProvisioning, kActive, kSuspended, kDeleted, kPurging}),
     /* SUSPENDED */ In({kProvisioning, kDeleted}),
-    /* DELETED */ In({kPurging}),
+    /* DELETED */ In({kProvisioning, kPurging}),
     /* PURGING */ In({kAbsent}),
 };
 
@@ -65,7 +66,7 @@ struct Rule {
   v1::DesiredState desired;  // UNSPECIFIED: stays, and the instances have nothing to follow
 };
 
-constexpr std::array<Rule, 8> kRules = {{
+constexpr std::array<Rule, 15> kRules = {{
     {Change::kCreate, In({kAbsent}), 0, kProvisioning, v1::DESIRED_STATE_PRESENT},
     {Change::kCreateSuspended, In({kAbsent}), 0, kSuspended, v1::DESIRED_STATE_CLOSED},
     {Change::kUpdate, kOpen | In({kSuspended}), 0, kAbsent, v1::DESIRED_STATE_UNSPECIFIED},
@@ -74,20 +75,37 @@ constexpr std::array<Rule, 8> kRules = {{
     {Change::kDelete, kOpen | In({kSuspended}), In({kDeleted, kPurging}), kDeleted, v1::DESIRED_STATE_CLOSED},
     {Change::kDeleteFor, kOpen | In({kSuspended, kDeleted}), In({kPurging}), kDeleted, v1::DESIRED_STATE_CLOSED},
     {Change::kPurge, In({kDeleted}), In({kPurging}), kPurging, v1::DESIRED_STATE_ABSENT},
+    {Change::kUndelete, In({kDeleted}), kOpen | In({kSuspended}), kProvisioning, v1::DESIRED_STATE_PRESENT},
+    {Change::kClone, In({kAbsent}), 0, kProvisioning, v1::DESIRED_STATE_PRESENT},
+    {Change::kRestoreNew, In({kAbsent}), 0, kProvisioning, v1::DESIRED_STATE_PRESENT},
+    {Change::kRestore, kOpen | In({kSuspended}), 0, kProvisioning, v1::DESIRED_STATE_PRESENT},
+    {Change::kKeep, kOpen, 0, kProvisioning, v1::DESIRED_STATE_PRESENT},
+    {Change::kAbandon, In({kProvisioning, kDegraded}), In({kPurging}), kPurging, v1::DESIRED_STATE_ABSENT},
+    {Change::kBackup, kOpen | In({kSuspended}), 0, kAbsent, v1::DESIRED_STATE_UNSPECIFIED},
 }};
+
+// A retry has no rule: it leaves state and desire as they are.
+bool MakesTenant(Change change) {
+  return change == Change::kCreate || change == Change::kCreateSuspended || change == Change::kClone ||
+         change == Change::kRestoreNew;
+}
 
 const Rule& RuleOf(Change change) {
   return *std::find_if(kRules.begin(), kRules.end(), [change](const Rule& rule) { return rule.change == change; });
 }
 
+absl::Status NoTenant(std::string_view id) {
+  return Error(v1::REASON_TENANT_NOT_FOUND, std::format("there is no tenant {}", id));
+}
+
 absl::Status Refuse(std::string_view id, v1::TenantState state, Change change) {
-  if (change == Change::kCreate || change == Change::kCreateSuspended) {
+  if (MakesTenant(change)) {
     return Error(v1::REASON_TENANT_EXISTS,
                  Contains(In({kDeleted, kPurging}), state)
                      ? std::format("tenant {} exists: it is deleted, and its id is free once its data is dropped", id)
                      : std::format("tenant {} exists", id));
   }
-  if (state == kAbsent) return Error(v1::REASON_TENANT_NOT_FOUND, std::format("there is no tenant {}", id));
+  if (state == kAbsent) return NoTenant(id);
   if (change == Change::kPurge) {
     return absl::FailedPreconditionError(std::format("tenant {} is not deleted", id));
   }
@@ -107,6 +125,69 @@ v1::ServiceState WantedOf(v1::DesiredState desired) {
   }
 }
 
+// What becomes of an origin. A tenant that began with one needs it until its databases are there, whatever happens
+// meanwhile; what was to be restored in place is only wanted by the operation that asked for it.
+Source OriginAfter(const Standing& standing, Change change, const Source& source) {
+  Source origin;
+  switch (change) {
+    case Change::kClone:
+    case Change::kRestoreNew:
+    case Change::kRestore:
+      origin = source;
+      origin.generation = standing.generation;
+      origin.in_place = change == Change::kRestore;
+      return origin;
+    case Change::kSuspend:
+    case Change::kResume:
+    case Change::kDelete:
+    case Change::kDeleteFor:
+    case Change::kUndelete:
+      if (!standing.origin.in_place) origin = standing.origin;
+      return origin;
+    case Change::kUpdate:
+    case Change::kBackup:
+    case Change::kRetry:
+      return standing.origin;
+    default:
+      return origin;
+  }
+}
+
+bool AnyFailed(const Standing& standing, Services services) {
+  return std::ranges::any_of(services, [&standing](const std::string& service) {
+    return CurrentStatus(standing, service).state() == v1::SERVICE_STATE_FAILED;
+  });
+}
+
+// The instances have to follow it, yet what they report on the generation before goes on to hold: so who is ready can
+// be leased meanwhile.
+absl::StatusOr<bool> Retry(Standing& standing, std::string_view id, Services services) {
+  if (standing.state == kAbsent) return NoTenant(id);
+  if (!AnyFailed(standing, services)) return false;
+  const int64_t before = standing.provision_generation;
+  standing.provision_generation = ++standing.generation;
+  for (auto& [service, report] : standing.reports) {
+    if (report.generation() < before) continue;
+    report.set_generation(standing.generation);
+    if (report.state() != v1::SERVICE_STATE_FAILED) continue;
+    report.clear_attempts();
+    report.clear_next_attempt_time();
+  }
+  return true;
+}
+
+std::string WhyFailed(const v1::ServiceStatus& status) {
+  std::string why = status.message().empty() ? status.service() + " failed"
+                                             : std::format("{} failed: {}", status.service(), status.message());
+  if (status.attempts() == 0) return why;
+  why += std::format(" (attempt {}", status.attempts());
+  if (status.has_next_attempt_time()) {
+    why += std::format(", the next at {}",
+                       absl::FormatTime("%H:%M:%S UTC", ToTime(status.next_attempt_time()), absl::UTCTimeZone()));
+  }
+  return why + ")";
+}
+
 std::pair<int64_t, int32_t> TimeOf(const v1::ServiceStatus& report) {
   return {report.update_time().seconds(), report.update_time().nanos()};
 }
@@ -121,11 +202,15 @@ bool IsOlder(const v1::ServiceStatus& report, const v1::ServiceStatus& known) {
 
 }  // namespace
 
-absl::StatusOr<bool> ApplyChange(Standing& standing, std::string_view id, Change change, Services services) {
+absl::StatusOr<bool> ApplyChange(Standing& standing, std::string_view id, Change change, Services services,
+                                 const Source& source) {
+  if (change == Change::kRetry) return Retry(standing, id, services);
   const Rule& rule = RuleOf(change);
   if (Contains(rule.already, standing.state)) return false;
   if (!Contains(rule.from, standing.state)) return Refuse(id, standing.state, change);
+  if (change == Change::kBackup) LH_RETURN_IF_ERROR(CheckComplete(standing, id, services));
   ++standing.generation;
+  standing.origin = OriginAfter(standing, change, source);
   if (standing.state == kAbsent) {
     standing.reports.clear();  // of the tenant that had the id before
     standing.create_generation = standing.generation;
@@ -137,6 +222,25 @@ absl::StatusOr<bool> ApplyChange(Standing& standing, std::string_view id, Change
   if (rule.to != kAbsent) MoveTo(standing, rule.to);
   Reconsider(standing, services);
   return true;
+}
+
+absl::Status CheckComplete(const Standing& standing, std::string_view id, Services services) {
+  if (standing.state == kAbsent) return NoTenant(id);
+  if (Contains(In({kDeleted, kPurging}), standing.state)) {
+    return Error(v1::REASON_TENANT_DELETED, std::format("tenant {} is deleted", id));
+  }
+  // A report of an older generation speaks of the same database, unless that is another tenant's or about to be
+  // replaced.
+  const int64_t since = std::max(standing.create_generation, standing.origin.generation);
+  for (const std::string& service : services) {
+    const auto report = standing.reports.find(service);
+    const bool made =
+        report != standing.reports.end() && report->second.generation() >= since &&
+        (report->second.state() == v1::SERVICE_STATE_READY || report->second.state() == v1::SERVICE_STATE_CLOSED);
+    if (made) continue;
+    return Error(v1::REASON_TENANT_NOT_READY, std::format("tenant {} is not ready in service {}", id, service));
+  }
+  return absl::OkStatus();
 }
 
 bool RefuseAnnouncement(Standing& standing) {
@@ -162,15 +266,13 @@ bool ApplyReport(Standing& standing, const v1::ServiceStatus& report, Services s
 
 bool Reconsider(Standing& standing, Services services) {
   const Progress progress = ProgressOf(standing, services);
+  if (progress.settled()) standing.origin = {};
   switch (standing.state) {
     case v1::TENANT_STATE_PROVISIONING:
     case v1::TENANT_STATE_ACTIVE:
     case v1::TENANT_STATE_DEGRADED: {
       if (progress.settled()) return MoveTo(standing, kActive);
-      const bool failed = std::ranges::any_of(services, [&standing](const std::string& service) {
-        return CurrentStatus(standing, service).state() == v1::SERVICE_STATE_FAILED;
-      });
-      return MoveTo(standing, failed ? kDegraded : kProvisioning);
+      return MoveTo(standing, AnyFailed(standing, services) ? kDegraded : kProvisioning);
     }
     case v1::TENANT_STATE_PURGING:
       return progress.settled() && MoveTo(standing, kAbsent);
@@ -195,17 +297,21 @@ v1::ServiceStatus CurrentStatus(const Standing& standing, const std::string& ser
 
 Progress ProgressOf(const Standing& standing, Services services) {
   const v1::ServiceState wanted = WantedOf(standing.desired);
-  Progress progress{.done = 0, .total = static_cast<int>(services.size()), .message = ""};
+  Progress progress{.done = 0, .total = static_cast<int>(services.size()), .message = "", .services = {}};
   std::vector<std::string> waiting, failed;
   for (const std::string& service : services) {
     const v1::ServiceStatus status = CurrentStatus(standing, service);
+    v1::ServiceProgress& each = progress.services.emplace_back();
+    each.set_service(service);
     if (status.state() == wanted) {
       ++progress.done;
+      each.set_done(true);
     } else if (status.state() == v1::SERVICE_STATE_FAILED) {
-      failed.push_back(status.message().empty() ? service + " failed"
-                                                : std::format("{} failed: {}", service, status.message()));
+      failed.push_back(WhyFailed(status));
+      each.set_message(failed.back());
     } else {
       waiting.push_back(service);
+      each.set_message(std::format("waiting for {}", service));
     }
   }
   if (!failed.empty()) progress.message = absl::StrJoin(failed, "; ") + "; another attempt follows";

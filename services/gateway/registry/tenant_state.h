@@ -11,9 +11,11 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "leasehold/v1/event.pb.h"
+#include "leasehold/v1/operation.pb.h"
 #include "leasehold/v1/tenant.pb.h"
 
 namespace leasehold::gateway {
@@ -27,6 +29,23 @@ enum class Change {
   kDelete,
   kDeleteFor,  // with a retention of its own: a deleted tenant takes it over
   kPurge,
+  kUndelete,
+  kRetry,       // of the services that failed; those that are as wanted stay so
+  kClone,       // a new tenant from another's data
+  kRestoreNew,  // a new tenant from a backup
+  kRestore,     // in place
+  kKeep,        // a restore in place is left off: what the tenant has stays
+  kAbandon,     // a clone or a restore into a new tenant is left off: the tenant goes
+  kBackup,
+};
+
+// What a tenant's databases begin with, while that is still to be made. See Origin in event.proto.
+struct Source {
+  bool operator==(const Source&) const = default;
+  std::string tenant;
+  std::string backup;
+  int64_t generation = 0;  // that asked for it; 0: nothing but the migrations
+  bool in_place = false;   // the tenant has databases already
 };
 
 struct Standing {
@@ -39,14 +58,22 @@ struct Standing {
   int64_t create_generation = 0;  // in which the tenant began, or the last one of the id
   // The newest report of each service, as it came.
   std::map<std::string, v1::ServiceStatus> reports;
+  // Forgotten once every service has followed it; one in place also when another change overtakes it.
+  Source origin;
 };
 
 // The names of the configured services, sorted.
 using Services = std::span<const std::string>;
 
 // Applies `change` to the tenant `id` (for messages only). False: there is nothing to change, e.g. suspending a
-// suspended tenant. TENANT_EXISTS, TENANT_NOT_FOUND, TENANT_DELETED.
-absl::StatusOr<bool> ApplyChange(Standing& standing, std::string_view id, Change change, Services services);
+// suspended tenant. `source`: of a clone or restore, its tenant or backup. TENANT_EXISTS, TENANT_NOT_FOUND,
+// TENANT_DELETED; TENANT_NOT_READY for the backup of a tenant that CheckComplete() refuses.
+absl::StatusOr<bool> ApplyChange(Standing& standing, std::string_view id, Change change, Services services,
+                                 const Source& source = {});
+
+// OK if each service has made its database, so that there is something to copy; TENANT_NOT_READY names the first that
+// has not. Of a tenant that exists and is not deleted: else TENANT_NOT_FOUND, TENANT_DELETED.
+absl::Status CheckComplete(const Standing& standing, std::string_view id, Services services);
 
 // An announced tenant is refused: an id that never had a tenant becomes one whose tenant is purged, at generation 1, so
 // that whoever acted on the announcement is told to remove it. False if the id has a generation: the services know of
@@ -70,6 +97,7 @@ struct Progress {
   int done = 0;
   int total = 0;
   std::string message;  // what is waited for; empty when settled
+  std::vector<v1::ServiceProgress> services;
   bool settled() const { return done == total; }
 };
 Progress ProgressOf(const Standing& standing, Services services);

@@ -24,6 +24,13 @@ v1::ServiceStatus Report(const std::string& service, v1::ServiceState state, int
   return status;
 }
 
+Source OfTenant(const std::string& tenant) {
+  return {.tenant = tenant, .backup = "", .generation = 0, .in_place = false};
+}
+Source OfBackup(const std::string& backup) {
+  return {.tenant = "", .backup = backup, .generation = 0, .in_place = false};
+}
+
 Standing Make(std::initializer_list<Change> changes) {
   Standing standing;
   for (const Change change : changes) {
@@ -57,40 +64,44 @@ TEST(TenantStateTest, EveryChangeFromEveryState) {
     const char* name;
     const Standing& from;
     v1::TenantState state;
-    // kCreate, kUpdate, kSuspend, kResume, kDelete, kDeleteFor, kPurge
+    // kCreate, kUpdate, kSuspend, kResume, kDelete, kDeleteFor, kPurge, kUndelete, kRestore, kAbandon
     std::vector<v1::Reason> want;
   };
-  const std::vector<Change> columns = {Change::kCreate, Change::kUpdate,    Change::kSuspend, Change::kResume,
-                                       Change::kDelete, Change::kDeleteFor, Change::kPurge};
+  const std::vector<Change> columns = {Change::kCreate,  Change::kUpdate,    Change::kSuspend, Change::kResume,
+                                       Change::kDelete,  Change::kDeleteFor, Change::kPurge,   Change::kUndelete,
+                                       Change::kRestore, Change::kAbandon};
   constexpr v1::Reason kExists = v1::REASON_TENANT_EXISTS;
   constexpr v1::Reason kGone = v1::REASON_TENANT_NOT_FOUND;
   constexpr v1::Reason kIsDeleted = v1::REASON_TENANT_DELETED;
   const std::vector<Row> rows = {
-      {"absent", absent, v1::TENANT_STATE_UNSPECIFIED, {kChanges, kGone, kGone, kGone, kGone, kGone, kGone}},
+      {"absent",
+       absent,
+       v1::TENANT_STATE_UNSPECIFIED,
+       {kChanges, kGone, kGone, kGone, kGone, kGone, kGone, kGone, kGone, kGone}},
       {"provisioning",
        provisioning,
        v1::TENANT_STATE_PROVISIONING,
-       {kExists, kChanges, kChanges, kNothing, kChanges, kChanges, kIllegal}},
+       {kExists, kChanges, kChanges, kNothing, kChanges, kChanges, kIllegal, kNothing, kChanges, kChanges}},
       {"active",
        active,
        v1::TENANT_STATE_ACTIVE,
-       {kExists, kChanges, kChanges, kNothing, kChanges, kChanges, kIllegal}},
+       {kExists, kChanges, kChanges, kNothing, kChanges, kChanges, kIllegal, kNothing, kChanges, kIsDeleted}},
       {"degraded",
        degraded,
        v1::TENANT_STATE_DEGRADED,
-       {kExists, kChanges, kChanges, kNothing, kChanges, kChanges, kIllegal}},
+       {kExists, kChanges, kChanges, kNothing, kChanges, kChanges, kIllegal, kNothing, kChanges, kChanges}},
       {"suspended",
        suspended,
        v1::TENANT_STATE_SUSPENDED,
-       {kExists, kChanges, kNothing, kChanges, kChanges, kChanges, kIllegal}},
+       {kExists, kChanges, kNothing, kChanges, kChanges, kChanges, kIllegal, kNothing, kChanges, kIsDeleted}},
       {"deleted",
        deleted,
        v1::TENANT_STATE_DELETED,
-       {kExists, kIsDeleted, kIsDeleted, kIsDeleted, kNothing, kChanges, kChanges}},
+       {kExists, kIsDeleted, kIsDeleted, kIsDeleted, kNothing, kChanges, kChanges, kChanges, kIsDeleted, kIsDeleted}},
       {"purging",
        purging,
        v1::TENANT_STATE_PURGING,
-       {kExists, kIsDeleted, kIsDeleted, kIsDeleted, kNothing, kNothing, kNothing}},
+       {kExists, kIsDeleted, kIsDeleted, kIsDeleted, kNothing, kNothing, kNothing, kIsDeleted, kIsDeleted, kNothing}},
   };
   for (const Row& row : rows) {
     ASSERT_EQ(row.from.state, row.state) << row.name;
@@ -256,6 +267,98 @@ TEST(TenantStateTest, CreatedSuspended) {
   ReportAll(standing, v1::SERVICE_STATE_CLOSED);
   EXPECT_EQ(standing.state, v1::TENANT_STATE_SUSPENDED);
   EXPECT_TRUE(ProgressOf(standing, kServices).settled());
+}
+
+TEST(TenantStateTest, ARetryLeavesWhatIsReadyLeasableAndCountsAnew) {
+  Standing standing = Make({Change::kCreate});
+  ApplyReport(standing, Report("core", v1::SERVICE_STATE_READY, 1), kServices);
+  v1::ServiceStatus failed = Report("identity", v1::SERVICE_STATE_FAILED, 1, "the disk is full");
+  failed.set_attempts(7);
+  failed.mutable_next_attempt_time()->set_seconds(1'800'000'000);
+  ApplyReport(standing, failed, kServices);
+  EXPECT_THAT(MessageOf(standing, kServices), HasSubstr("identity failed: the disk is full (attempt 7, the next at "));
+
+  const absl::StatusOr<bool> changed = ApplyChange(standing, "acme", Change::kRetry, kServices);
+  ASSERT_TRUE(changed.ok() && *changed);
+  EXPECT_EQ(standing.generation, 2);
+  EXPECT_EQ(standing.provision_generation, 2);
+  EXPECT_EQ(standing.state, v1::TENANT_STATE_DEGRADED);
+  EXPECT_EQ(CurrentStatus(standing, "core").state(), v1::SERVICE_STATE_READY);
+  EXPECT_EQ(CurrentStatus(standing, "identity").attempts(), 0);
+  EXPECT_FALSE(CurrentStatus(standing, "identity").has_next_attempt_time());
+  EXPECT_EQ(CurrentStatus(standing, "employee").state(), v1::SERVICE_STATE_PENDING);
+
+  EXPECT_FALSE(ApplyReport(standing, failed, kServices)) << "of the attempts before";
+  for (const char* service : {"employee", "identity"}) {
+    EXPECT_TRUE(ApplyReport(standing, Report(service, v1::SERVICE_STATE_READY, 2), kServices));
+  }
+  EXPECT_EQ(standing.state, v1::TENANT_STATE_ACTIVE) << "core was ready all the time";
+  EXPECT_FALSE(*ApplyChange(standing, "acme", Change::kRetry, kServices)) << "nothing has failed";
+  Standing none;
+  EXPECT_EQ(ReasonOf(ApplyChange(none, "acme", Change::kRetry, kServices).status()), v1::REASON_TENANT_NOT_FOUND);
+}
+
+TEST(TenantStateTest, ACloneNeedsItsOriginUntilItIsThere) {
+  Standing standing;
+  ASSERT_TRUE(*ApplyChange(standing, "copy", Change::kClone, kServices, OfTenant("acme")));
+  EXPECT_EQ(standing.origin, (Source{.tenant = "acme", .backup = "", .generation = 1, .in_place = false}));
+  for (const Change change : {Change::kSuspend, Change::kResume, Change::kDelete, Change::kUndelete, Change::kUpdate}) {
+    ASSERT_TRUE(*ApplyChange(standing, "copy", change, kServices));
+    EXPECT_EQ(standing.origin.generation, 1) << "it must not begin empty, whatever happened meanwhile";
+  }
+  ReportAll(standing, v1::SERVICE_STATE_READY);
+  EXPECT_EQ(standing.state, v1::TENANT_STATE_ACTIVE);
+  EXPECT_EQ(standing.origin, Source());
+}
+
+TEST(TenantStateTest, ARestoreInPlaceIsForgottenOnceOvertaken) {
+  Standing standing = Make({Change::kCreate});
+  ReportAll(standing, v1::SERVICE_STATE_READY);
+  const Standing active = standing;
+  for (const Change change : {Change::kSuspend, Change::kDelete, Change::kKeep}) {
+    standing = active;
+    ASSERT_TRUE(*ApplyChange(standing, "acme", Change::kRestore, kServices, OfBackup("acme.2")));
+    EXPECT_EQ(standing.state, v1::TENANT_STATE_PROVISIONING);
+    EXPECT_TRUE(standing.origin.in_place);
+    EXPECT_EQ(CurrentStatus(standing, "core").state(), v1::SERVICE_STATE_PENDING) << "refused to leases";
+    ASSERT_TRUE(*ApplyChange(standing, "acme", change, kServices));
+    EXPECT_EQ(standing.origin, Source());
+  }
+  ReportAll(standing, v1::SERVICE_STATE_READY);
+  EXPECT_EQ(standing.state, v1::TENANT_STATE_ACTIVE) << "cancelled: back with what it has";
+}
+
+TEST(TenantStateTest, ABackupNeedsADatabaseInEachService) {
+  Standing standing = Make({Change::kCreate});
+  ApplyReport(standing, Report("core", v1::SERVICE_STATE_READY, 1), kServices);
+  EXPECT_EQ(ReasonOf(ApplyChange(standing, "acme", Change::kBackup, kServices).status()), v1::REASON_TENANT_NOT_READY);
+  EXPECT_EQ(standing.generation, 1) << "refused: nothing changes";
+  for (const char* service : {"employee", "identity"}) {
+    EXPECT_TRUE(ApplyReport(standing, Report(service, v1::SERVICE_STATE_READY, 1), kServices));
+  }
+  ASSERT_TRUE(*ApplyChange(standing, "acme", Change::kBackup, kServices));
+  EXPECT_EQ(standing.generation, 2);
+  EXPECT_EQ(standing.provision_generation, 1) << "the instances have nothing to follow";
+  EXPECT_EQ(standing.state, v1::TENANT_STATE_ACTIVE);
+
+  ASSERT_TRUE(*ApplyChange(standing, "acme", Change::kSuspend, kServices));
+  EXPECT_TRUE(*ApplyChange(standing, "acme", Change::kBackup, kServices)) << "of a suspended tenant too";
+  ASSERT_TRUE(*ApplyChange(standing, "acme", Change::kRestore, kServices, OfBackup("acme.2")));
+  EXPECT_EQ(ReasonOf(CheckComplete(standing, "acme", kServices)), v1::REASON_TENANT_NOT_READY)
+      << "about to be replaced";
+  ASSERT_TRUE(*ApplyChange(standing, "acme", Change::kDelete, kServices));
+  EXPECT_EQ(ReasonOf(ApplyChange(standing, "acme", Change::kBackup, kServices).status()), v1::REASON_TENANT_DELETED);
+}
+
+TEST(TenantStateTest, AnAbandonedCloneGoesForGood) {
+  Standing standing;
+  ASSERT_TRUE(*ApplyChange(standing, "copy", Change::kClone, kServices, OfTenant("acme")));
+  ApplyReport(standing, Report("core", v1::SERVICE_STATE_READY, 1), kServices);
+  ASSERT_TRUE(*ApplyChange(standing, "copy", Change::kAbandon, kServices));
+  EXPECT_EQ(standing.desired, v1::DESIRED_STATE_ABSENT);
+  EXPECT_FALSE(ApplyReport(standing, Report("identity", v1::SERVICE_STATE_READY, 1), kServices)) << "overtaken";
+  ReportAll(standing, v1::SERVICE_STATE_REMOVED);
+  EXPECT_EQ(standing.state, v1::TENANT_STATE_UNSPECIFIED);
 }
 
 }  // namespace

@@ -214,7 +214,9 @@ void Session::TellOfLoss(const pgwire::ErrorFields& why) {
       lost_batch_ = why;
     }
   }
-  if (lost) lost_ = heard ? Lost::kTold : Lost::kUntold;
+  if (!lost) return;
+  lost_ = heard ? Lost::kTold : Lost::kUntold;
+  if (!heard) lost_why_ = std::make_unique<pgwire::ErrorFields>(why);
 }
 
 // It went by itself: that ends the transaction, not the session, unless the session had more in it than that.
@@ -245,7 +247,8 @@ void Session::LoseServer() {
   resets_.clear();
   sql_prepared_anew_.clear();
   names_in_doubt_ = false;
-  unknown_ = doubtful_ = goes_home_ = false;
+  unknown_ = doubtful_ = discarded_ = forgets_ = false;
+  homeward_ = Homeward::kNo;
   if (own) {  // the client's own message has not been sent yet: another server will do
     if (std::exchange(cancelled_, false)) {
       refusal_ = Cancelled();

@@ -11,6 +11,7 @@
 #include "common/status/view.h"
 #include "services/gateway/pgwire/encode.h"
 #include "services/gateway/pgwire/extended.h"
+#include "services/gateway/session/limits.h"
 #include "services/gateway/session/session.h"
 
 namespace leasehold::gateway {
@@ -22,7 +23,6 @@ using Kind = Command::Kind;
 
 // Sent to the server when a statement was refused inside its transaction, so that the transaction fails as it would
 // have, had PostgreSQL refused it. What PostgreSQL says to it is not passed on.
-constexpr size_t kLongest = 64 * 1024;
 constexpr std::string_view kFailTransaction = "leasehold: refused by the gateway";
 
 ErrorFields Refuse(std::string_view code, std::string message, std::string_view hint = "") {
@@ -34,7 +34,8 @@ ErrorFields TransactionAborted() {
 }
 
 ErrorFields TooLong() {
-  return Refuse("54000", std::format("a statement with leasehold settings may be at most {} bytes long", kLongest));
+  return Refuse("54000",
+                std::format("a statement with leasehold settings may be at most {} bytes long", kLargestStatement));
 }
 
 std::string Joined(std::string_view separator, std::initializer_list<std::pair<bool, std::string_view>> words) {
@@ -77,7 +78,9 @@ Session::Handled Session::HandleQuery(std::string_view body, bool complete) {
     FailQuery(error);
     return Handled::kDone;
   };
-  if (exchange_.transaction_status() == 'E' && !found.commands.empty()) return fail(TransactionAborted());
+  if (exchange_.transaction_status() == 'E' && (found.alone || !found.commands.empty())) {
+    return fail(TransactionAborted());
+  }
   if (!complete) return fail(TooLong());
   if (found.refusal) return fail(*found.refusal);
   if (found.alone && found.commands.empty()) {
@@ -290,7 +293,14 @@ Session::Ran Session::Run(const BoundCommand& bound, std::optional<TenantId>& at
         ForgetStatements();
       } else {
         ForgetStatement(bound.command.name);
+        virtuals_.CloseStatement(bound.command.name);
+        if (server_ == nullptr) sql_prepared_.erase(bound.command.name);
       }
+      return row({});
+    case Kind::kEndLost:
+      if (lost_ == Lost::kNo) return error(Refuse("26000", "prepared statement does not exist"));
+      if (bound.command.tag == "COMMIT") return error(EndLostTransaction());
+      EndLostTransaction();
       return row({});
     case Kind::kShowPinned:
       return row({PinsText()});
@@ -348,6 +358,11 @@ void Session::MoveTo(const std::optional<TenantId>& tenant) {
 
 // RESET ALL and DISCARD ALL: back to where and how the session began.
 void Session::ResetAll(bool discard) {
+  settings_ = baseline_;
+  GoHome(discard);
+}
+
+void Session::GoHome(bool discard) {
   if (discard) {
     ForgetStatements();
     unnamed_ = 0;
@@ -362,7 +377,6 @@ void Session::ResetAll(bool discard) {
     resets_.clear();
     changes_told_ = false;
   }
-  settings_ = baseline_;
   if (tenant_ == grant_->home_tenant) return;
   tenant_ = grant_->home_tenant;
   line_ = nullptr;

@@ -7,17 +7,12 @@
 #include "common/status/error.h"
 #include "common/telemetry/log.h"
 #include "services/gateway/pgwire/encode.h"
+#include "services/gateway/session/limits.h"
 #include "services/gateway/session/session.h"
 
 namespace leasehold::gateway {
 namespace {
 
-// Messages that must be here whole to be dealt with, if they are no longer than this: an error's text is PostgreSQL's
-// to limit.
-constexpr size_t kLargestWhole = 64 * 1024;
-// What a client has not taken keeps us from reading more for it.
-constexpr size_t kUnheard = 64 * 1024;
-constexpr int kTurn = 16;
 constexpr uint64_t kCountEvery = 1 << 20;
 
 bool IsNeededWhole(char type) {
@@ -75,21 +70,6 @@ void Session::OnServerReady(Server& server) {
   if (stage_ == Stage::kReadingBack) {
     FinishReadingBack();
     if (stage_ == Stage::kEnded) return;
-  }
-  if (exchange_.transaction_status() == 'I') {
-    const bool discarded = std::exchange(discarded_, false);
-    if (std::exchange(goes_home_, false)) {
-      if (doubtful_ && !discarded) {
-        unknown_ = true;
-      } else {
-        // PostgreSQL has done it, but for what RESET ALL leaves alone, such as the role.
-        if (server_ != nullptr) {
-          server_->applied = nullptr;
-          unknown_ = true;
-        }
-        ResetAll(discarded);
-      }
-    }
   }
   if (stage_ == Stage::kSettling) stage_ = Stage::kServing;
   AfterTransaction();
@@ -202,14 +182,11 @@ bool Session::PassOn(const pgwire::Frame& frame, std::string_view bytes) {
   switch (frame.type) {
     case 'E':
       if (stage_ == Stage::kPreparing) refusal_ = pgwire::ReadErrorFields(body);
+      if (homeward_ == Homeward::kRan) homeward_ = Homeward::kSent;
       if (Heal(body, verdict)) return false;
       break;
     case 'C':
-      // These took what we had prepared along.
-      if (body.starts_with("DISCARD ALL") || body.starts_with("DEALLOCATE ALL")) server_->prepared.Clear();
-      if (body.starts_with("DISCARD ALL")) discarded_ = true;
-      if (body.starts_with("ROLLBACK")) doubtful_ = true;
-      if (pins_ != 0) NoteTag(body);
+      NoteDone(body);
       break;
     case 'N':
       return !own;
@@ -220,12 +197,15 @@ bool Session::PassOn(const pgwire::Frame& frame, std::string_view bytes) {
     case 'Z':
       if (!own && verdict.pass) {
         healed_ = false;
+        if (exchange_.settled()) forgets_ = false;
         CountQuery(status);
         if (!logged_sql_.empty()) LogStatements();
         if (exchange_.failed()) doubtful_ = unknown_ = true;
         if (status == 'I') {
           virtuals_.CloseAllPortals();
-          changes_told_ |= !changed_.empty() || !resets_.empty() || goes_home_;
+          if (exchange_.settled()) resetting_portal_.reset();
+          if (homeward_ == Homeward::kRan) homeward_ = Homeward::kSure;
+          changes_told_ |= !changed_.empty() || !resets_.empty() || homeward_ == Homeward::kSure;
         }
       }
       break;
@@ -235,8 +215,27 @@ bool Session::PassOn(const pgwire::Frame& frame, std::string_view bytes) {
   return verdict.pass;
 }
 
+void Session::NoteDone(std::string_view tag) {
+  const bool discards = tag.starts_with("DISCARD ALL");
+  // These took what we had prepared along.
+  if (discards || tag.starts_with("DEALLOCATE ALL")) {
+    server_->prepared.Clear();
+    if (forgets_) ForgetStatements();
+  }
+  if (discards) {  // which commits by itself
+    discarded_ = true;
+    homeward_ = Homeward::kSure;
+  }
+  if (homeward_ == Homeward::kSent && tag.starts_with("RESET")) homeward_ = Homeward::kRan;
+  if (tag.starts_with("ROLLBACK")) {
+    doubtful_ = true;
+    if (homeward_ == Homeward::kRan) homeward_ = Homeward::kSent;
+  }
+  if (pins_ != 0) NoteUnpinning(tag);
+}
+
 // What a statement may have taken away of what keeps the server.
-void Session::NoteTag(std::string_view tag) {
+void Session::NoteUnpinning(std::string_view tag) {
   if (tag.starts_with("UNLISTEN")) {
     doubtful_pins_ |= pgwire::kPinListen;
   } else if (tag.starts_with("DROP ") || tag.starts_with("DISCARD TEMP")) {

@@ -9,6 +9,11 @@ namespace leasehold::gateway {
 
 void Exchange::Sent(char type, Audience audience, StatementPtr statement, std::string_view name) {
   refused_ |= audience == Audience::kNotErrors;
+  if (copying_in_ && type != 'd' && type != 'c' && type != 'f' && type != 'H') {
+    // PostgreSQL overlooks a Sync there; anything else ends the COPY with an error, and is not done.
+    copying_in_ = type == 'S';
+    return;
+  }
   switch (type) {
     case 'Q':
     case 'F':
@@ -29,6 +34,7 @@ void Exchange::Sent(char type, Audience audience, StatementPtr statement, std::s
       break;
     case 'c':
     case 'f':
+      copying_in_ = false;
       if (skipping_ || settled()) return;  // no COPY is going on
       type = kCopyEnd;
       break;
@@ -54,6 +60,12 @@ void Exchange::AnsweredParse(StatementPtr statement, std::string_view name) {
       {.type = kParsed, .audience = Audience::kClient, .statement = std::move(statement), .text = std::string(name)});
 }
 
+void Exchange::AnsweredClose(StatementPtr statement, std::string_view name) {
+  if (skipping_) return;
+  queue_.push_back(
+      {.type = kClosed, .audience = Audience::kClient, .statement = std::move(statement), .text = std::string(name)});
+}
+
 void Exchange::Pop() {
   queue_[head_++] = {};
   if (head_ < queue_.size()) return;
@@ -66,6 +78,8 @@ void Exchange::TakeAnswers(std::string& out) {
   while (answer_due() || (head_ < queue_.size() && queue_[head_].type == kCopyEnd)) {
     if (queue_[head_].type == kParsed) {
       pgwire::ParseComplete(out);
+    } else if (queue_[head_].type == kClosed) {
+      pgwire::CloseComplete(out);
     } else {
       out.append(queue_[head_].text);
     }
@@ -83,7 +97,7 @@ void Exchange::Reset() {
   queue_.clear();
   head_ = 0;
   status_ = 'I';
-  in_batch_ = ran_ = ran_well_ = skipping_ = failed_ = refused_ = false;
+  in_batch_ = ran_ = ran_well_ = skipping_ = failed_ = refused_ = copying_in_ = false;
   ended_ = true;
   block_ = pgwire::Block::kNone;
 }
@@ -110,11 +124,12 @@ Exchange::Verdict Exchange::Step(char type) {
 void Exchange::Skip(Verdict& verdict) {
   while (head_ < queue_.size() && queue_[head_].type != 'S') {
     Expected& skipped = queue_[head_];
-    if (skipped.type == 'P' || skipped.type == kParsed) {
+    if (skipped.type == 'P' || skipped.type == kParsed || skipped.type == kClosed) {
       verdict.undone.push_back({.statement = std::move(skipped.statement),
                                 .name = std::move(skipped.text),
                                 .by_client = skipped.audience == Audience::kClient,
-                                .on_server = skipped.type == kParsed});
+                                .on_server = skipped.type == kParsed,
+                                .closed = skipped.type == kClosed});
     }
     Pop();
   }
@@ -148,7 +163,7 @@ Exchange::Verdict Exchange::Received(char type, char status) {
     while (head_ < queue_.size() && queue_[head_].type == kCopyEnd) Pop();
     status_ = status;
     ended_ = true;
-    ran_well_ = refused_ = false;
+    ran_well_ = refused_ = copying_in_ = false;
     return verdict;
   }
   if (type == 'A' || type == 'N' || type == 'S') return {};
@@ -156,6 +171,7 @@ Exchange::Verdict Exchange::Received(char type, char status) {
   switch (type) {
     case 'E': {
       failed_ = true;
+      copying_in_ = false;
       Verdict verdict;
       if (!any) return verdict;
       const Expected& asked = queue_[head_];
@@ -186,6 +202,8 @@ Exchange::Verdict Exchange::Received(char type, char status) {
     case 's':
       return Step('E');
     case 'G':
+      copying_in_ = std::none_of(queue_.begin() + static_cast<ptrdiff_t>(head_), queue_.end(),
+                                 [](const Expected& sent) { return sent.type == kCopyEnd; });
       if (any && queue_[head_].type == 'E') ForgetSyncsOfCopy();
       return {};
     default:

@@ -33,15 +33,18 @@ class Exchange {
             std::string_view name = {});
   // An answer of the gateway's own, in its place behind the answers to what was sent before.
   void Answered(std::string bytes);
+  // CloseComplete, of a statement of the client's by `name`.
+  void AnsweredClose(StatementPtr statement, std::string_view name);
   // ParseComplete, since the server has prepared it already.
   void AnsweredParse(StatementPtr statement, std::string_view name);
 
-  // A Parse that the server has refused or skipped.
+  // A Parse or Close that the server has refused or skipped. In the order of the wire.
   struct Undone {
     StatementPtr statement;  // none: the unnamed one
     std::string name;        // the client's, which it has not either; empty: of the gateway's own asking, or unnamed
     bool by_client = false;
     bool on_server = false;  // it is prepared there all the same, from before
+    bool closed = false;     // it is still there
   };
   struct Verdict {
     bool pass = true;
@@ -59,9 +62,7 @@ class Exchange {
   Verdict Received(char type, char status = '\0');
   // The gateway's own answers whose turn has come, appended to `out`.
   void TakeAnswers(std::string& out);
-  bool answer_due() const {
-    return head_ < queue_.size() && (queue_[head_].type == kAnswer || queue_[head_].type == kParsed);
-  }
+  bool answer_due() const { return head_ < queue_.size() && IsAnswer(queue_[head_].type); }
 
   // The batch that has just failed will be sent again: the ReadyForQuery at its end is not for the client. False: the
   // Sync has not been sent yet that asks for it.
@@ -80,6 +81,8 @@ class Exchange {
   bool batch_has_run() const { return ran_; }
   // The batch that is being sent has failed: the server ignores everything up to the next Sync.
   bool skipping() const { return skipping_; }
+  // The server has asked for COPY data, and has not had the end of it yet.
+  bool copying_in() const { return copying_in_; }
   // An ErrorResponse came since the last ReadyForQuery, or before it if nothing came since.
   bool failed() const { return failed_; }
   // What is sent next, up to the next sync point, does this to the transaction block.
@@ -94,14 +97,16 @@ class Exchange {
  private:
   static constexpr char kAnswer = 'L';
   static constexpr char kParsed = 'l';  // … which is ParseComplete
+  static constexpr char kClosed = 'k';  // … which is CloseComplete
   static constexpr char kCopyEnd = 'c';
+  static bool IsAnswer(char type) { return type == kAnswer || type == kParsed || type == kClosed; }
   static bool IsSync(char type) { return type == 'Q' || type == 'F' || type == 'S'; }
 
   struct Expected {
     char type = 0;
     Audience audience = Audience::kClient;
     StatementPtr statement;
-    std::string text;  // kAnswer: the bytes; kParsed and Parse: the client's name
+    std::string text;  // kAnswer: the bytes; kParsed, kClosed and Parse: the client's name
     size_t at = 0;
     pgwire::Block block = pgwire::Block::kNone;
   };
@@ -120,6 +125,7 @@ class Exchange {
   bool skipping_ = false;
   bool failed_ = false;
   bool refused_ = false;
+  bool copying_in_ = false;
   pgwire::Block block_ = pgwire::Block::kNone;
   bool ended_ = true;  // nothing came since the last ReadyForQuery
 };

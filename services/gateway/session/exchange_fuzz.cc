@@ -39,7 +39,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
         exchange.Answered("answer");
         break;
       case 4:
-        exchange.AnsweredParse(statement, "name");
+        type == 'C' ? exchange.AnsweredClose(statement, "name") : exchange.AnsweredParse(statement, "name");
         break;
       case 5: {
         const Exchange::Verdict verdict = exchange.Received(type, data[i] < 128 ? 'I' : 'T');

@@ -95,9 +95,10 @@ TEST(ExchangeTest, AnErrorSaysWhatWasNotPrepared) {
   exchange.Sent('P', Audience::kClient, Named("text"), "its name");
   exchange.AnsweredParse(Named("known"), "other name");
   exchange.Sent('P');  // unnamed
+  exchange.AnsweredClose(Named("closed"), "closed name");
   exchange.Sent('S');
   const Exchange::Verdict verdict = exchange.Received('E');
-  ASSERT_EQ(verdict.undone.size(), 3u);
+  ASSERT_EQ(verdict.undone.size(), 4u);
   EXPECT_EQ(verdict.undone[0].name, "its name");
   EXPECT_FALSE(verdict.undone[0].on_server);
   EXPECT_EQ(verdict.undone[1].name, "other name");
@@ -105,6 +106,8 @@ TEST(ExchangeTest, AnErrorSaysWhatWasNotPrepared) {
   EXPECT_TRUE(verdict.undone[1].by_client);
   EXPECT_EQ(verdict.undone[2].statement, nullptr);
   EXPECT_TRUE(verdict.undone[2].by_client);
+  EXPECT_TRUE(verdict.undone[3].closed);
+  EXPECT_EQ(verdict.undone[3].name, "closed name");
 
   exchange.Received('Z', 'I');
   exchange.Sent('P');

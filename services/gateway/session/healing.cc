@@ -44,9 +44,11 @@ void Session::BeginBatch() {
 }
 
 void Session::KeepStep(std::string_view bytes, const pgwire::Frame& frame) {
-  batch_open_ = IsStep(frame.type);
+  const bool step = IsStep(frame.type);
+  const bool neither = frame.type == 'H' || frame.type == 'd' || frame.type == 'c' || frame.type == 'f';
+  if (!neither) batch_open_ = step;
   if (!keeps_batch_ || server_ == nullptr) return;
-  keeps_batch_ = (batch_open_ || frame.type == 'S') && bytes.size() == frame.size &&
+  keeps_batch_ = (step || frame.type == 'S') && bytes.size() == frame.size &&
                  server_->batch.size() + bytes.size() <= kLongestBatch;
   if (keeps_batch_) server_->batch.append(bytes);
 }

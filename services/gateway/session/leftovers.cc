@@ -2,9 +2,11 @@
 // them now. What cannot follow keeps the server with the client.
 #include <algorithm>
 #include <format>
+#include <set>
 #include <utility>
 
 #include "absl/strings/escaping.h"
+#include "absl/strings/str_split.h"
 #include "services/gateway/pgwire/encode.h"
 #include "services/gateway/pgwire/quote.h"
 #include "services/gateway/session/session.h"
@@ -57,7 +59,9 @@ std::string SettingQuestion(const std::string& name, bool exactly) {
 bool MakesTemporary(const SettingsPtr& settings) {
   if (!settings) return false;
   const auto path = settings->find("search_path");
-  return path != settings->end() && path->second.starts_with("pg_temp");
+  if (path == settings->end()) return false;
+  const std::string_view first = path->second;
+  return first.substr(std::min(first.find_first_not_of(" \t\n\""), first.size())).starts_with("pg_temp");
 }
 
 size_t BytesOf(const SettingsPtr& settings) {
@@ -80,7 +84,8 @@ void Session::NoteEffects(const pgwire::Effects& effects) {
   if (ReadsStringsOtherwise()) unknown_ = true;
   if (effects.none()) return;
   unknown_ |= effects.unknown;
-  goes_home_ |= effects.resets_all;
+  if (effects.resets_all) NoteResetAll();
+  forgets_ |= (effects.unpins & pgwire::kPinPrepare) != 0;
   if (server_ != nullptr && (effects.pins & pgwire::kPinPrepare) != 0) server_->sql_prepared = true;
   pins_ |= effects.pins;
   doubtful_pins_ |= effects.unpins;
@@ -92,6 +97,16 @@ void Session::NoteEffects(const pgwire::Effects& effects) {
   names_in_doubt_ |= (effects.unpins & pgwire::kPinPrepare) != 0 || !effects.prepares.empty();
 }
 
+// Which of them it has really reset, and what was set behind it, is read back.
+void Session::NoteResetAll() {
+  if (homeward_ == Homeward::kNo) homeward_ = Homeward::kSent;
+  resets_.insert(resets_.end(), changed_.begin(), changed_.end());
+  for (const SettingsPtr& settings : {baseline_, settings_, server_ == nullptr ? nullptr : server_->applied}) {
+    if (!settings) continue;
+    for (const auto& [name, value] : *settings) resets_.push_back(name);
+  }
+}
+
 void Session::AfterTransaction() {
   if (server_ == nullptr || !exchange_.settled() || exchange_.transaction_status() != 'I' || passing_ != 0 ||
       exchange_.in_batch() || from_server_ != 0 || stage_ != Stage::kServing) {
@@ -99,6 +114,9 @@ void Session::AfterTransaction() {
   }
   const bool pins_in_doubt = AsksForPins() || AsksForNames() || (doubtful_ && pins_ != sure_pins_);
   if (!changed_.empty() || !resets_.empty() || pins_in_doubt) return BeginReadingBack();
+  const bool discarded = std::exchange(discarded_, false);
+  if (std::exchange(homeward_, Homeward::kNo) == Homeward::kSure) GoHome(discarded);
+  if (server_ == nullptr) return;
   TakeOverPrepared();
   doubtful_ = changes_told_ = names_in_doubt_ = false;
   doubtful_pins_ = 0;
@@ -121,10 +139,13 @@ void Session::BeginReadingBack() {
     if ((asked_pins_ & pin) != 0) sql += question;
   }
   if (AsksForNames()) {
-    for (const auto& [name, text] : sql_prepared_) {
-      sql += std::format(",EXISTS (SELECT FROM pg_catalog.pg_prepared_statements WHERE name OPERATOR(pg_catalog.=) {})",
-                         pgwire::Literal(name));
+    sql += ",(SELECT pg_catalog.string_agg(place::pg_catalog.text, ',') FROM pg_catalog.unnest(ARRAY[";
+    for (const char* comma = ""; const auto& [name, text] : sql_prepared_) {
+      sql.append(std::exchange(comma, ",")).append(pgwire::Literal(name));
     }
+    sql +=
+        "]::pg_catalog.text[]) WITH ORDINALITY AS ours (name, place) WHERE ours.name OPERATOR(pg_catalog.=) ANY "
+        "(SELECT p.name FROM pg_catalog.pg_prepared_statements p WHERE p.from_sql))";
   }
   stage_ = Stage::kReadingBack;
   read_back_ = false;
@@ -163,8 +184,11 @@ void Session::ReadBack(std::string_view data_row) {
   }
   std::vector<std::string> not_prepared;
   if (AsksForNames()) {
+    const std::string places = next().value_or("");
+    const std::set<std::string_view> there = absl::StrSplit(places, ',');
+    size_t place = 0;
     for (const auto& [name, text] : sql_prepared_) {
-      if (next() != "t") not_prepared.push_back(name);
+      if (!there.contains(std::format("{}", ++place))) not_prepared.push_back(name);
     }
   }
   if (!reader.ok()) {  // it was too long to be held whole
@@ -192,7 +216,8 @@ void Session::FinishReadingBack() {
     names_in_doubt_ = false;
     sure_pins_ = pins_;
     doubtful_pins_ = 0;
-    if (std::exchange(doubtful_, false)) TellPins();
+    doubtful_ = false;
+    TellPins();
     if ((!settings_ || settings_->size() <= kMostSettings) && BytesOf(settings_) <= kMostSettingBytes) return;
   } else if (++reading_back_failures_ < kReadingBackTries) {
     return;  // AfterTransaction asks again
@@ -247,13 +272,14 @@ SettingsPtr Session::WithReset(const SettingsPtr& from, const std::string& name)
 }
 
 void Session::TellPins() {
-  const uint8_t news = pins_ & static_cast<uint8_t>(~told_pins_);
+  const uint8_t news = pins_ & static_cast<uint8_t>(~(told_pins_ | doubtful_pins_));
   if (news == 0) return;
   told_pins_ |= news;
   pgwire::NoticeResponse(outbox_, {.code = "00000",
                                    .message = std::format("this session keeps its server connection: {}", PinsText()),
                                    .detail = "",
-                                   .hint = "See SHOW leasehold.pinned; DISCARD ALL ends it."});
+                                   .hint = grant_->session ? "The lease is one of a session."
+                                                           : "See SHOW leasehold.pinned; DISCARD ALL ends it."});
 }
 
 }  // namespace leasehold::gateway

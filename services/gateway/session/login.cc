@@ -334,8 +334,13 @@ Login::Outcome Login::TakeSettings(pgwire::StartupMessage& startup) {
       absl::StatusOr<TenantId> tenant = TenantId::Parse(value);
       if (!tenant.ok()) return std::unexpected(pgwire::ToErrorFields(tenant.status()));
       tenant_ = *std::move(tenant);
-    } else if (absl::StartsWithIgnoreCase(name, "leasehold.") ||
-               (name == "options" && absl::StrContainsIgnoreCase(value, "leasehold."))) {
+    } else if (absl::StartsWithIgnoreCase(name, "leasehold.")) {
+      return std::unexpected(
+          pgwire::ErrorFields{.code = "42704",
+                              .message = std::format("unrecognized configuration parameter \"{}\"", Printable(name)),
+                              .detail = "",
+                              .hint = "Of leasehold settings only leasehold.tenant can be given at log-in."});
+    } else if (name == "options" && absl::StrContainsIgnoreCase(value, "leasehold.")) {
       return std::unexpected(
           pgwire::ErrorFields{.code = "0A000",
                               .message = "leasehold settings cannot be given as command-line options",
@@ -373,7 +378,7 @@ Task<Login::Outcome> Login::ChooseStart(std::string database) {
     co_return Outcome();
   }
   const Reason reason = ReasonOf(route.status());
-  if (named && (reason == v1::REASON_SWITCH_NOT_ALLOWED || reason == v1::REASON_TENANT_NOT_FOUND)) {
+  if (named && named == tenant_ && (reason == v1::REASON_SWITCH_NOT_ALLOWED || reason == v1::REASON_TENANT_NOT_FOUND)) {
     co_return std::unexpected(NoSuchDatabase(database));
   }
   co_return std::unexpected(pgwire::ToErrorFields(route.status()));

@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "services/gateway/session/testing_stack.h"
+#include "services/gateway/session/testing_wire.h"
 
 namespace leasehold::gateway::testing_stack {
 namespace {
@@ -266,6 +267,22 @@ TEST_F(EndTest, OfALeaseKillsWhatIsQueuedBehindTheQueryToo) {
   }
   authority_.EndAll(Error(v1::REASON_LEASE_EXPIRED, "the lease has expired"));
   EXPECT_TRUE(instance_->BackendsReach(0, absl::Seconds(2)));
+}
+
+TEST_F(EndTest, OfALeaseLeavesThousandsOfStatementsUndone) {
+  Client client = Connect();
+  ASSERT_EQ(client.One("create table done (i int)"), "CREATE TABLE");
+  Wire wire(client);
+  for (int i = 0; i < 20'000; ++i) wire.Query("insert into done select from pg_sleep(0.01)");
+  ASSERT_TRUE(wire.Send());
+  Client admin = instance_->Admin("tenant_acme_identity");
+  while (admin.One("select count(*) > 20 from done") != "t") {
+  }
+  authority_.EndAll(Error(v1::REASON_LEASE_EXPIRED, "the lease has expired"));
+  EXPECT_TRUE(instance_->BackendsReach(1, absl::Seconds(2))) << "but for this test's own";
+  const int done = std::stoi(admin.One("select count(*) from done"));
+  EXPECT_LT(done, 500);
+  EXPECT_EQ(admin.One("drop table done"), "DROP TABLE");
 }
 
 TEST_F(EndTest, DrainLetsTransactionsEnd) {

@@ -6,6 +6,7 @@
 #include "common/status/error.h"
 #include "common/telemetry/log.h"
 #include "services/gateway/pgwire/encode.h"
+#include "services/gateway/session/limits.h"
 #include "services/gateway/session/resolve.h"
 
 namespace leasehold::gateway {
@@ -13,10 +14,6 @@ namespace {
 
 // How long a client is given to read its last words, out of the second in which a session must be dead.
 constexpr absl::Duration kFarewell = absl::Milliseconds(500);
-// A client that sends and does not read is not listened to beyond this.
-constexpr size_t kUnheard = 64 * 1024;
-// Reads in a row before others have their turn.
-constexpr int kTurn = 16;
 // An outbox or inbox that once held something big is not kept.
 constexpr size_t kKept = 1024;
 
@@ -148,7 +145,8 @@ void Session::CancelQuery(std::move_only_function<void()> done) {
   }
   if (stage_ == Stage::kPreparing || stage_ == Stage::kHealing) cancelled_ = true;
   // With nothing of its own outstanding there is nothing to cancel; what the server does next may be somebody else's.
-  if ((stage_ != Stage::kServing && stage_ != Stage::kSettling) || server_ == nullptr || exchange_.settled()) {
+  const bool its_own = stage_ == Stage::kServing || stage_ == Stage::kSettling || stage_ == Stage::kPreparing;
+  if (!its_own || server_ == nullptr || exchange_.settled()) {
     done();
     return;
   }

@@ -1,7 +1,7 @@
 // One client of the SQL endpoint, logged in: relays between it and a server that it has for a transaction at a time,
 // and answers itself what concerns the lease.
 //
-//   login.cc       before: start-up packet, TLS, SCRAM, where it starts (on asio; a Session is made at its end)
+//   login.cc       before: start-up packet, TLS, SCRAM, where it starts (a Session is made at its end)
 //   session.cc     its life: greeting, end, drain, cancel
 //   upstream.cc    client → server: what is relayed, what is rewritten, what is ours
 //   statements.cc  prepared statements, which follow the client from server to server
@@ -9,6 +9,7 @@
 //   downstream.cc  server → client
 //   attachment.cc  coming by a server, with the client's settings, and giving it back
 //   leftovers.cc   what a transaction has left in its server
+//   lost.cc        a transaction whose server has died
 //   commands.cc    the statements that the gateway answers
 #pragma once
 
@@ -97,6 +98,8 @@ class Session final : public Loop::Watcher, public ServerClient, public std::ena
     kReplaced,  // by `replacement_`
   };
   enum class Verdict : uint8_t { kRelay, kMore, kHandle, kViolation };
+  // What has become of a RESET ALL or DISCARD ALL that the server does.
+  enum class Homeward : uint8_t { kNo, kSent, kRan, kSure };
   // The server has died in a transaction, and the client has not ended that yet: to the client it is one that failed.
   enum class Lost : uint8_t { kNo, kUntold, kTold };
 
@@ -134,6 +137,7 @@ class Session final : public Loop::Watcher, public ServerClient, public std::ena
   void TakeOverPrepared();
   std::optional<pgwire::ErrorFields> PreparesTooMuch(const pgwire::Effects& effects) const;
   void NoteEffects(const pgwire::Effects& effects);  // … of a statement on its way to the server
+  void NoteResetAll();
   void AfterTransaction();
   bool AsksForPins() const { return (doubtful_pins_ & pins_) != 0 && !grant_->session; }
   bool AsksForNames() const {
@@ -147,6 +151,8 @@ class Session final : public Loop::Watcher, public ServerClient, public std::ena
 
   // upstream.cc
   size_t Consume(std::string_view data);
+  bool MustWait(const pgwire::Frame& frame) const;
+  std::optional<pgwire::ErrorFields> MayNotReset() const;
   Verdict Judge(std::string_view bytes, const pgwire::Frame& frame);
   Verdict JudgeStatement(std::string_view bytes, const pgwire::Frame& frame);
   Verdict JudgeName(std::string_view bytes, const pgwire::Frame& frame);
@@ -154,11 +160,15 @@ class Session final : public Loop::Watcher, public ServerClient, public std::ena
   Verdict JudgeCommands(std::string_view sql);
   Handled Handle(std::string_view bytes, const pgwire::Frame& frame);
   Handled HandleSync();
-  pgwire::Block BlockOf(std::string_view bytes, const pgwire::Frame& frame) const;
-  Handled HandleInLost(const pgwire::Frame& frame, pgwire::Block block);
-  char TransactionStatus() const { return lost_ == Lost::kNo ? exchange_.transaction_status() : 'E'; }
   Handled Settle();  // kDone: nothing is outstanding
   void Refused(const pgwire::Frame& frame, const pgwire::ErrorFields& why);
+
+  // lost.cc
+  char TransactionStatus() const { return lost_ == Lost::kNo ? exchange_.transaction_status() : 'E'; }
+  std::optional<Handled> HandleInLost(std::string_view bytes, const pgwire::Frame& frame);
+  Handled QueryInLost(std::string_view bytes, bool complete);
+  pgwire::ErrorFields EndLostTransaction();
+  pgwire::ErrorFields WhyLost();
 
   // statements.cc
   Handled ParseStatement(std::string_view body);
@@ -208,6 +218,7 @@ class Session final : public Loop::Watcher, public ServerClient, public std::ena
   Ran Move(std::optional<TenantId> target, std::optional<TenantId>& at);
   void MoveTo(const std::optional<TenantId>& tenant);
   void ResetAll(bool discard);
+  void GoHome(bool discard);
   std::vector<std::string> SessionRow() const;
   std::string PinsText() const;
   // Answers a statement with an error the way PostgreSQL would, and makes the server's transaction, if there is one,
@@ -219,7 +230,8 @@ class Session final : public Loop::Watcher, public ServerClient, public std::ena
   size_t Digest(std::string_view data);
   bool PassOn(const pgwire::Frame& frame, std::string_view bytes);
   bool IsOwnNotification(std::string_view bytes, const pgwire::Frame& frame) const;
-  void NoteTag(std::string_view tag);
+  void NoteDone(std::string_view tag);
+  void NoteUnpinning(std::string_view tag);
   void NoteStatement(std::string_view sql);
   void LogStatements();
 
@@ -262,6 +274,7 @@ class Session final : public Loop::Watcher, public ServerClient, public std::ena
   bool skip_to_sync_ = false;   // a step failed here: ignore what follows up to Sync, as PostgreSQL would
   bool batch_is_ours_ = false;  // a step since the last Sync was answered here
   Lost lost_ = Lost::kNo;
+  std::unique_ptr<pgwire::ErrorFields> lost_why_;  // kUntold: what its client will be told
   // The server died in a batch of which everything so far was answered: a client that waits for nothing would not hear
   // why, so it is told with what it says next.
   std::optional<pgwire::ErrorFields> lost_batch_;
@@ -282,6 +295,9 @@ class Session final : public Loop::Watcher, public ServerClient, public std::ena
   uint64_t unnamed_ = 0;                                  // mark of the unnamed statement; 0: there is none
   std::map<std::string, std::string> sql_prepared_;       // by SQL's PREPARE: name to text
   std::map<std::string, std::string> sql_prepared_anew_;  // … in the transaction at hand, under a name in use before
+  bool forgets_ = false;                                  // a DEALLOCATE is on its way
+  // The portal that was last bound to a RESET ALL or DISCARD ALL of PostgreSQL's.
+  std::optional<std::string> resetting_portal_;
   bool names_in_doubt_ = false;  // the transaction at hand may have made some, or taken some away
   uint8_t pins_ = 0;
   uint8_t told_pins_ = 0;
@@ -295,8 +311,8 @@ class Session final : public Loop::Watcher, public ServerClient, public std::ena
   bool changes_told_ = false;  // the client knows them for done, and they are not read back yet
   bool read_back_ = false;
   int reading_back_failures_ = 0;
-  bool goes_home_ = false;  // RESET ALL or DISCARD ALL is on its way
-  bool discarded_ = false;  // … the latter has been done
+  Homeward homeward_ = Homeward::kNo;
+  bool discarded_ = false;  // … by DISCARD ALL
 
   // Towards the client.
   std::string outbox_;

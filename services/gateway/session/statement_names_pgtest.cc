@@ -4,6 +4,7 @@
 #include <format>
 
 #include "services/gateway/session/testing_stack.h"
+#include "services/gateway/session/testing_wire.h"
 
 namespace leasehold::gateway::testing_stack {
 namespace {
@@ -69,6 +70,114 @@ TEST_F(StatementNamesTest, WhatIsDeallocatedInPart) {
   EXPECT_EQ(one.One(many), "!54000");
   EXPECT_EQ(one.One("prepare first as select 'again'"), "PREPARE");
   EXPECT_EQ(one.One("execute first"), "again");
+}
+
+TEST_F(StatementNamesTest, ManyOfThemAreReadBackAtOnce) {
+  Client one = Connect();
+  for (int i = 0; i < 500; ++i) ASSERT_EQ(one.One(std::format("prepare p{} as select {}", i, i)), "PREPARE");
+  one.One("set statement_timeout = '1s'");
+  EXPECT_EQ(one.One("deallocate p1"), "DEALLOCATE");
+  EXPECT_EQ(one.One("deallocate p499; select 1/0"), "!22012");
+  one.One("set leasehold.tenant = 'globex'");
+  EXPECT_EQ(one.One("execute p1"), "!26000");
+  EXPECT_EQ(one.One("execute p499"), "!26000") << "which no failure undoes";
+  EXPECT_EQ(one.One("execute p498"), "498");
+  EXPECT_EQ(one.One("execute p0"), "0");
+}
+
+TEST_F(StatementNamesTest, DeallocateAllIsBelievedWhenDone) {
+  Client one = Connect();
+  Wire wire(one);
+  wire.Query("prepare q as select 'q'");
+  EXPECT_EQ(wire.Talk(), "C(PREPARE) Z(I)");
+  EXPECT_EQ(wire.Parse("s", "select 's'").Sync().Talk(), "1 Z(I)");
+  wire.Query("begin; select 1/0").Query("deallocate all").Query("rollback");
+  EXPECT_THAT(wire.Talk(), testing::HasSubstr("E(22012)"));
+  EXPECT_EQ(wire.Talk(), "E(25P02) Z(E)");
+  EXPECT_EQ(wire.Talk(), "C(ROLLBACK) Z(I)");
+  EXPECT_EQ(wire.Bind("s").Execute().Sync().Talk(), "2 D(s) C(SELECT 1) Z(I)");
+  wire.Query("select pg_sleep(0.05)").Parse("", "deallocate all").Bind("").Execute().Sync();
+  EXPECT_THAT(wire.Talk(), testing::EndsWith("C(SELECT 1) Z(I)"));
+  EXPECT_EQ(wire.Talk(), "1 2 C(DEALLOCATE ALL) Z(I)");
+  EXPECT_EQ(wire.Bind("s").Sync().Talk(), "E(26000) Z(I)") << "also if something was on its way before";
+  EXPECT_EQ(wire.Query("execute q").Talk(), "E(26000) Z(I)");
+  wire.Query("prepare q as select 'q'");
+  EXPECT_EQ(wire.Talk(), "C(PREPARE) Z(I)");
+  EXPECT_EQ(wire.Parse("", "deallocate all").Bind("").Execute().Parse("s", "select 'anew'").Sync().Talk(),
+            "1 2 C(DEALLOCATE ALL) 1 Z(I)");
+  EXPECT_EQ(wire.Bind("s").Execute().Sync().Talk(), "2 D(anew) C(SELECT 1) Z(I)");
+}
+
+// A tenant where they cannot be made again is no trap.
+TEST_F(StatementNamesTest, WhatCannotBeMadeAgainCanBeDeallocated) {
+  Begin({.max_connections = 2});
+  Client one = Connect();
+  one.One("create table only_here (i int)");
+  for (const char* way_out : {"deallocate all", "deallocate p", "reset all", "discard all"}) {
+    one.One("prepare p as select * from only_here");
+    one.One("set leasehold.tenant = 'globex'");
+    EXPECT_EQ(one.One("select 1"), "!42P01") << way_out;
+    EXPECT_THAT(one.One(way_out), testing::Not(testing::StartsWith("!"))) << way_out;
+    EXPECT_EQ(one.One("select 1"), "1") << way_out;
+    one.One("discard all");
+  }
+  EXPECT_EQ(one.One("drop table only_here"), "DROP TABLE");
+}
+
+TEST_F(StatementNamesTest, MakingThemAgainCanBeCancelled) {
+  Begin({.max_connections = 3});
+  Client one = Connect();
+  Client locks = Connect();
+  one.One("create table locked (i int)");
+  one.One("prepare p as select * from locked");
+  one.One("set leasehold.tenant = 'globex'");
+  EXPECT_EQ(one.One("reset leasehold.tenant"), "RESET");
+  locks.One("begin; lock table locked");
+  ASSERT_EQ(PQsendQuery(one.get(), "select 1"), 1);
+  Client admin = instance_->Admin();
+  while (admin.One("select count(*) from pg_locks where not granted") != "1") {
+  }
+  PGcancel* const cancel = PQgetCancel(one.get());
+  char why[256];
+  EXPECT_EQ(PQcancel(cancel, why, sizeof(why)), 1);
+  PQfreeCancel(cancel);
+  EXPECT_EQ(Client::Show(Client::Result(PQgetResult(one.get()), PQclear)), "!57014");
+  while (PGresult* result = PQgetResult(one.get())) PQclear(result);
+  EXPECT_EQ(locks.One("rollback"), "ROLLBACK");
+  EXPECT_EQ(one.One("execute p"), "");
+  EXPECT_EQ(one.One("drop table locked"), "DROP TABLE");
+}
+
+TEST_F(StatementNamesTest, ThoseOfLeaseholdSettingsToo) {
+  Client one = Connect();
+  const auto prepare = [&one](const char* name) {
+    return Client::Show(Client::Result(PQprepare(one.get(), name, "show leasehold.tenant", 0, nullptr), PQclear));
+  };
+  for (const char* sql : {"deallocate which", "deallocate all", "discard all"}) {
+    EXPECT_EQ(prepare("which"), "") << sql;
+    EXPECT_EQ(prepare("which"), "!42P05") << sql;
+    EXPECT_THAT(one.One(sql), testing::Not(testing::StartsWith("!"))) << sql;
+  }
+  EXPECT_EQ(prepare("which"), "");
+  EXPECT_EQ(one.One("begin; select 1/0"), "!22012");
+  for (const char* sql : {"deallocate which", "deallocate all"}) EXPECT_EQ(one.One(sql), "!25P02") << sql;
+  EXPECT_EQ(one.One("rollback"), "ROLLBACK");
+  EXPECT_EQ(prepare("which"), "!42P05");
+}
+
+// Which PostgreSQL ignores.
+TEST_F(StatementNamesTest, ACloseBehindAnErrorClosesNothing) {
+  Client one = Connect();
+  Wire wire(one);
+  EXPECT_EQ(wire.Parse("s", "select 'old'").Sync().Talk(), "1 Z(I)");
+  wire.Parse("", "select 1/0").Bind("").Execute().Close("s").Parse("s", "select 'new'").Sync();
+  EXPECT_EQ(wire.Talk(), "1 E(22012) Z(I)");
+  EXPECT_EQ(wire.Bind("s").Execute().Sync().Talk(), "2 D(old) C(SELECT 1) Z(I)");
+  EXPECT_EQ(wire.Close("s").Parse("s", "select 'new'").Bind("s").Execute().Sync().Talk(),
+            "3 1 2 D(new) C(SELECT 1) Z(I)");
+  wire.Parse("", "select 1/0").Bind("").Execute().Parse("t", "select 't'").Close("t").Sync();
+  EXPECT_EQ(wire.Talk(), "1 E(22012) Z(I)");
+  EXPECT_EQ(wire.Bind("t").Sync().Talk(), "E(26000) Z(I)");
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 // all clients that prepare the same text, and is prepared where it is used and is not yet.
 #include <algorithm>
 #include <format>
+#include <ranges>
 #include <utility>
 
 #include "common/status/view.h"
@@ -101,6 +102,7 @@ Session::Handled Session::ParseStatement(std::string_view body) {
     exchange_.Sent('P');
     return Handled::kDone;
   }
+  if (forgets_ && Settle() == Handled::kWaits) return Handled::kWaits;
   if (statements_.contains(AbslView(name)) || virtuals_.FindStatement(name) != nullptr) {
     if (Settle() == Handled::kWaits) return Handled::kWaits;
     FailStep(Refuse("42P05", std::format("prepared statement \"{}\" already exists", name)));
@@ -155,7 +157,7 @@ Session::Handled Session::UseStatement(std::string_view bytes, const pgwire::Fra
     // As long as this server is kept it is there; nobody could prepare it elsewhere.
     unnamed_body_.clear();
     unnamed_effects_ = {};
-    unnamed_effects_.unknown = true;
+    unnamed_effects_.AddAnything();
     server_->unnamed = unnamed_ = pool_.NextMark();
   } else if (name.empty()) {
     EnsureUnnamed();
@@ -189,7 +191,13 @@ Session::Handled Session::UseStatement(std::string_view bytes, const pgwire::Fra
 
 // What set_config($n, …) sets is known only now.
 void Session::NoteBind(std::string_view body, const pgwire::Effects& effects) {
-  NoteEffects(effects);
+  const std::string_view portal = pgwire::ReadBindNames(body)->portal;
+  if (effects.resets_all) {
+    resetting_portal_ = portal;
+  } else if (resetting_portal_ == portal) {
+    resetting_portal_.reset();
+  }
+  if (!effects.resets_all) NoteEffects(effects);
   if (effects.bound_sets == 0) return;
   const auto bind = pgwire::ReadBind(body);
   if (!bind) {  // only its beginning is here
@@ -220,8 +228,14 @@ const pgwire::Effects& Session::EffectsOf(std::string_view statement) const {
 Session::Handled Session::CloseStatement(std::string_view name) {
   if (name.empty()) {
     unnamed_ = 0;
-  } else if (statements_.contains(AbslView(name))) {
+  } else if (const auto known = statements_.find(AbslView(name)); known != statements_.end()) {
+    const StatementPtr statement = known->second.statement;
     ForgetStatement(name);
+    batch_is_ours_ = true;
+    if (!exchange_.settled()) {
+      exchange_.AnsweredClose(statement, name);
+      return Handled::kDone;
+    }
   } else if (sql_prepared_.contains(std::string(name)) && server_ != nullptr) {
     sql_prepared_.erase(std::string(name));
     SendCloseOf(name);
@@ -247,10 +261,19 @@ void Session::ForgetStatement(std::string_view name) {
 void Session::ForgetStatements() {
   statements_.clear();
   statement_bytes_ = 0;
+  virtuals_.CloseAllStatements();
+  // A server has not made them yet, or is asked what it has.
+  if (server_ == nullptr) sql_prepared_.clear();
 }
 
 void Session::ForgetUnprepared(const std::vector<Exchange::Undone>& undone) {
-  for (const auto& [statement, name, by_client, on_server] : undone) {
+  // What was closed last was there last.
+  for (const auto& [statement, name, by_client, on_server, closed] : undone | std::views::reverse) {
+    if (closed) {
+      statement_bytes_ += statement->body.size();
+      statements_.insert_or_assign(name, ClientStatement{.statement = statement, .told = pool_.NextMark()});
+      continue;
+    }
     if (!statement) {
       // The server has none, or the one before, which may be anybody's.
       server_->unnamed = pool_.NextMark();

@@ -45,6 +45,8 @@ class Wire {
   // 'S' a statement, 'P' a portal.
   Wire& Describe(char kind, std::string_view name = "") { return Add('D', kind + std::string(name) + '\0'); }
   Wire& Execute() { return Add('E', std::string(5, '\0')); }
+  // … a statement.
+  Wire& Close(std::string_view name) { return Add('C', 'S' + std::string(name) + '\0'); }
   Wire& Flush() { return Add('H', ""); }
   Wire& Sync() { return Add('S', ""); }
 

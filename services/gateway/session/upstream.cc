@@ -7,21 +7,16 @@
 #include "common/status/error.h"
 #include "services/gateway/pgwire/encode.h"
 #include "services/gateway/pgwire/extended.h"
+#include "services/gateway/session/limits.h"
 #include "services/gateway/session/session.h"
 
 namespace leasehold::gateway {
 namespace {
 
-// Statements and Binds up to here are read whole; of longer ones only the beginning is, and they are relayed as they
-// come.
-constexpr size_t kLargestWhole = 64 * 1024;
-// A statement with a name has to be at hand on every server. Object mappers write long ones: with 65,535 parameters,
-// the most that PostgreSQL takes, an INSERT has about a megabyte.
-constexpr size_t kLargestNamed = 2 << 20;
-
 size_t HeldWhole(std::string_view bytes, const pgwire::Frame& frame) {
+  if (frame.type == 'B') return kLargestWhole;
   const bool named = frame.type == 'P' && bytes.size() > pgwire::kHeaderSize && bytes[pgwire::kHeaderSize] != '\0';
-  return named && frame.size <= kLargestNamed ? kLargestNamed : kLargestWhole;
+  return named && frame.size <= kLargestNamed ? kLargestNamed : kLargestStatement;
 }
 
 }  // namespace
@@ -63,6 +58,10 @@ size_t Session::Consume(std::string_view data) {
       Fail({.code = "08P01", .message = "invalid frontend message", .detail = "", .hint = ""});
       return data.size();
     }
+    if (MustWait(frame)) {
+      Settle();
+      break;
+    }
     const std::string_view bytes = rest.substr(0, frame.size);
     const Verdict verdict = Judge(bytes, frame);
     if (verdict == Verdict::kMore) break;
@@ -76,6 +75,11 @@ size_t Session::Consume(std::string_view data) {
     if (!batch_open_) BeginBatch();
     exchange_.Mark(server_ == nullptr ? 0 : server_->batch.size());
     if (verdict == Verdict::kRelay) {
+      if (effects_.resets_all && !refusal_) {
+        pass_run(true);
+        if (Settle() == Handled::kWaits) continue;
+        refusal_ = MayNotReset();
+      }
       if (!refusal_ && !effects_.prepares.empty()) refusal_ = PreparesTooMuch(effects_);
       if (refusal_) {
         Refused(frame, *std::exchange(refusal_, std::nullopt));
@@ -124,23 +128,44 @@ size_t Session::Consume(std::string_view data) {
   return at;
 }
 
+// Behind something that the server has not answered, and after which the session will be elsewhere or has fewer names
+// of statements.
+bool Session::MustWait(const pgwire::Frame& frame) const {
+  if ((homeward_ == Homeward::kNo && !forgets_) || batch_open_ || exchange_.settled() || exchange_.copying_in()) {
+    return false;
+  }
+  return frame.type != 'd' && frame.type != 'c' && frame.type != 'f' && frame.type != 'H';
+}
+
+// RESET ALL takes the session home, which is a switch.
+std::optional<pgwire::ErrorFields> Session::MayNotReset() const {
+  const bool in_block = exchange_.transaction_status() != 'I' || exchange_.block_sent() == pgwire::Block::kBegins ||
+                        effects_.first_block != pgwire::Block::kNone || effects_.last_block != pgwire::Block::kNone;
+  if (tenant_ == grant_->home_tenant || !in_block) return std::nullopt;
+  return pgwire::ErrorFields{.code = "25001",
+                             .message = "RESET ALL and DISCARD ALL cannot take the session home inside a transaction",
+                             .detail = "",
+                             .hint = "Send them outside of it, or RESET each setting."};
+}
+
 Session::Verdict Session::Judge(std::string_view bytes, const pgwire::Frame& frame) {
   effects_ = {};
   if (frame.type == 'X') return Verdict::kHandle;
   if (frame.type == 'S') {
-    return server_ == nullptr || skip_to_sync_ || batch_is_ours_ ? Verdict::kHandle : Verdict::kRelay;
+    const bool ours = server_ == nullptr || skip_to_sync_ || batch_is_ours_ || lost_ != Lost::kNo;
+    return ours ? Verdict::kHandle : Verdict::kRelay;
   }
   if (skip_to_sync_ || lost_batch_) return Verdict::kHandle;
-  if (lost_ != Lost::kNo) {
-    const bool whole = bytes.size() == frame.size || bytes.size() >= kLargestWhole;
-    if (!whole && (frame.type == 'Q' || frame.type == 'P' || frame.type == 'B')) return Verdict::kMore;
-    if (BlockOf(bytes, frame) != pgwire::Block::kRollsBack) return Verdict::kHandle;
-    lost_ = Lost::kNo;
-  }
+  // PostgreSQL says what it thinks of anything but data now.
+  if (exchange_.copying_in()) return Verdict::kRelay;
   const bool whole = bytes.size() == frame.size;
+  if (lost_ != Lost::kNo && frame.type != 'P' && frame.type != 'B' && frame.type != 'D' && frame.type != 'C' &&
+      frame.type != 'E') {
+    return whole || frame.type != 'Q' || bytes.size() >= kLargestStatement ? Verdict::kHandle : Verdict::kMore;
+  }
   switch (frame.type) {
     case 'Q':
-      if (!whole && bytes.size() < kLargestWhole) return Verdict::kMore;
+      if (!whole && bytes.size() < kLargestStatement) return Verdict::kMore;
       return JudgeStatement(bytes, frame);
     case 'P':
     case 'B':
@@ -167,10 +192,7 @@ Session::Verdict Session::JudgeStatement(std::string_view bytes, const pgwire::F
   unnamed_ = 0;  // a simple query destroys it
   if (server_ != nullptr) server_->unnamed = 0;
   effects_ = pgwire::EffectsOf(sql);
-  if (!whole) {
-    effects_.unknown = true;
-    effects_.prepares.clear();
-  }
+  if (!whole) effects_.AddAnything();
   return effects_.concerns_gateway ? JudgeCommands(sql) : Verdict::kRelay;
 }
 
@@ -178,9 +200,7 @@ Session::Verdict Session::JudgeCommands(std::string_view sql) {
   recognition_ = pgwire::Recognize(sql);
   if (recognition_.alone) {
     const pgwire::Command& command = *recognition_.alone;
-    if (IsOurs(command)) return Verdict::kHandle;
-    if (command.kind == pgwire::Command::Kind::kDeallocate && command.name.empty()) ForgetStatements();
-    return Verdict::kRelay;
+    return IsOurs(command) ? Verdict::kHandle : Verdict::kRelay;
   }
   if (recognition_.refusal || !recognition_.commands.empty()) return Verdict::kHandle;
   return Verdict::kRelay;
@@ -191,7 +211,9 @@ bool Session::IsOurs(const pgwire::Command& alone) const {
   switch (alone.kind) {
     case pgwire::Command::Kind::kDeallocate:
       // What SQL's PREPARE has made is the server's to forget.
-      return alone.name.empty() ? (pins_ & pgwire::kPinPrepare) == 0 : statements_.contains(alone.name);
+      if (alone.name.empty()) return server_ == nullptr || (pins_ & pgwire::kPinPrepare) == 0;
+      return statements_.contains(alone.name) || virtuals_.FindStatement(alone.name) != nullptr ||
+             (server_ == nullptr && sql_prepared_.contains(alone.name));
     case pgwire::Command::Kind::kResetAll:
     case pgwire::Command::Kind::kDiscardAll:
       // Of a server that is kept there is more to reset than we know of.
@@ -215,12 +237,14 @@ Session::Verdict Session::JudgeName(std::string_view bytes, const pgwire::Frame&
     case 'E': {
       const auto portal = pgwire::ReadExecute(body);
       if (!portal) return Verdict::kViolation;
+      effects_.resets_all = resetting_portal_ == *portal;
+      if (lost_ != Lost::kNo) return Verdict::kHandle;
       return !virtuals_.empty() && virtuals_.FindPortal(*portal) != nullptr ? Verdict::kHandle : Verdict::kRelay;
     }
     default: {
       const auto target = pgwire::ReadTarget(body);
       if (!target) return Verdict::kViolation;
-      if (target->kind == 'S') return Verdict::kHandle;
+      if (target->kind == 'S' || lost_ != Lost::kNo) return Verdict::kHandle;
       return !virtuals_.empty() && virtuals_.FindPortal(target->name) != nullptr ? Verdict::kHandle : Verdict::kRelay;
     }
   }
@@ -247,7 +271,7 @@ Session::Handled Session::Handle(std::string_view bytes, const pgwire::Frame& fr
   const bool complete = frame.size == bytes.size();
   const std::string_view body = bytes.substr(pgwire::kHeaderSize);
   if (frame.type == 'X') {
-    if (!exchange_.settled()) return Settle();
+    if (!exchange_.settled() && !exchange_.copying_in()) return Settle();
     End({});
     return Handled::kDone;
   }
@@ -256,7 +280,9 @@ Session::Handled Session::Handle(std::string_view bytes, const pgwire::Frame& fr
     skip_to_sync_ = true;
     if (lost_ != Lost::kNo) lost_ = Lost::kTold;
   }
-  if (lost_ != Lost::kNo && frame.type != 'S' && !skip_to_sync_) return HandleInLost(frame, BlockOf(bytes, frame));
+  if (lost_ != Lost::kNo && frame.type != 'S' && !skip_to_sync_ && !exchange_.skipping()) {
+    if (const std::optional<Handled> handled = HandleInLost(bytes, frame)) return *handled;
+  }
   switch (frame.type) {
     case 'S':
       return HandleSync();
@@ -318,53 +344,9 @@ Session::Handled Session::Handle(std::string_view bytes, const pgwire::Frame& fr
   return UseStatement(bytes, frame, statement, name_at);
 }
 
-// Of the statement that the client sends, or binds.
-pgwire::Block Session::BlockOf(std::string_view bytes, const pgwire::Frame& frame) const {
-  const std::string_view body = bytes.substr(std::min(bytes.size(), pgwire::kHeaderSize));
-  switch (frame.type) {
-    case 'Q':
-      return pgwire::EffectsOf(body.substr(0, body.find('\0'))).first_block;
-    case 'P': {
-      pgwire::BodyReader reader(body);
-      reader.CString();
-      return pgwire::EffectsOf(reader.CString()).first_block;
-    }
-    case 'B': {
-      const auto names = pgwire::ReadBindNames(body);
-      return names ? EffectsOf(names->statement).first_block : pgwire::Block::kNone;
-    }
-    default:
-      return pgwire::Block::kNone;
-  }
-}
-
-// As in a failed transaction, but that COMMIT fails too: nobody may take it for done.
-Session::Handled Session::HandleInLost(const pgwire::Frame& frame, pgwire::Block block) {
-  const bool ends = block == pgwire::Block::kCommits;
-  switch (frame.type) {
-    case 'd':
-    case 'c':
-    case 'f':
-    case 'H':
-      return Handled::kDone;
-    default:
-      break;
-  }
-  pgwire::ErrorFields why = {
-      .code = "08006",
-      .message = std::format("the {} instance closed the connection: the transaction is lost", grant_->service.str()),
-      .detail = "",
-      .hint = ends ? "Begin it again." : "Roll it back, and begin it again."};
-  if (!ends && lost_ == Lost::kTold) {
-    why.code = "25P02";
-    why.message = "current transaction is aborted, commands ignored until end of transaction block";
-  }
-  lost_ = ends ? Lost::kNo : Lost::kTold;
-  Refused(frame, why);
-  return Handled::kDone;
-}
-
 Session::Handled Session::HandleSync() {
+  // That there is a transaction, lost as it is, the server does not know.
+  if (lost_ != Lost::kNo && EndOwnBatch() == Handled::kWaits) return Handled::kWaits;
   if (server_ != nullptr && exchange_.in_batch()) {
     // Steps of this batch are with the server, so its end is the server's to answer.
     pgwire::Sync(server_->outbox());

@@ -40,6 +40,7 @@ class VirtualStatements {
   void Prepare(std::string_view name, Statement statement) { statements_[std::string(name)] = std::move(statement); }
   const Statement* FindStatement(std::string_view name) const;
   void CloseStatement(std::string_view name);
+  void CloseAllStatements() { statements_.clear(); }
 
   void Open(std::string_view name, BoundCommand bound) { portals_[std::string(name)] = std::move(bound); }
   BoundCommand* FindPortal(std::string_view name);

@@ -4,8 +4,10 @@
 #include <string_view>
 #include <utility>
 
+#include "absl/time/clock.h"
 #include "common/config/config.h"
 #include "common/events/events.h"
+#include "common/failpoint/failpoint.h"
 #include "common/status/error.h"
 #include "common/telemetry/log.h"
 
@@ -51,6 +53,19 @@ v1::ProvisioningEvent EventOf(const TenantRecord& record, const ServiceName& ser
 
 }  // namespace
 
+absl::Status PublishBackup(jetstream::Client& client, const ServiceName& service, const std::string& tenant,
+                           int64_t version, const v1::BackupStatus& status) {
+  v1::EventEnvelope envelope;
+  envelope.set_id(std::format("{}.{}.backup.{}", service.str(), status.backup(), version));
+  envelope.set_source(std::format("provisioner-{}", service.str()));
+  *envelope.mutable_time() = status.update_time();
+  v1::ProvisioningEvent event;
+  event.set_tenant(tenant);
+  *event.mutable_backup() = status;
+  const events::Encoded encoded = events::EncodeProvisioningEvent(envelope, "backup", event);
+  return client.Publish(encoded.subject, encoded.payload, encoded.headers, encoded.message_id);
+}
+
 StatusReporter::StatusReporter(jetstream::Client& client, Records& records, ServiceName service, Metrics& metrics)
     : client_(client), records_(records), service_(std::move(service)), metrics_(metrics) {}
 
@@ -70,18 +85,44 @@ void StatusReporter::Stop() {
 
 void StatusReporter::Wake() {
   const absl::MutexLock lock(&mu_);
+  look_ = woken_ = true;
+}
+
+void StatusReporter::Report(TenantRecord status) {
+  const absl::MutexLock lock(&mu_);
+  fresh_.push_back(std::move(status));
   woken_ = true;
 }
 
 absl::Status StatusReporter::PublishPending() {
   while (true) {
     LH_ASSIGN_OR_RETURN(const std::vector<TenantRecord> unreported, records_.Unreported(kBatch));
-    for (const TenantRecord& record : unreported) {
-      LH_RETURN_IF_ERROR(Publish(record));
-      LH_RETURN_IF_ERROR(records_.MarkReported(record));
-    }
+    LH_RETURN_IF_ERROR(PublishAll(unreported));
     if (unreported.size() < kBatch) return absl::OkStatus();
   }
+}
+
+absl::Status StatusReporter::PublishFresh() {
+  std::vector<TenantRecord> fresh;
+  {
+    const absl::MutexLock lock(&mu_);
+    fresh.swap(fresh_);
+  }
+  return PublishAll(fresh);
+}
+
+absl::Status StatusReporter::PublishAll(std::span<const TenantRecord> statuses) {
+  absl::Status status;
+  size_t published = 0;
+  while (published < statuses.size() && status.ok()) {
+    LH_FAILPOINT("before publishing a status");
+    status = Publish(statuses[published]);
+    if (status.ok()) ++published;
+    LH_FAILPOINT("after publishing a status");
+  }
+  // What is marked twice or not at all does no harm: the stream knows it by its message id.
+  const absl::Status marked = records_.MarkReported(statuses.first(published));
+  return status.ok() ? marked : status;
 }
 
 absl::Status StatusReporter::Publish(const TenantRecord& record) {
@@ -112,16 +153,24 @@ void StatusReporter::CountTenants() {
 void StatusReporter::Run() {
   Backoff backoff(kRetryMin, kInterval);
   int failures = 0;
+  bool look = true;
+  absl::Time counted = absl::InfinitePast();
   while (true) {
-    const absl::Status status = PublishPending();
+    absl::Status status = PublishFresh();
+    // What could not be published stands in the records.
+    if (look || !status.ok()) status = PublishPending();
     if (!status.ok()) Log(Level::kDebug, "statuses cannot be reported now", {{"error", ClientText(status)}});
     failures = status.ok() ? 0 : failures + 1;
-    CountTenants();
+    if (absl::Now() - counted >= kInterval) {
+      CountTenants();
+      counted = absl::Now();
+    }
     const absl::MutexLock lock(&mu_);
     // After a failure also when woken: whoever finishes tenants meanwhile must not turn the wait into a spin.
     const bool* until = status.ok() ? &woken_ : &stopping_;
-    mu_.AwaitWithTimeout(absl::Condition(until), status.ok() ? kInterval : backoff.Wait(failures));
-    woken_ = false;
+    const bool rang = mu_.AwaitWithTimeout(absl::Condition(until), status.ok() ? kInterval : backoff.Wait(failures));
+    look = look_ || !rang || !status.ok();
+    look_ = woken_ = false;
     if (stopping_) return;
   }
 }

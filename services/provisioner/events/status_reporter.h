@@ -2,8 +2,9 @@
 // PROVISIONING does not hold yet is published, and marked only after the stream has stored it.
 #pragma once
 
-#include <map>
+#include <span>
 #include <thread>
+#include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
@@ -16,6 +17,10 @@
 
 namespace leasehold::provisioner {
 
+// What became of a backup; OK once the stream has stored it. `version` rises with each status of it.
+absl::Status PublishBackup(jetstream::Client& client, const ServiceName& service, const std::string& tenant,
+                           int64_t version, const v1::BackupStatus& status);
+
 class StatusReporter {
  public:
   StatusReporter(jetstream::Client& client, Records& records, ServiceName service, Metrics& metrics);
@@ -25,6 +30,8 @@ class StatusReporter {
   void Stop();
   // There is something to report. Any thread; does not block.
   void Wake();
+  // This is to be reported, as the records have it now: published at once, without asking them.
+  void Report(TenantRecord status);
 
   // Publishes all that is unreported. UNAVAILABLE if the stream or the records could not be reached: the rest follows
   // later.
@@ -32,6 +39,8 @@ class StatusReporter {
 
  private:
   void Run();
+  absl::Status PublishFresh() ABSL_LOCKS_EXCLUDED(mu_);
+  absl::Status PublishAll(std::span<const TenantRecord> statuses);
   absl::Status Publish(const TenantRecord& record);
   void CountTenants();
 
@@ -41,7 +50,9 @@ class StatusReporter {
   Metrics& metrics_;
 
   absl::Mutex mu_;
-  bool woken_ ABSL_GUARDED_BY(mu_) = false;
+  std::vector<TenantRecord> fresh_ ABSL_GUARDED_BY(mu_);
+  bool look_ ABSL_GUARDED_BY(mu_) = true;    // into the records
+  bool woken_ ABSL_GUARDED_BY(mu_) = false;  // for either
   bool stopping_ ABSL_GUARDED_BY(mu_) = false;
   std::thread thread_;
 };

@@ -4,6 +4,7 @@
 #include <format>
 #include <utility>
 
+#include "common/failpoint/failpoint.h"
 #include "common/status/error.h"
 #include "common/telemetry/log.h"
 
@@ -14,9 +15,27 @@ constexpr int kBatch = 64;
 constexpr absl::Duration kFetchWait = absl::Seconds(1);
 constexpr absl::Duration kRetryMin = absl::Milliseconds(100);
 constexpr absl::Duration kRetryMax = absl::Seconds(5);
+// What a provisioner took and died over comes to another one then. Recording one takes milliseconds.
+constexpr absl::Duration kAckWait = absl::Seconds(5);
 constexpr std::string_view kStream = "TENANTS";
 
 absl::Status Malformed(std::string_view what) { return Error(v1::REASON_MALFORMED_EVENT, what); }
+
+absl::StatusOr<Origin> OriginOf(const v1::TenantEvent& data) {
+  if (!data.has_origin()) return Origin();
+  const v1::Origin& origin = data.origin();
+  if (origin.generation() < 1 || origin.generation() > data.generation()) {
+    return Malformed("data.origin.generation lies outside 1 to data.generation");
+  }
+  if (origin.tenant().empty() == origin.backup().empty())
+    return Malformed("data.origin names neither tenant nor backup");
+  if (!origin.tenant().empty() && !TenantId::Parse(origin.tenant()).ok()) {
+    return Malformed("data.origin.tenant is no tenant's id");
+  }
+  if (!origin.backup().empty() && !IsBackupId(origin.backup()))
+    return Malformed("data.origin.backup is no backup's id");
+  return Origin{.tenant = origin.tenant(), .backup = origin.backup(), .generation = origin.generation()};
+}
 
 }  // namespace
 
@@ -34,8 +53,12 @@ absl::StatusOr<std::optional<Desire>> DesireOf(const events::TenantEvent& event)
   if (data.create_generation() < 0 || data.create_generation() > data.generation()) {
     return Malformed("data.create_generation lies outside 0 to data.generation");
   }
-  return Desire{
-      .generation = data.generation(), .state = data.desired(), .create_generation = data.create_generation()};
+  LH_ASSIGN_OR_RETURN(Origin origin, OriginOf(data));
+  return Desire{.generation = data.generation(),
+                .state = data.desired(),
+                .create_generation = data.create_generation(),
+                .origin = std::move(origin),
+                .backup = data.backup()};
 }
 
 TenantEvents::TenantEvents(jetstream::Client& client, ServiceName service, int replicas, Apply apply, Metrics& metrics)
@@ -77,7 +100,8 @@ absl::Status TenantEvents::FetchSome() {
     LH_RETURN_IF_ERROR(client_.EnsureStream(jetstream::ProvisioningStream(replicas_)));
     LH_ASSIGN_OR_RETURN(consumer_, client_.Subscribe({.stream = std::string(kStream),
                                                       .durable = std::format("provisioner-{}", service_.str()),
-                                                      .filter_subject = "tenants.>"}));
+                                                      .filter_subject = "tenants.>",
+                                                      .ack_wait = kAckWait}));
   }
   LH_ASSIGN_OR_RETURN(auto messages, consumer_->Fetch(kBatch, kFetchWait));
   absl::Status status;
@@ -108,6 +132,7 @@ absl::Status TenantEvents::Handle(jetstream::Message& message) {
       return applied;
     }
   }
+  LH_FAILPOINT("before acknowledging an event");
   message.Ack();
   handled_.Increment();
   return absl::OkStatus();

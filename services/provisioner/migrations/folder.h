@@ -1,6 +1,7 @@
 // The ordered SQL files of one kind of database, read and checked once at start.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -9,11 +10,22 @@
 
 namespace leasehold::provisioner {
 
+// What takes a migration back: NNNN_name.down.sql. Always one transaction; its checksum is not recorded, so it may be
+// mended after the fact.
+struct DownMigration {
+  std::string name{};  // "0001_init.down.sql"
+  std::vector<SqlStatement> statements{};
+};
+
 struct Migration {
   int version = 0;         // the NNNN of the file's name
   std::string name{};      // "0001_init.sql"
   std::string checksum{};  // SHA-256 of the file, 64 hex digits
   std::vector<SqlStatement> statements{};
+  // False with a comment line `-- leasehold: no-transaction` before the first statement: each statement then runs on
+  // its own, and how far it came is recorded.
+  bool transactional = true;
+  std::optional<DownMigration> down{};
 };
 
 // In the order of versions, which are unique and rise.
@@ -21,8 +33,10 @@ using Migrations = std::vector<Migration>;
 
 inline constexpr size_t kMaxMigrationBytes = 16 << 20;
 
-// `folder`/NNNN_name.sql; hidden files are skipped, an absent folder holds nothing. A file that cannot be a migration
-// is refused: INVALID_FIELD for its name, MIGRATION_FAILED (with file and line) for what stands in it.
+// `folder`/NNNN_name.sql and NNNN_name.down.sql; hidden files are skipped, an absent folder holds nothing. A file that
+// cannot be a migration is refused: INVALID_FIELD for its name, MIGRATION_FAILED (with file and line) for what stands
+// in it: also CONCURRENTLY in a file that is one transaction, and an index made CONCURRENTLY without a name, because
+// nobody could tell what an interrupted one has left.
 absl::StatusOr<Migrations> ReadMigrations(const std::string& folder);
 
 // 0 if there are none.

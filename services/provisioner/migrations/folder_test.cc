@@ -69,5 +69,44 @@ TEST_F(FolderTest, ABadStatementNamesFileAndLine) {
   EXPECT_THAT(std::string(migrations.status().message()), HasSubstr("0001_init.sql line 2: COMMIT"));
 }
 
+TEST_F(FolderTest, ReadsWhatTakesAFileBack) {
+  Write("0001_a.sql", "CREATE TABLE a (i int);");
+  Write("0001_a.down.sql", "DROP TABLE a;");
+  Write("0002_b.sql", "SELECT 1;");
+  const auto migrations = Read();
+  ASSERT_TRUE(migrations.ok()) << migrations.status();
+  ASSERT_EQ(migrations->size(), 2u);
+  ASSERT_TRUE((*migrations)[0].down.has_value());
+  EXPECT_EQ((*migrations)[0].down->name, "0001_a.down.sql");
+  EXPECT_EQ((*migrations)[0].down->statements.size(), 1u);
+  EXPECT_FALSE((*migrations)[1].down.has_value());
+
+  Write("0003_c.down.sql", "SELECT 1;");
+  EXPECT_THAT(std::string(Read().status().message()), AllOf(HasSubstr("0003_c.down.sql"), HasSubstr("0003_c.sql")));
+}
+
+TEST_F(FolderTest, ADirectiveTurnsTheTransactionOff) {
+  Write("0001_a.sql", "\n-- why\n--  leasehold:  no-transaction \nCREATE INDEX CONCURRENTLY i ON a (b);");
+  const auto migrations = Read();
+  ASSERT_TRUE(migrations.ok()) << migrations.status();
+  EXPECT_FALSE(migrations->front().transactional);
+
+  Write("0001_a.sql", "SELECT 1;\n-- leasehold: no-transaction\n");
+  EXPECT_TRUE(Read()->front().transactional) << "only before the first statement";
+}
+
+TEST_F(FolderTest, RefusesWhatCouldNotWork) {
+  const auto message = [this](std::string_view text, const std::string& name = "0001_a.sql") {
+    Write(name, text);
+    return std::string(Read().status().message());
+  };
+  EXPECT_THAT(message("CREATE INDEX CONCURRENTLY i ON a (b);"), HasSubstr("line 1: CONCURRENTLY cannot run"));
+  EXPECT_THAT(message("-- leasehold: no-transaction\nCREATE INDEX CONCURRENTLY ON a (b);"),
+              HasSubstr("line 2: an index made CONCURRENTLY needs a name"));
+  EXPECT_THAT(message("-- leasehold: no-transactoin\nSELECT 1;"), HasSubstr("line 1: the directive is not known"));
+  EXPECT_EQ(message("SELECT 1;"), "");
+  EXPECT_THAT(message("-- leasehold: no-transaction\nSELECT 1;", "0001_a.down.sql"), HasSubstr("one transaction"));
+}
+
 }  // namespace
 }  // namespace leasehold::provisioner

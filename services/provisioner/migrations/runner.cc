@@ -1,177 +1,210 @@
 #include "services/provisioner/migrations/runner.h"
 
 #include <algorithm>
-#include <array>
 #include <format>
-#include <map>
-#include <string>
-#include <string_view>
+#include <ranges>
+#include <span>
+#include <utility>
 
+#include "absl/time/clock.h"
+#include "common/failpoint/failpoint.h"
 #include "common/status/error.h"
-#include "common/status/view.h"
-#include "common/telemetry/log.h"
-#include "services/provisioner/migrations/server_message.h"
+#include "services/provisioner/migrations/alone.h"
+#include "services/provisioner/migrations/attempt.h"
 
 namespace leasehold::provisioner {
 namespace {
 
-// Session-level, so that it outlives the transactions of one run. "lhmg".
-constexpr std::string_view kLock = "SELECT pg_advisory_lock(1818783079)";
-constexpr std::string_view kUnlock = "SELECT pg_advisory_unlock(1818783079)";
+// Of the session, so that it outlives the transactions of one run. "lhmg".
+constexpr std::string_view kTryLock = "SELECT pg_catalog.pg_try_advisory_lock(1818783079)";
+constexpr std::string_view kUnlock = "SELECT pg_catalog.pg_advisory_unlock(1818783079)";
+constexpr absl::Duration kLockPause = absl::Milliseconds(50);
 
-struct Applied {
-  std::string name;
-  std::string checksum;
-};
-using History = std::map<int, Applied>;
-
-absl::Status Failed(std::string_view file, std::string_view what) {
-  return Error(v1::REASON_MIGRATION_FAILED, std::format("migration {} {}", file, what));
-}
-
-// Decides what became of a file whose record was written but never confirmed.
-absl::Status SettleBegun(postgres::Transaction& tx) {
-  LH_ASSIGN_OR_RETURN(const pqxx::result begun,
-                      tx.Exec("SELECT version, name, coalesce(pg_xact_status(transaction), 'forgotten') "
-                              "FROM leasehold.migrations WHERE applied_at IS NULL ORDER BY version"));
-  for (const auto& row : begun) {
-    const std::string version = row[0].as<std::string>();
-    const std::string name = row[1].as<std::string>();
-    const std::string outcome = row[2].as<std::string>();
-    if (outcome == "committed") {
-      LH_RETURN_IF_ERROR(
-          tx.Exec("UPDATE leasehold.migrations SET applied_at = now() WHERE version = $1", {version}).status());
-    } else if (outcome == "aborted") {
-      LH_RETURN_IF_ERROR(tx.Exec("DELETE FROM leasehold.migrations WHERE version = $1", {version}).status());
-    } else if (outcome == "in progress") {
-      return WithRetryAfter(Failed(name, "is still running on a session of an earlier attempt"), absl::Seconds(1));
-    } else {
-      return Failed(name, "was interrupted so long ago that PostgreSQL no longer knows how it ended");
-    }
-  }
-  return absl::OkStatus();
-}
-
-absl::StatusOr<History> ReadHistory(postgres::Connection& keeper) {
-  History history;
-  const absl::Status read = keeper.InTransaction([&](postgres::Transaction& tx) -> absl::Status {
-    LH_RETURN_IF_ERROR(SettleBegun(tx));
-    LH_ASSIGN_OR_RETURN(const pqxx::result rows, tx.Exec("SELECT version, name, checksum FROM leasehold.migrations"));
-    for (const auto& row : rows) {
-      history[row[0].as<int>()] = {.name = row[1].as<std::string>(), .checksum = row[2].as<std::string>()};
-    }
-    return absl::OkStatus();
-  });
-  LH_RETURN_IF_ERROR(read);
-  return history;
+// With the lock held: reads the history and runs `work`, which keeps it up to date.
+absl::Status WithHistory(postgres::Connection& owner, const MigrateOptions& options, MigrateResult& result,
+                         const std::function<absl::Status(History&)>& work) {
+  LH_RETURN_IF_ERROR(LockMigrations(owner, options));
+  const auto locked = [&]() -> absl::Status {
+    absl::StatusOr<History> history = ReadHistory(owner);
+    result.unprepared = !history.ok() && IsUnprepared(history.status());
+    LH_RETURN_IF_ERROR(history.status());
+    const absl::Status done = work(*history);
+    result.unprepared = ReasonOf(done) == v1::REASON_INSUFFICIENT_PRIVILEGE;
+    if (postgres::IsConnectionFailure(done)) return done;
+    if (!done.ok()) history = ReadHistory(owner);  // a part of a file may have run
+    if (!history.ok()) return done.ok() ? history.status() : done;
+    result.version = NewestVersion(*history);
+    result.digest = DigestOf(*history);
+    return done;
+  };
+  const absl::Status status = locked();
+  if (!postgres::IsConnectionFailure(status)) (void)owner.ExecAlone(kUnlock);
+  owner.Stay(false);
+  return status;
 }
 
 absl::Status CheckHistory(const History& history, const Migrations& migrations) {
-  for (const auto& [version, applied] : history) {
-    const auto file = std::ranges::find(migrations, version, &Migration::version);
-    if (file == migrations.end()) return Failed(applied.name, "was applied here and is missing from the folder");
-    if (file->name != applied.name) {
-      return Failed(file->name, std::format("was applied here under the name {}", applied.name));
-    }
-    if (file->checksum != applied.checksum) return Failed(file->name, "was edited after it had been applied here");
-  }
-  const int newest = history.empty() ? 0 : history.rbegin()->first;
-  for (const Migration& file : migrations) {
-    if (file.version < newest && !history.contains(file.version)) {
-      return Failed(file.name, std::format("came after {} had been applied here", history.rbegin()->second.name));
-    }
-  }
-  return absl::OkStatus();
+  const std::vector<HistoryMismatch> found = CompareHistory(history, migrations);
+  if (found.empty()) return absl::OkStatus();
+  const absl::Status status = StatusOf(found.front());
+  return history.contains(found.front().version) && history.at(found.front().version).unknown
+             ? WithRetryAfter(status, absl::Seconds(1))
+             : status;
 }
 
-absl::Status ExplainStatement(const Migration& file, size_t index, const absl::Status& status) {
-  if (postgres::IsConnectionFailure(status)) return status;
-  // Errors are terse: the message alone, neither statement nor row.
-  Log(Level::kWarning, "migration statement failed", {{"file", file.name}, {"error", StdView(status.message())}});
-  const int line = file.statements[index].line + LineOf(status, file.statements[index].text) - 1;
-  const std::string_view sqlstate = postgres::SqlStateOf(status);
-  return Failed(file.name, std::format("failed at line {}, statement {} (SQLSTATE {})", line, index + 1,
-                                       sqlstate.empty() ? "unknown" : sqlstate));
+bool IsApplied(const History& history, const Migration& file) {
+  const auto row = history.find(file.version);
+  return row != history.end() && row->second.applied;
 }
 
-absl::Status RunFile(postgres::Transaction& tx, const Migration& file) {
-  LH_RETURN_IF_ERROR(tx.Exec("SET LOCAL search_path = \"$user\", public").status());
-  for (size_t i = 0; i < file.statements.size(); ++i) {
-    const absl::Status status = tx.Exec(file.statements[i].text).status();
-    if (!status.ok()) return ExplainStatement(file, i, status);
-  }
-  return absl::OkStatus();
-}
+size_t LastOf(std::span<const SqlStatement> statements) { return statements.empty() ? 0 : statements.size() - 1; }
 
-absl::Status Apply(MigrationConnections connections, const Migration& file) {
-  bool begun = false;
-  const absl::Status status = connections.owner.InTransaction([&](postgres::Transaction& tx) -> absl::Status {
-    LH_ASSIGN_OR_RETURN(const pqxx::result id, tx.Exec("SELECT pg_catalog.pg_current_xact_id()::text"));
-    LH_RETURN_IF_ERROR(RunFile(tx, file));
-    const std::array<postgres::Param, 4> record{std::to_string(file.version), file.name, file.checksum,
-                                                id[0][0].as<std::string>()};
-    const absl::Status recorded = connections.keeper.InTransaction([&](postgres::Transaction& keeping) {
-      return keeping
-          .Exec("INSERT INTO leasehold.migrations (version, name, checksum, transaction) VALUES ($1, $2, $3, $4::xid8)",
-                record)
-          .status();
+// One transaction: the statements and their record. A constraint that is checked at the commit fails the last one.
+absl::Status InOneTransaction(postgres::Connection& owner, const std::string& file,
+                              std::span<const SqlStatement> statements, const MigrateOptions& options,
+                              MigrateResult& result,
+                              const std::function<absl::Status(postgres::Transaction&)>& record) {
+  return WithRetries(options, result, [&]() -> absl::Status {
+    bool recorded = false;
+    const absl::Status status = owner.InTransaction([&](postgres::Transaction& tx) -> absl::Status {
+      LH_RETURN_IF_ERROR(tx.Exec(SettingsFor(options, "SET LOCAL")).status());
+      LH_RETURN_IF_ERROR(RunStatements(tx, file, statements, result));
+      LH_FAILPOINT("before recording a migration");
+      LH_RETURN_IF_ERROR(record(tx));
+      recorded = true;
+      LH_FAILPOINT("before committing a migration");
+      return absl::OkStatus();
     });
-    LH_RETURN_IF_ERROR(recorded);
-    begun = true;
-    return absl::OkStatus();
-  });
-  // After a failure the record, if there is one, stays until the next run has settled what became of the commit.
-  if (!status.ok()) {
-    if (begun && !postgres::IsConnectionFailure(status)) {
-      return ExplainStatement(file, file.statements.size() - 1, status);
-    }
-    return status;
-  }
-  return connections.keeper.InTransaction([&](postgres::Transaction& tx) {
-    return tx
-        .Exec("UPDATE leasehold.migrations SET applied_at = now() WHERE version = $1",
-              {std::format("{}", file.version)})
-        .status();
+    if (status.ok()) LH_FAILPOINT("after committing a migration");
+    if (status.ok() || !recorded) return status;
+    return FailedAt(file, statements, LastOf(statements), status, result);
   });
 }
 
-absl::Status ApplyMissing(MigrationConnections connections, const Migrations& migrations,
-                          const std::function<absl::Status()>& go_on) {
-  LH_ASSIGN_OR_RETURN(const History history, ReadHistory(connections.keeper));
-  LH_RETURN_IF_ERROR(CheckHistory(history, migrations));
-  for (const Migration& file : migrations) {
-    if (history.contains(file.version)) continue;
-    LH_RETURN_IF_ERROR(go_on());
-    LH_RETURN_IF_ERROR(Apply(connections, file));
+absl::Status ApplyFile(postgres::Connection& owner, const Secret& secret, const Migration& file, const History& history,
+                       const MigrateOptions& options, MigrateResult& result) {
+  if (file.transactional) {
+    return InOneTransaction(owner, file.name, file.statements, options, result, [&](postgres::Transaction& tx) {
+      return HistoryWriter(tx, secret).Applied(file, options.run);
+    });
   }
-  return absl::OkStatus();
+  const auto row = history.find(file.version);
+  return RunAlone(owner, secret, file, row == history.end() ? HistoryRow() : row->second, options, result);
+}
+
+absl::Status NoDown(const Migration& file) {
+  return Error(v1::REASON_MIGRATION_FAILED, std::format("migration {} has no down file", file.name));
+}
+
+// What the run applied, newest first.
+absl::StatusOr<std::vector<const Migration*>> ToTakeBack(const History& history, const Migrations& migrations,
+                                                         const std::string& run) {
+  std::vector<const Migration*> files;
+  std::string above;  // the oldest so far that somebody else applied
+  for (const auto& [version, row] : std::views::reverse(history)) {
+    if (!row.applied && row.done == 0 && row.begun == 0) continue;
+    if (row.run != run) {
+      above = row.name;
+      continue;
+    }
+    const auto file = std::ranges::find(migrations, version, &Migration::version);
+    if (file == migrations.end()) {
+      return Error(v1::REASON_MIGRATION_FAILED, std::format("migration {} is missing from the folder", row.name));
+    }
+    if (!row.applied) {
+      return Error(v1::REASON_MIGRATION_FAILED,
+                   std::format("migration {} was applied in part, which no down file takes back", row.name));
+    }
+    if (!file->down.has_value()) return NoDown(*file);
+    if (!above.empty()) {
+      return Error(v1::REASON_MIGRATION_FAILED,
+                   std::format("migration {} was applied after {}, and not by this run", above, row.name));
+    }
+    files.push_back(&*file);
+  }
+  return files;
 }
 
 }  // namespace
 
-absl::Status PrepareHistory(postgres::Connection& keeper) {
-  return keeper.InTransaction([](postgres::Transaction& tx) -> absl::Status {
-    LH_ASSIGN_OR_RETURN(const pqxx::result known, tx.Exec("SELECT to_regclass('leasehold.migrations') IS NOT NULL"));
-    if (known[0][0].as<bool>()) return absl::OkStatus();
-    LH_RETURN_IF_ERROR(tx.Exec("CREATE SCHEMA IF NOT EXISTS leasehold").status());
-    LH_RETURN_IF_ERROR(tx.Exec("REVOKE ALL ON SCHEMA leasehold FROM PUBLIC").status());
-    return tx
-        .Exec(
-            "CREATE TABLE leasehold.migrations ("
-            "version int PRIMARY KEY, name text NOT NULL, checksum text NOT NULL, applied_at timestamptz, "
-            "transaction xid8 NOT NULL)")
-        .status();
+absl::Status LockMigrations(postgres::Connection& owner, const MigrateOptions& options) {
+  const absl::Time end = absl::Now() + options.runner_patience;
+  while (true) {
+    LH_ASSIGN_OR_RETURN(const pqxx::result locked, owner.ExecAlone(kTryLock));
+    if (locked[0][0].as<bool>()) {
+      owner.Stay(true);
+      return absl::OkStatus();
+    }
+    if (absl::Now() >= end) {
+      return WithRetryAfter(Error(v1::REASON_MIGRATION_FAILED, "another runner is migrating this database"),
+                            absl::Seconds(1));
+    }
+    LH_RETURN_IF_ERROR(Pause(options, kLockPause));
+  }
+}
+
+absl::Status Migrate(postgres::Connection& owner, const Secret& secret, const Migrations& migrations,
+                     const MigrateOptions& options, MigrateResult& result) {
+  return WithHistory(owner, options, result, [&](History& history) -> absl::Status {
+    LH_RETURN_IF_ERROR(CheckHistory(history, migrations));
+    for (const Migration& file : migrations) {
+      if (IsApplied(history, file)) continue;
+      LH_RETURN_IF_ERROR(ApplyFile(owner, secret, file, history, options, result));
+      history[file.version] = {.name = file.name, .checksum = file.checksum, .run = options.run};
+      result.files.push_back(file.name);
+    }
+    return absl::OkStatus();
   });
 }
 
-absl::StatusOr<int> Migrate(MigrationConnections connections, const Migrations& migrations,
-                            const std::function<absl::Status()>& go_on) {
-  LH_RETURN_IF_ERROR(connections.keeper.ExecAlone(kLock).status());
-  const absl::Status status = ApplyMissing(connections, migrations, go_on);
-  if (!status.ok() && postgres::IsConnectionFailure(status)) return status;
-  LH_RETURN_IF_ERROR(connections.keeper.ExecAlone(kUnlock).status());
-  LH_RETURN_IF_ERROR(status);
-  return NewestVersion(migrations);
+absl::Status DryRun(postgres::Connection& owner, const Secret& secret, const Migrations& migrations,
+                    const MigrateOptions& options, MigrateResult& result) {
+  return WithHistory(owner, options, result, [&](const History& history) -> absl::Status {
+    LH_RETURN_IF_ERROR(CheckHistory(history, migrations));
+    std::vector<const Migration*> pending;
+    for (const Migration& file : migrations) {
+      if (IsApplied(history, file)) continue;
+      if (!file.transactional || !result.skipped.empty()) {
+        result.skipped.push_back(file.name);
+      } else {
+        pending.push_back(&file);
+      }
+    }
+    bool whole = false;
+    const absl::Status tried = WithRetries(options, result, [&] {
+      result.files.clear();
+      return owner.InTransaction([&](postgres::Transaction& tx) -> absl::Status {
+        for (const Migration* file : pending) {
+          LH_RETURN_IF_ERROR(tx.Exec(SettingsFor(options, "SET LOCAL")).status());
+          LH_RETURN_IF_ERROR(RunStatements(tx, file->name, file->statements, result));
+          const absl::Status checked = tx.Exec("SET CONSTRAINTS ALL IMMEDIATE").status();
+          if (!checked.ok()) {
+            return FailedAt(file->name, file->statements, LastOf(file->statements), checked, result);
+          }
+          LH_RETURN_IF_ERROR(HistoryWriter(tx, secret).Applied(*file, options.run));
+          result.files.push_back(file->name);
+        }
+        whole = true;
+        return Error(v1::REASON_CANCELLED, "a dry run is rolled back");
+      });
+    });
+    return whole && ReasonOf(tried) == v1::REASON_CANCELLED ? absl::OkStatus() : tried;
+  });
+}
+
+absl::Status Undo(postgres::Connection& owner, const Secret& secret, const Migrations& migrations,
+                  const std::string& run, const MigrateOptions& options, MigrateResult& result) {
+  return WithHistory(owner, options, result, [&](History& history) -> absl::Status {
+    LH_ASSIGN_OR_RETURN(const std::vector<const Migration*> files, ToTakeBack(history, migrations, run));
+    for (const Migration* file : files) {
+      LH_RETURN_IF_ERROR(
+          InOneTransaction(owner, file->down->name, file->down->statements, options, result,
+                           [&](postgres::Transaction& tx) { return HistoryWriter(tx, secret).Undone(file->version); }));
+      history.erase(file->version);
+      result.files.push_back(file->down->name);
+    }
+    return absl::OkStatus();
+  });
 }
 
 }  // namespace leasehold::provisioner

@@ -1,34 +1,78 @@
-// Applies migrations to one database, each exactly once.
+// Applies migrations to one database, each exactly once; tries them out; takes them back.
 //
-// A file runs on a connection that logged in as the database's owner, not under SET ROLE on the provisioner's own: code
-// that a tenant has left in its database (a trigger on a table that a migration updates) could RESET ROLE and find
-// itself with the provisioner's privileges. The owner in turn may not write the history. So one transaction of the
-// owner and its record meet through the transaction's id: the record is written, with the id, before the owner commits,
-// and after a crash pg_xact_status() tells which way it went.
+// `owner` in all of these: a connection that logged in as the role that shall own what the files make. Its session
+// holds the database's migration lock for the time of the call, and is replaced by no other meanwhile
+// (postgres::Connection::Stay): two runners on one database wait for each other, and for what a killed one left running
+// in the server. All block.
 #pragma once
 
 #include <functional>
+#include <optional>
+#include <string>
+#include <vector>
 
 #include "absl/status/status.h"
-#include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "common/postgres/postgres.h"
+#include "common/secret/secret.h"
 #include "services/provisioner/migrations/folder.h"
+#include "services/provisioner/migrations/history.h"
 
 namespace leasehold::provisioner {
 
-struct MigrationConnections {
-  postgres::Connection& keeper;  // the provisioner's login: schema `leasehold` is its own
-  postgres::Connection& owner;   // logged in as the role that shall own what the files make
+struct MigrateOptions {
+  std::string run{};  // recorded with each migration; empty: none
+  // For each lock of a statement. Sessions that come after queue behind a statement that waits, so this is short, and
+  // an attempt that did not get its locks is rolled back and followed by another.
+  absl::Duration lock_timeout = absl::Seconds(3);
+  int lock_attempts = 6;
+  absl::Duration min_backoff = absl::Milliseconds(200);
+  absl::Duration max_backoff = absl::Seconds(10);
+  absl::Duration statement_timeout = absl::ZeroDuration();  // of each statement; zero: none
+  // How long to wait for another runner.
+  absl::Duration runner_patience = absl::Seconds(30);
+  // Asked before each file, each attempt, and several times a second in a wait: what it returns, if not OK, ends the
+  // run.
+  std::function<absl::Status()> go_on = [] { return absl::OkStatus(); };
 };
 
-// Makes schema `leasehold` and its table `migrations` if they are missing. Nobody but the keeper may use them.
-absl::Status PrepareHistory(postgres::Connection& keeper);
+struct StatementFailure {
+  std::string file{};
+  int statement = 0;  // from 1
+  int line = 0;       // of the file
+  std::string sqlstate{};
+  std::string text{};  // the statement, from the file, cut to 500 bytes
+};
 
-// Brings the database to the newest version and returns it. Blocks; one thread at a time for each connection; two
-// callers on one database wait for each other. `go_on` is asked before each file: what it returns, if not OK, ends the
-// run. MIGRATION_FAILED names the file and, for a failed statement, its line and SQLSTATE: what ran before it stays
-// recorded. The database's history must agree with the files: none of them changed, missing, or late.
-absl::StatusOr<int> Migrate(MigrationConnections connections, const Migrations& migrations,
-                            const std::function<absl::Status()>& go_on);
+struct MigrateResult {
+  std::vector<std::string> files{};    // applied, tried out or taken back, in that order
+  std::vector<std::string> skipped{};  // by a dry run: those that have no transaction, and what comes after them
+  int attempts = 0;                    // more than the files: locks were not to be had
+  std::optional<StatementFailure> failure{};
+  // The history afterwards. Not known (no `version`) after a lost connection.
+  std::optional<int> version{};
+  std::string digest{};
+  // PrepareHistory() has to run first; nothing was done.
+  bool unprepared = false;
+};
+
+// Takes the database's migration lock, which goes with the session; the connection stays from then on. The others take
+// it, and let it go, themselves.
+absl::Status LockMigrations(postgres::Connection& owner, const MigrateOptions& options);
+
+// Brings the database to the newest version. MIGRATION_FAILED names the file and, for a failed statement, its line and
+// SQLSTATE: what ran before it stays recorded. The database's history must agree with the files: none of them changed,
+// missing, or late.
+absl::Status Migrate(postgres::Connection& owner, const Secret& secret, const Migrations& migrations,
+                     const MigrateOptions& options, MigrateResult& result);
+
+// Runs what Migrate() would in one transaction, and rolls it back.
+absl::Status DryRun(postgres::Connection& owner, const Secret& secret, const Migrations& migrations,
+                    const MigrateOptions& options, MigrateResult& result);
+
+// Takes back, newest first, what the run `run` applied; nothing if that is nothing. MIGRATION_FAILED before anything is
+// done if one of the files has no down file, or if something newer was applied by somebody else.
+absl::Status Undo(postgres::Connection& owner, const Secret& secret, const Migrations& migrations,
+                  const std::string& run, const MigrateOptions& options, MigrateResult& result);
 
 }  // namespace leasehold::provisioner

@@ -15,7 +15,8 @@
 namespace leasehold::provisioner {
 namespace {
 
-constexpr int kPageSize = 1000;
+// The gateway holds a page of each provisioner at a time, so a larger one would cost it memory as the fleet grows.
+constexpr int kPageSize = 200;
 constexpr std::chrono::seconds kDeadline(10);
 constexpr std::chrono::seconds kConnectPatience(1);
 
@@ -45,12 +46,29 @@ GatewayDesired::GatewayDesired(const std::string& address, ServiceName service)
       channel_(ChannelTo(address)),
       stub_(v1::ProvisionerService::NewStub(channel_)) {}
 
-absl::StatusOr<std::vector<v1::DesiredTenant>> GatewayDesired::ListDesired() {
+absl::Status GatewayDesired::AwaitChannel() {
   // A call to a gateway that was away fails at once, and between calls gRPC looks after its connections only every 5 s:
   // without this wait it would find the gateway two such rounds after it is back.
   if (!channel_->WaitForConnected(std::chrono::system_clock::now() + kConnectPatience)) {
     return WithReason(absl::UnavailableError(""));
   }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::vector<v1::BackupWork>> GatewayDesired::ListBackupWork() {
+  LH_RETURN_IF_ERROR(AwaitChannel());
+  v1::ListBackupWorkRequest request;
+  request.set_service(service_.str());
+  grpc::ClientContext context;
+  context.set_deadline(std::chrono::system_clock::now() + kDeadline);
+  v1::ListBackupWorkResponse response;
+  LH_RETURN_IF_ERROR(WithReason(FromGrpc(stub_->ListBackupWork(&context, request, &response), address_)));
+  return std::vector<v1::BackupWork>(std::move_iterator(response.mutable_work()->begin()),
+                                     std::move_iterator(response.mutable_work()->end()));
+}
+
+absl::StatusOr<std::vector<v1::DesiredTenant>> GatewayDesired::ListDesired() {
+  LH_RETURN_IF_ERROR(AwaitChannel());
   std::vector<v1::DesiredTenant> tenants;
   v1::ListDesiredRequest request;
   request.set_service(service_.str());
@@ -64,6 +82,29 @@ absl::StatusOr<std::vector<v1::DesiredTenant>> GatewayDesired::ListDesired() {
     request.set_page_token(page.next_page_token());
   } while (!request.page_token().empty());
   return tenants;
+}
+
+absl::Status GatewayDesired::ReportFindings(const std::string& provisioner, const std::vector<v1::Finding>& findings) {
+  v1::ReportFindingsRequest request;
+  request.set_service(service_.str());
+  request.set_provisioner(provisioner);
+  request.mutable_findings()->Assign(findings.begin(), findings.end());
+  return Report(request);
+}
+
+absl::Status GatewayDesired::ReportTrouble(const std::string& provisioner, const std::string& trouble) {
+  v1::ReportFindingsRequest request;
+  request.set_service(service_.str());
+  request.set_provisioner(provisioner);
+  request.set_trouble(trouble);
+  return Report(request);
+}
+
+absl::Status GatewayDesired::Report(const v1::ReportFindingsRequest& request) {
+  grpc::ClientContext context;
+  context.set_deadline(std::chrono::system_clock::now() + kDeadline);
+  v1::ReportFindingsResponse response;
+  return WithReason(FromGrpc(stub_->ReportFindings(&context, request, &response), address_));
 }
 
 }  // namespace leasehold::provisioner

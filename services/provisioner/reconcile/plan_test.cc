@@ -33,10 +33,18 @@ TEST(Plan, WhatIsAsItShouldBeNeedsNothing) {
   EXPECT_EQ(WorkFor(Record(v1::DESIRED_STATE_ABSENT, v1::SERVICE_STATE_REMOVED), {}, kStandard), Work::kNone);
 }
 
-TEST(Plan, ANewerGenerationOrAFailureNeedsWork) {
-  TenantRecord newer = Record(v1::DESIRED_STATE_PRESENT, v1::SERVICE_STATE_READY);
+TEST(Plan, ANewerGenerationOfWhatIsInPlaceOnlyHasToBeSaid) {
+  TenantRecord newer = Record(v1::DESIRED_STATE_PRESENT, v1::SERVICE_STATE_PENDING);
   newer.generation = 4;
+  EXPECT_EQ(WorkFor(newer, InPlace(true), kStandard), Work::kSettle);
+  EXPECT_EQ(WorkFor(newer, InPlace(false), kStandard), Work::kPresent);
+  newer.schema_version.reset();  // a first run that was killed before it was recorded
   EXPECT_EQ(WorkFor(newer, InPlace(true), kStandard), Work::kPresent);
+  newer.desired = v1::DESIRED_STATE_CLOSED;
+  EXPECT_EQ(WorkFor(newer, InPlace(false), kStandard), Work::kClosed) << "sessions may be left";
+}
+
+TEST(Plan, AFailureNeedsWork) {
   EXPECT_EQ(WorkFor(Record(v1::DESIRED_STATE_PRESENT, v1::SERVICE_STATE_FAILED), InPlace(true), kStandard),
             Work::kPresent);
 }
@@ -53,6 +61,22 @@ TEST(Plan, AnyDifferenceOnTheInstanceNeedsWork) {
   wrong[6].owner->can_login = false;
   wrong[7].read_only->mark = "leasehold:1:another";
   for (size_t i = 0; i < wrong.size(); ++i) EXPECT_EQ(WorkFor(record, wrong[i], kStandard), Work::kPresent) << i;
+}
+
+TEST(Plan, WhatSomebodyChangedIsRepairedWhereTheLoginMay) {
+  const TenantRecord record = Record(v1::DESIRED_STATE_PRESENT, v1::SERVICE_STATE_READY);
+  std::vector<ObservedTenant> changed(6, InPlace(true));
+  changed[0].database->other_owner = "postgres";
+  changed[1].database->surplus = "alice";
+  changed[2].database->lacking = "tenant_acme_identity_ro";
+  changed[3].owner->powers = "CREATEDB";
+  changed[4].read_only->members = "alice";
+  changed[5].owner->belongs_to = "pg_read_all_data";
+  for (size_t i = 0; i < changed.size(); ++i) {
+    EXPECT_EQ(WorkFor(record, changed[i], kStandard), Work::kPresent) << i;
+    changed[i].database->may_alter = changed[i].owner->may_restore = changed[i].read_only->may_restore = false;
+    EXPECT_EQ(WorkFor(record, changed[i], kStandard), Work::kNone) << i;
+  }
 }
 
 TEST(Plan, NewMigrationsReachOpenTenantsOnly) {

@@ -2,14 +2,16 @@
 
 #include <algorithm>
 #include <format>
-#include <set>
 #include <utility>
 
+#include "absl/cleanup/cleanup.h"
+#include "common/failpoint/failpoint.h"
 #include "common/secret/secret.h"
 #include "common/status/error.h"
 #include "common/telemetry/log.h"
+#include "services/provisioner/archive/refill.h"
 #include "services/provisioner/state/central.h"
-#include "services/provisioner/steps/drop.h"
+#include "services/provisioner/steps/schema_note.h"
 
 namespace leasehold::provisioner {
 namespace {
@@ -18,6 +20,12 @@ constexpr size_t kDatabaseIdBytes = 8;
 // Between passes that could not be made whole. Nothing announces that the gateway is back, and a removal may wait for
 // its word: so this does not grow to the resync interval, however long it was away.
 constexpr absl::Duration kLongestPause = absl::Seconds(1);
+// How often to look for what another provisioner left, and how long a desire may be without anybody at it.
+constexpr absl::Duration kTakeOverInterval = absl::Seconds(2);
+constexpr absl::Duration kTakeOverPatience = absl::Seconds(2);
+constexpr int kTakeOverLimit = 1000;
+// Until the next look at a tenant that another provisioner has in hand.
+constexpr absl::Duration kElsewherePause = absl::Milliseconds(250);
 
 std::span<const TenantDatabase::Step> StepsOf(Work work) {
   switch (work) {
@@ -31,13 +39,18 @@ std::span<const TenantDatabase::Step> StepsOf(Work work) {
     case Work::kReplace:
       return TenantDatabase::Absent();
     case Work::kNone:
+    case Work::kFill:
+    case Work::kDiscard:
+    case Work::kSettle:
       break;
   }
   return {};
 }
 
+bool MayDrop(Work work) { return work == Work::kAbsent || work == Work::kReplace || work == Work::kDiscard; }
+
 v1::ServiceState StateAfter(Work work) {
-  if (work == Work::kPresent) return v1::SERVICE_STATE_READY;
+  if (work == Work::kPresent || work == Work::kSettle) return v1::SERVICE_STATE_READY;
   return work == Work::kClosed ? v1::SERVICE_STATE_CLOSED : v1::SERVICE_STATE_REMOVED;
 }
 
@@ -46,11 +59,14 @@ std::string_view LogNameOf(v1::ServiceState state) {
   return state == v1::SERVICE_STATE_CLOSED ? "tenant database closed" : "tenant database removed";
 }
 
-Desire DesireOf(const v1::DesiredTenant& listed) {
-  return {.generation = listed.generation(),
-          .state = listed.desired(),
-          .create_generation = listed.create_generation(),
-          .confirmed = true};
+bool IsOriginOvertaken(const TenantRecord& record, const TenantRecord& now) {
+  return now.origin != record.origin || now.fill_database_id != record.fill_database_id ||
+         now.database_id != record.database_id || now.create_generation != record.create_generation ||
+         now.desired == v1::DESIRED_STATE_ABSENT || (!now.database_id.empty() && !now.confirmed);
+}
+
+bool NothingThere(const ObservedTenant& observed) {
+  return !observed.database.has_value() && !observed.owner.has_value() && !observed.read_only.has_value();
 }
 
 bool IsOvertaken(const absl::Status& status) {
@@ -62,17 +78,38 @@ bool IsOvertaken(const absl::Status& status) {
 Reconciler::Reconciler(Options options, Parts parts)
     : options_(std::move(options)),
       parts_(std::move(parts)),
-      standard_{.schema_version = NewestVersion(options_.tenant_migrations),
-                .role_key = parts_.instance.KeyFingerprint()},
+      role_key_(parts_.instance.KeyFingerprint()),
       queue_(parts_.clock),
+      fills_(std::max(1, options_.parallelism / 2), [this](const TenantId& id) { queue_.Add(id); }),
+      drops_(std::max(1, options_.parallelism / 2), [this](const TenantId& id) { queue_.Add(id); }),
+      rounds_({.inspect_after = options_.passes_between_inspections * options_.resync_interval}, parts_.instance,
+              parts_.clock, parts_.metrics,
+              [this](const std::vector<v1::Finding>& findings) {
+                return parts_.desired.ReportFindings(parts_.instance.process(), findings);
+              }),
       backoff_(options_.min_backoff, options_.max_backoff),
       provisioning_seconds_(parts_.metrics.Seconds(
           "leasehold_provisioning_seconds", "From learning that a tenant is wanted to its database being ready")),
+      passes_(parts_.metrics.Counter("leasehold_provisioner_passes_total",
+                                     "Comparisons of all tenants, desired against observed")),
       recreated_(parts_.metrics.Counter("leasehold_provisioner_recreated_total",
                                         "Tenant databases that had vanished and were made again, empty")),
       unlisted_(parts_.metrics.Gauge("leasehold_provisioner_unlisted_tenants",
                                      "Tenants with a database that the registry does not list: announced, and not "
-                                     "taken in yet; or forgotten by it")) {}
+                                     "taken in yet; or forgotten by it")) {
+  if (!parts_.on_claim) return;
+  claims_.emplace([this] { return StandardNow(); }, Claims::Parts{.instance = parts_.instance,
+                                                                  .records = parts_.records,
+                                                                  .clock = parts_.clock,
+                                                                  .metrics = parts_.metrics,
+                                                                  .on_claim = parts_.on_claim});
+}
+
+Standard Reconciler::StandardNow() const {
+  return {.schema_version = NewestVersion(*options_.tenant_migrations.Get()),
+          .role_key = role_key_,
+          .migrates_in_place = options_.migrates_in_place};
+}
 
 Reconciler::~Reconciler() { Stop(); }
 
@@ -81,6 +118,7 @@ void Reconciler::Start() {
     const absl::MutexLock lock(&mu_);
     running_ = options_.parallelism + 1;
   }
+  heartbeat_.emplace(parts_.instance.AsLogin(parts_.instance.central_database()));
   threads_.emplace_back([this] { RunPasses(); });
   for (int i = 0; i < options_.parallelism; ++i) threads_.emplace_back([this] { RunWorker(); });
 }
@@ -96,23 +134,52 @@ bool Reconciler::Stop(absl::Duration patience) {
   }
   for (std::thread& thread : threads_) thread.join();
   threads_.clear();
+  heartbeat_.reset();
   return true;
 }
 
 absl::Status Reconciler::Want(const TenantId& id, const Desire& desire) {
   if (!prepared_) return Error(v1::REASON_INSTANCE_UNAVAILABLE, "the central database is not prepared yet");
-  const absl::StatusOr<bool> changed = parts_.records.Want(id, desire);
+  const absl::StatusOr<bool> changed = Record(id, desire);
   if (!changed.ok()) {
     const absl::Status status = Explain(changed.status(), "recording what is wanted");
     parts_.instance_health.Note(status);
     return status;
   }
   if (!*changed) return absl::OkStatus();
-  queue_.Add(id);
   // What destroys waits for the registry's own word: ask for it.
-  const bool may_destroy = desire.state == v1::DESIRED_STATE_ABSENT || desire.create_generation > 1;
-  if (may_destroy && !desire.confirmed) RequestPass();
+  if (desire.MayDestroy() && !desire.confirmed) RequestPass();
   return absl::OkStatus();
+}
+
+absl::StatusOr<bool> Reconciler::Record(const TenantId& id, const Desire& desire, std::optional<int64_t> overrules) {
+  Claims::Wanted wanted;
+  if (claims_.has_value()) {
+    LH_ASSIGN_OR_RETURN(wanted, claims_->Want(id, desire, overrules));
+  } else {
+    LH_ASSIGN_OR_RETURN(wanted.changed, parts_.records.Want(id, desire, overrules));
+  }
+  if (wanted.settled.has_value()) {
+    // An announced tenant was READY before the registry took it in.
+    Settled({.id = id, .state = wanted.claimed ? v1::SERVICE_STATE_PENDING : v1::SERVICE_STATE_READY}, *wanted.settled);
+  } else if (wanted.changed) {
+    queue_.Add(id);
+  }
+  return wanted.changed;
+}
+
+// Told first, noted afterwards: somebody may wait for it.
+void Reconciler::Settled(const TenantRecord& before, const TenantRecord& now) {
+  parts_.on_settled ? parts_.on_settled(now) : parts_.on_status();
+  if (now.state == v1::SERVICE_STATE_FAILED) return;
+  const absl::Duration took = parts_.clock.Now() - now.desired_time;
+  Log(Level::kInfo, LogNameOf(now.state),
+      {{"tenant", now.id.str()},
+       {"generation", std::format("{}", now.generation)},
+       {"ms", std::format("{:.1f}", absl::ToDoubleMilliseconds(took))}});
+  if (now.state == v1::SERVICE_STATE_READY && before.state != v1::SERVICE_STATE_READY) {
+    provisioning_seconds_.Observe(absl::ToDoubleSeconds(took));
+  }
 }
 
 void Reconciler::RequestPass() {
@@ -120,111 +187,34 @@ void Reconciler::RequestPass() {
   pass_requested_ = true;
 }
 
+bool Reconciler::AwaitQuiet(absl::Duration patience) {
+  {
+    const absl::MutexLock lock(&mu_);
+    const auto ready = [this] { return prepared_.load() || Stopping(); };
+    if (!mu_.AwaitWithTimeout(absl::Condition(&ready), patience)) return false;
+  }
+  return queue_.AwaitQuiet(patience);
+}
+
 absl::Status Reconciler::Prepare() {
   const auto go_on = [this] {
     return Stopping() ? Error(v1::REASON_SHUTTING_DOWN, "the provisioner is shutting down") : absl::OkStatus();
   };
-  const absl::Status status = PrepareCentral(parts_.instance, options_.central_migrations, go_on);
+  const absl::Status status =
+      PrepareCentral(parts_.instance, *options_.central_migrations.Get(), go_on, options_.keeps_central);
   if (ReasonOf(status) == v1::REASON_SHUTTING_DOWN) return status;
   parts_.instance_health.Note(status);
-  if (status.ok()) prepared_ = true;
+  if (status.ok()) {
+    prepared_ = true;
+  } else {
+    Tell(status);
+  }
   return status;
 }
 
-absl::Status Reconciler::Pass() {
-  const auto read_records = [this]() -> absl::StatusOr<std::map<TenantId, TenantRecord>> {
-    LH_ASSIGN_OR_RETURN(std::vector<TenantRecord> list, parts_.records.List());
-    std::map<TenantId, TenantRecord> records;
-    for (TenantRecord& record : list) {
-      const TenantId id = record.id;
-      records.emplace(id, std::move(record));
-    }
-    return records;
-  };
-  const auto compare = [&]() -> absl::Status {
-    // Records first. A change is committed before its event is published, so a listing that began after an event was
-    // recorded shows that change or a newer one. If it shows an older one all the same, the event was not the
-    // registry's or the registry was restored, and the listing counts. An event that comes meanwhile is not among
-    // these records, and stays.
-    LH_ASSIGN_OR_RETURN(auto records, read_records());
-    const auto listed = parts_.desired.ListDesired();
-    parts_.gateway_health.Note(listed.status());
-    gateway_answered_ = listed.ok();
-    if (listed.ok()) {
-      CountUnlisted(*listed, records);
-      for (const v1::DesiredTenant& tenant : *listed) LH_RETURN_IF_ERROR(ApplyListed(tenant, records));
-      LH_ASSIGN_OR_RETURN(records, read_records());
-    }
-    auto central = parts_.central.Take();
-    LH_RETURN_IF_ERROR(DropSetAside(*central));  // left by a run that ended between the two moves of a drop
-    LH_ASSIGN_OR_RETURN(const auto observed, ObserveAll(*central, parts_.instance.service()));
-    for (const auto& [id, record] : records) {
-      const auto found = observed.find(id.str());
-      if (WorkFor(record, found == observed.end() ? ObservedTenant() : found->second, standard_) != Work::kNone) {
-        queue_.Add(id, record.next_attempt_time.value_or(absl::InfinitePast()));
-      }
-    }
-    return absl::OkStatus();
-  };
-  const absl::Status status = Explain(compare(), "comparing all tenants");
-  parts_.instance_health.Note(status);
-  return status;
-}
-
-absl::Status Reconciler::ApplyListed(const v1::DesiredTenant& listed, const std::map<TenantId, TenantRecord>& records) {
-  const absl::StatusOr<TenantId> id = TenantId::Parse(listed.id());
-  if (!id.ok() || listed.desired() == v1::DESIRED_STATE_UNSPECIFIED || !v1::DesiredState_IsValid(listed.desired())) {
-    Log(Level::kWarning, "the gateway listed a tenant that makes no sense", {{"tenant", Printable(listed.id())}});
-    return absl::OkStatus();
-  }
-  const auto known = records.find(*id);
-  const TenantRecord* record = known == records.end() ? nullptr : &known->second;
-  if (record != nullptr && record->generation > listed.generation()) return Overrule(*record, listed);
-  if (record == nullptr || record->generation < listed.generation() || record->desired != listed.desired() ||
-      (record->desired == v1::DESIRED_STATE_ABSENT && !record->confirmed)) {
-    LH_ASSIGN_OR_RETURN(const bool changed, parts_.records.Want(*id, DesireOf(listed)));
-    if (changed) queue_.Add(*id);
-    return absl::OkStatus();
-  }
-  const int64_t create_generation =
-      listed.create_generation() == 0 ? record->create_generation : listed.create_generation();
-  if (!record->confirmed || record->create_generation != create_generation) {
-    LH_RETURN_IF_ERROR(parts_.records.Confirm(*record, create_generation));
-  }
-  const bool settled = record->state != v1::SERVICE_STATE_PENDING && record->state_generation == record->generation;
-  const bool differs = listed.reported_state() != record->state || listed.reported_generation() != record->generation;
-  if (settled && differs) {
-    LH_RETURN_IF_ERROR(parts_.records.ReportAgain(*id));
-    parts_.on_status();
-  }
-  return absl::OkStatus();
-}
-
-void Reconciler::CountUnlisted(std::span<const v1::DesiredTenant> listed,
-                               const std::map<TenantId, TenantRecord>& records) {
-  std::set<std::string_view> known;
-  for (const v1::DesiredTenant& tenant : listed) known.insert(tenant.id());
-  const auto unlisted = std::ranges::count_if(records, [&known](const auto& entry) {
-    return !entry.second.database_id.empty() && !known.contains(entry.first.str());
-  });
-  unlisted_.Set(static_cast<double>(unlisted));
-}
-
-absl::Status Reconciler::Overrule(const TenantRecord& record, const v1::DesiredTenant& listed) {
-  // The registry's own later word is overruled by an older one, unless that would destroy: a registry that was restored
-  // has forgotten tenants, and what it forgot is not dropped. Making the tenant again takes its database over.
-  const bool destroys =
-      listed.desired() == v1::DESIRED_STATE_ABSENT && record.desired != v1::DESIRED_STATE_ABSENT && record.confirmed;
-  Log(Level::kWarning,
-      destroys ? "the registry was restored to before it made the tenant; its database is kept"
-               : "the registry knows no such generation of the tenant; going back to the one it lists",
-      {{"tenant", record.id.str()},
-       {"recorded", std::format("{}", record.generation)},
-       {"listed", std::format("{}", listed.generation())}});
-  if (destroys) return absl::OkStatus();
-  LH_ASSIGN_OR_RETURN(const bool changed, parts_.records.Want(record.id, DesireOf(listed), record.generation));
-  if (changed) queue_.Add(record.id);
-  return absl::OkStatus();
+void Reconciler::Tell(const absl::Status& trouble) {
+  const absl::Status told = parts_.desired.ReportTrouble(parts_.instance.process(), std::string(ClientText(trouble)));
+  if (!told.ok()) Log(Level::kDebug, "a failed pass cannot be reported now", {{"error", ClientText(told)}});
 }
 
 bool Reconciler::WorkOne() {
@@ -257,35 +247,79 @@ absl::Status Reconciler::LookAt(const TenantId& id) {
   }
   const absl::StatusOr<ObservedTenant> observed = Observe(*central, parts_.instance.service(), id);
   if (!observed.ok()) return Explain(observed.status(), "looking at the tenant");
-  const Work work = WorkFor(record, *observed, standard_);
+  const Work work = WorkFor(record, *observed, StandardNow());
   if (work == Work::kNone) return absl::OkStatus();
-  if (IsLost(record, *observed)) {
-    Log(Level::kWarning, "tenant database is gone though nobody asked for that; making it again, empty",
-        {{"tenant", id.str()}, {"database_id", record.database_id}});
-    recreated_.Increment();
+  if (claims_.has_value() && work == Work::kPresent && MayClaim(record) && NothingThere(*observed)) {
+    const absl::StatusOr<std::optional<TenantRecord>> settled = claims_->Take(record);
+    if (!settled.ok()) return Explain(settled.status(), "claiming a spare");
+    if (settled->has_value()) {
+      Settled(record, **settled);
+      return absl::OkStatus();
+    }
   }
-  if (record.database_id.empty() && work != Work::kAbsent) {
+  Turns* const turns = work == Work::kFill ? &fills_ : MayDrop(work) ? &drops_ : nullptr;
+  if (turns != nullptr && !turns->Begin(id)) return absl::OkStatus();
+  const absl::Cleanup end = [turns] {
+    if (turns != nullptr) turns->End();
+  };
+  if (work == Work::kFill) {
+    queue_.WillTakeLong(id);
+    absl::StatusOr<std::string> assigned = parts_.records.AssignFillId(record, RandomHex(kDatabaseIdBytes));
+    if (!assigned.ok()) return Explain(assigned.status(), "recording the database id");
+    record.fill_database_id = *std::move(assigned);
+    record.fill_generation = record.origin.generation;
+  } else if (record.database_id.empty() && work != Work::kAbsent && work != Work::kDiscard) {
     // Recorded before anything is made: after a crash this is how one's own half-made things are known.
     absl::StatusOr<std::string> assigned = parts_.records.AssignDatabaseId(id, RandomHex(kDatabaseIdBytes));
     if (!assigned.ok()) return Explain(assigned.status(), "recording the database id");
     record.database_id = *std::move(assigned);
   }
-  Outcome outcome{.state = StateAfter(work), .role_key = standard_.role_key};
-  const absl::Status status = Attempt(record, work, *central, outcome);
-  return Conclude(record, work, status, std::move(outcome));
+  Outcome outcome{.state = StateAfter(work), .role_key = role_key_};
+  absl::StatusOr<bool> attempted = true;
+  if (work != Work::kSettle) attempted = Attempt(record, work, *observed, *central, outcome);
+  if (attempted.ok() && !*attempted) {
+    queue_.Add(id, parts_.clock.Now() + kElsewherePause);
+    return absl::OkStatus();
+  }
+  LH_FAILPOINT("before recording the outcome");
+  const absl::Status concluded = Conclude(record, work, attempted.status(), std::move(outcome));
+  LH_FAILPOINT("after recording the outcome");
+  return concluded;
 }
 
-absl::Status Reconciler::Attempt(const TenantRecord& record, Work work, postgres::Connection& central,
-                                 Outcome& outcome) {
-  if (record.database_id.empty()) return absl::OkStatus();  // nothing was ever made, so nothing is there to remove
-  TenantDatabase database(parts_.instance, options_.tenant_migrations, central,
+absl::StatusOr<bool> Reconciler::Attempt(const TenantRecord& record, Work work, const ObservedTenant& observed,
+                                         postgres::Connection& central, Outcome& outcome) {
+  const auto go_on = [&] { return GoOn(record, work); };
+  const std::shared_ptr<const Migrations> migrations = options_.tenant_migrations.Get();
+  if (work == Work::kFill || work == Work::kDiscard) {
+    Refill refill(parts_.instance, *migrations, central, options_.backup_folder, record);
+    LH_RETURN_IF_ERROR(work == Work::kFill ? refill.Run(go_on) : refill.Discard(go_on));
+    return !refill.elsewhere();
+  }
+  if (record.database_id.empty()) return true;  // nothing was ever made, so nothing is there to remove
+  // One that opens again has been left out by runs over the fleet.
+  const bool keep_version = !options_.migrates_in_place && observed.owner.has_value() && observed.owner->can_login;
+  TenantDatabase database(parts_.instance, *migrations, central,
                           {.tenant = record.id,
                            .database_id = record.database_id,
                            .schema_version = record.schema_version,
-                           .renew_secrets = record.role_key != standard_.role_key});
-  LH_RETURN_IF_ERROR(database.Run(StepsOf(work), [&] { return GoOn(record, work); }));
+                           .renew_secrets = record.role_key != role_key_,
+                           .keep_version = keep_version});
+  const absl::Status ran = database.Run(StepsOf(work), go_on);
+  if (IsLost(record, observed) && database.created()) {
+    Log(Level::kWarning, "tenant database was gone though nobody asked for that; it is made again, empty",
+        {{"tenant", record.id.str()}, {"database_id", record.database_id}});
+    recreated_.Increment();
+  }
+  LH_RETURN_IF_ERROR(ran);
   outcome.schema_version = database.schema_version();
-  return absl::OkStatus();
+  if (!database.history_digest().empty()) {
+    const SchemaNote note{.database_id = record.database_id,
+                          .version = database.schema_version().value_or(0),
+                          .digest = database.history_digest()};
+    LH_RETURN_IF_ERROR(Explain(NoteSchema(central, note), "recording the schema's version"));
+  }
+  return !database.elsewhere();
 }
 
 absl::Status Reconciler::GoOn(const TenantRecord& record, Work work) {
@@ -293,8 +327,15 @@ absl::Status Reconciler::GoOn(const TenantRecord& record, Work work) {
   const absl::StatusOr<std::optional<TenantRecord>> found = parts_.records.Get(record.id);
   if (!found.ok()) return Explain(found.status(), "reading the records");
   const std::optional<TenantRecord>& now = *found;
-  if (!now.has_value() || now->generation != record.generation || now->desired != record.desired ||
-      now->database_id != record.database_id || now->create_generation != record.create_generation ||
+  if (now.has_value() && work == Work::kDiscard && now->fill_database_id == record.fill_database_id) {
+    return absl::OkStatus();
+  }
+  // A change that leaves the origin as it is, a new name say, does not make a long copy begin anew.
+  if (now.has_value() && work == Work::kFill && !IsOriginOvertaken(record, *now)) return absl::OkStatus();
+  if (!now.has_value() || work == Work::kFill || work == Work::kDiscard || now->generation != record.generation ||
+      now->desired != record.desired || now->database_id != record.database_id ||
+      now->create_generation != record.create_generation ||
+      now->attempts != record.attempts ||  // another provisioner's, since this one looked
       ((work == Work::kAbsent || work == Work::kReplace) && !now->confirmed)) {
     return Error(v1::REASON_SUPERSEDED, "a newer change of the tenant has overtaken this one");
   }
@@ -316,6 +357,20 @@ absl::Status Reconciler::Conclude(const TenantRecord& record, Work work, const a
     queue_.Add(record.id);
     return absl::OkStatus();
   }
+  if (work == Work::kFill && status.ok()) {
+    Log(Level::kInfo, "tenant database filled from its origin",
+        {{"tenant", tenant},
+         {"origin", record.origin.tenant.empty() ? record.origin.backup : record.origin.tenant},
+         {"database_id", record.fill_database_id}});
+    queue_.Add(record.id);
+    return absl::OkStatus();
+  }
+  if (work == Work::kDiscard && status.ok()) {
+    const absl::Status forgotten = parts_.records.ForgetFill(record.id, record.fill_database_id);
+    if (!forgotten.ok()) return Explain(forgotten, "recording what was dropped");
+    queue_.Add(record.id);
+    return absl::OkStatus();
+  }
   const absl::Time now = parts_.clock.Now();
   const int attempt = record.attempts + 1;
   if (!status.ok()) {
@@ -323,9 +378,9 @@ absl::Status Reconciler::Conclude(const TenantRecord& record, Work work, const a
                .message = std::string(ClientText(status)),
                .next_attempt_time = now + BackoffFor(attempt)};
   }
-  const absl::StatusOr<bool> current = parts_.records.Finish(record.id, record.generation, outcome);
+  const absl::StatusOr<std::optional<TenantRecord>> current = parts_.records.Finish(record, outcome);
   if (!current.ok()) return Explain(current.status(), "recording what was done");
-  if (!*current) {
+  if (!current->has_value()) {
     queue_.Add(record.id);
     return absl::OkStatus();
   }
@@ -344,16 +399,8 @@ absl::Status Reconciler::Conclude(const TenantRecord& record, Work work, const a
            {"attempt", std::format("{}", attempt)}});
     }
     queue_.Add(record.id, *outcome.next_attempt_time);
-  } else {
-    Log(Level::kInfo, LogNameOf(outcome.state),
-        {{"tenant", tenant},
-         {"generation", std::format("{}", record.generation)},
-         {"ms", std::format("{}", absl::ToInt64Milliseconds(now - record.desired_time))}});
-    if (outcome.state == v1::SERVICE_STATE_READY && record.state != v1::SERVICE_STATE_READY) {
-      provisioning_seconds_.Observe(absl::ToDoubleSeconds(now - record.desired_time));
-    }
   }
-  parts_.on_status();
+  Settled(record, **current);
   return absl::OkStatus();
 }
 
@@ -368,11 +415,28 @@ void Reconciler::RunWorker() {
   --running_;
 }
 
+absl::Status Reconciler::TakeOver() {
+  LH_ASSIGN_OR_RETURN(const std::vector<TenantId> due, parts_.records.Due(kTakeOverPatience, kTakeOverLimit));
+  for (const TenantId& id : due) queue_.Add(id);
+  LH_ASSIGN_OR_RETURN(const bool awaits,
+                      parts_.records.AwaitWord(kTakeOverPatience, kTakeOverPatience + options_.resync_interval));
+  if (awaits) RequestPass();
+  return absl::OkStatus();
+}
+
 bool Reconciler::Sleep(absl::Duration time) {
-  const absl::MutexLock lock(&mu_);
-  mu_.AwaitWithTimeout(absl::Condition(&pass_requested_), time);
-  pass_requested_ = false;
-  return !Stopping();
+  while (true) {
+    {
+      const absl::MutexLock lock(&mu_);
+      const bool requested = mu_.AwaitWithTimeout(absl::Condition(&pass_requested_), std::min(time, kTakeOverInterval));
+      time -= kTakeOverInterval;
+      if (requested || time <= absl::ZeroDuration()) {
+        pass_requested_ = false;
+        return !Stopping();
+      }
+    }
+    if (prepared_) (void)TakeOver();  // an instance that does not answer shows elsewhere
+  }
 }
 
 void Reconciler::RunPasses() {

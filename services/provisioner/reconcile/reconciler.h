@@ -7,6 +7,7 @@
 #include <atomic>
 #include <functional>
 #include <map>
+#include <optional>
 #include <span>
 #include <string>
 #include <thread>
@@ -19,11 +20,15 @@
 #include "common/clock/clock.h"
 #include "common/postgres/postgres.h"
 #include "common/telemetry/metrics.h"
-#include "services/provisioner/migrations/folder.h"
+#include "services/provisioner/drift/rounds.h"
+#include "services/provisioner/migrations/library.h"
 #include "services/provisioner/reconcile/dependency.h"
 #include "services/provisioner/reconcile/desired_source.h"
+#include "services/provisioner/reconcile/heartbeat.h"
 #include "services/provisioner/reconcile/plan.h"
+#include "services/provisioner/reconcile/turns.h"
 #include "services/provisioner/reconcile/work_queue.h"
+#include "services/provisioner/spares/claim.h"
 #include "services/provisioner/state/records.h"
 #include "services/provisioner/steps/instance.h"
 #include "services/provisioner/steps/tenant_database.h"
@@ -37,8 +42,16 @@ class Reconciler {
     absl::Duration min_backoff = absl::Milliseconds(500);
     absl::Duration max_backoff = absl::Minutes(1);
     int parallelism = 4;
-    Migrations tenant_migrations{};
-    Migrations central_migrations{};
+    // A database is looked into about as often as this many passes, at least.
+    int passes_between_inspections = 10;
+    SharedMigrations tenant_migrations{};
+    SharedMigrations central_migrations{};
+    std::string backup_folder{};  // empty: none
+    // Databases that are in place and open are brought to the newest version in passing. False: runs over the fleet do
+    // that (rollout/).
+    bool migrates_in_place = true;
+    // The same of the central database, once it has been migrated.
+    bool keeps_central = false;
   };
   struct Parts {
     const Instance& instance;
@@ -52,6 +65,10 @@ class Reconciler {
     const Clock& clock;
     Metrics& metrics;
     std::function<void()> on_status;  // there is something to report; any thread, must not block
+    // The same of one status that is known here and now. Empty: on_status.
+    std::function<void(TenantRecord)> on_settled{};
+    std::function<void(bool found)>
+        on_claim{};  // as Claims::Parts; empty: nobody keeps spares, and none are looked for
   };
   Reconciler(Options options, Parts parts);
   ~Reconciler();  // Stop()
@@ -68,20 +85,34 @@ class Reconciler {
   // Looks at everything soon. Any thread.
   void RequestPass();
 
+  // Waits until the central database is prepared and no tenant is due or worked on, but for copies; true if so. False
+  // after `patience` or Stop(). Any thread.
+  bool AwaitQuiet(absl::Duration patience) ABSL_LOCKS_EXCLUDED(mu_);
+
   // What the threads do, for tests without them. Prepare: the central database; needed once, before all else.
   absl::Status Prepare();
   // Compares everything and queues what differs. OK also if the gateway did not answer (then by the records alone).
   absl::Status Pass();
   // Works on one tenant that is due; false if none is.
   bool WorkOne();
+  // Queues what is due by the records, whoever learned of it, and requests a pass if something waits for the registry's
+  // word: another provisioner may have died since.
+  absl::Status TakeOver();
 
  private:
+  Standard StandardNow() const;
   void RunWorker() ABSL_LOCKS_EXCLUDED(mu_);
   void RunPasses() ABSL_LOCKS_EXCLUDED(mu_);
-  // Until `time` is over or a pass is requested; false when stopping.
+  // Until `time` is over or a pass is requested, taking over now and then; false when stopping.
   bool Sleep(absl::Duration time) ABSL_LOCKS_EXCLUDED(mu_);
   bool Stopping() const { return stopping_.load(std::memory_order_relaxed); }
 
+  // Of what keeps this provisioner from its passes, for `leasehold doctor`.
+  void Tell(const absl::Status& trouble);
+  // Records::Want, or Claims::Want if there are spares; what is left to do is queued. True if the record changed.
+  absl::StatusOr<bool> Record(const TenantId& id, const Desire& desire,
+                              std::optional<int64_t> overrules = std::nullopt);
+  void Settled(const TenantRecord& before, const TenantRecord& now);
   absl::Status ApplyListed(const v1::DesiredTenant& listed, const std::map<TenantId, TenantRecord>& records);
   void CountUnlisted(std::span<const v1::DesiredTenant> listed, const std::map<TenantId, TenantRecord>& records);
   // `listed` has an older generation than `record`, which is as it was before the listing began.
@@ -89,15 +120,23 @@ class Reconciler {
   void Look(const TenantId& id);
   // Not OK only if the records could not be reached.
   absl::Status LookAt(const TenantId& id);
-  absl::Status Attempt(const TenantRecord& record, Work work, postgres::Connection& central, Outcome& outcome);
+  // False: another provisioner is at work on it.
+  absl::StatusOr<bool> Attempt(const TenantRecord& record, Work work, const ObservedTenant& observed,
+                               postgres::Connection& central, Outcome& outcome);
   absl::Status GoOn(const TenantRecord& record, Work work);
   absl::Status Conclude(const TenantRecord& record, Work work, const absl::Status& status, Outcome outcome);
   absl::Duration BackoffFor(int attempt) ABSL_LOCKS_EXCLUDED(mu_);
 
   const Options options_;
   const Parts parts_;
-  const Standard standard_;
+  const std::string role_key_;
   WorkQueue queue_;
+  // Of each kind half of the workers at most. Copies take long; and PostgreSQL makes every DROP DATABASE wait for
+  // log-ins that are under way on the instance, whoever's: up to its authentication_timeout for one that stands still.
+  Turns fills_;
+  Turns drops_;
+  Rounds rounds_;
+  std::optional<Claims> claims_;
   std::atomic<bool> stopping_ = false;
   std::atomic<bool> prepared_ = false;
   std::atomic<bool> gateway_answered_ = false;
@@ -108,8 +147,10 @@ class Reconciler {
   bool pass_requested_ ABSL_GUARDED_BY(mu_) = false;
   int running_ ABSL_GUARDED_BY(mu_) = 0;
   std::vector<std::thread> threads_;
+  std::optional<Heartbeat> heartbeat_;
 
   prometheus::Histogram& provisioning_seconds_;
+  prometheus::Counter& passes_;
   prometheus::Counter& recreated_;
   prometheus::Gauge& unlisted_;
 };

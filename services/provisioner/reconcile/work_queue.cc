@@ -1,6 +1,7 @@
 #include "services/provisioner/reconcile/work_queue.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace leasehold::provisioner {
 
@@ -23,6 +24,7 @@ std::optional<TenantId> WorkQueue::TakeDue() {
   Entry& entry = entries_[id];
   entry.due.reset();
   entry.running = true;
+  ++running_;
   return id;
 }
 
@@ -48,6 +50,7 @@ void WorkQueue::Done(const TenantId& id) {
   const auto it = entries_.find(id);
   if (it == entries_.end()) return;
   it->second.running = false;
+  if (!std::exchange(it->second.long_running, false) && --running_ == 0) quiet_.SignalAll();
   if (!it->second.due.has_value()) {
     entries_.erase(it);
     return;
@@ -56,9 +59,32 @@ void WorkQueue::Done(const TenantId& id) {
   changed_.Signal();
 }
 
+void WorkQueue::WillTakeLong(const TenantId& id) {
+  const absl::MutexLock lock(&mu_);
+  const auto it = entries_.find(id);
+  if (it == entries_.end() || !it->second.running || std::exchange(it->second.long_running, true)) return;
+  if (--running_ == 0) quiet_.SignalAll();
+}
+
+bool WorkQueue::IsQuiet() const {
+  return running_ == 0 && (waiting_.empty() || waiting_.begin()->first > clock_.Now());
+}
+
+bool WorkQueue::AwaitQuiet(absl::Duration patience) {
+  const absl::Time end = clock_.Now() + patience;
+  const absl::MutexLock lock(&mu_);
+  while (!stopping_ && !IsQuiet()) {
+    const absl::Duration left = end - clock_.Now();
+    if (left <= absl::ZeroDuration()) return false;
+    quiet_.WaitWithTimeout(&mu_, std::min(left, absl::Seconds(1)));
+  }
+  return !stopping_;
+}
+
 void WorkQueue::Stop() {
   const absl::MutexLock lock(&mu_);
   stopping_ = true;
+  quiet_.SignalAll();
   changed_.SignalAll();
 }
 

@@ -29,20 +29,30 @@ class WorkQueue {
   std::optional<TenantId> Take();
   void Done(const TenantId& id);
 
+  // Its taker will be at it for long: nobody waits for that with AwaitQuiet.
+  void WillTakeLong(const TenantId& id);
+
+  // Waits until no tenant is due or worked on; true if so. False after `patience`, or after Stop().
+  bool AwaitQuiet(absl::Duration patience);
+
   void Stop();
 
  private:
   struct Entry {
     std::optional<absl::Time> due;  // nullopt: only being worked on
     bool running = false;
+    bool long_running = false;
   };
+  bool IsQuiet() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   std::optional<TenantId> TakeDue() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   const Clock& clock_;
   absl::Mutex mu_;
   absl::CondVar changed_;
+  absl::CondVar quiet_;
   std::map<TenantId, Entry> entries_ ABSL_GUARDED_BY(mu_);
   std::set<std::pair<absl::Time, TenantId>> waiting_ ABSL_GUARDED_BY(mu_);  // due and not running
+  int running_ ABSL_GUARDED_BY(mu_) = 0;                                    // but for the long ones
   bool stopping_ ABSL_GUARDED_BY(mu_) = false;
 };
 

@@ -48,6 +48,44 @@ TEST(WorkQueue, OneWorkerAtATimeForATenant) {
   EXPECT_EQ(queue.TryTake(), std::nullopt);
 }
 
+TEST(WorkQueue, IsQuietWhenNobodyIsDueOrWorkedOn) {
+  const SystemClock clock;
+  WorkQueue queue(clock);
+  EXPECT_TRUE(queue.AwaitQuiet(absl::ZeroDuration()));
+  queue.Add(Id("later"), clock.Now() + absl::Hours(1));
+  EXPECT_TRUE(queue.AwaitQuiet(absl::ZeroDuration()));
+  queue.Add(Id("now"));
+  EXPECT_FALSE(queue.AwaitQuiet(absl::Milliseconds(1))) << "due";
+  ASSERT_EQ(queue.TryTake(), Id("now"));
+  EXPECT_FALSE(queue.AwaitQuiet(absl::Milliseconds(1))) << "worked on";
+  bool quiet = false;
+  std::thread waiting([&] { quiet = queue.AwaitQuiet(absl::Minutes(1)); });
+  queue.Done(Id("now"));
+  waiting.join();
+  EXPECT_TRUE(quiet);
+  queue.Stop();
+  EXPECT_FALSE(queue.AwaitQuiet(absl::Minutes(1)));
+}
+
+TEST(WorkQueue, NobodyWaitsForWhatTakesLong) {
+  const SystemClock clock;
+  WorkQueue queue(clock);
+  for (const char* id : {"copy", "other"}) {
+    queue.Add(Id(id));
+    ASSERT_EQ(queue.TryTake(), Id(id));
+  }
+  queue.WillTakeLong(Id("copy"));
+  EXPECT_FALSE(queue.AwaitQuiet(absl::Milliseconds(1))) << "the other one";
+  queue.Done(Id("other"));
+  EXPECT_TRUE(queue.AwaitQuiet(absl::Minutes(1)));
+  queue.Add(Id("copy"));
+  queue.Done(Id("copy"));
+  ASSERT_EQ(queue.TryTake(), Id("copy"));
+  EXPECT_FALSE(queue.AwaitQuiet(absl::Milliseconds(1))) << "it counts again";
+  queue.Done(Id("copy"));
+  EXPECT_TRUE(queue.AwaitQuiet(absl::Minutes(1)));
+}
+
 TEST(WorkQueue, AWaitingTakerGetsWorkAndEndsWithStop) {
   const SystemClock clock;
   WorkQueue queue(clock);

@@ -5,16 +5,18 @@
 #include "common/identity/identity.h"
 #include "common/status/error.h"
 #include "common/telemetry/log.h"
-#include "services/provisioner/migrations/runner.h"
+#include "services/provisioner/migrations/history.h"
+#include "services/provisioner/steps/claimer.h"
+#include "services/provisioner/steps/migrate_database.h"
 #include "services/provisioner/steps/observe.h"
 #include "services/provisioner/steps/roles.h"
+#include "services/provisioner/steps/schema_note.h"
 
 namespace leasehold::provisioner {
 namespace {
 
 using postgres::QuoteIdentifier;
 
-constexpr std::string_view kCentralId = "central";
 constexpr std::string_view kNoSuchDatabase = "3D000";
 // PostgreSQL's own database for those who have none yet.
 constexpr std::string_view kMaintenanceDatabase = "postgres";
@@ -72,10 +74,17 @@ absl::Status GrantCentral(postgres::Transaction& tx, const Instance& instance, c
   return absl::OkStatus();
 }
 
+absl::StatusOr<bool> IsToMigrate(postgres::Connection& central, const Migrations& migrations, bool keep_version) {
+  if (migrations.empty()) return false;
+  if (!keep_version) return true;
+  LH_ASSIGN_OR_RETURN(const History history, ReadHistoryAsKeeper(central));
+  return history.empty();
+}
+
 }  // namespace
 
 absl::Status PrepareCentral(const Instance& instance, const Migrations& migrations,
-                            const std::function<absl::Status()>& go_on) {
+                            const std::function<absl::Status()>& go_on, bool keep_version) {
   const std::string name = instance.central_database();
   const RoleSpec owner{.name = CentralRole(instance.service()), .mark = MarkOf(kCentralId), .kind = RoleKind::kOwner};
   const RoleSpec reader{
@@ -86,20 +95,26 @@ absl::Status PrepareCentral(const Instance& instance, const Migrations& migratio
   if (postgres::SqlStateOf(central.Connect()) == kNoSuchDatabase) {
     LH_RETURN_IF_ERROR(Explain(CreateIfAbsent(instance), "creating the central database"));
   }
+  // All of it in one transaction: PrepareRecords() makes provisioners that start at the same time wait for each other.
   const absl::Status prepared = central.InTransaction([&](postgres::Transaction& tx) -> absl::Status {
     LH_RETURN_IF_ERROR(CheckOwner(tx));
     LH_RETURN_IF_ERROR(PrepareRecords(tx));
+    LH_RETURN_IF_ERROR(MakeClaimer(tx, ClaimerOf(instance.login())));
     LH_RETURN_IF_ERROR(MakeCentralRoles(tx, instance, owner, reader));
-    return GrantCentral(tx, instance, owner, reader);
+    LH_RETURN_IF_ERROR(GrantCentral(tx, instance, owner, reader));
+    return PrepareHistory(tx, owner.name, instance.HistorySecret(kCentralId));
   });
   LH_RETURN_IF_ERROR(Explain(prepared, "preparing the central database"));
 
   LH_RETURN_IF_ERROR(go_on());
-  LH_RETURN_IF_ERROR(Explain(PrepareHistory(central), "preparing the central database"));
-  if (migrations.empty()) return absl::OkStatus();
-  postgres::Connection as_owner(instance.AsRole(name, owner.name, kCentralId, RoleKind::kOwner));
-  return Explain(Migrate({.keeper = central, .owner = as_owner}, migrations, go_on).status(),
-                 "migrating the central database");
+  LH_ASSIGN_OR_RETURN(const bool migrate, IsToMigrate(central, migrations, keep_version));
+  if (!migrate) return absl::OkStatus();
+  MigrateResult result;
+  const MigrationTarget target{.database = name, .owner = owner.name, .id = std::string(kCentralId)};
+  LH_RETURN_IF_ERROR(Explain(MigrateDatabase(instance, target, migrations, {.go_on = go_on}, result),
+                             "migrating the central database"));
+  const SchemaNote note{.database_id = std::string(kCentralId), .version = *result.version, .digest = result.digest};
+  return Explain(NoteSchema(central, note), "recording the schema's version");
 }
 
 }  // namespace leasehold::provisioner

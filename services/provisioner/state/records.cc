@@ -1,5 +1,6 @@
 #include "services/provisioner/state/records.h"
 
+#include <algorithm>
 #include <array>
 #include <format>
 #include <utility>
@@ -35,15 +36,28 @@ auto ValueOf(const Table& table, std::string_view text) {
   return std::begin(table)->first;
 }
 
-#define LH_TIME(column) "(extract(epoch from " column ") * 1000000)::bigint"
-constexpr std::string_view kColumns =
-    "id, generation, desired, confirmed, " LH_TIME("desired_time") ", coalesce(database_id, ''), state, state_generation, "
-    "message, attempts, " LH_TIME("next_attempt_time") ", schema_version, role_key, status_version, reported_version, "
-    LH_TIME("update_time") ", create_generation, database_generation";
-#undef LH_TIME
-
 std::string Timestamp(absl::Time t) { return absl::FormatTime(absl::RFC3339_full, t, absl::UTCTimeZone()); }
 absl::Time TimeOf(const pqxx::field& f) { return absl::FromUnixMicros(f.as<int64_t>()); }
+
+absl::StatusOr<std::vector<TenantRecord>> RecordsOf(const pqxx::result& rows) {
+  std::vector<TenantRecord> records;
+  records.reserve(static_cast<size_t>(rows.size()));
+  for (const auto& row : rows) {
+    LH_ASSIGN_OR_RETURN(TenantRecord record, RecordOf(row));
+    records.push_back(std::move(record));
+  }
+  return records;
+}
+
+}  // namespace
+
+#define LH_TIME(column) "(extract(epoch from " column ") * 1000000)::bigint"
+const std::string_view kRecordColumns =
+    "id, generation, desired, confirmed, " LH_TIME("desired_time") ", coalesce(database_id, ''), state, state_generation, "
+    "message, attempts, " LH_TIME("next_attempt_time") ", schema_version, role_key, status_version, reported_version, "
+    LH_TIME("update_time") ", create_generation, database_generation, origin_tenant, "
+    "origin_backup, origin_generation, filled_generation, coalesce(fill_database_id, ''), fill_generation";
+#undef LH_TIME
 
 absl::StatusOr<TenantRecord> RecordOf(const pqxx::row& row) {
   LH_ASSIGN_OR_RETURN(TenantId id, TenantId::Parse(row[0].as<std::string>()));
@@ -65,69 +79,101 @@ absl::StatusOr<TenantRecord> RecordOf(const pqxx::row& row) {
   record.update_time = TimeOf(row[15]);
   record.create_generation = row[16].as<int64_t>();
   record.database_generation = row[17].as<int64_t>();
+  record.origin = {
+      .tenant = row[18].as<std::string>(), .backup = row[19].as<std::string>(), .generation = row[20].as<int64_t>()};
+  record.filled_generation = row[21].as<int64_t>();
+  record.fill_database_id = row[22].as<std::string>();
+  record.fill_generation = row[23].as<int64_t>();
   return record;
 }
-
-absl::StatusOr<std::vector<TenantRecord>> RecordsOf(const pqxx::result& rows) {
-  std::vector<TenantRecord> records;
-  records.reserve(static_cast<size_t>(rows.size()));
-  for (const auto& row : rows) {
-    LH_ASSIGN_OR_RETURN(TenantRecord record, RecordOf(row));
-    records.push_back(std::move(record));
-  }
-  return records;
-}
-
-}  // namespace
 
 bool IsOutlived(const TenantRecord& record) {
   return !record.database_id.empty() && record.database_generation > 0 &&
          record.database_generation < record.create_generation;
 }
 
-absl::StatusOr<pqxx::result> Records::Run(std::string_view sql, std::span<const Param> params) {
-  pqxx::result result;
-  const absl::Status ran = central_.InTransaction([&](postgres::Transaction& tx) -> absl::Status {
-    LH_ASSIGN_OR_RETURN(result, tx.Exec(sql, params));
-    return absl::OkStatus();
-  });
-  LH_RETURN_IF_ERROR(ran);
-  return result;
+bool IsBackupId(std::string_view text) {
+  const size_t dot = text.rfind('.');
+  if (dot == std::string_view::npos || !TenantId::Parse(text.substr(0, dot)).ok()) return false;
+  const std::string_view digits = text.substr(dot + 1);
+  return !digits.empty() && digits.size() <= 19 && digits.front() != '0' &&
+         std::ranges::all_of(digits, [](char c) { return c >= '0' && c <= '9'; });
 }
 
-absl::StatusOr<bool> Records::Want(const TenantId& id, const Desire& desire, std::optional<int64_t> overrules) {
+bool AwaitsOrigin(const TenantRecord& record) {
+  return record.origin.generation > record.filled_generation && record.desired != v1::DESIRED_STATE_ABSENT;
+}
+
+absl::StatusOr<pqxx::result> Records::Run(std::string_view sql, std::span<const Param> params) {
+  return central_.Take()->ExecAlone(sql, params);  // one round trip, not three
+}
+
+absl::StatusOr<bool> Records::Want(const TenantId& id, const Desire& desire, std::optional<int64_t> overrules,
+                                   const AndThen& and_then) {
+  // With somebody to hear of it, the registry taking an announced tenant in is no work.
+  const std::string_view adopts =
+      and_then ? "t.generation = 0 AND t.state = 'ready' AND t.desired = 'present' AND t.database_id IS NOT NULL "
+                 "AND excluded.desired = 'present' AND excluded.origin_generation = 0"
+               : "false";
   std::string sql =
       "INSERT INTO leasehold.tenants AS t (id, generation, desired, confirmed, desired_time, update_time, "
-      "create_generation) VALUES ($1, $2, $3, $4, $5, $5, $6) ON CONFLICT (id) DO ";
+      "create_generation, origin_tenant, origin_backup, origin_generation) VALUES ($1, $2, $3, $4, $5, $5, $6, $7, $8, "
+      "$9) ON CONFLICT (id) DO ";
   if (desire.generation.has_value()) {
-    sql +=
-        ("UPDATE SET generation = excluded.generation, desired = excluded.desired, "
-         "confirmed = excluded.confirmed, desired_time = excluded.desired_time, state = 'pending', "
-         "message = '', attempts = 0, next_attempt_time = NULL, update_time = excluded.update_time, "
-         "create_generation = CASE excluded.create_generation WHEN 0 THEN t.create_generation "
-         "ELSE excluded.create_generation END, "
-         // After an overruled generation, whose number says nothing.
-         "database_generation = least(t.database_generation, excluded.generation) "
-         "WHERE t.generation < excluded.generation OR (excluded.confirmed AND (t.generation = $7 OR "
-         "(t.generation = excluded.generation "
-         "AND (t.desired <> excluded.desired OR (excluded.desired = 'absent' AND NOT t.confirmed))))) ");
+    sql += std::format(
+        "UPDATE SET generation = excluded.generation, desired = excluded.desired, "
+        "confirmed = excluded.confirmed, desired_time = excluded.desired_time, update_time = excluded.update_time, "
+        "message = '', next_attempt_time = NULL, state = CASE WHEN {0} THEN 'ready' ELSE 'pending' END, "
+        "state_generation = CASE WHEN {0} THEN excluded.generation ELSE t.state_generation END, "
+        "status_version = t.status_version + CASE WHEN {0} THEN 1 ELSE 0 END, "
+        "attempts = CASE WHEN {0} THEN t.attempts ELSE 0 END, "
+        "create_generation = CASE excluded.create_generation WHEN 0 THEN t.create_generation "
+        "ELSE excluded.create_generation END, "
+        // After an overruled generation, whose number says nothing.
+        "database_generation = CASE WHEN {0} THEN excluded.generation "
+        "ELSE least(t.database_generation, excluded.generation) END, "
+        "filled_generation = least(t.filled_generation, excluded.generation), "
+        "origin_tenant = excluded.origin_tenant, origin_backup = excluded.origin_backup, "
+        "origin_generation = excluded.origin_generation "
+        "WHERE t.generation < excluded.generation OR (excluded.confirmed AND (t.generation = $10 OR "
+        "(t.generation = excluded.generation "
+        "AND (t.desired <> excluded.desired OR (excluded.desired = 'absent' AND NOT t.confirmed) OR "
+        "((t.origin_tenant, t.origin_backup, t.origin_generation) "
+        "<> (excluded.origin_tenant, excluded.origin_backup, excluded.origin_generation) "
+        "AND greatest(t.origin_generation, excluded.origin_generation) > t.filled_generation))))) ",
+        adopts);
   } else {
     sql += "NOTHING ";
   }
-  sql += "RETURNING id";
-  const std::array<Param, 7> params{
+  sql += and_then ? std::format("RETURNING {}", kRecordColumns) : "RETURNING id";
+  const std::array<Param, 10> params{
       id.str(),
       std::format("{}", desire.generation.value_or(0)),
       TextOf(kDesired, desire.state),
       desire.confirmed ? "true" : "false",
       Timestamp(clock_.Now()),
       std::format("{}", desire.create_generation),
+      desire.origin.tenant,
+      desire.origin.backup,
+      std::format("{}", desire.origin.generation),
       overrules.has_value() ? Param(std::format("{}", *overrules)) : std::nullopt,
   };
   // Only an update has a use for the last one.
-  LH_ASSIGN_OR_RETURN(const pqxx::result changed,
-                      Run(sql, std::span(params).first(desire.generation.has_value() ? 7 : 6)));
-  return !changed.empty();
+  const std::span<const Param> used = std::span(params).first(desire.generation.has_value() ? 10 : 9);
+  bool changed = false;
+  if (!and_then) {
+    LH_ASSIGN_OR_RETURN(const pqxx::result rows, Run(sql, used));
+    return !rows.empty();
+  }
+  const absl::Status done = central_.InTransaction([&](postgres::Transaction& tx) -> absl::Status {
+    LH_ASSIGN_OR_RETURN(const pqxx::result rows, tx.Exec(sql, used));
+    changed = !rows.empty();
+    if (!changed) return absl::OkStatus();
+    LH_ASSIGN_OR_RETURN(const TenantRecord record, RecordOf(rows[0]));
+    return and_then(tx, record);
+  });
+  LH_RETURN_IF_ERROR(done);
+  return changed;
 }
 
 absl::Status Records::Confirm(const TenantRecord& record, int64_t create_generation) {
@@ -142,15 +188,42 @@ absl::Status Records::Confirm(const TenantRecord& record, int64_t create_generat
 absl::StatusOr<std::optional<TenantRecord>> Records::Get(const TenantId& id) {
   const std::array<Param, 1> params{id.str()};
   LH_ASSIGN_OR_RETURN(const pqxx::result rows,
-                      Run(std::format("SELECT {} FROM leasehold.tenants WHERE id = $1", kColumns), params));
+                      Run(std::format("SELECT {} FROM leasehold.tenants WHERE id = $1", kRecordColumns), params));
   if (rows.empty()) return std::nullopt;
   return RecordOf(rows[0]);
 }
 
 absl::StatusOr<std::vector<TenantRecord>> Records::List() {
   LH_ASSIGN_OR_RETURN(const pqxx::result rows,
-                      Run(std::format("SELECT {} FROM leasehold.tenants ORDER BY id", kColumns), {}));
+                      Run(std::format("SELECT {} FROM leasehold.tenants ORDER BY id", kRecordColumns), {}));
   return RecordsOf(rows);
+}
+
+absl::StatusOr<std::vector<TenantId>> Records::Due(absl::Duration patience, int limit) {
+  const absl::Time now = clock_.Now();
+  const std::array<Param, 3> params{Timestamp(now), Timestamp(now - patience), std::format("{}", limit)};
+  LH_ASSIGN_OR_RETURN(const pqxx::result rows,
+                      Run("SELECT id FROM leasehold.tenants WHERE (state = 'failed' AND next_attempt_time <= $1) "
+                          "OR (state = 'pending' AND desired_time <= $2 AND (confirmed OR desired <> 'absent')) "
+                          "ORDER BY coalesce(next_attempt_time, desired_time) LIMIT $3",
+                          params));
+  std::vector<TenantId> due;
+  for (const auto& row : rows) {
+    LH_ASSIGN_OR_RETURN(TenantId id, TenantId::Parse(row[0].as<std::string>()));
+    due.push_back(std::move(id));
+  }
+  return due;
+}
+
+absl::StatusOr<bool> Records::AwaitWord(absl::Duration patience, absl::Duration end) {
+  const absl::Time now = clock_.Now();
+  const std::array<Param, 2> params{Timestamp(now - patience), Timestamp(now - end)};
+  LH_ASSIGN_OR_RETURN(const pqxx::result rows,
+                      Run("SELECT EXISTS (SELECT FROM leasehold.tenants WHERE state = 'pending' AND NOT confirmed "
+                          "AND (desired = 'absent' OR create_generation > 1 OR origin_generation > 0) "
+                          "AND desired_time <= $1 AND desired_time > $2)",
+                          params));
+  return rows[0][0].as<bool>();
 }
 
 absl::StatusOr<std::string> Records::AssignDatabaseId(const TenantId& id, const std::string& proposal) {
@@ -172,7 +245,42 @@ absl::Status Records::ForgetDatabase(const TenantId& id, const std::string& data
       .status();
 }
 
-absl::StatusOr<bool> Records::Finish(const TenantId& id, int64_t generation, const Outcome& outcome) {
+absl::StatusOr<std::string> Records::AssignFillId(const TenantRecord& record, const std::string& proposal) {
+  const std::array<Param, 3> params{record.id.str(), proposal, std::format("{}", record.origin.generation)};
+  LH_ASSIGN_OR_RETURN(
+      const pqxx::result rows,
+      Run("UPDATE leasehold.tenants SET fill_database_id = coalesce(fill_database_id, $2), fill_generation = "
+          "CASE WHEN fill_database_id IS NULL THEN $3 ELSE fill_generation END WHERE id = $1 RETURNING "
+          "fill_database_id",
+          params));
+  if (rows.empty()) return Error(v1::REASON_INTERNAL, std::format("tenant {} has no record", record.id.str()));
+  return rows[0][0].as<std::string>();
+}
+
+absl::Status Records::ForgetFill(const TenantId& id, const std::string& fill_database_id) {
+  const std::array<Param, 2> params{id.str(), fill_database_id};
+  return Run("UPDATE leasehold.tenants SET fill_database_id = NULL, fill_generation = 0 "
+             "WHERE id = $1 AND fill_database_id = $2",
+             params)
+      .status();
+}
+
+absl::Status Records::AdoptFill(postgres::Transaction& tx, const TenantRecord& record, int schema_version,
+                                const std::string& role_key) {
+  LH_ASSIGN_OR_RETURN(
+      const pqxx::result adopted,
+      tx.Exec(
+          "UPDATE leasehold.tenants SET database_id = fill_database_id, database_generation = $3, "
+          "filled_generation = $3, fill_database_id = NULL, fill_generation = 0, schema_version = $4, role_key = $5 "
+          "WHERE id = $1 AND fill_database_id = $2 AND origin_generation = $3 AND coalesce(database_id, '') = $6 "
+          "AND desired <> 'absent' AND (database_id IS NULL OR confirmed) RETURNING id",
+          {record.id.str(), record.fill_database_id, std::format("{}", record.origin.generation),
+           std::format("{}", schema_version), role_key, record.database_id}));
+  if (!adopted.empty()) return absl::OkStatus();
+  return Error(v1::REASON_SUPERSEDED, "a newer change of the tenant has overtaken this one");
+}
+
+absl::StatusOr<std::optional<TenantRecord>> Records::Finish(const TenantRecord& record, const Outcome& outcome) {
   constexpr std::string_view kSql =
       "UPDATE leasehold.tenants SET state = $3, state_generation = generation, message = $4, attempts = attempts + 1, "
       "next_attempt_time = $5, status_version = status_version + 1, update_time = $8, "
@@ -182,18 +290,21 @@ absl::StatusOr<bool> Records::Finish(const TenantId& id, int64_t generation, con
       // What was made for an announcement is now this tenant's.
       "database_generation = CASE WHEN $3 = 'removed' THEN 0 WHEN $3 <> 'failed' AND database_generation = 0 "
       "THEN generation ELSE database_generation END "
-      "WHERE id = $1 AND generation = $2 RETURNING id";
-  const std::array<Param, 8> params{
-      id.str(),
-      std::format("{}", generation),
+      "WHERE id = $1 AND generation = $2 AND attempts = $9 AND desired = $10 RETURNING ";
+  const std::array<Param, 10> params{
+      record.id.str(),
+      std::format("{}", record.generation),
       TextOf(kStates, outcome.state),
       outcome.message,
       outcome.next_attempt_time.has_value() ? Param(Timestamp(*outcome.next_attempt_time)) : std::nullopt,
       outcome.schema_version.has_value() ? Param(std::format("{}", *outcome.schema_version)) : std::nullopt,
       outcome.role_key,
-      Timestamp(clock_.Now())};
-  LH_ASSIGN_OR_RETURN(const pqxx::result changed, Run(kSql, params));
-  return !changed.empty();
+      Timestamp(clock_.Now()),
+      std::format("{}", record.attempts),
+      TextOf(kDesired, record.desired)};
+  LH_ASSIGN_OR_RETURN(const pqxx::result changed, Run(std::format("{}{}", kSql, kRecordColumns), params));
+  if (changed.empty()) return std::nullopt;
+  return RecordOf(changed[0]);
 }
 
 absl::StatusOr<std::vector<TenantRecord>> Records::Unreported(int limit) {
@@ -201,16 +312,28 @@ absl::StatusOr<std::vector<TenantRecord>> Records::Unreported(int limit) {
   LH_ASSIGN_OR_RETURN(const pqxx::result rows,
                       Run(std::format("SELECT {} FROM leasehold.tenants WHERE status_version > reported_version AND "
                                       "state <> 'pending' ORDER BY id LIMIT $1",
-                                      kColumns),
+                                      kRecordColumns),
                           params));
   return RecordsOf(rows);
 }
 
-absl::Status Records::MarkReported(const TenantRecord& record) {
-  const std::array<Param, 4> params{record.id.str(), std::format("{}", record.status_version),
-                                    TextOf(kStates, record.state), std::format("{}", record.state_generation)};
-  return Run("UPDATE leasehold.tenants SET reported_version = $2, reported_state = $3, reported_generation = $4 "
-             "WHERE id = $1 AND reported_version < $2",
+absl::Status Records::MarkReported(std::span<const TenantRecord> records) {
+  if (records.empty()) return absl::OkStatus();
+  // None of these texts needs quoting in an array.
+  std::string ids, versions, states, generations;
+  for (const TenantRecord& record : records) {
+    const char separator = ids.empty() ? '{' : ',';
+    ids += std::format("{}{}", separator, record.id.str());
+    versions += std::format("{}{}", separator, record.status_version);
+    states += std::format("{}{}", separator, TextOf(kStates, record.state));
+    generations += std::format("{}{}", separator, record.state_generation);
+  }
+  const std::array<Param, 4> params{ids + "}", versions + "}", states + "}", generations + "}"};
+  return Run("UPDATE leasehold.tenants t SET reported_version = r.version, reported_state = r.state, "
+             "reported_generation = r.generation FROM (SELECT DISTINCT ON (id) * FROM unnest($1::text[], "
+             "$2::bigint[], $3::text[], $4::bigint[]) AS r (id, version, state, generation) ORDER BY id, version DESC) "
+             "r "
+             "WHERE t.id = r.id AND t.reported_version < r.version",
              params)
       .status();
 }

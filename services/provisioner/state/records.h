@@ -3,9 +3,12 @@
 // back.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <optional>
+#include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -18,8 +21,24 @@
 
 namespace leasehold::provisioner {
 
+// Where the data of a tenant's database comes from, as in event.proto. Generation 0: from nowhere, it begins empty.
+struct Origin {
+  bool operator==(const Origin&) const = default;
+  std::string tenant{};
+  std::string backup{};
+  int64_t generation = 0;
+};
+
+// "<tenant>.<generation>": also the name of a folder, so nothing else may pass.
+bool IsBackupId(std::string_view text);
+
 // What somebody wants of a tenant.
 struct Desire {
+  // It may destroy what is there, so it waits for the registry's own word.
+  bool MayDestroy() const {
+    return state == v1::DESIRED_STATE_ABSENT || create_generation > 1 || origin.generation > 0;
+  }
+
   bool operator==(const Desire&) const = default;
 
   // nullopt: an event from another service, which means "create if absent".
@@ -29,6 +48,9 @@ struct Desire {
   int64_t create_generation = 0;
   // The registry itself said so; an event alone never removes anything.
   bool confirmed = false;
+  Origin origin{};
+  // A hint that there is a backup to take or to leave off; not recorded.
+  bool backup = false;
 };
 
 struct TenantRecord {
@@ -50,7 +72,14 @@ struct TenantRecord {
   int64_t status_version = 0;
   int64_t reported_version = 0;
   absl::Time update_time{};
+  Origin origin{};
+  int64_t filled_generation = 0;   // of the newest origin that the database was filled from
+  std::string fill_database_id{};  // of what is being filled beside it; empty: nothing
+  int64_t fill_generation = 0;     // of the origin that it is filled from
 };
+
+// The database is still to be filled from its origin.
+bool AwaitsOrigin(const TenantRecord& record);
 
 // The database is that of a tenant that had the id before and was purged meanwhile.
 bool IsOutlived(const TenantRecord& record);
@@ -64,6 +93,10 @@ struct Outcome {
   std::string role_key{};
 };
 
+// The columns of leasehold.tenants that make a record, and the record of a row of them.
+extern const std::string_view kRecordColumns;
+absl::StatusOr<TenantRecord> RecordOf(const pqxx::row& row);
+
 // Any thread; every call blocks on one short transaction. Errors: those of postgres::ConnectionPool.
 class Records {
  public:
@@ -73,7 +106,11 @@ class Records {
   // than the recorded one changes nothing, unless it is confirmed and the record still has generation `overrules`; the
   // same one only if it is confirmed and differs, or confirms an ABSENT; without a generation only an unknown tenant is
   // recorded, under generation 0.
-  absl::StatusOr<bool> Want(const TenantId& id, const Desire& desire, std::optional<int64_t> overrules = std::nullopt);
+  // `and_then` runs in the same transaction, on the changed record; what it returns, if not OK, undoes the change. With
+  // it a tenant that was announced, and has its database, stays READY when the registry takes it in.
+  using AndThen = std::function<absl::Status(postgres::Transaction&, const TenantRecord&)>;
+  absl::StatusOr<bool> Want(const TenantId& id, const Desire& desire, std::optional<int64_t> overrules = std::nullopt,
+                            const AndThen& and_then = {});
 
   // The registry itself said what `record` holds, and in which generation the tenant began; nothing else changes. No
   // effect if the record has moved on.
@@ -82,18 +119,36 @@ class Records {
   absl::StatusOr<std::optional<TenantRecord>> Get(const TenantId& id);
   absl::StatusOr<std::vector<TenantRecord>> List();
 
+  // Tenants that somebody should look at by now, those that have waited the longest first: an attempt is due, or the
+  // desire was recorded `patience` ago and nothing has become of it.
+  absl::StatusOr<std::vector<TenantId>> Due(absl::Duration patience, int limit);
+  // Whether there is a tenant that nobody may work on before the registry itself says what an event said, longer ago
+  // than `patience` and not longer than `end`: the registry may never say it. Desire::MayDestroy(), of records.
+  absl::StatusOr<bool> AwaitWord(absl::Duration patience, absl::Duration end);
+
   // Gives the tenant a database id unless it has one, and returns the one it has.
   absl::StatusOr<std::string> AssignDatabaseId(const TenantId& id, const std::string& proposal);
   // All of that database was dropped, and the tenant needs a new one. No effect if it has another.
   absl::Status ForgetDatabase(const TenantId& id, const std::string& database_id);
 
-  // False, and nothing changes, if the record no longer has this generation. Counts an attempt; REMOVED forgets
+  // Gives what is to be filled from `record.origin` an id unless it has one, and returns the one it has.
+  absl::StatusOr<std::string> AssignFillId(const TenantRecord& record, const std::string& proposal);
+  // All of what was being filled was dropped. No effect if it has another id.
+  absl::Status ForgetFill(const TenantId& id, const std::string& fill_database_id);
+  // Within the transaction that moves what was filled into place: it is the tenant's database from now on. SUPERSEDED
+  // if `record` is not what is wanted any more.
+  static absl::Status AdoptFill(postgres::Transaction& tx, const TenantRecord& record, int schema_version,
+                                const std::string& role_key);
+
+  // How an attempt at `record`, as it was before, ended. The record afterwards; nullopt, and nothing changes, if it has
+  // another generation or desire by now, or another attempt has ended since. Counts an attempt; REMOVED forgets
   // database id and schema version.
-  absl::StatusOr<bool> Finish(const TenantId& id, int64_t generation, const Outcome& outcome);
+  absl::StatusOr<std::optional<TenantRecord>> Finish(const TenantRecord& record, const Outcome& outcome);
 
   // Statuses that the stream does not hold yet, in the order of ids.
   absl::StatusOr<std::vector<TenantRecord>> Unreported(int limit);
-  absl::Status MarkReported(const TenantRecord& record);
+  absl::Status MarkReported(std::span<const TenantRecord> records);
+  absl::Status MarkReported(const TenantRecord& record) { return MarkReported(std::span(&record, 1)); }
   // The present status shall be reported once more, as what holds now.
   absl::Status ReportAgain(const TenantId& id);
 

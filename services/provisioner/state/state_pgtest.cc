@@ -2,10 +2,13 @@
 #include <gtest/gtest.h>
 
 #include <format>
+#include <thread>
+#include <vector>
 
 #include "common/status/error.h"
 #include "services/provisioner/state/central.h"
 #include "services/provisioner/state/records.h"
+#include "services/provisioner/steps/claimer.h"
 #include "services/provisioner/testing/test_instance.h"
 
 namespace leasehold::provisioner {
@@ -40,6 +43,14 @@ class StateTest : public ::testing::Test {
     const auto changed = records_.Want(Id(id), {.generation = generation, .state = state, .confirmed = confirmed});
     EXPECT_TRUE(changed.ok()) << changed.status();
     return changed.ok() && *changed;
+  }
+  // An attempt that began just before.
+  bool Finish(std::string_view id, int64_t generation, const Outcome& outcome) {
+    TenantRecord record = Get(id);
+    record.generation = generation;
+    const auto finished = records_.Finish(record, outcome);
+    EXPECT_TRUE(finished.ok()) << finished.status();
+    return finished.ok() && finished->has_value();
   }
   TenantRecord Get(std::string_view id) { return **records_.Get(Id(id)); }
 
@@ -83,6 +94,22 @@ TEST_F(StateTest, TheRegistryConfirmsARemoval) {
   EXPECT_TRUE(Want("acme", 2, v1::DESIRED_STATE_PRESENT, true)) << "of the same generation the registry's word counts";
 }
 
+TEST_F(StateTest, WhatAwaitsTheRegistrysWordIsKnownForSomeTime) {
+  const auto awaits = [this] { return *records_.AwaitWord(absl::Seconds(2), absl::Seconds(30)); };
+  EXPECT_TRUE(Want("doomed", 2, v1::DESIRED_STATE_ABSENT));
+  EXPECT_TRUE(Want("made", 1, v1::DESIRED_STATE_PRESENT)) << "which destroys nothing";
+  EXPECT_FALSE(awaits()) << "who heard of it has asked";
+  clock_.Advance(absl::Seconds(3));
+  EXPECT_TRUE(awaits());
+  EXPECT_TRUE(Want("doomed", 2, v1::DESIRED_STATE_ABSENT, true));
+  EXPECT_FALSE(awaits());
+  EXPECT_TRUE(*records_.Want(Id("again"), {.generation = 4, .create_generation = 4}));
+  clock_.Advance(absl::Seconds(3));
+  EXPECT_TRUE(awaits());
+  clock_.Advance(absl::Minutes(1));
+  EXPECT_FALSE(awaits()) << "an announcement that the registry does not know";
+}
+
 TEST_F(StateTest, TheRegistryOverrulesTheRecordThatItWasHeldAgainst) {
   Want("acme", 9, v1::DESIRED_STATE_CLOSED);
   const Desire listed{.generation = 4, .state = v1::DESIRED_STATE_PRESENT, .confirmed = true};
@@ -97,7 +124,7 @@ TEST_F(StateTest, TheRegistryOverrulesTheRecordThatItWasHeldAgainst) {
 
 TEST_F(StateTest, ConfirmingChangesNothingElse) {
   Want("acme", 2, v1::DESIRED_STATE_PRESENT);
-  ASSERT_TRUE(*records_.Finish(Id("acme"), 2, {.state = v1::SERVICE_STATE_READY}));
+  ASSERT_TRUE(Finish("acme", 2, {.state = v1::SERVICE_STATE_READY}));
   const TenantRecord seen = Get("acme");
   ASSERT_EQ(records_.Confirm(seen, 2), absl::OkStatus());
   EXPECT_TRUE(Get("acme").confirmed);
@@ -112,11 +139,10 @@ TEST_F(StateTest, ADatabaseIdStaysUntilRemoved) {
   Want("acme", 1, v1::DESIRED_STATE_PRESENT);
   EXPECT_EQ(*records_.AssignDatabaseId(Id("acme"), "aaaaaaaaaaaaaaaa"), "aaaaaaaaaaaaaaaa");
   EXPECT_EQ(*records_.AssignDatabaseId(Id("acme"), "bbbbbbbbbbbbbbbb"), "aaaaaaaaaaaaaaaa");
-  EXPECT_TRUE(
-      *records_.Finish(Id("acme"), 1, {.state = v1::SERVICE_STATE_READY, .schema_version = 4, .role_key = "k"}));
+  EXPECT_TRUE(Finish("acme", 1, {.state = v1::SERVICE_STATE_READY, .schema_version = 4, .role_key = "k"}));
   EXPECT_EQ(Get("acme").schema_version, 4);
   Want("acme", 2, v1::DESIRED_STATE_ABSENT, true);
-  EXPECT_TRUE(*records_.Finish(Id("acme"), 2, {.state = v1::SERVICE_STATE_REMOVED}));
+  EXPECT_TRUE(Finish("acme", 2, {.state = v1::SERVICE_STATE_REMOVED}));
   EXPECT_EQ(Get("acme").database_id, "");
   EXPECT_EQ(Get("acme").schema_version, std::nullopt);
   EXPECT_FALSE(Want("acme", 1, v1::DESIRED_STATE_PRESENT)) << "an old event does not bring it back";
@@ -125,7 +151,7 @@ TEST_F(StateTest, ADatabaseIdStaysUntilRemoved) {
 TEST_F(StateTest, ADatabaseBelongsToTheTenantThatItWasBegunFor) {
   Want("acme", std::nullopt, v1::DESIRED_STATE_PRESENT);
   ASSERT_TRUE(records_.AssignDatabaseId(Id("acme"), "aaaaaaaaaaaaaaaa").ok());
-  ASSERT_TRUE(*records_.Finish(Id("acme"), 0, {.state = v1::SERVICE_STATE_READY}));
+  ASSERT_TRUE(Finish("acme", 0, {.state = v1::SERVICE_STATE_READY}));
   const auto want = [this](int64_t generation, int64_t create_generation) {
     return *records_.Want(Id("acme"), {.generation = generation,
                                        .state = v1::DESIRED_STATE_PRESENT,
@@ -134,7 +160,7 @@ TEST_F(StateTest, ADatabaseBelongsToTheTenantThatItWasBegunFor) {
   };
   ASSERT_TRUE(want(4, 4));
   EXPECT_FALSE(IsOutlived(Get("acme"))) << "an announcement's is nobody's yet";
-  ASSERT_TRUE(*records_.Finish(Id("acme"), 4, {.state = v1::SERVICE_STATE_READY}));
+  ASSERT_TRUE(Finish("acme", 4, {.state = v1::SERVICE_STATE_READY}));
   EXPECT_EQ(Get("acme").database_generation, 4);
   ASSERT_TRUE(want(5, 4));
   EXPECT_FALSE(IsOutlived(Get("acme")));
@@ -160,18 +186,21 @@ TEST_F(StateTest, ADatabaseBelongsToTheTenantThatItWasBegunFor) {
 TEST_F(StateTest, AnOvertakenAttemptRecordsNothing) {
   Want("acme", 1, v1::DESIRED_STATE_PRESENT);
   Want("acme", 2, v1::DESIRED_STATE_CLOSED);
-  EXPECT_FALSE(*records_.Finish(Id("acme"), 1, {.state = v1::SERVICE_STATE_READY}));
+  EXPECT_FALSE(Finish("acme", 1, {.state = v1::SERVICE_STATE_READY}));
   EXPECT_EQ(Get("acme").state, v1::SERVICE_STATE_PENDING);
   EXPECT_THAT(*records_.Unreported(10), IsEmpty());
+  const TenantRecord before = Get("acme");
+  ASSERT_TRUE(Finish("acme", 2, {.state = v1::SERVICE_STATE_CLOSED}));
+  EXPECT_FALSE(records_.Finish(before, {.state = v1::SERVICE_STATE_FAILED, .message = "late"})->has_value());
+  EXPECT_EQ(Get("acme").state, v1::SERVICE_STATE_CLOSED) << "another's attempt has ended since this one began";
+  EXPECT_EQ(Get("acme").attempts, 1);
 }
 
 TEST_F(StateTest, FailuresCountAndKeepWhatWasDone) {
   Want("acme", 1, v1::DESIRED_STATE_PRESENT);
-  ASSERT_TRUE(
-      *records_.Finish(Id("acme"), 1, {.state = v1::SERVICE_STATE_READY, .schema_version = 3, .role_key = "k"}));
+  ASSERT_TRUE(Finish("acme", 1, {.state = v1::SERVICE_STATE_READY, .schema_version = 3, .role_key = "k"}));
   const absl::Time next = clock_.Now() + absl::Seconds(3);
-  ASSERT_TRUE(
-      *records_.Finish(Id("acme"), 1, {.state = v1::SERVICE_STATE_FAILED, .message = "no", .next_attempt_time = next}));
+  ASSERT_TRUE(Finish("acme", 1, {.state = v1::SERVICE_STATE_FAILED, .message = "no", .next_attempt_time = next}));
   const TenantRecord record = Get("acme");
   EXPECT_EQ(record.state, v1::SERVICE_STATE_FAILED);
   EXPECT_EQ(record.attempts, 2);
@@ -186,11 +215,11 @@ TEST_F(StateTest, FailuresCountAndKeepWhatWasDone) {
 
 TEST_F(StateTest, EveryStatusIsReportedOnceOrAgainOnDemand) {
   Want("acme", 1, v1::DESIRED_STATE_PRESENT);
-  ASSERT_TRUE(*records_.Finish(Id("acme"), 1, {.state = v1::SERVICE_STATE_READY}));
+  ASSERT_TRUE(Finish("acme", 1, {.state = v1::SERVICE_STATE_READY}));
   const auto unreported = *records_.Unreported(10);
   ASSERT_THAT(unreported, ElementsAre(Field(&TenantRecord::state, v1::SERVICE_STATE_READY)));
   // It changes while the first status is on its way.
-  ASSERT_TRUE(*records_.Finish(Id("acme"), 1, {.state = v1::SERVICE_STATE_FAILED, .message = "x"}));
+  ASSERT_TRUE(Finish("acme", 1, {.state = v1::SERVICE_STATE_FAILED, .message = "x"}));
   ASSERT_EQ(records_.MarkReported(unreported[0]), absl::OkStatus());
   const auto second = *records_.Unreported(10);
   ASSERT_THAT(second, ElementsAre(Field(&TenantRecord::state, v1::SERVICE_STATE_FAILED)));
@@ -207,7 +236,7 @@ TEST_F(StateTest, EveryStatusIsReportedOnceOrAgainOnDemand) {
 TEST_F(StateTest, CountsByState) {
   Want("a", 1, v1::DESIRED_STATE_PRESENT);
   Want("b", 1, v1::DESIRED_STATE_PRESENT);
-  ASSERT_TRUE(*records_.Finish(Id("b"), 1, {.state = v1::SERVICE_STATE_READY}));
+  ASSERT_TRUE(Finish("b", 1, {.state = v1::SERVICE_STATE_READY}));
   const auto counts = *records_.CountByState();
   EXPECT_THAT(counts, Contains(Pair(v1::SERVICE_STATE_PENDING, 1)));
   EXPECT_THAT(counts, Contains(Pair(v1::SERVICE_STATE_READY, 1)));
@@ -235,6 +264,29 @@ TEST_F(StateTest, TheCentralDatabaseServesItsTwoRolesAndNobodyElse) {
                        "SELECT count(*) FROM pg_database d, aclexplode(d.datacl) a "
                        "WHERE d.datname = 'identity_central' AND a.grantee = 0"),
             "0");
+}
+
+TEST_F(StateTest, TheClaimerIsNobodyElsesAndIsPutBack) {
+  const std::string claimer = ClaimerOf("leasehold");
+  const auto ask = [](const std::string& sql) { return test_->Ask("postgres", sql); };
+  const auto prepare = [] { return ReasonOf(PrepareCentral(test_->instance(), {}, GoOn)); };
+  const std::string shown =
+      std::format("SELECT rolcanlogin, rolcreatedb, rolcreaterole FROM pg_roles WHERE rolname = '{}'", claimer);
+  ask(std::format("ALTER ROLE {} LOGIN NOCREATEDB NOCREATEROLE", claimer));
+  ASSERT_EQ(PrepareCentral(test_->instance(), {}, GoOn), absl::OkStatus());
+  EXPECT_EQ(ask(std::format("SELECT ({})::text", std::format("SELECT row(r.*)::text FROM ({}) r", shown))), "(f,t,t)");
+  postgres::Connection as_claimer(test_->instance().AsClaimer("identity_central"));
+  EXPECT_EQ(AskOver(as_claimer, "SELECT current_user || ' ' || (session_user <> current_user)"), claimer + " true");
+  EXPECT_EQ(AskOver(as_claimer, "DELETE FROM leasehold.tenants"), "error: 42501");
+
+  ask(std::format("CREATE ROLE mallory; GRANT {} TO mallory", claimer));
+  EXPECT_EQ(prepare(), v1::REASON_NAME_TAKEN) << "others may act as it";
+  ask(std::format("REVOKE {} FROM mallory", claimer));
+  EXPECT_EQ(prepare(), v1::REASON_UNSPECIFIED);
+  ask(std::format("COMMENT ON ROLE {} IS 'theirs'", claimer));
+  EXPECT_EQ(prepare(), v1::REASON_NAME_TAKEN);
+  ask(std::format("COMMENT ON ROLE {} IS 'leasehold claims'", claimer));
+  EXPECT_EQ(prepare(), v1::REASON_UNSPECIFIED);
 }
 
 TEST_F(StateTest, MakesTheCentralDatabaseIfItIsAbsent) {
@@ -266,6 +318,24 @@ TEST_F(StateTest, ACentralDatabaseOfSomebodyElseIsRefused) {
                          .role_key = *RoleKey::Parse(std::string(64, 'b'))});
   EXPECT_EQ(ReasonOf(PrepareCentral(theirs, {}, GoOn)), v1::REASON_INSUFFICIENT_PRIVILEGE);
   EXPECT_EQ(test_->Ask("theirs_central", "SELECT to_regnamespace('leasehold')"), "");
+}
+
+TEST_F(StateTest, SeveralProvisionersMayStartAtOnce) {
+  constexpr int kProvisioners = 4;
+  constexpr int kStarts = 5;
+  std::vector<absl::Status> failures[kProvisioners];
+  {
+    std::vector<std::jthread> threads;
+    for (int i = 0; i < kProvisioners; ++i) {
+      threads.emplace_back([&failures, i] {
+        for (int start = 0; start < kStarts; ++start) {
+          const absl::Status prepared = PrepareCentral(test_->instance(), {}, GoOn);
+          if (!prepared.ok()) failures[i].push_back(prepared);
+        }
+      });
+    }
+  }
+  for (const auto& of_one : failures) EXPECT_THAT(of_one, IsEmpty());
 }
 
 TEST_F(StateTest, AForeignCentralRoleIsRefused) {

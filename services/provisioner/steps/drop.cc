@@ -35,7 +35,9 @@ constexpr std::string_view kAside =
     "WHERE d.datname = 'leasehold_drop_' || d.oid AND pg_has_role(d.datdba, 'USAGE') "
     "AND CASE WHEN $1::text IS NULL THEN starts_with(m.mark, $2) ELSE m.mark = $1 END GROUP BY d.datname";
 
-absl::Status Rename(postgres::Transaction& tx, const std::string& name, std::string_view mark) {
+}  // namespace
+
+absl::Status RenameAside(postgres::Transaction& tx, const std::string& name, std::string_view mark) {
   LH_ASSIGN_OR_RETURN(const pqxx::result marked, tx.Exec(kMarked, {name, std::string(mark)}));
   if (marked.empty()) return absl::OkStatus();
   const std::string oid = marked[0][0].as<std::string>();
@@ -49,8 +51,6 @@ absl::Status Rename(postgres::Transaction& tx, const std::string& name, std::str
   return Error(v1::REASON_NAME_TAKEN, std::format("database {} became another one while it was to be dropped", name));
 }
 
-}  // namespace
-
 absl::Status SetAside(postgres::Connection& central, const std::string& name, std::string_view mark,
                       const std::function<absl::Status(postgres::Transaction&)>& allowed) {
   absl::Status status;
@@ -58,7 +58,7 @@ absl::Status SetAside(postgres::Connection& central, const std::string& name, st
     LH_RETURN_IF_ERROR(central.ExecAlone(kEndSessions, {name, std::string(mark)}).status());
     status = central.InTransaction([&](postgres::Transaction& tx) -> absl::Status {
       LH_RETURN_IF_ERROR(allowed(tx));
-      return Rename(tx, name, mark);
+      return RenameAside(tx, name, mark);
     });
     if (postgres::SqlStateOf(status) != kStillInUse) break;
   }

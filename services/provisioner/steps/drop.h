@@ -19,6 +19,9 @@ namespace leasehold::provisioner {
 absl::Status SetAside(postgres::Connection& central, const std::string& name, std::string_view mark,
                       const std::function<absl::Status(postgres::Transaction&)>& allowed);
 
+// The rename alone, in the caller's transaction, which fails with SQLSTATE 55006 while anybody is in the database.
+absl::Status RenameAside(postgres::Transaction& tx, const std::string& name, std::string_view mark);
+
 // Drops what was set aside under `mark`; nullopt: under any of Leasehold's marks, as far as the login may.
 absl::Status DropSetAside(postgres::Connection& central, std::optional<std::string> mark = std::nullopt);
 

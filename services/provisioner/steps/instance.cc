@@ -1,40 +1,64 @@
 #include "services/provisioner/steps/instance.h"
 
 #include <format>
+#include <utility>
 
 #include "common/scram/scram.h"
 #include "common/status/error.h"
 #include "common/status/view.h"
 #include "common/telemetry/log.h"
+#include "services/provisioner/steps/claimer.h"
 
 namespace leasehold::provisioner {
 namespace {
 
-// A client's options come before those of database and role.
+// A client's options come before those of database and role. What a killed provisioner, pg_dump or pg_restore has left
+// in a server ends within a second, in the middle of a wait too.
 constexpr std::string_view kSettings =
     " options='-c search_path=pg_catalog -c role=none -c default_transaction_read_only=off -c statement_timeout=0"
-    " -c lock_timeout=30s -c client_min_messages=error'";
+    " -c lock_timeout=30s -c client_min_messages=error -c client_connection_check_interval=1s -c jit=off'";
+// What is read there is read by index, catalogs among it: these grow faster than PostgreSQL counts them, and it would
+// go through a whole one for each row. So one plan of a prepared statement does for all. Where there is no index, the
+// cost that it then shows must not set off the compiler. One that stands still in the middle of a transaction on the
+// records loses it, and the rows that it has locked.
+constexpr std::string_view kCentralSettings =
+    " options='-c search_path=pg_catalog -c role={} -c default_transaction_read_only=off -c statement_timeout=0"
+    " -c lock_timeout=30s -c client_min_messages=error -c client_connection_check_interval=1s"
+    " -c idle_in_transaction_session_timeout=10s -c enable_seqscan=off -c jit=off -c "
+    "plan_cache_mode=force_generic_plan'";
 constexpr std::string_view kOwnerSettings =
     " options='-c default_transaction_read_only=off -c statement_timeout=0 -c lock_timeout=30s"
-    " -c client_min_messages=error'";
+    " -c client_min_messages=error -c client_connection_check_interval=1s'";
 
 }  // namespace
+
+Instance::Instance(Options options) : options_(std::move(options)), process_(RandomHex(4)) {}
 
 std::string Instance::DsnOf(std::string_view database, std::string_view user) const {
   return postgres::Dsn(options_.config.host(), options_.config.port(), database, user, options_.config.sslmode());
 }
 
 postgres::ConnectOptions Instance::AsLogin(std::string_view database) const {
-  return {.dsn = std::format("{}{}", DsnOf(database, login()), kSettings),
+  const std::string settings =
+      database == central_database() ? std::format(kCentralSettings, "none") : std::string(kSettings);
+  return AsLoginWith(database, settings);
+}
+
+postgres::ConnectOptions Instance::AsClaimer(std::string_view database) const {
+  return AsLoginWith(database, std::format(kCentralSettings, ClaimerOf(login())));
+}
+
+postgres::ConnectOptions Instance::AsLoginWith(std::string_view database, std::string_view settings) const {
+  return {.dsn = std::format("{}{}", DsnOf(database, login()), settings),
           .password = options_.password,
-          .application_name = "leasehold-provisioner"};
+          .application_name = std::format("{}{}", kProcessPrefix, process_)};
 }
 
 postgres::ConnectOptions Instance::AsRole(std::string_view database, std::string_view role,
                                           std::string_view database_id, RoleKind kind) const {
   return {.dsn = std::format("{}{}", DsnOf(database, role), kOwnerSettings),
           .password = options_.role_key.PasswordOf(database_id, kind),
-          .application_name = "leasehold-provisioner"};
+          .application_name = std::format("{}{}", kProcessPrefix, process_)};
 }
 
 std::string Instance::RoleSecret(std::string_view database_id, RoleKind kind) const {
@@ -42,6 +66,12 @@ std::string Instance::RoleSecret(std::string_view database_id, RoleKind kind) co
   RandomBytes({reinterpret_cast<uint8_t*>(salt.data()), salt.size()});
   const Secret password = options_.role_key.PasswordOf(database_id, kind);
   return scram::PostgresSecret(scram::MakeVerifier(password.reveal(), salt, 1));
+}
+
+Secret Instance::HistorySecret(std::string_view database_id) const {
+  const Secret password = options_.role_key.PasswordOf(database_id, RoleKind::kOwner);
+  const auto digest = HmacSha256(password.reveal(), "leasehold history v1");
+  return Secret(std::string(reinterpret_cast<const char*>(digest.data()), digest.size()));
 }
 
 std::string Instance::KeyFingerprint() const {
@@ -72,6 +102,7 @@ absl::Status Explain(const absl::Status& status, std::string_view doing) {
     return Error(v1::REASON_INSTANCE_CONNECTIONS_EXHAUSTED,
                  std::format("{}: the instance has no free connection", doing));
   }
+  if (sqlstate == "53100") return Error(v1::REASON_INTERNAL, std::format("{}: the instance's disk is full", doing));
   if (sqlstate == "55006") return Error(v1::REASON_INTERNAL, std::format("{}: sessions are still open in it", doing));
   if (sqlstate == "55P03")
     return Error(v1::REASON_INTERNAL, std::format("{}: another provisioner is at work on it", doing));

@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "common/identity/identity.h"
@@ -16,14 +17,22 @@
 namespace leasehold::provisioner {
 
 std::string MarkOf(std::string_view database_id);
+// The inverse of MarkOf; empty if it is no mark.
+std::string_view DatabaseIdOfMark(std::string_view mark);
 // Where a database is built before it is renamed into place: the name alone says whose it is.
 std::string StagingName(std::string_view database_id);
+std::string StagingReadOnlyRole(std::string_view database_id);  // of a spare, whose owner has the staging name itself
 
+// Lists of names are for people: "PUBLIC, alice"; empty: none.
 struct ObservedDatabase {
   std::string mark{};           // empty: none
   std::string owner_mark{};     // of the role that owns it
   bool valid = true;            // false: a DROP DATABASE was interrupted; only dropping it again is possible
   bool open_to_public = false;  // PUBLIC may connect or make temporary tables
+  std::string other_owner{};    // who owns it, if that is not the role of the database's name
+  bool may_alter = true;        // the provisioner's login may do what its owner may
+  std::string surplus{};        // who was granted more than a tenant's two roles should have
+  std::string lacking{};        // which of these two lacks something
 };
 
 // Made for `database_id`: it or its owner bears the mark.
@@ -32,6 +41,10 @@ bool IsOf(const ObservedDatabase& database, std::string_view database_id);
 struct ObservedRole {
   std::string mark{};
   bool can_login = false;
+  std::string powers{};      // attributes that no tenant's role has: "CREATEDB, BYPASSRLS"
+  std::string members{};     // who else, but the provisioner's login, is a member of it
+  std::string belongs_to{};  // what it is a member of
+  bool may_restore = true;   // the provisioner's login may take all of these back
 };
 
 struct ObservedTenant {
@@ -40,9 +53,16 @@ struct ObservedTenant {
   std::optional<ObservedRole> read_only{};
 };
 
-// By tenant id. One query for databases and one for roles, however many there are.
-absl::StatusOr<std::map<std::string, ObservedTenant>> ObserveAll(postgres::Connection& central,
-                                                                 const ServiceName& service);
+struct ObservedInstance {
+  // By tenant id.
+  std::map<std::string, ObservedTenant> tenants{};
+  // By name: what bears a mark, or a name as only Leasehold gives it, but not that of a tenant's.
+  std::map<std::string, ObservedDatabase> other_databases{};
+  std::map<std::string, ObservedRole> other_roles{};
+};
+
+// One query for databases and one for roles, however many there are.
+absl::StatusOr<ObservedInstance> ObserveAll(postgres::Connection& central, const ServiceName& service);
 absl::StatusOr<ObservedTenant> Observe(postgres::Connection& central, const ServiceName& service,
                                        const TenantId& tenant);
 

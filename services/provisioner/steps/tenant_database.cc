@@ -4,9 +4,15 @@
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/time/clock.h"
+#include "common/failpoint/failpoint.h"
 #include "common/status/error.h"
 #include "services/provisioner/migrations/runner.h"
+#include "services/provisioner/steps/claimer.h"
 #include "services/provisioner/steps/drop.h"
+#include "services/provisioner/steps/grants.h"
+#include "services/provisioner/steps/inside.h"
+#include "services/provisioner/steps/migrate_database.h"
+#include "services/provisioner/steps/restore.h"
 
 namespace leasehold::provisioner {
 namespace {
@@ -14,12 +20,12 @@ namespace {
 using postgres::QuoteIdentifier;
 using postgres::QuoteLiteral;
 
-// "lhtn"; the second number is the tenant's.
-constexpr std::string_view kLock = "SELECT pg_advisory_lock(1818784878, hashtext($1))";
-constexpr std::string_view kUnlock = "SELECT pg_advisory_unlock(1818784878, hashtext($1))";
-constexpr std::string_view kLocked =
-    "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND classid = 1818784878 "
-    "AND objid = hashtext($1)::oid AND objsubid = 2 AND granted AND pid = pg_backend_pid())";
+std::string OwnerName(const TenantDatabase::Options& options, const ServiceName& service) {
+  return options.tenant ? TenantDatabaseName(*options.tenant, service) : StagingName(options.database_id);
+}
+std::string ReaderName(const TenantDatabase::Options& options, const ServiceName& service) {
+  return options.tenant ? TenantReadOnlyRole(*options.tenant, service) : StagingReadOnlyRole(options.database_id);
+}
 
 }  // namespace
 
@@ -29,12 +35,13 @@ TenantDatabase::TenantDatabase(const Instance& instance, const Migrations& migra
       migrations_(migrations),
       central_(central),
       options_(std::move(options)),
-      database_(TenantDatabaseName(options_.tenant, instance.service())),
+      database_(OwnerName(options_, instance.service())),
       staging_(StagingName(options_.database_id)),
       owner_{.name = database_, .mark = MarkOf(options_.database_id), .kind = RoleKind::kOwner},
-      read_only_{.name = TenantReadOnlyRole(options_.tenant, instance.service()),
+      read_only_{.name = ReaderName(options_, instance.service()),
                  .mark = MarkOf(options_.database_id),
-                 .kind = RoleKind::kReadOnly} {}
+                 .kind = RoleKind::kReadOnly},
+      lock_(central, options_.tenant ? options_.tenant->str() : options_.database_id) {}
 
 TenantDatabase::~TenantDatabase() = default;
 
@@ -43,8 +50,8 @@ std::span<const TenantDatabase::Step> TenantDatabase::Present() {
       {"making the roles", &TenantDatabase::MakeRoles},
       {"creating the database", &TenantDatabase::CreateDatabase},
       {"closing the database to PUBLIC", &TenantDatabase::SecureDatabase},
-      {"letting the roles log in", &TenantDatabase::OpenRoles},
       {"granting privileges", &TenantDatabase::GrantInside},
+      {"letting the roles log in", &TenantDatabase::OpenRoles},
       {"migrating the database", &TenantDatabase::MigrateInside},
       {"moving the database into place", &TenantDatabase::MoveIntoPlace},
   };
@@ -79,37 +86,63 @@ std::span<const TenantDatabase::Step> TenantDatabase::Absent() {
   return kSteps;
 }
 
-absl::Status TenantDatabase::Run(std::span<const Step> steps, const std::function<absl::Status()>& go_on) {
-  go_on_ = go_on;
-  LH_RETURN_IF_ERROR(Explain(central_.ExecAlone(kLock, {options_.tenant.str()}).status(), "waiting for the tenant"));
-  const absl::Cleanup unlock = [&] { (void)central_.ExecAlone(kUnlock, {options_.tenant.str()}); };
-  for (const Step& step : steps) {
-    LH_RETURN_IF_ERROR(go_on());
-    LH_RETURN_IF_ERROR(Explain((this->*step.run)(), step.name));
-    LH_RETURN_IF_ERROR(
-        Explain(central_.InTransaction([&](postgres::Transaction& tx) { return CheckLock(tx); }), step.name));
-  }
-  return absl::OkStatus();
+std::span<const TenantDatabase::Step> TenantDatabase::Spare() {
+  static constexpr Step kSteps[] = {
+      {"making the roles", &TenantDatabase::MakeRoles},
+      {"creating the database", &TenantDatabase::CreateDatabase},
+      {"closing the database to PUBLIC", &TenantDatabase::SecureDatabase},
+      {"letting the roles log in", &TenantDatabase::OpenRoles},
+      {"granting privileges", &TenantDatabase::GrantInside},
+      {"migrating the database", &TenantDatabase::MigrateInside},
+      {"finishing the spare", &TenantDatabase::FinishSpare},
+  };
+  return kSteps;
 }
 
-// A connection that breaks is replaced without a word, and the lock went with it.
-absl::Status TenantDatabase::CheckLock(postgres::Transaction& tx) {
-  LH_ASSIGN_OR_RETURN(const pqxx::result locked, tx.Exec(kLocked, {options_.tenant.str()}));
-  if (locked[0][0].as<bool>()) return absl::OkStatus();
-  return Error(v1::REASON_INSTANCE_UNAVAILABLE, "the connection to the instance was lost in the middle of the work");
+std::span<const TenantDatabase::Step> TenantDatabase::NoSpare() {
+  static constexpr Step kSteps[] = {
+      {"dropping the database", &TenantDatabase::DropStaging},
+      {"dropping the roles", &TenantDatabase::DropRoles},
+  };
+  return kSteps;
+}
+
+absl::Status TenantDatabase::Run(std::span<const Step> steps, const std::function<absl::Status()>& go_on) {
+  const absl::StatusOr<bool> taken = lock_.TryTake();
+  LH_RETURN_IF_ERROR(Explain(taken.status(), "taking the tenant in hand"));
+  elsewhere_ = !*taken;
+  if (elsewhere_) return absl::OkStatus();
+  const absl::Cleanup release = [this] { lock_.Release(); };
+  const auto locked = [this] { return Explain(lock_.Check(), "going on"); };
+  go_on_ = [&]() -> absl::Status {
+    LH_RETURN_IF_ERROR(locked());
+    return go_on();
+  };
+  for (const Step& step : steps) {
+    LH_RETURN_IF_ERROR(go_on_());
+    LH_FAILPOINT(std::format("before {}", step.name));
+    LH_RETURN_IF_ERROR(Explain((this->*step.run)(), step.name));
+  }
+  return locked();
 }
 
 absl::Status TenantDatabase::MakeRoles() {
   return central_.InTransaction([&](postgres::Transaction& tx) -> absl::Status {
+    roles_were_shut_ = false;
     for (const RoleSpec* role : {&owner_, &read_only_}) {
+      LH_ASSIGN_OR_RETURN(const std::optional<ObservedRole> before, ObserveRole(tx, role->name));
+      roles_were_shut_ = roles_were_shut_ || !before.has_value() || !before->can_login;
       LH_RETURN_IF_ERROR(
           MakeRole(tx, *role, instance_.RoleSecret(options_.database_id, role->kind), options_.renew_secrets));
+      LH_RETURN_IF_ERROR(RestoreRole(tx, *role));
     }
     return absl::OkStatus();
   });
 }
 
 absl::StatusOr<std::string> TenantDatabase::Locate(bool& in_place) {
+  in_place = false;
+  if (!options_.tenant) return staging_;
   LH_ASSIGN_OR_RETURN(const std::optional<ObservedDatabase> final, ObserveDatabase(central_, database_));
   in_place = final.has_value();
   if (!in_place) return staging_;
@@ -120,14 +153,21 @@ absl::StatusOr<std::string> TenantDatabase::Locate(bool& in_place) {
 }
 
 absl::Status TenantDatabase::CreateDatabase() {
+  // What was never finished was never anybody's to rename.
+  if (options_.tenant && options_.schema_version.has_value()) {
+    LH_RETURN_IF_ERROR(
+        RestoreName(central_, database_, owner_.mark, [this](postgres::Transaction& tx) { return lock_.Check(tx); }));
+  }
   bool in_place = false;
   LH_ASSIGN_OR_RETURN(const std::string name, Locate(in_place));
   LH_ASSIGN_OR_RETURN(const std::optional<ObservedDatabase> present, ObserveDatabase(central_, name));
   if (present.has_value()) {
+    if (!in_place) LH_RETURN_IF_ERROR(CheckStaging(*present));
     if (present->valid) return absl::OkStatus();
     LH_RETURN_IF_ERROR(in_place ? DropInPlace() : DropStaging());
   }
   options_.schema_version.reset();
+  created_ = true;
   // template0, not template1: nobody can be connected to it, which would make CREATE DATABASE fail, and it holds
   // nothing that somebody put there.
   return central_
@@ -139,14 +179,9 @@ absl::Status TenantDatabase::CreateDatabase() {
 absl::Status TenantDatabase::SecureDatabase() {
   bool in_place = false;
   LH_ASSIGN_OR_RETURN(const std::string name, Locate(in_place));
-  const std::string database = QuoteIdentifier(name);
   return central_.InTransaction([&](postgres::Transaction& tx) -> absl::Status {
-    if (in_place) LH_RETURN_IF_ERROR(Mark(tx));  // its owner may have changed it
-    LH_RETURN_IF_ERROR(tx.Exec(std::format("REVOKE ALL ON DATABASE {} FROM PUBLIC", database)).status());
-    return tx
-        .Exec(std::format("GRANT CONNECT ON DATABASE {} TO {}, {}", database, QuoteIdentifier(owner_.name),
-                          QuoteIdentifier(read_only_.name)))
-        .status();
+    LH_RETURN_IF_ERROR(RestoreGrants(tx, name, owner_, read_only_));
+    return in_place ? Mark(tx) : absl::OkStatus();  // its owner may have changed it
   });
 }
 
@@ -173,31 +208,30 @@ postgres::Connection& TenantDatabase::Inside(const std::string& name) {
 absl::Status TenantDatabase::GrantInside() {
   bool in_place = false;
   LH_ASSIGN_OR_RETURN(const std::string name, Locate(in_place));
-  if (in_place) return absl::OkStatus();
-  // Also now, while nobody else has been here: a tenant that made a schema `leasehold` first would own its history.
-  LH_RETURN_IF_ERROR(PrepareHistory(Inside(name)));
-  const std::string owner = QuoteIdentifier(owner_.name);
-  const std::string reader = QuoteIdentifier(read_only_.name);
-  const std::string defaults = std::format("ALTER DEFAULT PRIVILEGES FOR ROLE {} GRANT ", owner);
-  return Inside(name).InTransaction([&](postgres::Transaction& tx) -> absl::Status {
-    LH_RETURN_IF_ERROR(tx.Exec("REVOKE ALL ON SCHEMA public FROM PUBLIC").status());
-    LH_RETURN_IF_ERROR(tx.Exec(std::format("GRANT USAGE ON SCHEMA public TO {}", reader)).status());
-    LH_RETURN_IF_ERROR(tx.Exec(std::format("{}SELECT ON TABLES TO {}", defaults, reader)).status());
-    LH_RETURN_IF_ERROR(tx.Exec(std::format("{}SELECT ON SEQUENCES TO {}", defaults, reader)).status());
-    return tx.Exec(std::format("{}USAGE ON SCHEMAS TO {}", defaults, reader)).status();
-  });
+  if (in_place) return roles_were_shut_ ? RegrantInside() : absl::OkStatus();
+  return provisioner::GrantInside(Inside(name), owner_, read_only_, instance_.HistorySecret(options_.database_id));
+}
+
+absl::Status TenantDatabase::RegrantInside() {
+  postgres::Connection& inside = Inside(database_);
+  LH_ASSIGN_OR_RETURN(const std::vector<InsideFault> faults, InspectInside(inside, owner_.name, read_only_.name));
+  return RepairInside(inside, faults);
 }
 
 absl::Status TenantDatabase::MigrateInside() {
   bool in_place = false;
   LH_ASSIGN_OR_RETURN(const std::string name, Locate(in_place));
   if (in_place && options_.schema_version == NewestVersion(migrations_)) return absl::OkStatus();
+  if (in_place && options_.keep_version && options_.schema_version.has_value()) return absl::OkStatus();
   if (migrations_.empty()) {
     options_.schema_version = 0;
     return absl::OkStatus();
   }
-  postgres::Connection owner(instance_.AsRole(name, owner_.name, options_.database_id, RoleKind::kOwner));
-  LH_ASSIGN_OR_RETURN(options_.schema_version, Migrate({.keeper = Inside(name), .owner = owner}, migrations_, go_on_));
+  MigrateResult result;
+  LH_RETURN_IF_ERROR(MigrateDatabase(instance_, {.database = name, .owner = owner_.name, .id = options_.database_id},
+                                     migrations_, {.go_on = go_on_}, result));
+  options_.schema_version = result.version;
+  history_digest_ = result.digest;
   return absl::OkStatus();
 }
 
@@ -225,7 +259,8 @@ absl::Status TenantDatabase::LeaveInside() {
 absl::Status TenantDatabase::MoveIntoPlace() {
   bool in_place = false;
   LH_RETURN_IF_ERROR(Locate(in_place).status());
-  if (in_place) return absl::OkStatus();
+  // Left by a process that stood still between two statements and went on when another had done its work.
+  if (in_place) return DropStaging();
   LH_RETURN_IF_ERROR(LeaveInside());
   return central_.InTransaction([&](postgres::Transaction& tx) -> absl::Status {
     LH_RETURN_IF_ERROR(
@@ -240,6 +275,16 @@ absl::Status TenantDatabase::Mark(postgres::Transaction& tx) {
       .status();
 }
 
+absl::Status TenantDatabase::FinishSpare() {
+  LH_RETURN_IF_ERROR(SetLogins(false));
+  LH_RETURN_IF_ERROR(LeaveInside());
+  return central_.InTransaction([&](postgres::Transaction& tx) -> absl::Status {
+    LH_RETURN_IF_ERROR(lock_.Check(tx));
+    LH_RETURN_IF_ERROR(LetClaim(tx, ClaimerOf(instance_.login()), owner_, read_only_));
+    return Mark(tx);
+  });
+}
+
 absl::Status TenantDatabase::CloseRoles() {
   inside_.reset();
   LH_RETURN_IF_ERROR(SetLogins(false));
@@ -248,23 +293,38 @@ absl::Status TenantDatabase::CloseRoles() {
 
 absl::Status TenantDatabase::DropInPlace() {
   LH_RETURN_IF_ERROR(
-      SetAside(central_, database_, owner_.mark, [this](postgres::Transaction& tx) { return CheckLock(tx); }));
+      SetAside(central_, database_, owner_.mark, [this](postgres::Transaction& tx) { return lock_.Check(tx); }));
+  LH_FAILPOINT("between setting aside and dropping");
   return DropSetAside(central_, owner_.mark);
 }
 
-// By name: nothing else ever bears it.
+// It is ours by its owner from the moment it exists.
+absl::Status TenantDatabase::CheckStaging(const ObservedDatabase& present) const {
+  if (IsOf(present, options_.database_id)) return absl::OkStatus();
+  return Error(v1::REASON_NAME_TAKEN, std::format("a database {} exists that Leasehold did not make", staging_));
+}
+
 absl::Status TenantDatabase::DropStaging() {
+  LH_ASSIGN_OR_RETURN(const std::optional<ObservedDatabase> present, ObserveDatabase(central_, staging_));
+  if (!present.has_value()) return absl::OkStatus();
+  LH_RETURN_IF_ERROR(CheckStaging(*present));
   return central_.ExecAlone(std::format("DROP DATABASE IF EXISTS {} WITH (FORCE)", QuoteIdentifier(staging_))).status();
 }
 
 absl::Status TenantDatabase::DropDatabases() {
   LH_RETURN_IF_ERROR(DropInPlace());
+  LH_ASSIGN_OR_RETURN(const std::vector<std::string> renamed, OtherNames(central_, database_, owner_.mark));
+  for (const std::string& name : renamed) {
+    LH_RETURN_IF_ERROR(
+        SetAside(central_, name, owner_.mark, [this](postgres::Transaction& tx) { return lock_.Check(tx); }));
+  }
+  LH_RETURN_IF_ERROR(DropSetAside(central_, owner_.mark));
   return DropStaging();
 }
 
 absl::Status TenantDatabase::DropRoles() {
   return central_.InTransaction([&](postgres::Transaction& tx) -> absl::Status {
-    LH_RETURN_IF_ERROR(CheckLock(tx));
+    LH_RETURN_IF_ERROR(lock_.Check(tx));
     LH_RETURN_IF_ERROR(DropRole(tx, read_only_));
     return DropRole(tx, owner_);
   });

@@ -3,8 +3,8 @@
 //
 // A new database is built under the name `leasehold_new_<database id>`, which only its maker can know, and gets its
 // final name and its mark in one transaction as the last step. So a crash between CREATE DATABASE and COMMENT leaves
-// nothing that could be taken for foreign, and what bears the final name without the mark is foreign indeed. (Spares
-// will be the same databases, waiting before that last step.)
+// nothing that could be taken for foreign, and what bears the final name without the mark is foreign indeed. A spare is
+// the same database, whose roles have such names too and cannot log in, waiting for that last step (spares/).
 #pragma once
 
 #include <functional>
@@ -21,18 +21,21 @@
 #include "services/provisioner/steps/instance.h"
 #include "services/provisioner/steps/observe.h"
 #include "services/provisioner/steps/roles.h"
+#include "services/provisioner/steps/tenant_lock.h"
 
 namespace leasehold::provisioner {
 
-// One run of steps for one tenant. Blocks. One thread.
+// One run of steps for one tenant, or one spare. Blocks. One thread.
 class TenantDatabase {
  public:
   struct Options {
-    TenantId tenant;
-    std::string database_id{};  // 16 hex digits, recorded durably before the first run
+    std::optional<TenantId> tenant{};  // nullopt: a spare, which is nobody's yet
+    std::string database_id{};         // 16 hex digits, recorded durably before the first run
     // What the last complete run left, nullopt if there was none: spares looking inside an unchanged database.
     std::optional<int> schema_version{};
     bool renew_secrets = false;  // the role key has changed since
+    // A database that is in place and has a version keeps it: runs over the fleet bring it further (rollout/).
+    bool keep_version = false;
   };
 
   // `central`: a connection of the provisioner's login to the central database. All references outlive this.
@@ -52,14 +55,25 @@ class TenantDatabase {
   static std::span<const Step> Shut();
   // Neither exists. The only steps that destroy.
   static std::span<const Step> Absent();
+  // A spare is finished: migrated, marked, nobody connected to it or able to log in.
+  static std::span<const Step> Spare();
+  // It does not exist. For what is not to be claimed any more.
+  static std::span<const Step> NoSpare();
 
-  // In order, until one fails; `go_on` is asked before each. At most one run for a tenant on an instance at a time:
-  // others wait; a run whose connection was lost meanwhile, and with it its turn, fails. Errors are safe to report:
-  // NAME_TAKEN, MIGRATION_FAILED, INSUFFICIENT_PRIVILEGE, INSTANCE_UNAVAILABLE, INTERNAL.
+  // In order, until one fails; `go_on` is asked before each. At most one run for a tenant on an instance at a time: if
+  // another has it, nothing happens and `elsewhere` is true. A run whose connection was lost meanwhile, and with it its
+  // turn, fails. Errors are safe to report: NAME_TAKEN, MIGRATION_FAILED, INSUFFICIENT_PRIVILEGE, INSTANCE_UNAVAILABLE,
+  // INTERNAL.
   absl::Status Run(std::span<const Step> steps, const std::function<absl::Status()>& go_on);
+
+  bool elsewhere() const { return elsewhere_; }
+  // The run made a new, empty database.
+  bool created() const { return created_; }
 
   // After a run that looked inside or was told.
   std::optional<int> schema_version() const { return options_.schema_version; }
+  // DigestOf(History); empty if it did not look inside.
+  const std::string& history_digest() const { return history_digest_; }
 
  private:
   absl::Status MakeRoles();
@@ -72,16 +86,20 @@ class TenantDatabase {
   absl::Status MigrateToBuild();
   absl::Status MoveIntoPlace();
   absl::Status CloseRoles();
+  absl::Status FinishSpare();
   absl::Status DropDatabases();
   absl::Status DropRoles();
 
-  // Where the database is now: its final name, or its staging name. NAME_TAKEN if the final name is foreign.
+  // Where the database is now: its final name, or its staging name (a spare always). NAME_TAKEN if the final name is
+  // foreign.
   absl::StatusOr<std::string> Locate(bool& in_place);
   absl::Status Mark(postgres::Transaction& tx);
   absl::Status DropInPlace();
   absl::Status DropStaging();
-  // Not OK if the connection is no longer the one that took the tenant's lock: somebody else may be at work on it.
-  absl::Status CheckLock(postgres::Transaction& tx);
+  // Somebody may have taken privileges away, with a role or by hand.
+  absl::Status RegrantInside();
+  // NAME_TAKEN if what bears the staging name is foreign.
+  absl::Status CheckStaging(const ObservedDatabase& present) const;
   absl::Status SetLogins(bool may_log_in);
   // The provisioner's connection into the database `name`.
   postgres::Connection& Inside(const std::string& name);
@@ -91,11 +109,16 @@ class TenantDatabase {
   const Migrations& migrations_;
   postgres::Connection& central_;
   Options options_;
+  std::string history_digest_{};
   std::function<absl::Status()> go_on_;
   const std::string database_;
   const std::string staging_;
   const RoleSpec owner_;
   const RoleSpec read_only_;
+  TenantLock lock_;
+  bool elsewhere_ = false;
+  bool created_ = false;
+  bool roles_were_shut_ = false;  // or were not there, before this run
   std::unique_ptr<postgres::Connection> inside_;
 };
 

@@ -14,12 +14,13 @@ constexpr std::string_view kSuperuserPassword = "a superuser's password";
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<TestInstance>> TestInstance::Start() {
+absl::StatusOr<std::unique_ptr<TestInstance>> TestInstance::Start(std::vector<std::string> settings) {
+  settings.emplace_back("max_connections=60");
   std::unique_ptr<TestInstance> test(new TestInstance());
   LH_ASSIGN_OR_RETURN(test->server_, localserver::PostgresServer::Start({
-                                         .data_dir = test->directory_.path() + "/data",
+                                         .data_dir = test->data_dir(),
                                          .superuser_password = Secret(std::string(kSuperuserPassword)),
-                                         .settings = {"max_connections=60"},
+                                         .settings = std::move(settings),
                                      }));
   LH_ASSIGN_OR_RETURN(const ServiceName service, ServiceName::Parse("identity"));
   LH_ASSIGN_OR_RETURN(RoleKey key, RoleKey::Parse(std::string(64, 'a')));

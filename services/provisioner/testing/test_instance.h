@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "common/localserver/localserver.h"
@@ -19,10 +20,12 @@ namespace leasehold::provisioner {
 
 class TestInstance {
  public:
-  static absl::StatusOr<std::unique_ptr<TestInstance>> Start();
+  // `settings`: more of the server's, "name=value".
+  static absl::StatusOr<std::unique_ptr<TestInstance>> Start(std::vector<std::string> settings = {});
 
   const Instance& instance() const { return *instance_; }
   localserver::PostgresServer& server() { return *server_; }
+  std::string data_dir() const { return directory_.path() + "/data"; }
 
   // A new connection each time.
   postgres::Connection Login(std::string_view database = "identity_central") const;

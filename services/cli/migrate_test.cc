@@ -1,0 +1,100 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "services/cli/migrate_watch.h"
+#include "services/cli/show_migration.h"
+
+namespace leasehold::cli {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+const absl::Time kNow = absl::FromUnixSeconds(1'700'000'000);
+const Terminal kPlain;
+
+v1::MigrationRun ARun(int done, int failed, int total) {
+  v1::MigrationRun run;
+  run.set_id("identity.7");
+  run.mutable_spec()->set_kind(v1::MIGRATION_KIND_APPLY);
+  run.set_state(v1::MIGRATION_RUN_STATE_RUNNING);
+  run.set_done(done);
+  run.set_failed(failed);
+  run.set_total(total);
+  run.set_pending(total - done - failed);
+  run.set_wave(2);
+  run.set_waves(3);
+  return run;
+}
+
+TEST(MigrationLine, SaysHowFarHowFastAndHowLong) {
+  EXPECT_EQ(MigrationLine(ARun(118, 2, 300), 40, 120),
+            "apply identity.7  [########------------] 120/300  wave 2/3  40/s  5s left  2 failed");
+  EXPECT_THAT(MigrationLine(ARun(0, 0, 300), 0, 120), Not(HasSubstr("left")));
+  EXPECT_EQ(MigrationLine(ARun(118, 2, 300), 40, 40).size(), 39u);
+}
+
+TEST(MigrationRate, IsOfWhatWasSeen) {
+  MigrationRate rate;
+  rate.See(ARun(100, 0, 300), kNow);
+  EXPECT_EQ(rate.per_second(), 0);
+  rate.See(ARun(150, 10, 300), kNow + absl::Seconds(2));
+  EXPECT_DOUBLE_EQ(rate.per_second(), 30);
+}
+
+TEST(ShowRun, NamesFailuresAndFindings) {
+  v1::MigrationRun run = ARun(2, 1, 3);
+  run.set_state(v1::MIGRATION_RUN_STATE_FAILED);
+  run.set_message("1 database failed");
+  v1::MigrationTask task;
+  task.set_database("tenant_acme_identity");
+  task.set_state(v1::MIGRATION_TASK_STATE_FAILED);
+  task.mutable_failure()->set_file("0003_c.sql");
+  task.mutable_failure()->set_line(5);
+  task.mutable_failure()->set_statement(3);
+  task.mutable_failure()->set_sqlstate("23505");
+  task.mutable_failure()->set_text("CREATE UNIQUE INDEX one\n ON person (name)");
+  v1::MigrationFinding& finding = *task.add_findings();
+  finding.set_severity(v1::MIGRATION_SEVERITY_WARNING);
+  finding.set_object("half on person");
+  finding.set_remedy("REINDEX");
+  EXPECT_THAT(
+      ShowRun(run, {task}, {kPlain, kNow}),
+      AllOf(HasSubstr("run identity.7 (apply) failed: 2 done, 1 failed of 3; 1 database failed"),
+            HasSubstr("tenant_acme_identity: 0003_c.sql line 5, statement 3 (23505): CREATE UNIQUE INDEX one  ON"),
+            HasSubstr("half on person"), HasSubstr("REINDEX")));
+}
+
+TEST(ShowMigrationStatus, ListsWhoIsBehind) {
+  v1::MigrationStatus status;
+  status.set_service("identity");
+  status.set_total(2);
+  status.set_behind(1);
+  v1::DatabaseVersion& behind = *status.add_databases();
+  behind.set_database("tenant_acme_identity");
+  behind.set_version(2);
+  behind.set_pending(1);
+  status.add_databases()->set_database("tenant_globex_identity");
+  EXPECT_THAT(ShowMigrationStatus(status, false, {kPlain, kNow}),
+              AllOf(HasSubstr("identity: 2 databases, 1 behind"), HasSubstr("acme"), Not(HasSubstr("globex"))));
+  EXPECT_THAT(ShowMigrationStatus(status, true, {kPlain, kNow}), HasSubstr("globex"));
+}
+
+TEST(ShowPlan, ListsStatementsAndDatabases) {
+  v1::MigrationPlan plan;
+  EXPECT_EQ(ShowPlan(plan, {kPlain, kNow}), "every database is at the newest version\n");
+  v1::MigrationFile& file = *plan.add_files();
+  file.set_tenant(true);
+  file.set_name("0002_b.sql");
+  file.add_statements("ALTER TABLE a\nADD j int");
+  v1::PlannedDatabase& database = *plan.add_databases();
+  database.set_database("tenant_acme_identity");
+  database.add_files("0002_b.sql");
+  EXPECT_THAT(ShowPlan(plan, {kPlain, kNow}),
+              AllOf(HasSubstr("tenant/0002_b.sql  (no transaction)\n  ALTER TABLE a\n  ADD j int;"),
+                    HasSubstr("tenant_acme_identity")));
+}
+
+}  // namespace
+}  // namespace leasehold::cli

@@ -1,0 +1,144 @@
+#include "services/cli/show_migration.h"
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_replace.h"
+#include "common/status/error.h"
+#include "common/status/view.h"
+#include "services/cli/relative_time.h"
+#include "services/cli/table.h"
+
+namespace leasehold::cli {
+namespace {
+
+std::string WordOf(std::string_view name, std::string_view prefix) {
+  name.remove_prefix(prefix.size());
+  return absl::StrReplaceAll(absl::AsciiStrToLower(AbslView(name)), {{"_", "-"}});
+}
+
+Colour ColourOf(v1::MigrationRunState state) {
+  if (state == v1::MIGRATION_RUN_STATE_SUCCEEDED) return Colour::kGreen;
+  return state == v1::MIGRATION_RUN_STATE_RUNNING ? Colour::kYellow : Colour::kRed;
+}
+
+Cell SeverityCell(v1::MigrationSeverity severity) {
+  switch (severity) {
+    case v1::MIGRATION_SEVERITY_ERROR:
+      return {"error", Colour::kRed};
+    case v1::MIGRATION_SEVERITY_WARNING:
+      return {"warning", Colour::kYellow};
+    default:
+      return {"note", Colour::kDim};
+  }
+}
+
+// "0001_a.sql, 0002_b.sql" or "0001_a.sql … 0009_i.sql (9)".
+std::string FilesText(const google::protobuf::RepeatedPtrField<std::string>& files) {
+  if (files.size() <= 3) return absl::StrJoin(files, ", ");
+  return absl::StrCat(files[0], " … ", files[files.size() - 1], " (", files.size(), ")");
+}
+
+std::string Counts(const v1::MigrationRun& run) {
+  std::string text = absl::StrCat(run.done(), " done");
+  if (run.failed() > 0) absl::StrAppend(&text, ", ", run.failed(), " failed");
+  if (run.skipped() > 0) absl::StrAppend(&text, ", ", run.skipped(), " skipped");
+  if (run.pending() + run.running() > 0) absl::StrAppend(&text, ", ", run.pending() + run.running(), " to do");
+  return absl::StrCat(text, " of ", run.total());
+}
+
+void AddFinding(Table& table, const v1::MigrationFinding& finding) {
+  table.AddRow(
+      {SeverityCell(finding.severity()), finding.database(), finding.object(), finding.message(), finding.remedy()});
+}
+
+}  // namespace
+
+std::string Word(v1::MigrationKind kind) { return WordOf(v1::MigrationKind_Name(kind), "MIGRATION_KIND_"); }
+std::string Word(v1::MigrationRunState state) {
+  return WordOf(v1::MigrationRunState_Name(state), "MIGRATION_RUN_STATE_");
+}
+std::string Word(v1::MigrationTaskState state) {
+  return WordOf(v1::MigrationTaskState_Name(state), "MIGRATION_TASK_STATE_");
+}
+
+std::string ShowMigrationStatus(const v1::MigrationStatus& status, bool all, const View& view) {
+  std::string text = absl::StrCat(status.service(), ": ", status.total(), " databases, ", status.behind(), " behind, ",
+                                  status.differing(), " differ; newest files: tenant ", status.newest_tenant_version(),
+                                  ", central ", status.newest_central_version(), "\n");
+  if (status.has_run()) {
+    absl::StrAppend(&text, "last run ", status.run().id(), " (", Word(status.run().spec().kind()), ") ",
+                    view.terminal.Paint(ColourOf(status.run().state()), Word(status.run().state())), ": ",
+                    Counts(status.run()), status.run().message().empty() ? "" : "; ", status.run().message(), "\n");
+  }
+  Table table({"DATABASE", "TENANT", "VERSION", "PENDING", ""});
+  for (const v1::DatabaseVersion& database : status.databases()) {
+    if (!all && database.pending() == 0 && !database.differs()) continue;
+    table.AddRow({database.database(),
+                  database.spare() ? "(spare)" : database.tenant(),
+                  absl::StrCat(database.version()),
+                  {absl::StrCat(database.pending()), database.pending() > 0 ? Colour::kYellow : Colour::kPlain},
+                  {database.differs() ? "differs from the files" : " ", Colour::kRed}});
+  }
+  return table.empty() ? text : absl::StrCat(text, "\n", table.Render(view.terminal));
+}
+
+std::string ShowPlan(const v1::MigrationPlan& plan, const View& view) {
+  if (plan.databases().empty()) return "every database is at the newest version\n";
+  std::string text;
+  for (const v1::MigrationFile& file : plan.files()) {
+    absl::StrAppend(
+        &text, view.terminal.Paint(Colour::kBold, absl::StrCat(file.tenant() ? "tenant/" : "central/", file.name())),
+        file.transactional() ? "" : "  (no transaction)", file.has_down() ? "  (can be undone)" : "", "\n");
+    for (const std::string& statement : file.statements())
+      absl::StrAppend(&text, "  ", absl::StrReplaceAll(statement, {{"\n", "\n  "}}), ";\n");
+  }
+  Table table({"DATABASE", "TENANT", "WAVE", "VERSION", "FILES"});
+  for (const v1::PlannedDatabase& database : plan.databases()) {
+    table.AddRow({database.database(), database.tenant(), absl::StrCat(database.wave()),
+                  absl::StrCat(database.version()), FilesText(database.files())});
+  }
+  return absl::StrCat(text, "\n", table.Render(view.terminal));
+}
+
+std::string ShowRuns(const google::protobuf::RepeatedPtrField<v1::MigrationRun>& runs, const View& view) {
+  if (runs.empty()) return "no runs\n";
+  Table table({"ID", "KIND", "STATE", "DATABASES", "BEGUN", "MESSAGE"});
+  for (const v1::MigrationRun& run : runs) {
+    table.AddRow({run.id(),
+                  Word(run.spec().kind()),
+                  {Word(run.state()), ColourOf(run.state())},
+                  Counts(run),
+                  Relative(run.create_time(), view.now),
+                  run.message()});
+  }
+  return table.Render(view.terminal);
+}
+
+std::string FailureLine(const v1::MigrationTask& task) {
+  const v1::MigrationFailure& failure = task.failure();
+  if (failure.file().empty()) return absl::StrCat(task.database(), ": ", failure.message());
+  std::string text(StdView(absl::StripAsciiWhitespace(failure.text())));
+  text = absl::StrReplaceAll(text, {{"\n", " "}, {"\\x0a", " "}});
+  if (text.size() > 100) text = absl::StrCat(Printable(text.substr(0, 100)), "…");
+  return absl::StrCat(task.database(), ": ", failure.file(), " line ", failure.line(), ", statement ",
+                      failure.statement(), " (", failure.sqlstate().empty() ? "no SQLSTATE" : failure.sqlstate(),
+                      "): ", text);
+}
+
+std::string ShowRun(const v1::MigrationRun& run, const std::vector<v1::MigrationTask>& tasks, const View& view) {
+  std::string text = absl::StrCat("run ", run.id(), " (", Word(run.spec().kind()), ") ",
+                                  view.terminal.Paint(ColourOf(run.state()), Word(run.state())), ": ", Counts(run),
+                                  run.message().empty() ? "" : "; ", run.message(), "\n");
+  for (const v1::MigrationTask& task : tasks) {
+    if (task.state() == v1::MIGRATION_TASK_STATE_FAILED) absl::StrAppend(&text, "  ", FailureLine(task), "\n");
+  }
+  Table findings({"", "DATABASE", "OBJECT", "FOUND", "REMEDY"});
+  for (const v1::MigrationFinding& finding : run.findings()) AddFinding(findings, finding);
+  for (const v1::MigrationTask& task : tasks) {
+    for (const v1::MigrationFinding& finding : task.findings()) AddFinding(findings, finding);
+  }
+  return findings.empty() ? text : absl::StrCat(text, findings.Render(view.terminal));
+}
+
+}  // namespace leasehold::cli

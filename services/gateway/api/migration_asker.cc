@@ -1,0 +1,51 @@
+#include "services/gateway/api/migration_asker.h"
+
+#include <format>
+
+#include "common/events/migration_subject.h"
+#include "common/status/error.h"
+#include "common/status/grpc.h"
+
+namespace leasehold::gateway {
+namespace {
+
+constexpr int kThreads = 4;
+constexpr absl::Duration kPatience = absl::Seconds(10);
+
+}  // namespace
+
+MigrationAsker::MigrationAsker(jetstream::Client& nats, const KnownServices& services)
+    : nats_(nats), services_(services), executor_("migrations", kThreads) {}
+
+absl::StatusOr<v1::MigrationAnswer> MigrationAsker::Ask(std::string_view service, const v1::MigrationCall& call) {
+  LH_ASSIGN_OR_RETURN(const ServiceName name, ServiceName::Parse(service));
+  LH_RETURN_IF_ERROR(services_.Check(name));
+  const absl::StatusOr<std::string> bytes = nats_.Request(MigrationSubject(name), call.SerializeAsString(), kPatience);
+  if (!bytes.ok() && ReasonOf(bytes.status()) == v1::REASON_NATS_UNAVAILABLE && nats_.connected()) {
+    return WithRetryAfter(
+        Error(v1::REASON_INSTANCE_UNAVAILABLE, std::format("no provisioner of {} answers", name.str())),
+        absl::Seconds(1));
+  }
+  LH_RETURN_IF_ERROR(bytes.status());
+  v1::MigrationAnswer answer;
+  if (!answer.ParseFromString(*bytes)) {
+    return Error(v1::REASON_INTERNAL,
+                 std::format("a provisioner of {} gave an answer that makes no sense", name.str()));
+  }
+  if (answer.error().empty()) return answer;
+  v1::RpcStatus error;
+  if (!error.ParseFromString(answer.error()))
+    return Error(v1::REASON_INTERNAL, "a provisioner failed without a reason");
+  return FromGrpc(grpc::Status(static_cast<grpc::StatusCode>(error.code()), error.message(), answer.error()),
+                  name.str());
+}
+
+absl::StatusOr<std::string> MigrationAsker::ServiceOf(std::string_view run) {
+  const size_t dot = run.rfind('.');
+  if (dot == std::string_view::npos || !ServiceName::Parse(run.substr(0, dot)).ok()) {
+    return Error(v1::REASON_OPERATION_NOT_FOUND, std::format("there is no run {}", Printable(run)));
+  }
+  return std::string(run.substr(0, dot));
+}
+
+}  // namespace leasehold::gateway

@@ -1,0 +1,89 @@
+#include "services/gateway/api/migration_asker.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "absl/time/clock.h"
+#include "common/events/migration_subject.h"
+#include "common/localserver/localserver.h"
+#include "common/status/error.h"
+#include "common/status/grpc.h"
+
+namespace leasehold::gateway {
+namespace {
+
+using ::testing::HasSubstr;
+
+class MigrationAskerTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    auto server = localserver::NatsServer::Start({.data_dir = directory_.path() + "/nats"});
+    ASSERT_TRUE(server.ok()) << server.status();
+    server_ = *std::move(server);
+    auto client = jetstream::Client::Connect({.url = server_->Url(), .name = "test"});
+    ASSERT_TRUE(client.ok()) << client.status();
+    client_ = *std::move(client);
+    while (!client_->connected()) absl::SleepFor(absl::Milliseconds(5));
+    config_.add_services()->set_name("identity");
+    services_.emplace(config_);
+    asker_.emplace(*client_, *services_);
+  }
+  std::unique_ptr<jetstream::Responder> Answer(std::function<std::string(std::string_view)> handler) {
+    auto responder = client_->Respond(MigrationSubject(*ServiceName::Parse("identity")), "q", std::move(handler));
+    EXPECT_TRUE(responder.ok()) << responder.status();
+    return *std::move(responder);
+  }
+  absl::StatusOr<v1::MigrationAnswer> Ask(std::string_view service = "identity") {
+    v1::MigrationCall call;
+    call.mutable_get()->set_id("identity.7");
+    return asker_->Ask(service, call);
+  }
+
+  localserver::TemporaryDirectory directory_;
+  std::unique_ptr<localserver::NatsServer> server_;
+  std::unique_ptr<jetstream::Client> client_;
+  v1::Config config_;
+  std::optional<KnownServices> services_;
+  std::optional<MigrationAsker> asker_;
+};
+
+TEST_F(MigrationAskerTest, PassesCallsOnAndAnswersBack) {
+  const auto responder = Answer([](std::string_view bytes) {
+    v1::MigrationCall call;
+    EXPECT_TRUE(call.ParseFromArray(bytes.data(), static_cast<int>(bytes.size())));
+    v1::MigrationAnswer answer;
+    answer.mutable_run()->set_id(call.get().id());
+    return answer.SerializeAsString();
+  });
+  const auto answer = Ask("identity-service");
+  ASSERT_TRUE(answer.ok()) << answer.status();
+  EXPECT_EQ(answer->run().id(), "identity.7");
+}
+
+TEST_F(MigrationAskerTest, AProvisionersErrorComesAsItIs) {
+  const auto responder = Answer([](std::string_view) {
+    v1::MigrationAnswer answer;
+    answer.set_error(ToGrpc(Error(v1::REASON_OPERATION_NOT_FOUND, "there is no run identity.7")).error_details());
+    return answer.SerializeAsString();
+  });
+  const absl::Status status = Ask().status();
+  EXPECT_EQ(ReasonOf(status), v1::REASON_OPERATION_NOT_FOUND);
+  EXPECT_EQ(status.message(), "there is no run identity.7");
+}
+
+TEST_F(MigrationAskerTest, SaysWhoIsNotThere) {
+  EXPECT_EQ(ReasonOf(Ask().status()), v1::REASON_INSTANCE_UNAVAILABLE);
+  EXPECT_THAT(std::string(Ask().status().message()), HasSubstr("no provisioner of identity answers"));
+  EXPECT_EQ(ReasonOf(Ask("nowhere").status()), v1::REASON_SERVICE_NOT_FOUND);
+  const auto responder = Answer([](std::string_view) { return std::string("\xff\xff"); });
+  EXPECT_EQ(ReasonOf(Ask().status()), v1::REASON_INTERNAL);
+}
+
+TEST(ServiceOf, IsWhatStandsBeforeTheNumber) {
+  EXPECT_EQ(*MigrationAsker::ServiceOf("identity.7"), "identity");
+  EXPECT_EQ(ReasonOf(MigrationAsker::ServiceOf("identity").status()), v1::REASON_OPERATION_NOT_FOUND);
+  EXPECT_EQ(ReasonOf(MigrationAsker::ServiceOf("No Service.7").status()), v1::REASON_OPERATION_NOT_FOUND);
+}
+
+}  // namespace
+}  // namespace leasehold::gateway

@@ -1,0 +1,76 @@
+#include "services/gateway/api/migration_watch.h"
+
+#include <utility>
+
+#include "common/status/error.h"
+
+namespace leasehold::gateway {
+namespace {
+
+constexpr absl::Duration kPause = absl::Milliseconds(100);
+// Looks in a row without an answer, ten seconds each or a pause: then the caller hears it.
+constexpr int kMostSilent = 300;
+constexpr int kPageSize = 500;
+
+}  // namespace
+
+grpc::ServerWriteReactor<v1::MigrationEvent>* MigrationWatch::Start(MigrationAsker& asker, Timer& timer,
+                                                                    const v1::GetMigrationRunRequest& request) {
+  auto feed = Feed<v1::MigrationEvent>::Start();
+  absl::StatusOr<std::string> service = MigrationAsker::ServiceOf(request.id());
+  if (!service.ok()) {
+    feed->Close(service.status());
+    return feed->reactor();
+  }
+  std::shared_ptr<MigrationWatch>(new MigrationWatch(asker, timer, *std::move(service), request.id(), feed))->Submit();
+  return feed->reactor();
+}
+
+void MigrationWatch::Submit() {
+  if (!asker_.executor().Submit([self = shared_from_this()] { self->Look(); })) {
+    feed_->Close(Error(v1::REASON_SHUTTING_DOWN, "the gateway is overloaded or shutting down"));
+  }
+}
+
+void MigrationWatch::Look() {
+  absl::StatusOr<bool> more = true;
+  while (more.ok() && *more) more = LookOnce();
+  const bool silent = ReasonOf(more.status()) == v1::REASON_INSTANCE_UNAVAILABLE ||
+                      ReasonOf(more.status()) == v1::REASON_NATS_UNAVAILABLE;
+  silent_ = silent ? silent_ + 1 : 0;
+  // The first look finds out whether there is such a run at all.
+  if (!more.ok() && (!silent || sent_.empty() || silent_ > kMostSilent)) {
+    feed_->Close(more.status());
+    return;
+  }
+  if (over_) return;
+  timer_.After(kPause, [self = shared_from_this()] { self->Submit(); });
+}
+
+absl::StatusOr<bool> MigrationWatch::LookOnce() {
+  v1::MigrationCall call;
+  call.mutable_get()->set_id(run_);
+  LH_ASSIGN_OR_RETURN(v1::MigrationAnswer got, asker_.Ask(service_, call));
+  v1::ListMigrationTasksRequest& tasks = *call.mutable_tasks();
+  tasks.set_id(run_);
+  tasks.set_page_size(kPageSize);
+  *tasks.mutable_ended_after() = seen_;
+  LH_ASSIGN_OR_RETURN(v1::MigrationAnswer ended, asker_.Ask(service_, call));
+
+  v1::MigrationEvent event;
+  *event.mutable_run() = std::move(*got.mutable_run());
+  event.mutable_tasks()->Swap(ended.mutable_tasks()->mutable_tasks());
+  const bool more = event.tasks_size() >= kPageSize;
+  if (event.tasks_size() > 0) seen_ = event.tasks(event.tasks_size() - 1).update_time();
+  over_ = !more && event.run().state() != v1::MIGRATION_RUN_STATE_RUNNING;
+  std::string bytes = event.run().SerializeAsString();
+  if (bytes != sent_ || event.tasks_size() > 0) {
+    sent_ = std::move(bytes);
+    // Nobody reads any more: that is an end too.
+    if (!feed_->Send(std::move(event))) over_ = true;
+  }
+  if (over_) feed_->Close(absl::OkStatus());
+  return more;
+}
+
+}  // namespace leasehold::gateway

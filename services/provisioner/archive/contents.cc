@@ -1,0 +1,144 @@
+#include "services/provisioner/archive/contents.h"
+
+#include <algorithm>
+#include <format>
+
+#include "common/status/error.h"
+
+namespace leasehold::provisioner {
+namespace {
+
+using postgres::QuoteIdentifier;
+
+// What PostgreSQL itself made, and what CREATE EXTENSION makes again, is not counted.
+constexpr std::string_view kTables =
+    "SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
+    "WHERE c.relkind = 'r' AND c.relpersistence IN ('p', 'u') "
+    "AND n.nspname NOT IN ('information_schema', 'leasehold') AND NOT starts_with(n.nspname, 'pg_') "
+    "AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid "
+    "AND d.deptype = 'e') ORDER BY n.nspname COLLATE \"C\", c.relname COLLATE \"C\"";
+
+// A row that nothing has come of yet says nothing. The columns done and begun may not be there: an older Leasehold's
+// history has `transaction` for the same.
+constexpr std::string_view kApplied =
+    "SELECT version, name, checksum, applied_at IS NULL FROM leasehold.migrations m WHERE applied_at IS NOT NULL "
+    "OR transaction IS NOT NULL OR (to_jsonb(m)->>'done')::int > 0 OR (to_jsonb(m)->>'begun')::int > 0 "
+    "ORDER BY version";
+
+// Patience with whoever holds a table, in rounds of a second, so that a cancelled copy ends soon.
+constexpr int kLockRounds = 30;
+constexpr std::string_view kNotLocked = "55P03";
+
+std::string Quoted(const TableRows& table) {
+  return std::format("{}.{}", QuoteIdentifier(table.schema), QuoteIdentifier(table.table));
+}
+
+absl::StatusOr<std::vector<TableRows>> ListTables(postgres::Transaction& tx) {
+  LH_ASSIGN_OR_RETURN(const pqxx::result found, tx.Exec(kTables));
+  std::vector<TableRows> tables;
+  for (const auto& row : found) {
+    TableRows& next = tables.emplace_back();
+    next.schema = row[0].as<std::string>();
+    next.table = row[1].as<std::string>();
+  }
+  return tables;
+}
+
+absl::StatusOr<std::vector<TableRows>> CountRows(postgres::Transaction& tx) {
+  // A policy would hide rows from the count; rather an error, as pg_dump has it.
+  LH_RETURN_IF_ERROR(tx.Exec("SET LOCAL row_security = off").status());
+  LH_ASSIGN_OR_RETURN(std::vector<TableRows> tables, ListTables(tx));
+  for (TableRows& table : tables) {
+    LH_ASSIGN_OR_RETURN(const pqxx::result count, tx.Exec(std::format("SELECT count(*) FROM ONLY {}", Quoted(table))));
+    table.rows = count[0][0].as<int64_t>();
+  }
+  return tables;
+}
+
+std::string NameOf(const TableRows& table) { return std::format("{}.{}", table.schema, table.table); }
+
+}  // namespace
+
+absl::StatusOr<Contents> ReadContents(postgres::Transaction& tx) {
+  Contents contents;
+  LH_ASSIGN_OR_RETURN(const pqxx::result known, tx.Exec("SELECT to_regclass('leasehold.migrations') IS NOT NULL"));
+  if (known[0][0].as<bool>()) {
+    LH_ASSIGN_OR_RETURN(const pqxx::result applied, tx.Exec(kApplied));
+    for (const auto& row : applied) {
+      if (row[3].as<bool>()) {
+        return WithRetryAfter(
+            Error(v1::REASON_MIGRATION_FAILED,
+                  std::format("migration {} is under way, or was left in part", row[1].as<std::string>())),
+            absl::Seconds(1));
+      }
+      contents.migrations.push_back(
+          {.version = row[0].as<int>(), .name = row[1].as<std::string>(), .checksum = row[2].as<std::string>()});
+    }
+  }
+  LH_ASSIGN_OR_RETURN(contents.tables, CountRows(tx));
+  return contents;
+}
+
+absl::StatusOr<Contents> CopyWithSnapshot(postgres::Connection& inside, const std::function<absl::Status()>& go_on,
+                                          const std::function<absl::Status(const std::string& snapshot)>& copy) {
+  std::string held;  // the table that another session would not let go of
+  for (int round = 0; round < kLockRounds; ++round) {
+    LH_RETURN_IF_ERROR(go_on());
+    held.clear();
+    Contents contents;
+    const absl::Status copied = inside.InTransaction([&](postgres::Transaction& tx) -> absl::Status {
+      // The owner may have set time limits on the database; they are not meant for this transaction, which waits long.
+      LH_RETURN_IF_ERROR(tx.Exec("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY;"
+                                 "SET LOCAL idle_in_transaction_session_timeout = 0; SET LOCAL transaction_timeout = 0;"
+                                 "SET LOCAL idle_session_timeout = 0; SET LOCAL lock_timeout = '1s'")
+                             .status());
+      LH_ASSIGN_OR_RETURN(const pqxx::result snapshot, tx.Exec("SELECT pg_export_snapshot()"));
+      LH_ASSIGN_OR_RETURN(const std::vector<TableRows> tables, ListTables(tx));
+      for (const TableRows& table : tables) {
+        const absl::Status locked =
+            tx.Exec(std::format("LOCK TABLE ONLY {} IN ACCESS SHARE MODE", Quoted(table))).status();
+        if (postgres::SqlStateOf(locked) == kNotLocked) held = NameOf(table);
+        LH_RETURN_IF_ERROR(locked);
+      }
+      LH_RETURN_IF_ERROR(copy(snapshot[0][0].as<std::string>()));
+      LH_ASSIGN_OR_RETURN(contents, ReadContents(tx));
+      return absl::OkStatus();
+    });
+    if (copied.ok()) return contents;
+    if (held.empty()) return copied;
+  }
+  return Error(v1::REASON_BACKUP_FAILED, std::format("table {} is locked by another session", held));
+}
+
+absl::Status WriteHistory(postgres::Connection& inside, const Contents& contents) {
+  return inside.InTransaction([&](postgres::Transaction& tx) -> absl::Status {
+    for (const AppliedMigration& applied : contents.migrations) {
+      LH_RETURN_IF_ERROR(tx.Exec("INSERT INTO leasehold.migrations (version, name, checksum, applied_at, transaction) "
+                                 "VALUES ($1, $2, $3, now(), pg_current_xact_id())",
+                                 {std::format("{}", applied.version), applied.name, applied.checksum})
+                             .status());
+    }
+    return absl::OkStatus();
+  });
+}
+
+absl::Status CompareRows(postgres::Connection& inside, const Contents& contents, v1::Reason reason) {
+  std::vector<TableRows> copied;
+  const absl::Status counted = inside.InTransaction([&](postgres::Transaction& tx) -> absl::Status {
+    LH_ASSIGN_OR_RETURN(copied, CountRows(tx));
+    return absl::OkStatus();
+  });
+  LH_RETURN_IF_ERROR(counted);
+  const auto [meant, got] = std::ranges::mismatch(contents.tables, copied);
+  if (meant == contents.tables.end() && got == copied.end()) return absl::OkStatus();
+  if (meant == contents.tables.end()) {
+    return Error(reason, std::format("the copy has a table {} that the original lacks", NameOf(*got)));
+  }
+  if (got == copied.end() || NameOf(*got) != NameOf(*meant)) {
+    return Error(reason, std::format("the copy lacks table {} of the original", NameOf(*meant)));
+  }
+  return Error(reason, std::format("table {} has {} rows in the copy and {} in the original", NameOf(*meant), got->rows,
+                                   meant->rows));
+}
+
+}  // namespace leasehold::provisioner

@@ -1,0 +1,57 @@
+// What a tenant's database holds, as far as a copy of it can be checked: the migrations that were applied, and how many
+// rows each table has. All as of one moment.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "common/postgres/postgres.h"
+#include "leasehold/v1/error.pb.h"
+
+namespace leasehold::provisioner {
+
+struct AppliedMigration {
+  bool operator==(const AppliedMigration&) const = default;
+  int version = 0;
+  std::string name{};
+  std::string checksum{};
+};
+
+struct TableRows {
+  bool operator==(const TableRows&) const = default;
+  std::string schema{};
+  std::string table{};
+  int64_t rows = 0;
+};
+
+struct Contents {
+  bool operator==(const Contents&) const = default;
+  std::vector<AppliedMigration> migrations{};  // by version
+  std::vector<TableRows> tables{};             // by schema and name; without what belongs to extensions
+  // The newest applied migration's; 0 if there is none.
+  int schema_version() const { return migrations.empty() ? 0 : migrations.back().version; }
+};
+
+// As `tx` sees it, which is the provisioner's login in that database. MIGRATION_FAILED while a migration is under way,
+// or a file without a transaction is left in part: a copy could not go on with it.
+absl::StatusOr<Contents> ReadContents(postgres::Transaction& tx);
+
+// Runs `copy` while the snapshot that it is given (for pg_dump --snapshot) stands, and returns the contents as of it.
+// All tables are locked against TRUNCATE, DROP and the like meanwhile, for those heed no snapshot. `go_on` is asked
+// while that has to wait; BACKUP_FAILED if it is in vain.
+absl::StatusOr<Contents> CopyWithSnapshot(postgres::Connection& inside, const std::function<absl::Status()>& go_on,
+                                          const std::function<absl::Status(const std::string& snapshot)>& copy);
+
+// The migrations of `contents` become the history of a database to which they were copied.
+absl::Status WriteHistory(postgres::Connection& inside, const Contents& contents);
+
+// OK if `inside` holds as many rows as `contents`; otherwise an error of this reason that names the first table that
+// differs.
+absl::Status CompareRows(postgres::Connection& inside, const Contents& contents, v1::Reason reason);
+
+}  // namespace leasehold::provisioner

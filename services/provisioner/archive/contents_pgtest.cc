@@ -1,0 +1,84 @@
+#include "services/provisioner/archive/contents.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <format>
+
+#include "common/status/error.h"
+#include "services/provisioner/migrations/history.h"
+#include "services/provisioner/testing/test_instance.h"
+
+namespace leasehold::provisioner {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+class ContentsTest : public ::testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    auto started = TestInstance::Start();
+    ASSERT_TRUE(started.ok()) << started.status();
+    test_ = started->release();
+  }
+  static void TearDownTestSuite() {
+    delete test_;
+    test_ = nullptr;
+  }
+
+  void SetUp() override {
+    database_ = std::format("db{}", ++count_);
+    ASSERT_EQ(test_->Ask("postgres", std::format("CREATE DATABASE {} OWNER leasehold", database_)), "");
+  }
+  std::string Ask(std::string_view sql) { return test_->Ask(database_, sql); }
+  absl::StatusOr<Contents> Read() {
+    postgres::Connection inside = test_->Login(database_);
+    Contents contents;
+    const absl::Status read = inside.InTransaction([&](postgres::Transaction& tx) -> absl::Status {
+      LH_ASSIGN_OR_RETURN(contents, ReadContents(tx));
+      return absl::OkStatus();
+    });
+    if (!read.ok()) return read;
+    return contents;
+  }
+
+  static inline TestInstance* test_ = nullptr;
+  static inline int count_ = 0;
+  std::string database_;
+};
+
+TEST_F(ContentsTest, AFileOfWhichNothingHasComeIsNoneAndOneLeftInPartIsNoBasisForACopy) {
+  postgres::Connection keeper = test_->Login(database_);
+  ASSERT_EQ(PrepareHistory(keeper, "postgres", Secret("secret")), absl::OkStatus());
+  ASSERT_EQ(Ask("INSERT INTO leasehold.migrations (version, name, checksum, applied_at) VALUES (1, '0001_a.sql', 'x', "
+                "now()); INSERT INTO leasehold.migrations (version, name, checksum) VALUES (2, '0002_b.sql', 'y')"),
+            "");
+  const auto contents = Read();
+  ASSERT_TRUE(contents.ok()) << contents.status();
+  EXPECT_THAT(contents->migrations, ElementsAre(AppliedMigration{.version = 1, .name = "0001_a.sql", .checksum = "x"}));
+  for (const char* progress : {"done = 1, begun = 0", "done = 0, begun = 1"}) {
+    ASSERT_EQ(Ask(std::format("UPDATE leasehold.migrations SET {} WHERE version = 2", progress)), "");
+    const absl::Status status = Read().status();
+    EXPECT_EQ(ReasonOf(status), v1::REASON_MIGRATION_FAILED) << progress;
+    EXPECT_THAT(std::string(status.message()), HasSubstr("0002_b.sql")) << progress;
+  }
+}
+
+TEST_F(ContentsTest, AHistoryOfTheOlderLayoutIsRead) {
+  postgres::Connection keeper = test_->Login(database_);
+  ASSERT_EQ(keeper
+                .ExecAlone("CREATE SCHEMA leasehold; CREATE TABLE leasehold.migrations (version int PRIMARY KEY, name "
+                           "text NOT NULL, checksum text NOT NULL, applied_at timestamptz, transaction xid8 NOT NULL)")
+                .status(),
+            absl::OkStatus());
+  ASSERT_EQ(Ask("INSERT INTO leasehold.migrations VALUES (1, '0001_a.sql', 'x', now(), '5')"), "");
+  const auto contents = Read();
+  ASSERT_TRUE(contents.ok()) << contents.status();
+  EXPECT_EQ(contents->schema_version(), 1);
+  ASSERT_EQ(Ask("INSERT INTO leasehold.migrations VALUES (2, '0002_b.sql', 'y', NULL, '6')"), "");
+  EXPECT_EQ(ReasonOf(Read().status()), v1::REASON_MIGRATION_FAILED);
+}
+
+}  // namespace
+}  // namespace leasehold::provisioner

@@ -1,0 +1,33 @@
+// One file's statements: their time limits, what a failure says, and trying again when a lock was not to be had.
+#pragma once
+
+#include <functional>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "absl/status/status.h"
+#include "services/provisioner/migrations/runner.h"
+
+namespace leasehold::provisioner {
+
+// "SET LOCAL …" or "SET …" of time limits and search path.
+std::string SettingsFor(const MigrateOptions& options, std::string_view set);
+
+// `status` of statements[index] of `file` as MIGRATION_FAILED, noted in `result`; a lost connection stays as it is.
+absl::Status FailedAt(const std::string& file, std::span<const SqlStatement> statements, size_t index,
+                      const absl::Status& status, MigrateResult& result);
+
+// Runs them all; FailedAt() for the one that fails.
+absl::Status RunStatements(postgres::Transaction& tx, const std::string& file, std::span<const SqlStatement> statements,
+                           MigrateResult& result);
+
+// Calls `attempt` until it works, fails for another reason than a lock (a time-out, a deadlock, a serialization
+// failure), or options.lock_attempts are used up; waits between attempts.
+absl::Status WithRetries(const MigrateOptions& options, MigrateResult& result,
+                         const std::function<absl::Status()>& attempt);
+
+// Until `time` is over, or options.go_on says no.
+absl::Status Pause(const MigrateOptions& options, absl::Duration time);
+
+}  // namespace leasehold::provisioner

@@ -1,0 +1,49 @@
+#include "services/provisioner/migrations/concurrent.h"
+
+#include <gtest/gtest.h>
+
+namespace leasehold::provisioner {
+namespace {
+
+using Kind = AloneStatement::Kind;
+
+TEST(ReadAloneStatement, KnowsWhatIsHalfDone) {
+  struct Case {
+    const char* sql;
+    Kind kind;
+    const char* schema;
+    const char* index;
+  };
+  for (const Case& c : {
+           Case{"CREATE INDEX CONCURRENTLY a_b ON a (b)", Kind::kCreateIndex, "", "a_b"},
+           Case{"create unique index concurrently if not exists A_b on a (b)", Kind::kCreateIndex, "", "a_b"},
+           Case{"CREATE /* c */ INDEX -- d\n CONCURRENTLY \"A \"\"b\" ON a (b)", Kind::kCreateIndex, "", "A \"b"},
+           Case{"CREATE INDEX CONCURRENTLY ON a (b)", Kind::kCreateIndex, "", ""},
+           Case{"DROP INDEX CONCURRENTLY IF EXISTS hr.\"X\"", Kind::kDropIndex, "hr", "X"},
+           Case{"REINDEX TABLE CONCURRENTLY a", Kind::kReindex, "", ""},
+           Case{"REINDEX TABLE a", Kind::kRepeatable, "", ""},
+           Case{"VACUUM FULL a", Kind::kRepeatable, "", ""},
+           Case{"ALTER TYPE mood ADD VALUE IF NOT EXISTS 'sad'", Kind::kRepeatable, "", ""},
+           Case{"ALTER TYPE mood ADD VALUE 'sad'", Kind::kOther, "", ""},
+           Case{"INSERT INTO a VALUES (1)", Kind::kOther, "", ""},
+           Case{"CREATE INDEX a_b ON a (b)", Kind::kOther, "", ""},
+           Case{"", Kind::kOther, "", ""},
+       }) {
+    const AloneStatement read = ReadAloneStatement(c.sql);
+    EXPECT_EQ(read.kind, c.kind) << c.sql;
+    EXPECT_EQ(read.schema, c.schema) << c.sql;
+    EXPECT_EQ(read.index, c.index) << c.sql;
+  }
+}
+
+TEST(IsConcurrent, OnlyWherePostgresRefusesATransaction) {
+  EXPECT_TRUE(IsConcurrent("CREATE INDEX CONCURRENTLY a_b ON a (b)"));
+  EXPECT_TRUE(IsConcurrent("REINDEX INDEX CONCURRENTLY a_b"));
+  EXPECT_TRUE(IsConcurrent("ALTER TABLE a DETACH PARTITION b CONCURRENTLY"));
+  EXPECT_FALSE(IsConcurrent("REFRESH MATERIALIZED VIEW CONCURRENTLY a"));
+  EXPECT_FALSE(IsConcurrent("CREATE INDEX a_b ON a (b)"));
+  EXPECT_FALSE(IsConcurrent("INSERT INTO concurrently VALUES (1)"));
+}
+
+}  // namespace
+}  // namespace leasehold::provisioner

@@ -1,0 +1,205 @@
+#include "services/provisioner/rollout/calls.h"
+
+#include <algorithm>
+#include <charconv>
+#include <format>
+#include <set>
+#include <utility>
+#include <vector>
+
+#include "common/status/error.h"
+#include "common/status/grpc.h"
+#include "services/provisioner/steps/observe.h"
+
+namespace leasehold::provisioner {
+namespace {
+
+constexpr int kNewestRuns = 100;
+constexpr std::string_view kSpares =
+    "SELECT s.database_id, coalesce(n.version, s.schema_version, 0), coalesce(n.digest, '') FROM leasehold.spares s "
+    "LEFT JOIN leasehold.schemas n ON n.database_id = s.database_id WHERE s.state = 'ready' ORDER BY 1";
+
+v1::MigrationFile WithStatements(const Migration& file, bool tenant) {
+  v1::MigrationFile message;
+  message.set_tenant(tenant);
+  message.set_version(file.version);
+  message.set_name(file.name);
+  message.set_checksum(file.checksum);
+  message.set_transactional(file.transactional);
+  message.set_has_down(file.down.has_value());
+  for (const SqlStatement& statement : file.statements) message.add_statements(statement.text);
+  return message;
+}
+
+}  // namespace
+
+std::string MigrationCalls::Answer(std::string_view call) {
+  v1::MigrationCall parsed;
+  v1::MigrationAnswer answer;
+  absl::Status status = InvalidField("call", "", "a MigrationCall");
+  if (parsed.ParseFromArray(call.data(), static_cast<int>(call.size()))) {
+    status = Explain(AnswerTo(parsed, answer), "looking at the migrations");
+  }
+  if (!status.ok()) {
+    answer.Clear();
+    answer.set_error(ToGrpc(status).error_details());
+  }
+  return answer.SerializeAsString();
+}
+
+absl::Status MigrationCalls::AnswerTo(const v1::MigrationCall& call, v1::MigrationAnswer& answer) {
+  switch (call.call_case()) {
+    case v1::MigrationCall::kStatus: {
+      LH_ASSIGN_OR_RETURN(*answer.mutable_status(), Status(call.status()));
+      return absl::OkStatus();
+    }
+    case v1::MigrationCall::kPlan: {
+      LH_ASSIGN_OR_RETURN(*answer.mutable_plan(), Plan(call.plan()));
+      return absl::OkStatus();
+    }
+    case v1::MigrationCall::kStart: {
+      LH_ASSIGN_OR_RETURN(*answer.mutable_run(), Start(call.start()));
+      return absl::OkStatus();
+    }
+    case v1::MigrationCall::kGet: {
+      LH_ASSIGN_OR_RETURN(*answer.mutable_run(), Get(call.get().id()));
+      return absl::OkStatus();
+    }
+    case v1::MigrationCall::kList: {
+      LH_ASSIGN_OR_RETURN(const std::vector<StoredRun> runs, rollout_.store().Newest(kNewestRuns));
+      for (const StoredRun& run : runs) {
+        v1::MigrationRun& listed = *answer.mutable_runs()->add_runs() = run.run;
+        listed.clear_files();
+        listed.clear_findings();
+      }
+      answer.mutable_runs();
+      return absl::OkStatus();
+    }
+    case v1::MigrationCall::kTasks: {
+      LH_ASSIGN_OR_RETURN(const int64_t number, rollout_.store().NumberOf(call.tasks().id()));
+      LH_ASSIGN_OR_RETURN(*answer.mutable_tasks(), rollout_.store().ListTasks(number, call.tasks()));
+      return absl::OkStatus();
+    }
+    case v1::MigrationCall::kCancel: {
+      LH_ASSIGN_OR_RETURN(*answer.mutable_run(), Cancel(call.cancel().id()));
+      return absl::OkStatus();
+    }
+    case v1::MigrationCall::kResume: {
+      LH_ASSIGN_OR_RETURN(*answer.mutable_run(), Resume(call.resume()));
+      return absl::OkStatus();
+    }
+    case v1::MigrationCall::CALL_NOT_SET:
+      break;
+  }
+  return InvalidField("call", "", "a call that this provisioner knows");
+}
+
+absl::StatusOr<v1::MigrationStatus> MigrationCalls::Status(const v1::GetMigrationStatusRequest& request) {
+  // A folder that cannot be read is told by what would use it.
+  (void)rollout_.Reload();
+  const FleetMigrations files = rollout_.files();
+  auto central = rollout_.central().Take();
+  LH_ASSIGN_OR_RETURN(std::vector<FleetDatabase> fleet, ListFleet(*central, rollout_.instance()));
+  const size_t without_spares = fleet.size();
+  LH_ASSIGN_OR_RETURN(const pqxx::result spares, central->ExecAlone(kSpares));
+  for (const auto& row : spares) {
+    fleet.push_back({.database_id = row[0].as<std::string>(),
+                     .database = StagingName(row[0].as<std::string>()),
+                     .tenant = "-",  // for which files; not shown
+                     .version = row[1].as<int>(),
+                     .digest = row[2].as<std::string>()});
+  }
+  size_t begin = 0;
+  const std::string& token = request.page_token();
+  std::from_chars(token.data(), token.data() + token.size(), begin);
+  const size_t size = request.page_size() == 0 ? 1000 : static_cast<size_t>(std::clamp(request.page_size(), 1, 1000));
+  v1::MigrationStatus status;
+  status.set_service(rollout_.instance().service().str());
+  status.set_newest_tenant_version(NewestVersion(*files.tenant));
+  status.set_newest_central_version(NewestVersion(*files.central));
+  for (size_t i = 0; i < fleet.size(); ++i) {
+    const FleetDatabase& database = fleet[i];
+    const auto pending = static_cast<int>(PendingFor(database, files).size());
+    const bool differs = Differs(database, files);
+    if (begin == 0) {
+      status.set_total(status.total() + 1);
+      if (pending > 0) status.set_behind(status.behind() + 1);
+      if (differs) status.set_differing(status.differing() + 1);
+    }
+    if (i < begin || i >= begin + size) continue;
+    v1::DatabaseVersion& shown = *status.add_databases();
+    shown.set_database(database.database);
+    if (i < without_spares) shown.set_tenant(database.tenant);
+    shown.set_spare(i >= without_spares);
+    shown.set_version(database.version);
+    shown.set_pending(pending);
+    shown.set_differs(differs);
+  }
+  if (begin + size < fleet.size()) status.set_next_page_token(std::format("{}", begin + size));
+  if (begin > 0) return status;
+  LH_ASSIGN_OR_RETURN(const std::vector<StoredRun> newest, rollout_.store().Newest(1));
+  if (!newest.empty()) *status.mutable_run() = newest.front().run;
+  return status;
+}
+
+absl::StatusOr<v1::MigrationPlan> MigrationCalls::Plan(const v1::PlanMigrationsRequest& request) {
+  v1::MigrationSpec spec = request.spec();
+  spec.set_kind(v1::MIGRATION_KIND_APPLY);
+  LH_RETURN_IF_ERROR(CheckSpec(spec));
+  LH_RETURN_IF_ERROR(rollout_.Reload());
+  const FleetMigrations files = rollout_.files();
+  LH_ASSIGN_OR_RETURN(std::vector<FleetDatabase> fleet, ListFleet(*rollout_.central().Take(), rollout_.instance()));
+  std::erase_if(fleet, [&](const FleetDatabase& database) {
+    return !IsSelected(spec.selection(), database) || PendingFor(database, files).empty();
+  });
+  AssignWaves(spec, fleet);
+  v1::MigrationPlan plan;
+  std::set<std::pair<bool, int>> named;
+  for (const FleetDatabase& database : fleet) {
+    v1::PlannedDatabase& planned = *plan.add_databases();
+    planned.set_database(database.database);
+    planned.set_tenant(database.tenant);
+    planned.set_wave(database.wave);
+    planned.set_version(database.version);
+    for (const Migration* file : PendingFor(database, files)) {
+      planned.add_files(file->name);
+      if (!named.emplace(!database.tenant.empty(), file->version).second) continue;
+      *plan.add_files() = WithStatements(*file, !database.tenant.empty());
+    }
+  }
+  return plan;
+}
+
+absl::StatusOr<v1::MigrationRun> MigrationCalls::Get(const std::string& id) {
+  LH_ASSIGN_OR_RETURN(const int64_t number, rollout_.store().NumberOf(id));
+  LH_ASSIGN_OR_RETURN(StoredRun run, rollout_.store().Get(number));
+  return std::move(run.run);
+}
+
+absl::StatusOr<v1::MigrationRun> MigrationCalls::Start(const v1::StartMigrationRunRequest& request) {
+  LH_RETURN_IF_ERROR(CheckSpec(request.spec()));
+  if (!request.spec().undo_run().empty()) {
+    LH_RETURN_IF_ERROR(Get(request.spec().undo_run()).status());
+  }
+  LH_RETURN_IF_ERROR(rollout_.Reload());
+  LH_ASSIGN_OR_RETURN(StoredRun run,
+                      rollout_.store().Create(request.spec(), FilesOf(rollout_.files()), request.request_id()));
+  rollout_.Wake();
+  return std::move(run.run);
+}
+
+absl::StatusOr<v1::MigrationRun> MigrationCalls::Cancel(const std::string& id) {
+  LH_ASSIGN_OR_RETURN(const int64_t number, rollout_.store().NumberOf(id));
+  LH_RETURN_IF_ERROR(rollout_.store().Cancel(number));
+  rollout_.Wake();
+  return Get(id);
+}
+
+absl::StatusOr<v1::MigrationRun> MigrationCalls::Resume(const v1::ResumeMigrationRunRequest& request) {
+  LH_ASSIGN_OR_RETURN(const int64_t number, rollout_.store().NumberOf(request.id()));
+  LH_RETURN_IF_ERROR(rollout_.store().Resume(number, request.failed()));
+  rollout_.Wake();
+  return Get(request.id());
+}
+
+}  // namespace leasehold::provisioner

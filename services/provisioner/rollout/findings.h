@@ -1,0 +1,47 @@
+// What would be in the way of migrations: looked for over the whole fleet through the central database, and inside one
+// database as its owner. Each finding names the database, the object and the remedy.
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "common/postgres/postgres.h"
+#include "leasehold/v1/migration.pb.h"
+#include "services/provisioner/migrations/history.h"
+#include "services/provisioner/migrations/schema.h"
+#include "services/provisioner/rollout/fleet.h"
+
+namespace leasehold::provisioner {
+
+using Findings = std::vector<v1::MigrationFinding>;
+
+v1::MigrationFinding MakeFinding(v1::MigrationSeverity severity, std::string_view code, std::string_view database,
+                                 std::string_view object, std::string_view message, std::string_view remedy);
+
+// Server version, the login's privileges, disk, free connections; of each database that it exists and lets its owner
+// in, that its history, as far as the summary knows it, is that of the files, and who holds strong locks in it;
+// extensions that pending files want and the server does not have. `central`: as the provisioner's login.
+absl::StatusOr<Findings> InspectFleet(postgres::Connection& central, const Instance& instance,
+                                      std::span<const FleetDatabase> databases, const FleetMigrations& files,
+                                      int parallelism);
+
+// Invalid indexes, transactions that have run for more than a minute or are prepared, strong locks, what the owner may
+// not do, extensions that `pending` wants and cannot have. `owner`: logged in as the database's owner.
+absl::StatusOr<Findings> InspectDatabase(postgres::Connection& owner, const std::string& database,
+                                         std::span<const Migration* const> pending);
+
+Findings FindingsOf(std::span<const HistoryMismatch> mismatches, const std::string& database);
+// At most 50, and then one that says how many more.
+Findings FindingsOf(std::span<const DriftedObject> drifted, const std::string& database);
+
+bool HasError(const Findings& findings);
+// The first error as one sentence: "database x: object: message".
+std::string FirstError(const Findings& findings);
+
+// Names that CREATE EXTENSION statements in `files` give.
+std::vector<std::string> ExtensionsIn(std::span<const Migration* const> files);
+
+}  // namespace leasehold::provisioner

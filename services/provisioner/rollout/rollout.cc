@@ -1,0 +1,152 @@
+#include "services/provisioner/rollout/rollout.h"
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "common/status/error.h"
+#include "common/telemetry/log.h"
+#include "services/provisioner/steps/silent_holder.h"
+
+namespace leasehold::provisioner {
+namespace {
+
+constexpr std::string_view kLock = "1818784367";  // "lhro"
+constexpr std::string_view kTakeLock = "SELECT pg_try_advisory_lock($1)";
+constexpr std::string_view kUnlock = "SELECT pg_advisory_unlock($1)";
+constexpr std::string_view kByLock = "l.classid = 0 AND l.objid = $1::oid AND l.objsubid = 1";
+constexpr absl::Duration kFailedPause = absl::Seconds(1);
+// One that begins by itself tries every database, as each tenant was tried by itself before there were runs.
+constexpr int kAutomaticBudget = 1'000'000;
+
+}  // namespace
+
+Rollout::Rollout(Options options, Parts parts)
+    : options_(std::move(options)),
+      library_(options_.library),
+      parts_(std::move(parts)),
+      store_(parts_.central, parts_.clock, parts_.instance.service()) {}
+
+Rollout::~Rollout() { Stop(); }
+
+void Rollout::Start() {
+  {
+    const absl::MutexLock lock(&mu_);
+    running_ = true;
+  }
+  thread_ = std::thread([this] { Run(); });
+}
+
+void Rollout::RequestStop() {
+  const absl::MutexLock lock(&mu_);
+  stopping_ = woken_ = true;
+}
+
+bool Rollout::Stop(absl::Duration patience) {
+  {
+    const absl::MutexLock lock(&mu_);
+    stopping_ = woken_ = true;
+    const auto ended = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return !running_; };
+    if (!mu_.AwaitWithTimeout(absl::Condition(&ended), patience)) return false;
+  }
+  if (thread_.joinable()) thread_.join();
+  return true;
+}
+
+void Rollout::Wake() {
+  const absl::MutexLock lock(&mu_);
+  woken_ = true;
+}
+
+bool Rollout::Stopping() const {
+  const absl::MutexLock lock(&mu_);
+  return stopping_;
+}
+
+void Rollout::Run() {
+  std::string said;
+  while (!Stopping()) {
+    {
+      const absl::MutexLock lock(&mu_);
+      woken_ = stopping_;
+    }
+    const absl::StatusOr<bool> worked = WorkOne();
+    if (worked.ok()) {
+      said.clear();
+    } else if (ReasonOf(worked.status()) != v1::REASON_SHUTTING_DOWN && said != ClientText(worked.status())) {
+      said = ClientText(worked.status());
+      Log(Level::kWarning, "migration runs cannot be worked on now", {{"error", said}});
+    }
+    if (worked.ok() && *worked) continue;
+    const absl::MutexLock lock(&mu_);
+    // After a failure also when woken: whoever wakes would spin.
+    const bool* until = worked.ok() ? &woken_ : &stopping_;
+    mu_.AwaitWithTimeout(absl::Condition(until), worked.ok() ? options_.interval : kFailedPause);
+  }
+  const absl::MutexLock lock(&mu_);
+  running_ = false;
+}
+
+absl::StatusOr<bool> Rollout::WorkOne() {
+  // Tenants that this provisioner makes from now on are to have what the run brings to the others, whoever works on it.
+  LH_ASSIGN_OR_RETURN(const int64_t newest, store_.NewestNumber());
+  if (std::exchange(newest_run_, newest) != newest) (void)Reload();
+  LH_ASSIGN_OR_RETURN(std::optional<StoredRun> run, store_.Running());
+  const bool may_begin = options_.automatic && !began_;
+  if (!run.has_value() && !may_begin) return false;
+  postgres::Connection holder(parts_.instance.AsLogin(parts_.instance.central_database()));
+  LH_ASSIGN_OR_RETURN(const pqxx::result held, holder.ExecAlone(kTakeLock, {std::string(kLock)}));
+  if (!held[0][0].as<bool>()) {
+    LH_RETURN_IF_ERROR(EndSilentHolder(holder, {.condition = kByLock, .parameter = std::string(kLock)}));
+    return false;
+  }
+  holder.Stay(true);
+  // As it is now that nobody else works on it.
+  LH_ASSIGN_OR_RETURN(run, store_.Running());
+  if (!run.has_value() && may_begin) {
+    LH_RETURN_IF_ERROR(BeginAutomatic());
+    LH_ASSIGN_OR_RETURN(run, store_.Running());
+  }
+  if (!run.has_value()) return false;
+  // A run that another provisioner took in may be of newer files than were read here.
+  (void)Reload();
+  const FleetMigrations files_now = files();
+  Conductor conductor({.instance = parts_.instance,
+                       .files = files_now,
+                       .store = store_,
+                       .clock = parts_.clock,
+                       .metrics = parts_.metrics,
+                       .parallelism = options_.parallelism,
+                       .tenant_patience = options_.tenant_patience,
+                       .stopping = [this] { return Stopping(); },
+                       .on_status = parts_.on_status},
+                      *std::move(run), holder);
+  const absl::Status status = conductor.Run();
+  // Now: a server process outlives its client by a moment, in which the next run would find the lock held.
+  (void)holder.ExecAlone(kUnlock, {std::string(kLock)});
+  // Cancelled: the next look finds it so, and ends it.
+  if (ReasonOf(status) == v1::REASON_CANCELLED) return true;
+  LH_RETURN_IF_ERROR(status);
+  return true;
+}
+
+absl::Status Rollout::BeginAutomatic() {
+  const absl::StatusOr<std::vector<FleetDatabase>> fleet = ListFleet(*parts_.central.Take(), parts_.instance);
+  LH_RETURN_IF_ERROR(fleet.status());
+  began_ = true;
+  const FleetMigrations files_now = files();
+  const bool behind = std::ranges::any_of(*fleet, [&files_now](const FleetDatabase& database) {
+    return !database.tenant.empty() && !PendingFor(database, files_now).empty();
+  });
+  if (!behind) return absl::OkStatus();
+  v1::MigrationSpec spec;
+  spec.set_service(parts_.instance.service().str());
+  spec.set_kind(v1::MIGRATION_KIND_APPLY);
+  spec.mutable_selection()->set_without_central(true);
+  spec.set_failure_budget(kAutomaticBudget);
+  spec.set_ignore_findings(true);
+  return store_.Create(spec, FilesOf(files_now), "").status();
+}
+
+}  // namespace leasehold::provisioner

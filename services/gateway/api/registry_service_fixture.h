@@ -19,51 +19,22 @@
 #include "services/gateway/api/operation_service.h"
 #include "services/gateway/api/provisioner_service.h"
 #include "services/gateway/api/tenant_service.h"
+#include "services/gateway/registry/database_suite.h"
 #include "services/gateway/registry/store.h"
 
 namespace leasehold::gateway {
 
-class RegistryServiceTest : public testing::Test {
+class RegistryServiceTest : public DatabaseSuite {
  protected:
-  static void SetUpTestSuite() {
-    folder_ = new localserver::TemporaryDirectory();
-    auto postgres = localserver::PostgresServer::Start(
-        {.data_dir = folder_->path() + "/pg", .port = 0, .superuser_password = Secret("secret"), .settings = {}});
-    ASSERT_TRUE(postgres.ok()) << postgres.status();
-    postgres_ = postgres->release();
-  }
-  static void TearDownTestSuite() {
-    delete postgres_;
-    delete folder_;
-  }
-
   void SetUp() override {
-    static int count = 0;
-    const std::string database = std::format("leasehold_{}", ++count);
-    postgres::ConnectOptions admin_options;
-    admin_options.dsn = postgres::Dsn("127.0.0.1", postgres_->port(), "postgres", "postgres");
-    admin_options.password = Secret("secret");
-    postgres::Connection admin(admin_options);
-    ASSERT_TRUE(admin.ExecAlone("CREATE DATABASE " + database).ok());
-
+    ASSERT_NO_FATAL_FAILURE(DatabaseSuite::SetUp());
     auto nats = jetstream::Client::Connect(
         {.url = std::format("nats://127.0.0.1:{}", localserver::FreePort()), .name = "gateway", .on_state = nullptr});
     ASSERT_TRUE(nats.ok()) << nats.status();
     nats_ = *std::move(nats);
 
-    Registry::Options options;
-    v1::RegistryConfig& config = *options.config.mutable_registry();
-    config.set_dsn(postgres::Dsn("127.0.0.1", postgres_->port(), database, "postgres"));
-    config.set_connections(3);
-    config.mutable_retention()->set_seconds(3600);
-    config.mutable_cache_ttl()->set_seconds(3600);
-    options.config.mutable_nats()->set_replicas(1);
-    options.config.add_services()->set_name("identity");
-    options.config.add_services()->set_name("core");
-    options.password = Secret("secret");
-    options.tick = absl::Milliseconds(100);
     health_.Require("registry");
-    registry_.emplace(options, *nats_, clock_, metrics_, health_);
+    registry_.emplace(RegistryOptions(), *nats_, clock_, metrics_, health_);
     tenant_service_.emplace(*registry_);
     operation_service_.emplace(*registry_);
     backup_service_.emplace(*registry_, HasBackupFolder());
@@ -110,8 +81,6 @@ class RegistryServiceTest : public testing::Test {
     ASSERT_TRUE(changed.ok() && *changed) << changed.status();
   }
 
-  static inline localserver::TemporaryDirectory* folder_ = nullptr;
-  static inline localserver::PostgresServer* postgres_ = nullptr;
   FakeClock clock_;
   Metrics metrics_;
   Health health_{clock_};

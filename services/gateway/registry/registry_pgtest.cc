@@ -14,6 +14,7 @@
 #include "common/events/events.h"
 #include "common/localserver/localserver.h"
 #include "common/status/error.h"
+#include "services/gateway/registry/database_suite.h"
 #include "services/gateway/registry/store.h"
 
 namespace leasehold::gateway {
@@ -34,31 +35,12 @@ bool Eventually(const std::function<bool()>& true_now) {
   return false;
 }
 
-class RegistryTest : public testing::Test {
+class RegistryTest : public DatabaseSuite {
  protected:
-  static void SetUpTestSuite() {
-    folder_ = new localserver::TemporaryDirectory();
-    auto postgres = localserver::PostgresServer::Start(
-        {.data_dir = folder_->path() + "/pg", .port = 0, .superuser_password = Secret("secret"), .settings = {}});
-    ASSERT_TRUE(postgres.ok()) << postgres.status();
-    postgres_ = postgres->release();
-  }
-  static void TearDownTestSuite() {
-    delete postgres_;
-    delete folder_;
-  }
-
-  // A database and a NATS server of its own for each test.
+  // With a NATS server of its own too.
   void SetUp() override {
-    if (!postgres_->Running()) {
-      ASSERT_TRUE(postgres_->Restart().ok());
-    }
-    static int count = 0;
-    ++count;
-    database_ = std::format("leasehold_{}", count);
-    postgres::Connection admin(Options("postgres"));
-    ASSERT_TRUE(admin.ExecAlone("CREATE DATABASE " + database_).ok());
-    auto nats = localserver::NatsServer::Start({.data_dir = std::format("{}/nats{}", folder_->path(), count)});
+    ASSERT_NO_FATAL_FAILURE(DatabaseSuite::SetUp());
+    auto nats = localserver::NatsServer::Start({.data_dir = std::format("{}/nats_{}", folder_->path(), database_)});
     ASSERT_TRUE(nats.ok()) << nats.status();
     nats_ = *std::move(nats);
     auto client = jetstream::Client::Connect({.url = nats_->Url(), .name = "gateway", .on_state = nullptr});
@@ -70,28 +52,6 @@ class RegistryTest : public testing::Test {
   }
 
   void TearDown() override { registry_.reset(); }
-
-  static postgres::ConnectOptions Options(const std::string& database) {
-    postgres::ConnectOptions options;
-    options.dsn = postgres::Dsn("127.0.0.1", postgres_->port(), database, "postgres");
-    options.password = Secret("secret");
-    return options;
-  }
-
-  Registry::Options RegistryOptions() const {
-    Registry::Options options;
-    v1::RegistryConfig& config = *options.config.mutable_registry();
-    config.set_dsn(postgres::Dsn("127.0.0.1", postgres_->port(), database_, "postgres"));
-    config.set_connections(3);
-    config.mutable_retention()->set_seconds(3600);
-    config.mutable_cache_ttl()->set_seconds(3600);
-    options.config.mutable_nats()->set_replicas(1);
-    options.config.add_services()->set_name("identity");
-    options.config.add_services()->set_name("core");
-    options.password = Secret("secret");
-    options.tick = absl::Milliseconds(100);
-    return options;
-  }
 
   void StartAndWait() {
     registry_->Start();
@@ -166,9 +126,6 @@ class RegistryTest : public testing::Test {
     return event.ok() ? std::optional(event->data) : std::nullopt;
   }
 
-  static localserver::TemporaryDirectory* folder_;
-  static localserver::PostgresServer* postgres_;
-  std::string database_;
   std::unique_ptr<localserver::NatsServer> nats_;
   FakeClock clock_;
   Metrics metrics_;
@@ -177,9 +134,6 @@ class RegistryTest : public testing::Test {
   std::map<std::string, std::unique_ptr<jetstream::PullConsumer>> consumers_;
   std::optional<Registry> registry_;
 };
-
-localserver::TemporaryDirectory* RegistryTest::folder_ = nullptr;
-localserver::PostgresServer* RegistryTest::postgres_ = nullptr;
 
 TEST_F(RegistryTest, ChangesReachTheStreamInOrder) {
   StartAndWait();

@@ -11,8 +11,8 @@
 #include <utility>
 #include <vector>
 
-#include "common/localserver/localserver.h"
 #include "common/status/error.h"
+#include "services/gateway/registry/database_suite.h"
 #include "services/gateway/registry/outbox.h"
 #include "services/gateway/registry/schema.h"
 #include "services/gateway/registry/store.h"
@@ -29,41 +29,15 @@ inline Settings SettingsOf(std::initializer_list<std::pair<std::string, std::str
   return settings;
 }
 
-class StoreTest : public testing::Test {
+class StoreTest : public DatabaseSuite {
  protected:
-  static void SetUpTestSuite() {
-    folder_ = new localserver::TemporaryDirectory();
-    auto started = localserver::PostgresServer::Start(
-        {.data_dir = folder_->path() + "/pg", .port = 0, .superuser_password = Secret("secret"), .settings = {}});
-    ASSERT_TRUE(started.ok()) << started.status();
-    server_ = started->release();
-  }
-  static void TearDownTestSuite() {
-    delete server_;
-    delete folder_;
-  }
-
-  // A database of its own for each test.
   void SetUp() override {
-    if (!server_->Running()) {
-      ASSERT_TRUE(server_->Restart().ok());
-    }
-    postgres::Connection admin(Options("postgres"));
-    static int count = 0;
-    database_ = std::format("leasehold_{}", ++count);
-    ASSERT_TRUE(admin.ExecAlone("CREATE DATABASE " + database_).ok());
+    ASSERT_NO_FATAL_FAILURE(DatabaseSuite::SetUp());
     pool_.emplace(Options(database_), 4);
     store_.emplace(*pool_, clock_, kServices, absl::Hours(24 * 7));
     postgres::Connection connection(Options(database_));
     const absl::Status migrated = MigrateSchema(connection);
     ASSERT_TRUE(migrated.ok()) << migrated;
-  }
-
-  static postgres::ConnectOptions Options(const std::string& database) {
-    postgres::ConnectOptions options;
-    options.dsn = postgres::Dsn("127.0.0.1", server_->port(), database, "postgres");
-    options.password = Secret("secret");
-    return options;
   }
 
   static NewTenant Acme() {
@@ -111,9 +85,6 @@ class StoreTest : public testing::Test {
     return events;
   }
 
-  static inline localserver::TemporaryDirectory* folder_ = nullptr;
-  static inline localserver::PostgresServer* server_ = nullptr;
-  std::string database_;
   FakeClock clock_;
   std::optional<postgres::ConnectionPool> pool_;
   std::optional<Store> store_;

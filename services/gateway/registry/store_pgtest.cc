@@ -303,11 +303,11 @@ TEST_F(StoreTest, AServiceAddedToTheConfigurationIsWaitedFor) {
 }
 
 TEST_F(StoreTest, AnUnreachableRegistryIsSaidWithoutItsAddress) {
-  server_->Stop();
+  postgres_->Stop();
   const absl::Status status = store_->Create(Acme()).status();
   EXPECT_EQ(ReasonOf(status), v1::REASON_REGISTRY_UNAVAILABLE);
   EXPECT_THAT(std::string(status.message()), testing::Not(HasSubstr("127.0.0.1")));
-  ASSERT_TRUE(server_->Restart().ok());
+  ASSERT_TRUE(postgres_->Restart().ok());
   EXPECT_TRUE(store_->Create(Acme()).ok());
 }
 

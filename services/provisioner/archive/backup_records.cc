@@ -6,6 +6,7 @@
 
 #include "common/config/config.h"
 #include "common/status/error.h"
+#include "services/provisioner/state/columns.h"
 #include "services/provisioner/state/records.h"
 
 namespace leasehold::provisioner {
@@ -19,22 +20,6 @@ constexpr std::array<std::pair<v1::BackupState, std::string_view>, 4> kStates = 
     {v1::BACKUP_STATE_FAILED, "failed"},
     {v1::BACKUP_STATE_REMOVED, "removed"},
 }};
-
-std::string TextOf(v1::BackupState state) {
-  for (const auto& [known, text] : kStates) {
-    if (known == state) return std::string(text);
-  }
-  return "";  // refused by the column's CHECK
-}
-
-v1::BackupState StateOf(std::string_view text) {
-  for (const auto& [state, known] : kStates) {
-    if (known == text) return state;
-  }
-  return v1::BACKUP_STATE_UNSPECIFIED;
-}
-
-std::string Timestamp(absl::Time t) { return absl::FormatTime(absl::RFC3339_full, t, absl::UTCTimeZone()); }
 
 constexpr std::string_view kNotDone = "state <> CASE WHEN cancelled THEN 'removed' ELSE 'complete' END";
 
@@ -110,15 +95,15 @@ absl::StatusOr<std::vector<BackupRecord>> BackupRecords::Read(std::string_view w
     record.id = row[0].as<std::string>();
     record.tenant = row[1].as<std::string>();
     record.cancelled = row[2].as<bool>();
-    record.state = StateOf(row[3].view());
+    record.state = ValueOf(kStates, row[3].view());
     record.message = row[4].as<std::string>();
     record.attempts = row[5].as<int>();
-    if (!row[6].is_null()) record.next_attempt_time = absl::FromUnixMicros(row[6].as<int64_t>());
+    if (!row[6].is_null()) record.next_attempt_time = TimeOf(row[6]);
     record.bytes = row[7].as<int64_t>();
     record.manifest_sha256 = row[8].as<std::string>();
     record.schema_version = row[9].as<int>();
     record.status_version = row[10].as<int64_t>();
-    record.update_time = absl::FromUnixMicros(row[11].as<int64_t>());
+    record.update_time = TimeOf(row[11]);
   }
   return records;
 }
@@ -156,7 +141,7 @@ absl::StatusOr<bool> BackupRecords::Finish(const BackupRecord& outcome) {
       Run("UPDATE leasehold.backups SET state = $2, message = $3, attempts = attempts + 1, next_attempt_time = $4, "
           "bytes = $5, manifest_sha256 = $6, schema_version = $7, status_version = status_version + 1, "
           "update_time = $8 WHERE id = $1 AND cancelled = $9 AND attempts = $10 RETURNING id",
-          {outcome.id, TextOf(outcome.state), outcome.message,
+          {outcome.id, TextOf(kStates, outcome.state), outcome.message,
            outcome.next_attempt_time ? Param(Timestamp(*outcome.next_attempt_time)) : std::nullopt,
            std::format("{}", outcome.bytes), outcome.manifest_sha256, std::format("{}", outcome.schema_version),
            Timestamp(clock_.Now()), outcome.cancelled ? "true" : "false", std::format("{}", outcome.attempts)}));

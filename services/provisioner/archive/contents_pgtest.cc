@@ -7,7 +7,7 @@
 
 #include "common/status/error.h"
 #include "services/provisioner/migrations/history.h"
-#include "services/provisioner/testing/test_instance.h"
+#include "services/provisioner/testing/instance_suite.h"
 
 namespace leasehold::provisioner {
 namespace {
@@ -15,18 +15,8 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
-class ContentsTest : public ::testing::Test {
+class ContentsTest : public InstanceSuite {
  protected:
-  static void SetUpTestSuite() {
-    auto started = TestInstance::Start();
-    ASSERT_TRUE(started.ok()) << started.status();
-    test_ = started->release();
-  }
-  static void TearDownTestSuite() {
-    delete test_;
-    test_ = nullptr;
-  }
-
   void SetUp() override {
     database_ = std::format("db{}", ++count_);
     ASSERT_EQ(test_->Ask("postgres", std::format("CREATE DATABASE {} OWNER leasehold", database_)), "");
@@ -43,7 +33,6 @@ class ContentsTest : public ::testing::Test {
     return contents;
   }
 
-  static inline TestInstance* test_ = nullptr;
   static inline int count_ = 0;
   std::string database_;
 };

@@ -5,6 +5,7 @@
 #include "common/secret/secret.h"
 #include "common/status/error.h"
 #include "leasehold/v1/provisioner.pb.h"
+#include "services/provisioner/state/columns.h"
 
 namespace leasehold::provisioner {
 namespace {
@@ -18,8 +19,6 @@ ORDER BY seen.inspect_time NULLS FIRST, t.id LIMIT $3
 ON CONFLICT (tenant) DO UPDATE SET inspect_time = excluded.inspect_time WHERE i.inspect_time <= $2::timestamptz
 RETURNING tenant
 )sql";
-
-std::string Timestamp(absl::Time t) { return absl::FormatTime(absl::RFC3339_full, t, absl::UTCTimeZone()); }
 
 }  // namespace
 

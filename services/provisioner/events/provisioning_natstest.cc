@@ -10,7 +10,7 @@
 #include "services/provisioner/events/tenant_events.h"
 #include "services/provisioner/reconcile/reconciler.h"
 #include "services/provisioner/testing/fake_gateway.h"
-#include "services/provisioner/testing/test_instance.h"
+#include "services/provisioner/testing/instance_suite.h"
 
 namespace leasehold::provisioner {
 namespace {
@@ -21,15 +21,8 @@ using ::testing::IsEmpty;
 
 constexpr absl::Duration kPatience = absl::Seconds(60);
 
-class ProvisioningTest : public ::testing::Test {
+class ProvisioningTest : public InstanceSuite {
  protected:
-  static void SetUpTestSuite() {
-    auto started = TestInstance::Start();
-    ASSERT_TRUE(started.ok()) << started.status();
-    test_ = started->release();
-  }
-  static void TearDownTestSuite() { delete test_; }
-
   void SetUp() override {
     auto nats = localserver::NatsServer::Start({.data_dir = directory_.path() + "/nats"});
     ASSERT_TRUE(nats.ok()) << nats.status();
@@ -139,7 +132,6 @@ class ProvisioningTest : public ::testing::Test {
                       std::format("SELECT count(*) FROM pg_database WHERE datname = 'tenant_{}_identity'", id));
   }
 
-  static inline TestInstance* test_ = nullptr;
   localserver::TemporaryDirectory directory_;
   std::unique_ptr<localserver::NatsServer> nats_;
   std::unique_ptr<jetstream::Client> client_;

@@ -13,23 +13,13 @@
 
 #include "common/status/error.h"
 #include "services/provisioner/migrations/runner.h"
-#include "services/provisioner/testing/test_instance.h"
+#include "services/provisioner/testing/instance_suite.h"
 
 namespace leasehold::provisioner {
 
-class RunnerFixture : public ::testing::Test {
+class RunnerFixture : public InstanceSuite {
  protected:
   using Files = std::initializer_list<std::pair<std::string_view, std::string_view>>;
-
-  static void SetUpTestSuite() {
-    auto started = TestInstance::Start();
-    ASSERT_TRUE(started.ok()) << started.status();
-    test_ = started->release();
-  }
-  static void TearDownTestSuite() {
-    delete test_;
-    test_ = nullptr;
-  }
 
   void SetUp() override {
     database_ = std::format("db{}", ++count_);
@@ -71,7 +61,6 @@ class RunnerFixture : public ::testing::Test {
     return Ask("SELECT string_agg(name, ',' ORDER BY version) FROM leasehold.migrations WHERE applied_at IS NOT NULL");
   }
 
-  static inline TestInstance* test_ = nullptr;
   static inline int count_ = 0;
   std::string database_;
   const Secret secret_{"a database's own"};

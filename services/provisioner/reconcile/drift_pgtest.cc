@@ -20,10 +20,8 @@ std::string Name(std::string_view id) { return std::format("tenant_{}_identity",
 class DriftTest : public InstanceTest {
  protected:
   static void SetUpTestSuite() {
-    auto started = TestInstance::Start(
-        {"shared_preload_libraries=pg_stat_statements", "autovacuum=off", "pg_stat_statements.track=top"});
-    ASSERT_TRUE(started.ok()) << started.status();
-    test_ = started->release();
+    ASSERT_NO_FATAL_FAILURE(StartInstance(
+        {"shared_preload_libraries=pg_stat_statements", "autovacuum=off", "pg_stat_statements.track=top"}));
     test_->Ask("postgres", "CREATE EXTENSION pg_stat_statements");
     test_->Ask("postgres", "CREATE ROLE alice");
     // As a database administrator's tools would be: of the provisioner's making, and none of its roles.

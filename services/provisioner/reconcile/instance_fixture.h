@@ -11,20 +11,15 @@
 
 #include "services/provisioner/reconcile/reconciler.h"
 #include "services/provisioner/testing/fake_gateway.h"
-#include "services/provisioner/testing/test_instance.h"
+#include "services/provisioner/testing/instance_suite.h"
 
 namespace leasehold::provisioner {
 
 inline TenantId Id(std::string_view text) { return *TenantId::Parse(text); }
 
-class InstanceTest : public ::testing::Test {
+class InstanceTest : public InstanceSuite {
  protected:
-  static void SetUpTestSuite() {
-    auto started = TestInstance::Start({"authentication_timeout=60s"});
-    ASSERT_TRUE(started.ok()) << started.status();
-    test_ = started->release();
-  }
-  static void TearDownTestSuite() { delete test_; }
+  static void SetUpTestSuite() { StartInstance({"authentication_timeout=60s"}); }
 
   // Makes the reconciler anew, and prepares what it works on.
   void Build(Reconciler::Options options, std::function<void()> on_status) {
@@ -51,7 +46,6 @@ class InstanceTest : public ::testing::Test {
   }
   TenantRecord Get(std::string_view id) { return **records_.Get(Id(id)); }
 
-  static inline TestInstance* test_ = nullptr;
   FakeClock clock_;
   Metrics metrics_;
   Health health_{clock_};

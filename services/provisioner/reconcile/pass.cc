@@ -81,10 +81,8 @@ absl::Status Reconciler::Pass() {
       for (const v1::DesiredTenant& tenant : *listed) compared.listed->insert(tenant.id());
     }
     for (const Spare& spare : spares) compared.in_use.insert(spare.database_id);
-    LH_ASSIGN_OR_RETURN(const auto scratch,
-                        central->ExecAlone("SELECT scratch FROM leasehold.runs WHERE scratch <> ''"));
-    for (const auto& row : scratch)
-      compared.in_use.insert(row[0].as<std::string>());  // what a migration run compares with
+    LH_ASSIGN_OR_RETURN(const auto scratch, parts_.records.ListScratch());
+    compared.in_use.insert(scratch.begin(), scratch.end());
     for (const auto& [id, record] : records) {
       if (!record.fill_database_id.empty()) compared.in_use.insert(record.fill_database_id);
     }

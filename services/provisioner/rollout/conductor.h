@@ -31,7 +31,7 @@ class Conductor {
   struct Parts {
     const Instance& instance;
     const FleetMigrations& files;
-    RunStore& store;
+    RunStore& store;  // over `holder`
     const Clock& clock;
     Metrics& metrics;
     int parallelism = 4;  // where the run does not say

@@ -28,49 +28,9 @@ Rollout::Rollout(Options options, Parts parts)
       parts_(std::move(parts)),
       store_(parts_.central, parts_.clock, parts_.instance.service()) {}
 
-Rollout::~Rollout() { Stop(); }
-
-void Rollout::Start() {
-  {
-    const absl::MutexLock lock(&mu_);
-    running_ = true;
-  }
-  thread_ = std::thread([this] { Run(); });
-}
-
-void Rollout::RequestStop() {
-  const absl::MutexLock lock(&mu_);
-  stopping_ = woken_ = true;
-}
-
-bool Rollout::Stop(absl::Duration patience) {
-  {
-    const absl::MutexLock lock(&mu_);
-    stopping_ = woken_ = true;
-    const auto ended = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return !running_; };
-    if (!mu_.AwaitWithTimeout(absl::Condition(&ended), patience)) return false;
-  }
-  if (thread_.joinable()) thread_.join();
-  return true;
-}
-
-void Rollout::Wake() {
-  const absl::MutexLock lock(&mu_);
-  woken_ = true;
-}
-
-bool Rollout::Stopping() const {
-  const absl::MutexLock lock(&mu_);
-  return stopping_;
-}
-
 void Rollout::Run() {
   std::string said;
-  while (!Stopping()) {
-    {
-      const absl::MutexLock lock(&mu_);
-      woken_ = stopping_;
-    }
+  while (!thread_.Stopping()) {
     const absl::StatusOr<bool> worked = WorkOne();
     if (worked.ok()) {
       said.clear();
@@ -79,13 +39,13 @@ void Rollout::Run() {
       Log(Level::kWarning, "migration runs cannot be worked on now", {{"error", said}});
     }
     if (worked.ok() && *worked) continue;
-    const absl::MutexLock lock(&mu_);
     // After a failure also when woken: whoever wakes would spin.
-    const bool* until = worked.ok() ? &woken_ : &stopping_;
-    mu_.AwaitWithTimeout(absl::Condition(until), worked.ok() ? options_.interval : kFailedPause);
+    if (worked.ok()) {
+      thread_.Rest(options_.interval, WorkerThread::Until::kWoken);
+    } else {
+      thread_.Rest(kFailedPause, WorkerThread::Until::kStopping);
+    }
   }
-  const absl::MutexLock lock(&mu_);
-  running_ = false;
 }
 
 absl::StatusOr<bool> Rollout::WorkOne() {
@@ -112,14 +72,15 @@ absl::StatusOr<bool> Rollout::WorkOne() {
   // A run that another provisioner took in may be of newer files than were read here.
   (void)Reload();
   const FleetMigrations files_now = files();
+  RunStore fenced(holder, parts_.clock, parts_.instance.service());
   Conductor conductor({.instance = parts_.instance,
                        .files = files_now,
-                       .store = store_,
+                       .store = fenced,
                        .clock = parts_.clock,
                        .metrics = parts_.metrics,
                        .parallelism = options_.parallelism,
                        .tenant_patience = options_.tenant_patience,
-                       .stopping = [this] { return Stopping(); },
+                       .stopping = [this] { return thread_.Stopping(); },
                        .on_status = parts_.on_status},
                       *std::move(run), holder);
   const absl::Status status = conductor.Run();

@@ -2,14 +2,13 @@
 // the lock of runs works on the one that is under way; so one that was killed is followed by another, or by itself.
 #pragma once
 
+#include <functional>
 #include <string>
-#include <thread>
 
-#include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
-#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "common/clock/clock.h"
+#include "common/executor/worker_thread.h"
 #include "common/postgres/postgres.h"
 #include "common/telemetry/metrics.h"
 #include "services/provisioner/migrations/library.h"
@@ -38,14 +37,14 @@ class Rollout {
     std::function<void()> on_status{};  // tenants' versions have changed; any thread, must not block
   };
   Rollout(Options options, Parts parts);
-  ~Rollout();  // Stop()
-
-  void Start();
-  void RequestStop();
+  void Start() {
+    thread_.Start([this] { Run(); });
+  }
+  void RequestStop() { thread_.RequestStop(); }
   // What runs is taken up again at the next start. False if a statement still runs after `patience`.
-  bool Stop(absl::Duration patience = absl::InfiniteDuration());
+  bool Stop(absl::Duration patience = absl::InfiniteDuration()) { return thread_.Stop(patience); }
   // There may be a run. Any thread; does not block.
-  void Wake();
+  void Wake() { thread_.Wake(); }
 
   RunStore& store() { return store_; }
   // As they are in the folder now; what cannot be read leaves them as they were, and is told by Reload().
@@ -59,8 +58,7 @@ class Rollout {
   absl::StatusOr<bool> WorkOne();
 
  private:
-  void Run() ABSL_LOCKS_EXCLUDED(mu_);
-  bool Stopping() const ABSL_LOCKS_EXCLUDED(mu_);
+  void Run();
   absl::Status BeginAutomatic();
 
   const Options options_;
@@ -71,11 +69,7 @@ class Rollout {
   bool began_ = false;  // BeginAutomatic() has been through
   int64_t newest_run_ = 0;
 
-  mutable absl::Mutex mu_;
-  bool stopping_ ABSL_GUARDED_BY(mu_) = false;
-  bool woken_ ABSL_GUARDED_BY(mu_) = false;
-  bool running_ ABSL_GUARDED_BY(mu_) = false;
-  std::thread thread_;
+  WorkerThread thread_;  // last: it uses the others until it has ended
 };
 
 }  // namespace leasehold::provisioner

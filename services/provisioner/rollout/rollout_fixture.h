@@ -20,26 +20,16 @@
 #include "services/provisioner/state/records.h"
 #include "services/provisioner/steps/schema_note.h"
 #include "services/provisioner/steps/tenant_database.h"
-#include "services/provisioner/testing/test_instance.h"
+#include "services/provisioner/testing/instance_suite.h"
 
 namespace leasehold::provisioner {
 
 inline constexpr std::string_view kFirst = "CREATE TABLE person (id int PRIMARY KEY, name text NOT NULL);";
 inline constexpr std::string_view kSecond = "ALTER TABLE person ADD born int;";
 
-class RolloutFixture : public ::testing::Test {
+class RolloutFixture : public InstanceSuite {
  protected:
   using Files = std::initializer_list<std::pair<std::string_view, std::string_view>>;
-
-  static void SetUpTestSuite() {
-    auto started = TestInstance::Start();
-    ASSERT_TRUE(started.ok()) << started.status();
-    test_ = started->release();
-  }
-  static void TearDownTestSuite() {
-    delete test_;
-    test_ = nullptr;
-  }
 
   void SetUp() override {
     ASSERT_NO_FATAL_FAILURE(Clear());
@@ -178,7 +168,6 @@ class RolloutFixture : public ::testing::Test {
     return {};
   }
 
-  static inline TestInstance* test_ = nullptr;
   const SystemClock clock_;
   Metrics metrics_;
   Rollout::Options options_{.parallelism = 3};

@@ -306,6 +306,33 @@ TEST_F(RolloutTest, WhoeverHoldsTheLockOfRunsWorksAlone) {
   EXPECT_EQ(CountMigrated(1), 1);
 }
 
+TEST_F(RolloutTest, WhoeverLostTheLockOfRunsWritesNothingOfThem) {
+  AddTenants(1);
+  postgres::Connection reader = test_->Superuser(Database("t01"));
+  ASSERT_EQ(reader.ExecAlone("BEGIN").status(), absl::OkStatus());
+  ASSERT_EQ(reader.ExecAlone("SELECT * FROM person").status(), absl::OkStatus());
+  v1::MigrationSpec spec = Spec(v1::MIGRATION_KIND_APPLY);
+  spec.set_lock_attempts(1000);
+  const std::string id = Begin(spec).id();
+  absl::StatusOr<bool> worked = true;
+  {
+    std::jthread worker([&] { worked = rollout_->WorkOne(); });
+    while (Central("SELECT count(*) FROM leasehold.run_tasks WHERE state = 'running'") != "1") {
+      absl::SleepFor(absl::Milliseconds(5));
+    }
+    EXPECT_EQ(Central("SELECT count(pg_terminate_backend(pid)) FROM pg_locks WHERE locktype = 'advisory' AND objid = "
+                      "1818784367"),
+              "1");
+    ASSERT_EQ(reader.ExecAlone("COMMIT").status(), absl::OkStatus());
+  }
+  EXPECT_FALSE(worked.ok());
+  EXPECT_EQ(Get(id).state(), v1::MIGRATION_RUN_STATE_RUNNING);
+  EXPECT_EQ(Get(id).running(), 1) << "what became of the database is for whoever has the lock to say";
+  Work();
+  EXPECT_EQ(Get(id).state(), v1::MIGRATION_RUN_STATE_SUCCEEDED) << Get(id).DebugString();
+  EXPECT_EQ(CountMigrated(1), 1);
+}
+
 TEST_F(RolloutTest, LostConnectionsAreMadeAnew) {
   AddTenants(2);
   Restart({{"0001_a.sql", kFirst}, {"0002_b.sql", "ALTER TABLE person ADD born int; SELECT pg_sleep(1.5);"}});

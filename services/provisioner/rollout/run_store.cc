@@ -9,6 +9,7 @@
 #include "common/config/config.h"
 #include "common/secret/secret.h"
 #include "common/status/error.h"
+#include "services/provisioner/state/columns.h"
 
 namespace leasehold::provisioner {
 namespace {
@@ -30,22 +31,6 @@ constexpr std::pair<RunPhase, std::string_view> kPhases[] = {{RunPhase::kListing
                                                              {RunPhase::kWorking, "working"},
                                                              {RunPhase::kEnded, "ended"}};
 
-template <typename Table, typename Value>
-std::string TextOf(const Table& table, Value value) {
-  for (const auto& [v, text] : table) {
-    if (v == value) return std::string(text);
-  }
-  return "";  // refused by the column's CHECK
-}
-
-template <typename Table>
-auto ValueOf(const Table& table, std::string_view text) {
-  for (const auto& [v, t] : table) {
-    if (t == text) return v;
-  }
-  return std::begin(table)->first;
-}
-
 constexpr std::string_view kRuns =
     "SELECT r.id, r.spec, r.files, r.state, r.phase, r.message, r.wave, r.forgiven, r.cancelled, r.findings, "
     "r.scratch, "
@@ -65,10 +50,6 @@ std::string Bytes(const pqxx::field& field) {
 
 std::string Number(int64_t number) { return std::format("{}", number); }
 
-google::protobuf::Timestamp TimeOf(const pqxx::field& field) {
-  return FromTime(absl::FromUnixMicros(field.as<int64_t>()));
-}
-
 StoredRun RunOf(const pqxx::row& row, const RunStore& store) {
   StoredRun stored;
   stored.number = row[0].as<int64_t>();
@@ -87,9 +68,9 @@ StoredRun RunOf(const pqxx::row& row, const RunStore& store) {
   lists.ParseFromString(Bytes(row[9]));
   run.mutable_findings()->Swap(lists.mutable_findings());
   stored.scratch = row[10].as<std::string>();
-  *run.mutable_create_time() = TimeOf(row[11]);
-  *run.mutable_update_time() = TimeOf(row[12]);
-  if (!row[13].is_null()) *run.mutable_end_time() = TimeOf(row[13]);
+  *run.mutable_create_time() = FromTime(TimeOf(row[11]));
+  *run.mutable_update_time() = FromTime(TimeOf(row[12]));
+  if (!row[13].is_null()) *run.mutable_end_time() = FromTime(TimeOf(row[13]));
   run.set_total(row[14].as<int>());
   run.set_pending(row[15].as<int>());
   run.set_running(row[16].as<int>());
@@ -137,10 +118,15 @@ absl::StatusOr<int64_t> RunStore::NumberOf(std::string_view id) const {
   return Error(v1::REASON_OPERATION_NOT_FOUND, std::format("there is no run {}", Printable(id)));
 }
 
-std::string RunStore::Now() const { return absl::FormatTime(absl::RFC3339_full, clock_.Now(), absl::UTCTimeZone()); }
+std::string RunStore::Now() const { return Timestamp(clock_.Now()); }
 
 absl::StatusOr<pqxx::result> RunStore::Exec(std::string_view sql, std::initializer_list<postgres::Param> params) {
-  return central_.Take()->ExecAlone(sql, params);
+  if (holder_ != nullptr) return holder_->ExecAlone(sql, params);
+  return central_->Take()->ExecAlone(sql, params);
+}
+
+absl::Status RunStore::InTransaction(const std::function<absl::Status(postgres::Transaction&)>& work) {
+  return holder_ != nullptr ? holder_->InTransaction(work) : central_->InTransaction(work);
 }
 
 absl::StatusOr<std::vector<StoredRun>> RunStore::Read(std::string_view where,
@@ -200,7 +186,7 @@ absl::Status RunStore::Cancel(int64_t number) {
 
 absl::Status RunStore::Resume(int64_t number, bool failed) {
   bool found = false;
-  const absl::Status status = central_.InTransaction([&](postgres::Transaction& tx) -> absl::Status {
+  const absl::Status status = InTransaction([&](postgres::Transaction& tx) -> absl::Status {
     LH_ASSIGN_OR_RETURN(const pqxx::result rows,
                         tx.Exec("UPDATE leasehold.runs SET state = 'running', cancelled = false, message = '', "
                                 "phase = CASE WHEN wave > 0 THEN 'working' ELSE 'listing' END, end_time = NULL, "
@@ -281,8 +267,7 @@ absl::StatusOr<v1::ListMigrationTasksResponse> RunStore::ListTasks(int64_t numbe
   }
   const int size = request.page_size() == 0 ? 200 : std::clamp(request.page_size(), 1, 500);
   const bool by_end = request.has_ended_after();
-  const std::string after =
-      by_end ? absl::FormatTime(absl::RFC3339_full, ToTime(request.ended_after()), absl::UTCTimeZone()) : "-infinity";
+  const std::string after = by_end ? Timestamp(ToTime(request.ended_after())) : "-infinity";
   LH_ASSIGN_OR_RETURN(
       const pqxx::result rows,
       Exec(std::format(
@@ -311,7 +296,7 @@ absl::StatusOr<v1::ListMigrationTasksResponse> RunStore::ListTasks(int64_t numbe
     task.set_state(ValueOf(kTaskStates, row[3].as<std::string>()));
     task.set_from_version(row[4].as<int>());
     task.set_to_version(row[5].as<int>());
-    if (!row[7].is_null()) *task.mutable_update_time() = TimeOf(row[7]);
+    if (!row[7].is_null()) *task.mutable_update_time() = FromTime(TimeOf(row[7]));
     last = row[8].as<std::string>();
   }
   return response;
@@ -344,7 +329,7 @@ absl::Status RunStore::SetFindings(int64_t number, const v1::MigrationRun& with_
 absl::Status RunStore::Note(int64_t number, std::span<const TaskNote> notes) {
   if (notes.empty()) return absl::OkStatus();
   const std::string json = JsonOf(notes);
-  return central_.InTransaction([&](postgres::Transaction& tx) -> absl::Status {
+  return InTransaction([&](postgres::Transaction& tx) -> absl::Status {
     LH_RETURN_IF_ERROR(tx.Exec(std::format("UPDATE leasehold.run_tasks t SET state = n.state, from_version = n.a, "
                                            "to_version = n.b, attempts = n.attempts, findings = n.found, "
                                            "report = decode(n.report, 'base64'), update_time = $3 FROM {} "

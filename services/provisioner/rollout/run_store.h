@@ -42,7 +42,11 @@ struct TaskNote {
 class RunStore {
  public:
   RunStore(postgres::ConnectionPool& central, const Clock& clock, ServiceName service)
-      : central_(central), clock_(clock), service_(std::move(service)) {}
+      : central_(&central), clock_(clock), service_(std::move(service)) {}
+  // For whoever works on a run: over the connection that holds the lock of runs, so that nothing is written any more
+  // once the lock is lost. One thread at a time.
+  RunStore(postgres::Connection& holder, const Clock& clock, ServiceName service)
+      : holder_(&holder), clock_(clock), service_(std::move(service)) {}
 
   // "identity.7" ↔ 7. OPERATION_NOT_FOUND for what is no id of this service's.
   std::string IdOf(int64_t number) const;
@@ -82,9 +86,11 @@ class RunStore {
  private:
   absl::StatusOr<pqxx::result> Exec(std::string_view sql, std::initializer_list<postgres::Param> params = {});
   absl::StatusOr<std::vector<StoredRun>> Read(std::string_view where, std::initializer_list<postgres::Param> params);
+  absl::Status InTransaction(const std::function<absl::Status(postgres::Transaction&)>& work);
   std::string Now() const;
 
-  postgres::ConnectionPool& central_;
+  postgres::ConnectionPool* central_ = nullptr;  // or
+  postgres::Connection* holder_ = nullptr;
   const Clock& clock_;
   const ServiceName service_;
 };

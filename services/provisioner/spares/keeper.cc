@@ -37,56 +37,27 @@ SpareKeeper::SpareKeeper(Options options, Parts parts)
       wanted_(parts_.metrics.Gauge("leasehold_spares_wanted", "How many there should be now")),
       seconds_(parts_.metrics.Seconds("leasehold_spare_seconds", "Making one spare")) {}
 
-SpareKeeper::~SpareKeeper() { Stop(); }
-
-void SpareKeeper::Start() {
-  {
-    const absl::MutexLock lock(&mu_);
-    running_ = true;
-  }
-  thread_ = std::thread([this] { Run(); });
-}
-
-void SpareKeeper::RequestStop() {
-  const absl::MutexLock lock(&mu_);
-  stopping_ = woken_ = true;
-}
-
-bool SpareKeeper::Stop(absl::Duration patience) {
-  {
-    const absl::MutexLock lock(&mu_);
-    stopping_ = woken_ = true;
-    const auto ended = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return !running_; };
-    if (!mu_.AwaitWithTimeout(absl::Condition(&ended), patience)) return false;
-  }
-  if (thread_.joinable()) thread_.join();
-  return true;
-}
-
-bool SpareKeeper::Stopping() {
-  const absl::MutexLock lock(&mu_);
-  return stopping_;
-}
-
 void SpareKeeper::Claimed(bool found) {
-  const absl::MutexLock lock(&mu_);
-  if (found) ready_.Decrement();  // until the next look
-  if (!found) {
-    ++missed_;
-    none_left_ = true;
+  {
+    const absl::MutexLock lock(&mu_);
+    if (found) ready_.Decrement();  // until the next look
+    if (!found) {
+      ++missed_;
+      none_left_ = true;
+    }
+    last_claim_ = parts_.clock.Now();
   }
-  last_claim_ = parts_.clock.Now();
-  woken_ = true;
+  thread_.Wake();
 }
 
 bool SpareKeeper::AwaitTurn() {
-  while (!Stopping()) {
+  while (!thread_.Stopping()) {
     absl::Duration rest;
     {
       const absl::MutexLock lock(&mu_);
       rest = none_left_ ? absl::ZeroDuration() : last_claim_ + kBreath - parts_.clock.Now();
-      if (rest > absl::ZeroDuration()) mu_.AwaitWithTimeout(absl::Condition(&stopping_), std::min(rest, kBreath));
     }
+    if (rest > absl::ZeroDuration()) thread_.Rest(std::min(rest, kBreath), WorkerThread::Until::kStopping);
     if (rest <= absl::ZeroDuration() && parts_.await_quiet(kBreath)) return true;
   }
   return false;
@@ -114,14 +85,13 @@ void SpareKeeper::Run() {
       said = ClientText(worked.status());
       Log(Level::kWarning, "spares cannot be kept now; tenants get their databases the long way", {{"error", said}});
     }
-    const absl::MutexLock lock(&mu_);
     // After a failure also when woken: claims that fail too must not turn the wait into a spin.
-    const bool* until = failures == 0 ? &woken_ : &stopping_;
-    mu_.AwaitWithTimeout(absl::Condition(until), failures == 0 ? kInterval : backoff.Wait(failures));
-    woken_ = stopping_;
+    if (failures == 0) {
+      thread_.Rest(kInterval, WorkerThread::Until::kWoken);
+    } else {
+      thread_.Rest(backoff.Wait(failures), WorkerThread::Until::kStopping);
+    }
   }
-  const absl::MutexLock lock(&mu_);
-  running_ = false;
 }
 
 int SpareKeeper::Target(const std::vector<Spare>& spares) {
@@ -203,7 +173,7 @@ absl::Status SpareKeeper::RunSteps(const std::string& database_id, std::span<con
       // Of a spare that is finished nobody knows for sure under which key it was begun.
       {.tenant = std::nullopt, .database_id = database_id, .schema_version = {}, .renew_secrets = true});
   LH_RETURN_IF_ERROR(database.Run(steps, [this] {
-    return Stopping() ? Error(v1::REASON_SHUTTING_DOWN, "the provisioner is shutting down") : absl::OkStatus();
+    return thread_.Stopping() ? Error(v1::REASON_SHUTTING_DOWN, "the provisioner is shutting down") : absl::OkStatus();
   }));
   if (database.elsewhere()) {
     return Error(v1::REASON_INSTANCE_UNAVAILABLE, "another provisioner is still at work on the spare");

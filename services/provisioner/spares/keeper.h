@@ -10,7 +10,6 @@
 #include <map>
 #include <span>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
@@ -19,6 +18,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "common/clock/clock.h"
+#include "common/executor/worker_thread.h"
 #include "common/postgres/postgres.h"
 #include "common/telemetry/metrics.h"
 #include "services/provisioner/migrations/library.h"
@@ -47,14 +47,15 @@ class SpareKeeper {
     std::function<bool(absl::Duration patience)> await_quiet;
   };
   SpareKeeper(Options options, Parts parts);
-  ~SpareKeeper();  // Stop()
 
   // Once the central database is prepared; until then rounds fail and are repeated.
-  void Start();
+  void Start() {
+    thread_.Start([this] { Run(); });
+  }
   // No new step. Any thread; does not block.
-  void RequestStop();
+  void RequestStop() { thread_.RequestStop(); }
   // The same; and the step under way ends. False if it still runs after `patience`.
-  bool Stop(absl::Duration patience = absl::InfiniteDuration());
+  bool Stop(absl::Duration patience = absl::InfiniteDuration()) { return thread_.Stop(patience); }
 
   // A tenant was given a spare, or found none. Any thread; does not block.
   void Claimed(bool found);
@@ -67,7 +68,6 @@ class SpareKeeper {
   void Run() ABSL_LOCKS_EXCLUDED(mu_);
   // Until a spare may be made without being in the way; false when stopping.
   bool AwaitTurn() ABSL_LOCKS_EXCLUDED(mu_);
-  bool Stopping() ABSL_LOCKS_EXCLUDED(mu_);
 
   // Tells by what is missing how many were claimed, by whomever.
   int Target(const std::vector<Spare>& spares) ABSL_LOCKS_EXCLUDED(mu_);
@@ -94,15 +94,13 @@ class SpareKeeper {
   int missed_ ABSL_GUARDED_BY(mu_) = 0;
   absl::Time last_claim_ ABSL_GUARDED_BY(mu_) = absl::InfinitePast();
   bool none_left_ ABSL_GUARDED_BY(mu_) = true;
-  bool woken_ ABSL_GUARDED_BY(mu_) = false;
-  bool stopping_ ABSL_GUARDED_BY(mu_) = false;
-  bool running_ ABSL_GUARDED_BY(mu_) = false;
-  std::thread thread_;
 
   prometheus::Gauge& ready_;
   prometheus::Gauge& building_;
   prometheus::Gauge& wanted_;
   prometheus::Histogram& seconds_;
+
+  WorkerThread thread_;  // last: it uses the others until it has ended
 };
 
 }  // namespace leasehold::provisioner

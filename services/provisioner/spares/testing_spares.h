@@ -16,7 +16,7 @@
 #include "services/provisioner/spares/claim.h"
 #include "services/provisioner/spares/keeper.h"
 #include "services/provisioner/state/central.h"
-#include "services/provisioner/testing/test_instance.h"
+#include "services/provisioner/testing/instance_suite.h"
 
 namespace leasehold::provisioner {
 
@@ -32,15 +32,12 @@ inline constexpr std::pair<std::string_view, std::string_view> kFirst = {
 inline constexpr std::pair<std::string_view, std::string_view> kSecond = {"0002_note.sql",
                                                                           "CREATE TABLE note (text text);"};
 
-class SparesTest : public ::testing::Test {
+class SparesTest : public InstanceSuite {
  protected:
   static void SetUpTestSuite() {
-    auto started = TestInstance::Start();
-    ASSERT_TRUE(started.ok()) << started.status();
-    test_ = started->release();
+    ASSERT_NO_FATAL_FAILURE(StartInstance());
     ASSERT_EQ(PrepareCentral(test_->instance(), {}, GoOn), absl::OkStatus());
   }
-  static void TearDownTestSuite() { delete test_; }
 
   void SetUp() override {
     Start({kFirst}, 2);
@@ -143,7 +140,6 @@ class SparesTest : public ::testing::Test {
         test_->instance().AsRole(name, name + (kind == RoleKind::kOwner ? "" : "_ro"), database_id, kind));
   }
 
-  static inline TestInstance* test_ = nullptr;
   FakeClock clock_;
   Metrics metrics_;
   postgres::ConnectionPool pool_{test_->instance().AsLogin("identity_central"), 4};

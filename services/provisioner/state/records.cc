@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "common/status/error.h"
+#include "services/provisioner/state/columns.h"
 
 namespace leasehold::provisioner {
 namespace {
@@ -19,25 +20,6 @@ constexpr std::pair<v1::ServiceState, std::string_view> kStates[] = {{v1::SERVIC
                                                                      {v1::SERVICE_STATE_FAILED, "failed"},
                                                                      {v1::SERVICE_STATE_CLOSED, "closed"},
                                                                      {v1::SERVICE_STATE_REMOVED, "removed"}};
-
-template <typename Table, typename Value>
-std::string TextOf(const Table& table, Value value) {
-  for (const auto& [v, text] : table) {
-    if (v == value) return std::string(text);
-  }
-  return "";  // refused by the column's CHECK
-}
-
-template <typename Table>
-auto ValueOf(const Table& table, std::string_view text) {
-  for (const auto& [v, t] : table) {
-    if (t == text) return v;
-  }
-  return std::begin(table)->first;
-}
-
-std::string Timestamp(absl::Time t) { return absl::FormatTime(absl::RFC3339_full, t, absl::UTCTimeZone()); }
-absl::Time TimeOf(const pqxx::field& f) { return absl::FromUnixMicros(f.as<int64_t>()); }
 
 absl::StatusOr<std::vector<TenantRecord>> RecordsOf(const pqxx::result& rows) {
   std::vector<TenantRecord> records;
@@ -197,6 +179,13 @@ absl::StatusOr<std::vector<TenantRecord>> Records::List() {
   LH_ASSIGN_OR_RETURN(const pqxx::result rows,
                       Run(std::format("SELECT {} FROM leasehold.tenants ORDER BY id", kRecordColumns), {}));
   return RecordsOf(rows);
+}
+
+absl::StatusOr<std::vector<std::string>> Records::ListScratch() {
+  LH_ASSIGN_OR_RETURN(const pqxx::result rows, Run("SELECT scratch FROM leasehold.runs WHERE scratch <> ''", {}));
+  std::vector<std::string> ids;
+  for (const auto& row : rows) ids.push_back(row[0].as<std::string>());
+  return ids;
 }
 
 absl::StatusOr<std::vector<TenantId>> Records::Due(absl::Duration patience, int limit) {

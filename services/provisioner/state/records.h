@@ -118,6 +118,8 @@ class Records {
 
   absl::StatusOr<std::optional<TenantRecord>> Get(const TenantId& id);
   absl::StatusOr<std::vector<TenantRecord>> List();
+  // Database ids of what migration runs compare others with.
+  absl::StatusOr<std::vector<std::string>> ListScratch();
 
   // Tenants that somebody should look at by now, those that have waited the longest first: an attempt is due, or the
   // desire was recorded `patience` ago and nothing has become of it.

@@ -9,7 +9,7 @@
 #include "services/provisioner/state/central.h"
 #include "services/provisioner/state/records.h"
 #include "services/provisioner/steps/claimer.h"
-#include "services/provisioner/testing/test_instance.h"
+#include "services/provisioner/testing/instance_suite.h"
 
 namespace leasehold::provisioner {
 namespace {
@@ -24,18 +24,16 @@ absl::Status GoOn() { return absl::OkStatus(); }
 
 TenantId Id(std::string_view text) { return *TenantId::Parse(text); }
 
-class StateTest : public ::testing::Test {
+class StateTest : public InstanceSuite {
  protected:
   static void SetUpTestSuite() {
-    auto started = TestInstance::Start();
-    ASSERT_TRUE(started.ok()) << started.status();
-    test_ = started->release();
+    ASSERT_NO_FATAL_FAILURE(StartInstance());
     ASSERT_EQ(PrepareCentral(test_->instance(), {}, GoOn), absl::OkStatus());
     pool_ = new postgres::ConnectionPool(test_->instance().AsLogin("identity_central"), 2);
   }
   static void TearDownTestSuite() {
     delete pool_;
-    delete test_;
+    InstanceSuite::TearDownTestSuite();
   }
   void SetUp() override { test_->Ask("identity_central", "TRUNCATE leasehold.tenants"); }
 
@@ -59,7 +57,6 @@ class StateTest : public ::testing::Test {
         "identity_central", kind == RoleKind::kOwner ? "identity_central" : "identity_central_ro", "central", kind));
   }
 
-  static inline TestInstance* test_ = nullptr;
   static inline postgres::ConnectionPool* pool_ = nullptr;
   FakeClock clock_;
   Records records_{*pool_, clock_};

@@ -6,7 +6,7 @@
 
 #include "common/status/error.h"
 #include "services/provisioner/steps/tenant_database.h"
-#include "services/provisioner/testing/test_instance.h"
+#include "services/provisioner/testing/instance_suite.h"
 
 namespace leasehold::provisioner {
 namespace {
@@ -20,18 +20,8 @@ absl::Status GoOn() { return absl::OkStatus(); }
 constexpr std::string_view kFirst =
     "CREATE TABLE person (id int PRIMARY KEY, name text);\nINSERT INTO person VALUES (1, 'Ada');\n";
 
-class StepsTest : public ::testing::Test {
+class StepsTest : public InstanceSuite {
  protected:
-  static void SetUpTestSuite() {
-    auto started = TestInstance::Start();
-    ASSERT_TRUE(started.ok()) << started.status();
-    test_ = started->release();
-  }
-  static void TearDownTestSuite() {
-    delete test_;
-    test_ = nullptr;
-  }
-
   void SetUp() override {
     auto migrations = MigrationsOf({{"0001_person.sql", kFirst}});
     ASSERT_TRUE(migrations.ok()) << migrations.status();
@@ -88,7 +78,6 @@ class StepsTest : public ::testing::Test {
     EXPECT_FALSE(observed->database->open_to_public) << tenant;
   }
 
-  static inline TestInstance* test_ = nullptr;
   Migrations migrations_;
 };
 

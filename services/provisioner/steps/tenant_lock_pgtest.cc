@@ -2,20 +2,13 @@
 
 #include <gtest/gtest.h>
 
-#include "services/provisioner/testing/test_instance.h"
+#include "services/provisioner/testing/instance_suite.h"
 
 namespace leasehold::provisioner {
 namespace {
 
-class TenantLockTest : public ::testing::Test {
+class TenantLockTest : public InstanceSuite {
  protected:
-  static void SetUpTestSuite() {
-    auto started = TestInstance::Start();
-    ASSERT_TRUE(started.ok()) << started.status();
-    test_ = started->release();
-  }
-  static void TearDownTestSuite() { delete test_; }
-
   // A connection of another provisioner's process.
   static postgres::Connection Of(std::string_view process) {
     postgres::ConnectOptions options = test_->instance().AsLogin("identity_central");
@@ -28,7 +21,6 @@ class TenantLockTest : public ::testing::Test {
     return taken.ok() && *taken;
   }
 
-  static inline TestInstance* test_ = nullptr;
   const std::string tenant_ = "acme";
 };
 

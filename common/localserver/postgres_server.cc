@@ -139,15 +139,14 @@ absl::Status PostgresServer::MakeCertificate() {
   const std::string& data_dir = options_.data_dir;
   LH_ASSIGN_OR_RETURN(
       const auto openssl,
-      ChildProcess::Start({.argv = {"openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
-                                    "ec_paramgen_curve:prime256v1", "-noenc", "-days", "3650", "-subj",
-                                    "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-keyout",
-                                    std::format("{}/server.key", data_dir), "-out",
-                                    std::format("{}/server.crt", data_dir)},
-                           .environment = {},
-                           .log_path = LogPath(data_dir),
-                           .working_dir = "/",
-                           .user = user_}));
+      ChildProcess::Start(
+          {.argv = {"openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-noenc",
+                    "-days", "3650", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1",
+                    "-keyout", std::format("{}/server.key", data_dir), "-out", std::format("{}/server.crt", data_dir)},
+           .environment = {},
+           .log_path = LogPath(data_dir),
+           .working_dir = "/",
+           .user = user_}));
   if (openssl->Wait() != 0) return Failed("openssl made no certificate", data_dir);
   return absl::OkStatus();
 }

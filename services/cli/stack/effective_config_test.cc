@@ -111,8 +111,9 @@ TEST_F(EffectiveConfigTest, ServicesThatShareAServerKeepTheirLogins) {
 
 TEST_F(EffectiveConfigTest, PostgresOwnRolesAreNoLogins) {
   for (const std::string login : {"postgres", "pg_monitor"}) {
-    const auto config = ParseConfig("services: [{name: identity}, {name: pay-roll, instance: {username: " + login + "}}]",
-                                    folder_.path(), NoVariables);
+    const auto config =
+        ParseConfig("services: [{name: identity}, {name: pay-roll, instance: {username: " + login + "}}]",
+                    folder_.path(), NoVariables);
     ASSERT_TRUE(config.ok()) << config.status();
     const absl::Status status = EffectiveConfig(*config, ports_, secrets_).status();
     EXPECT_EQ(ReasonOf(status), v1::REASON_INVALID_FIELD);

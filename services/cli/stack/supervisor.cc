@@ -135,20 +135,18 @@ absl::StatusOr<std::vector<Supervisor::Server>> Supervisor::PlanServers() {
   constexpr int kThreads = 2;
   constexpr int kClaims = 4;
   constexpr int kForPeople = 20;  // psql, superusers, autovacuum's launcher
-  std::vector<Server> servers(1);
-  servers[0] = {.name = kRegistry, .port = ports_.registry, .connections = kUsualConnections};
-  LH_ASSIGN_OR_RETURN(Bootstrap registry, MakeBootstrap(servers[0], kRegistry, kLogin, kLogin));
-  servers[0].contents.push_back(std::move(registry));
+  std::vector<Server> servers = {{.name = kRegistry, .port = ports_.registry, .connections = kUsualConnections}};
+  LH_ASSIGN_OR_RETURN(Bootstrap registry, MakeBootstrap(servers.front(), kRegistry, kLogin, kLogin));
+  servers.front().contents.push_back(std::move(registry));
   for (const auto& service : effective_.services()) {
     const std::string& name = ServerOf(ports_, service.name());
     auto server = std::ranges::find(servers, name, &Server::name);
     if (server == servers.end()) {
-      server = servers.insert(
-          server, {.name = name, .port = ports_.instances.at(name), .connections = kForPeople});
+      server = servers.insert(server, {.name = name, .port = ports_.instances.at(name), .connections = kForPeople});
     }
     const v1::InstanceConfig& instance = service.instance();
-    server->connections += instance.max_connections() +
-                           kProvisionersOwn * (effective_.provisioner().parallelism() + kThreads) + kClaims;
+    server->connections +=
+        instance.max_connections() + kProvisionersOwn * (effective_.provisioner().parallelism() + kThreads) + kClaims;
     // Only for who asks for it: encrypting takes the time of whoever would do without.
     server->tls = server->tls || (instance.sslmode() != "disable" && instance.sslmode() != "prefer");
     LH_ASSIGN_OR_RETURN(Bootstrap contents,

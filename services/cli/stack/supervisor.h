@@ -56,7 +56,7 @@ class Supervisor {
     int port = 0;
     int connections = 0;
     bool tls = false;
-    std::vector<Bootstrap> contents;
+    std::vector<Bootstrap> contents{};
   };
   absl::StatusOr<Bootstrap> MakeBootstrap(const Server& server, const std::string& service, const std::string& login,
                                           const std::string& database);

@@ -49,7 +49,7 @@ class Changes:
                 return None
             return [int(notice.payload) for notice in self._connection.notifies(timeout=0)]
         except psycopg.OperationalError as error:
-            print(f"not listening: {str(error).strip().splitlines()[0]}", file=sys.stderr)
+            print(f"   not listening: {str(error).strip().splitlines()[0]}", file=sys.stderr)
             if self._connection is not None:
                 self._connection.close()
                 self._connection = None
@@ -75,7 +75,7 @@ class Sessions:
         if kept is not None and self._clock.now < kept[2]:
             return kept[1]
         self._kept.pop(token, None)
-        # A change that is committed from here on is told on the channel, and heard before what is kept is used.
+        # Who listens first and looks up then misses nothing: what this does not see yet is told on the channel.
         row = self._look_up(hashlib.sha256(token.encode()).digest())
         if row is None:
             return None

@@ -119,7 +119,6 @@ TEST(CommandLine, UsageErrorsNameWhatIsWrong) {
             "--limit is '-5'; allowed: 0 to 2147483647",
             "leasehold operation list"},
            {{"log", "queries", "maybe"}, "STATE is 'maybe'; allowed: on, off", "leasehold log queries"},
-           {{"log", "queries", "on", "core"}, "there is no use for 'core'; give [STATE]", "leasehold log queries"},
            {{"tenant", "get", "\xff"}, "argument 3 is '\\xff'; allowed: UTF-8", "leasehold tenant get"},
            {{"tenant", "create", "a", "--name", "Acm\xe9"},
             "--name is 'Acm\\xe9'; allowed: UTF-8",

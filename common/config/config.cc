@@ -69,6 +69,29 @@ absl::Status CheckAddressesDiffer(const v1::Config& config) {
   return absl::OkStatus();
 }
 
+// Services that share an instance are kept apart by their logins: what another's role owns is not a provisioner's to
+// touch.
+absl::Status CheckSharedInstances(const v1::Config& config) {
+  for (int i = 0; i < config.services_size(); ++i) {
+    const v1::InstanceConfig& instance = config.services(i).instance();
+    for (int j = 0; j < i; ++j) {
+      const v1::InstanceConfig& other = config.services(j).instance();
+      if (instance.host() != other.host() || instance.port() != other.port()) continue;
+      const std::string where = std::format("services[{}]'s, as both are on {}:{}; or an instance of its own", j,
+                                            instance.host(), instance.port());
+      if (instance.username() == other.username()) {
+        return InvalidField(std::format("services[{}].instance.username", i), instance.username(),
+                            std::format("a login other than {}", where));
+      }
+      if (instance.database() == other.database()) {
+        return InvalidField(std::format("services[{}].instance.database", i), instance.database(),
+                            std::format("a database other than {}", where));
+      }
+    }
+  }
+  return absl::OkStatus();
+}
+
 // What no single field shows.
 absl::Status CheckTogether(const v1::Config& config) {
   const v1::GatewayConfig& gateway = config.gateway();
@@ -87,6 +110,7 @@ absl::Status CheckTogether(const v1::Config& config) {
     return InvalidField("provisioner.min_backoff", absl::FormatDuration(backoff),
                         std::format("at most provisioner.max_backoff, {}", absl::FormatDuration(max_backoff)));
   }
+  LH_RETURN_IF_ERROR(CheckSharedInstances(config));
   return CheckAddressesDiffer(config);
 }
 

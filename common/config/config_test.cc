@@ -150,6 +150,11 @@ INSTANTIATE_TEST_SUITE_P(
         Bad{"services: [{name: a}, {name: b}, {name: a-service}]", "services[2].name",
             "other than that of services[0]"},
         // Fields together.
+        Bad{"services: [{name: a}, {name: b, instance: {port: 7501}}]", "services[1].instance.username",
+            "is 'leasehold'; allowed: a login other than services[0]'s, as both are on 127.0.0.1:7501"},
+        Bad{"services: [{name: a, instance: {database: x}}, {name: b, instance: {port: 7501, username: b, database: "
+            "x}}]",
+            "services[1].instance.database", "is 'x'; allowed: a database other than services[0]'s"},
         Bad{"gateway: {sql_certificate_file: a}", "gateway.sql_key_file", "or neither"},
         Bad{"gateway: {sql_key_file: a}", "gateway.sql_certificate_file", "or neither"},
         Bad{"leases: {default_ttl: 2h, max_ttl: 1h}", "leases.default_ttl",
@@ -160,6 +165,12 @@ INSTANTIATE_TEST_SUITE_P(
             "other than that of gateway.grpc_listen"},
         Bad{"services: [{name: a, http_listen: '127.0.0.1:7480'}]", "services[0].http_listen",
             "other than that of gateway.http_listen"}));
+
+TEST(Config, ServicesMayShareAnInstanceWithLoginsOfTheirOwn) {
+  const auto config = Parse("services: [{name: a}, {name: b, instance: {port: 7501, username: b}}]");
+  ASSERT_TRUE(config.ok()) << config.status();
+  EXPECT_EQ(config->services(1).instance().database(), "b_central");
+}
 
 TEST(Config, NeverShowsAPassword) {
   for (const std::string_view yaml :

@@ -75,6 +75,8 @@ class PostgresServer {
     std::vector<std::string> settings;  // "max_connections=100"
     // False, for tests and demos: survives the death of its processes, not that of the machine (fsync off).
     bool durable = false;
+    // Offers TLS, with a certificate of its own making, new at each start: there is nothing to verify it by.
+    bool tls = false;
   };
   // Returns when it accepts connections. FAILED_PRECONDITION says what is in the way and, if the server said anything,
   // its last words.
@@ -93,6 +95,7 @@ class PostgresServer {
  private:
   explicit PostgresServer(Options options) : options_(std::move(options)) {}
   absl::Status Initialize();
+  absl::Status MakeCertificate();
   absl::Status Launch();
   absl::Status WaitUntilReady();
   Options options_;

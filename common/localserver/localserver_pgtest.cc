@@ -37,6 +37,30 @@ PostgresServer::Options OptionsIn(const TemporaryDirectory& folder) {
           .settings = {"max_connections=7"}};
 }
 
+TEST(PostgresServer, OffersTlsIfItIsAskedTo) {
+  constexpr const char* kEncrypted = "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()";
+  const auto insisting = [](const PostgresServer& server) {
+    return Connected(PQconnectdb((server.SuperuserDsn() + "?sslmode=require").c_str()), PQfinish);
+  };
+  TemporaryDirectory folder;
+  PostgresServer::Options options = OptionsIn(folder);
+  options.tls = true;
+  const auto server = PostgresServer::Start(options);
+  ASSERT_TRUE(server.ok()) << server.status();
+  EXPECT_EQ(Query(insisting(**server).get(), kEncrypted), "t");
+  // With a certificate there already.
+  ASSERT_TRUE((*server)->Restart().ok());
+  EXPECT_EQ(Query(insisting(**server).get(), kEncrypted), "t");
+  EXPECT_EQ(std::filesystem::status(folder.path() + "/data/server.key").permissions(),
+            std::filesystem::perms::owner_read | std::filesystem::perms::owner_write);
+
+  TemporaryDirectory other;
+  const auto plain = PostgresServer::Start(OptionsIn(other));
+  ASSERT_TRUE(plain.ok()) << plain.status();
+  EXPECT_EQ(PQstatus(insisting(**plain).get()), CONNECTION_BAD);
+  EXPECT_EQ(Query(Connect(**plain).get(), kEncrypted), "f");
+}
+
 TEST(PostgresServer, StartsCrashesAndComesBackWithItsData) {
   TemporaryDirectory folder;
   auto server = PostgresServer::Start(OptionsIn(folder));

@@ -43,6 +43,7 @@ Outcome Execute(std::vector<std::string> args, const Environment& env = NoVariab
   AddOperation(app, command);
   AddMigrate(app, command);
   AddPools(app, command);
+  AddLog(app, command);
   AddStack(app, command);
   AddVersion(app, command);
   ::testing::internal::CaptureStderr();
@@ -82,7 +83,7 @@ struct Wrong {
 TEST(CommandLine, UsageErrorsNameWhatIsWrong) {
   const std::string grammar = "[a-z0-9]([a-z0-9-]{0,34}[a-z0-9])?";
   const std::string address = "; allowed: host:port such as 127.0.0.1:7450 or [::1]:7450, port 1 to 65535";
-  const std::string verbs = "known here: tenant, lease, psql, operation, migrate, pools, stack, version";
+  const std::string verbs = "known here: tenant, lease, psql, operation, migrate, pools, log, stack, version";
   for (const Wrong& wrong : std::vector<Wrong>{
            {{}, "a command is missing; " + verbs},
            {{"bogus"}, "unknown command 'bogus'; " + verbs},
@@ -117,6 +118,7 @@ TEST(CommandLine, UsageErrorsNameWhatIsWrong) {
            {{"operation", "list", "--limit", "-5"},
             "--limit is '-5'; allowed: 0 to 2147483647",
             "leasehold operation list"},
+           {{"log", "queries", "maybe"}, "STATE is 'maybe'; allowed: on, off", "leasehold log queries"},
            {{"tenant", "get", "\xff"}, "argument 3 is '\\xff'; allowed: UTF-8", "leasehold tenant get"},
            {{"tenant", "create", "a", "--name", "Acm\xe9"},
             "--name is 'Acm\\xe9'; allowed: UTF-8",

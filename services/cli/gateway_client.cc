@@ -80,6 +80,7 @@ GatewayClient::GatewayClient(std::string address, absl::Duration connect_patienc
   migrations_ = v1::MigrationService::NewStub(channel);
   pools_ = v1::PoolService::NewStub(channel);
   doctor_ = v1::DoctorService::NewStub(channel);
+  logs_ = v1::LogService::NewStub(channel);
 }
 
 std::chrono::system_clock::time_point GatewayClient::Deadline(absl::Duration patience) {

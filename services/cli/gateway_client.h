@@ -12,6 +12,7 @@
 #include "leasehold/v1/backup.grpc.pb.h"
 #include "leasehold/v1/doctor.grpc.pb.h"
 #include "leasehold/v1/lease.grpc.pb.h"
+#include "leasehold/v1/log.grpc.pb.h"
 #include "leasehold/v1/migration.grpc.pb.h"
 #include "leasehold/v1/operation.grpc.pb.h"
 #include "leasehold/v1/pool.grpc.pb.h"
@@ -32,6 +33,7 @@ class GatewayClient {
   v1::MigrationService::StubInterface& migrations() { return *migrations_; }
   v1::PoolService::StubInterface& pools() { return *pools_; }
   v1::DoctorService::StubInterface& doctor() { return *doctor_; }
+  v1::LogService::StubInterface& logs() { return *logs_; }
 
   // One call:  client.Call(client.tenants(), &v1::TenantService::StubInterface::GetTenant, request)
   template <typename Stub, typename Request, typename Response>
@@ -67,6 +69,7 @@ class GatewayClient {
   std::unique_ptr<v1::MigrationService::StubInterface> migrations_;
   std::unique_ptr<v1::PoolService::StubInterface> pools_;
   std::unique_ptr<v1::DoctorService::StubInterface> doctor_;
+  std::unique_ptr<v1::LogService::StubInterface> logs_;
 };
 
 }  // namespace leasehold::cli

@@ -21,6 +21,7 @@
 #include "services/gateway/api/backup_service.h"
 #include "services/gateway/api/doctor_service.h"
 #include "services/gateway/api/lease_service.h"
+#include "services/gateway/api/log_service.h"
 #include "services/gateway/api/migration_service.h"
 #include "services/gateway/api/operation_service.h"
 #include "services/gateway/api/pool_service.h"
@@ -128,6 +129,7 @@ absl::Status Run(const std::string& config_file) {
   ProvisionerService provisioners(registry);
   DoctorService doctor(registry, clock, ToDuration(config.provisioner().resync_interval()));
   PoolService pools(sql, services);
+  LogService logs(sql.query_log(), config);
   MigrationAsker migration_asker(*nats, services);
   MigrationService migrations(migration_asker, registry, timer);
 
@@ -152,8 +154,8 @@ absl::Status Run(const std::string& config_file) {
     absl::SleepFor(absl::Milliseconds(10));
   }
   LH_RETURN_IF_ERROR(sql.Start());
-  const std::array<grpc::Service*, 8> grpc_services = {&tenants, &operations, &backups, &provisioners,
-                                                       &leases,  &pools,      &doctor,  &migrations};
+  const std::array<grpc::Service*, 9> grpc_services = {&tenants, &operations, &backups,    &provisioners, &leases,
+                                                       &pools,   &doctor,     &migrations, &logs};
   LH_ASSIGN_OR_RETURN(const auto rpc, StartRpcServer(config.gateway().grpc_listen(), grpc_services));
   health.Set("listeners", absl::OkStatus());
   registry.Start();

@@ -5,9 +5,18 @@
 #include "common/status/error.h"
 
 namespace leasehold::stack {
+namespace {
+
+// The login is made a plain one with a new password, which must not happen to the superuser.
+absl::Status CheckLogin(const std::string& field, const std::string& login) {
+  if (login != "postgres" && !login.starts_with("pg_")) return absl::OkStatus();
+  return InvalidField(field, login, "a name that is not PostgreSQL's own: neither postgres nor pg_…");
+}
+
+}  // namespace
 
 std::string SuperuserSecret(const std::string& server) { return absl::StrCat("superuser-", server); }
-std::string LoginSecret(const std::string& server) { return absl::StrCat("login-", server); }
+std::string LoginSecret(const std::string& service) { return absl::StrCat("login-", service); }
 std::string RoleKeySecret(const std::string& service) { return absl::StrCat("role-key-", service); }
 
 absl::StatusOr<v1::Config> EffectiveConfig(const v1::Config& config, const Ports& ports, SecretFolder& secrets) {
@@ -29,12 +38,13 @@ absl::StatusOr<v1::Config> EffectiveConfig(const v1::Config& config, const Ports
   LH_ASSIGN_OR_RETURN(*registry.mutable_password_file(), secrets.PasswordFile(LoginSecret("registry")));
   LH_ASSIGN_OR_RETURN(*effective.mutable_leases()->mutable_signing_keys_file(), secrets.SigningKeysFile());
 
-  for (v1::ServiceConfig& service : *effective.mutable_services()) {
+  for (int i = 0; i < effective.services_size(); ++i) {
+    v1::ServiceConfig& service = *effective.mutable_services(i);
     service.set_http_listen(ToText(ports.provisioners.at(service.name())));
     v1::InstanceConfig& instance = *service.mutable_instance();
     instance.set_host("127.0.0.1");
     instance.set_port(ports.instances.at(service.name()));
-    instance.set_username(kLogin);
+    LH_RETURN_IF_ERROR(CheckLogin(absl::StrCat("services[", i, "].instance.username"), instance.username()));
     LH_ASSIGN_OR_RETURN(*instance.mutable_password_file(), secrets.PasswordFile(LoginSecret(service.name())));
     LH_ASSIGN_OR_RETURN(*instance.mutable_role_key_file(), secrets.PasswordFile(RoleKeySecret(service.name())));
   }
@@ -48,7 +58,7 @@ absl::StatusOr<std::string> StackEnv(const Ports& ports, SecretFolder& secrets) 
   auto servers = ports.instances;
   servers["registry"] = ports.registry;
   for (const auto& [server, port] : servers) {
-    LH_ASSIGN_OR_RETURN(const Secret password, secrets.Password(SuperuserSecret(server)));
+    LH_ASSIGN_OR_RETURN(const Secret password, secrets.Password(SuperuserSecret(ServerOf(ports, server))));
     // Hex digits: nothing to quote, neither for a URI nor for a shell.
     absl::StrAppend(&text, InstanceVariable(server), "=postgresql://postgres:", std::string(password.reveal()),
                     "@127.0.0.1:", port, "/postgres\n");

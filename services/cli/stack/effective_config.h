@@ -10,19 +10,19 @@
 
 namespace leasehold::stack {
 
-// The provisioners' login on each instance, and the registry's role and database.
+// The registry's role and database.
 inline constexpr char kLogin[] = "leasehold";
 
-// `config` with the stack's own addresses, databases, logins and secret files in place of what it says. No secret is in
-// it.
+// `config` with the stack's own addresses and secret files in place of what it says. No secret is in it. INVALID_FIELD
+// for a service whose login is PostgreSQL's own.
 absl::StatusOr<v1::Config> EffectiveConfig(const v1::Config& config, const Ports& ports, SecretFolder& secrets);
 
 // KEY=VALUE lines that bash can source: DESIGN §3. `secrets` gives the superusers' passwords.
 absl::StatusOr<std::string> StackEnv(const Ports& ports, SecretFolder& secrets);
 
 // The names of secrets.
-std::string SuperuserSecret(const std::string& server);  // server: a service, or "registry"
-std::string LoginSecret(const std::string& server);
+std::string SuperuserSecret(const std::string& server);  // server: as ServerOf() names it, or "registry"
+std::string LoginSecret(const std::string& service);     // or "registry"
 std::string RoleKeySecret(const std::string& service);
 
 }  // namespace leasehold::stack

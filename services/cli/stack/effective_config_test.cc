@@ -9,6 +9,7 @@
 #include "absl/strings/str_split.h"
 #include "common/localserver/localserver.h"
 #include "common/secret/secret.h"
+#include "common/status/error.h"
 
 namespace leasehold::stack {
 namespace {
@@ -82,6 +83,42 @@ TEST_F(EffectiveConfigTest, StackEnvNamesEverything) {
                    std::string("LEASEHOLD_HTTP=127.0.0.1:7480"), std::string("LEASEHOLD_NATS=nats://127.0.0.1:7422"),
                    "LEASEHOLD_PG_PAY_ROLL=postgresql://postgres:" + password + "@127.0.0.1:7502/postgres"}));
   EXPECT_THAT(*text, HasSubstr("\nLEASEHOLD_PG_REGISTRY="));
+}
+
+TEST_F(EffectiveConfigTest, ServicesThatShareAServerKeepTheirLogins) {
+  const auto config = ParseConfig(
+      "services: [{name: identity}, {name: pay-roll, instance: {port: 7501, username: wages, sslmode: require}}]",
+      folder_.path(), NoVariables);
+  ASSERT_TRUE(config.ok()) << config.status();
+  ports_.instances["pay-roll"] = 7501;
+  ports_.sharers["pay-roll"] = "identity";
+  const auto effective = EffectiveConfig(*config, ports_, secrets_);
+  ASSERT_TRUE(effective.ok()) << effective.status();
+  const v1::InstanceConfig& first = effective->services(0).instance();
+  const v1::InstanceConfig& second = effective->services(1).instance();
+  EXPECT_EQ(second.username(), "wages");
+  EXPECT_EQ(second.sslmode(), "require");
+  EXPECT_EQ(first.port(), second.port());
+  EXPECT_NE(Slurp(first.password_file()), Slurp(second.password_file()));
+  EXPECT_NE(Slurp(first.role_key_file()), Slurp(second.role_key_file()));
+  const std::string password(secrets_.Password(SuperuserSecret("identity"))->reveal());
+  const std::string env = *StackEnv(ports_, secrets_);
+  for (const char* variable : {"LEASEHOLD_PG_IDENTITY", "LEASEHOLD_PG_PAY_ROLL"}) {
+    EXPECT_THAT(env,
+                HasSubstr(std::string(variable) + "=postgresql://postgres:" + password + "@127.0.0.1:7501/postgres"));
+  }
+}
+
+TEST_F(EffectiveConfigTest, PostgresOwnRolesAreNoLogins) {
+  for (const std::string login : {"postgres", "pg_monitor"}) {
+    const auto config =
+        ParseConfig("services: [{name: identity}, {name: pay-roll, instance: {username: " + login + "}}]",
+                    folder_.path(), NoVariables);
+    ASSERT_TRUE(config.ok()) << config.status();
+    const absl::Status status = EffectiveConfig(*config, ports_, secrets_).status();
+    EXPECT_EQ(ReasonOf(status), v1::REASON_INVALID_FIELD);
+    EXPECT_THAT(std::string(status.message()), HasSubstr("services[1].instance.username is '" + login + "'"));
+  }
 }
 
 TEST_F(EffectiveConfigTest, SecretsAreKeptAndForTheirOwnerOnly) {

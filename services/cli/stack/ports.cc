@@ -48,8 +48,20 @@ absl::StatusOr<HostPort> ParseInstanceAddress(const std::string& field, const st
   return address;
 }
 
+std::map<std::string, std::string> FindSharers(const v1::Config& config) {
+  std::map<std::string, std::string> sharers;
+  std::map<std::pair<std::string, int>, std::string> servers;
+  for (const v1::ServiceConfig& service : config.services()) {
+    const std::pair address(service.instance().host(), service.instance().port());
+    const auto [server, is_new] = servers.emplace(address, service.name());
+    if (!is_new) sharers.emplace(service.name(), server->second);
+  }
+  return sharers;
+}
+
 absl::StatusOr<Ports> FixedPorts(const v1::Config& config, const Environment& env) {
   Ports ports;
+  ports.sharers = FindSharers(config);
   LH_ASSIGN_OR_RETURN(ports.grpc, ParseHostPort("gateway.grpc_listen", config.gateway().grpc_listen()));
   LH_ASSIGN_OR_RETURN(ports.sql, ParseHostPort("gateway.sql_listen", config.gateway().sql_listen()));
   LH_ASSIGN_OR_RETURN(ports.http, ParseHostPort("gateway.http_listen", config.gateway().http_listen()));
@@ -71,11 +83,17 @@ absl::StatusOr<Ports> FixedPorts(const v1::Config& config, const Environment& en
     const std::string variable = InstanceVariable(service.name());
     HostPort instance{.host = service.instance().host(), .port = service.instance().port()};
     std::string instance_field = absl::StrCat(field, ".instance.host");
+    const std::string& server = ServerOf(ports, service.name());
+    if (server != service.name()) instance = {.host = kLoopback, .port = ports.instances.at(server)};
     if (const auto text = env(variable.c_str())) {
       LH_ASSIGN_OR_RETURN(instance, ParseInstanceAddress(variable, *text));
       instance_field = variable;
     }
     LH_ASSIGN_OR_RETURN(ports.instances[service.name()], LocalPort(instance_field, instance));
+    if (const int shared = ports.instances.at(server); instance.port != shared) {
+      return InvalidField(variable, ToText(instance),
+                          absl::StrCat(kLoopback, ":", shared, ", as the service shares the instance of ", server));
+    }
     LH_ASSIGN_OR_RETURN(ports.provisioners[service.name()],
                         ParseHostPort(absl::StrCat(field, ".http_listen"), service.http_listen()));
   }
@@ -90,9 +108,11 @@ Ports AutoPorts(const v1::Config& config, const std::function<int()>& free_port)
               .nats = free_port(),
               .registry = free_port(),
               .instances = {},
-              .provisioners = {}};
+              .provisioners = {},
+              .sharers = FindSharers(config)};
   for (const auto& service : config.services()) {
-    ports.instances[service.name()] = free_port();
+    const std::string& server = ServerOf(ports, service.name());
+    ports.instances[service.name()] = server == service.name() ? free_port() : ports.instances.at(server);
     ports.provisioners[service.name()] = free_address();
   }
   return ports;
@@ -130,6 +150,11 @@ bool CanListen(const HostPort& address) {
 
 }  // namespace
 
+const std::string& ServerOf(const Ports& ports, const std::string& service) {
+  const auto found = ports.sharers.find(service);
+  return found == ports.sharers.end() ? service : found->second;
+}
+
 std::string InstanceVariable(const std::string& service) {
   return absl::StrCat("LEASEHOLD_PG_", absl::StrReplaceAll(absl::AsciiStrToUpper(service), {{"-", "_"}}));
 }
@@ -162,6 +187,7 @@ std::vector<PlannedPort> ListPorts(const Ports& ports) {
       {"postgres/registry", local(ports.registry), variable("LEASEHOLD_PG_REGISTRY")},
   };
   for (const auto& [service, port] : ports.instances) {
+    if (ports.sharers.contains(service)) continue;
     list.push_back({absl::StrCat("postgres/", service), local(port), variable(InstanceVariable(service))});
   }
   for (const auto& [service, address] : ports.provisioners) {

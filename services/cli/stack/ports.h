@@ -25,7 +25,12 @@ struct Ports {
   int registry = 0;                              // the registry's own PostgreSQL
   std::map<std::string, int> instances;          // by service
   std::map<std::string, HostPort> provisioners;  // their HTTP, by service
+  // Services without a server of their own, by the configuration: each with the one whose server it shares.
+  std::map<std::string, std::string> sharers{};
 };
+
+// The service whose name the server of `service` bears: its own, or the one whose server it shares.
+const std::string& ServerOf(const Ports& ports, const std::string& service);
 
 inline constexpr int kRegistryPort = 7500;
 
@@ -33,8 +38,9 @@ inline constexpr int kRegistryPort = 7500;
 std::string InstanceVariable(const std::string& service);
 
 // `config` comes from LoadConfig: defaults filled in, LEASEHOLD_GATEWAY, _SQL, _HTTP and _NATS applied; here come
-// LEASEHOLD_PG_<SERVICE> and LEASEHOLD_PG_REGISTRY (host:port or a DSN). INVALID_FIELD for a host that is not this
-// machine and for a port that is used twice.
+// LEASEHOLD_PG_<SERVICE> and LEASEHOLD_PG_REGISTRY (host:port or a DSN). Services that the configuration puts on one
+// address share a server, wherever that is moved to. INVALID_FIELD for a host that is not this machine, for a port that
+// is used twice, and for services that share a server and are moved apart.
 absl::StatusOr<Ports> PlanPorts(const v1::Config& config, PortMode mode, const Environment& env,
                                 const std::function<int()>& free_port);
 

@@ -95,6 +95,25 @@ TEST(PlanPorts, OnePortForTwoIsRefused) {
   EXPECT_THAT(MessageOf(ports), HasSubstr("LEASEHOLD_PG_IDENTITY"));
 }
 
+TEST(PlanPorts, ServicesOnOneAddressShareAServer) {
+  v1::Config config = Config();
+  config.mutable_services(1)->mutable_instance()->set_port(7501);
+  const auto ports = Fixed(config, {{"LEASEHOLD_PG_IDENTITY", "127.0.0.1:6001"}});
+  ASSERT_TRUE(ports.ok()) << ports.status();
+  EXPECT_EQ(ServerOf(*ports, "pay-roll"), "identity");
+  EXPECT_EQ(ServerOf(*ports, "identity"), "identity");
+  EXPECT_EQ(ports->instances.at("identity"), 6001);
+  EXPECT_EQ(ports->instances.at("pay-roll"), 6001);
+  EXPECT_EQ(ListPorts(*ports).size(), 8U);
+  EXPECT_THAT(MessageOf(Fixed(config, {{"LEASEHOLD_PG_PAY_ROLL", "127.0.0.1:6002"}})),
+              HasSubstr("LEASEHOLD_PG_PAY_ROLL is '127.0.0.1:6002'; allowed: 127.0.0.1:7501, as the service shares the "
+                        "instance of identity"));
+
+  const auto automatic = PlanPorts(config, PortMode::kAuto, Env({}), [next = 20000]() mutable { return next++; });
+  ASSERT_TRUE(automatic.ok()) << automatic.status();
+  EXPECT_EQ(automatic->instances.at("pay-roll"), automatic->instances.at("identity"));
+}
+
 TEST(PlanPorts, AServiceMayNotTakeTheRegistrysName) {
   v1::Config config = Config();
   config.mutable_services(0)->set_name("registry");

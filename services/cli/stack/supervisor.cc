@@ -13,7 +13,6 @@
 #include "absl/time/clock.h"
 #include "common/status/error.h"
 #include "common/status/view.h"
-#include "services/cli/stack/bootstrap.h"
 #include "services/cli/stack/effective_config.h"
 #include "services/cli/stack/files.h"
 #include "services/cli/stack/state_folder.h"
@@ -22,6 +21,8 @@ namespace leasehold::stack {
 namespace {
 
 namespace fs = std::filesystem;
+
+constexpr char kRegistry[] = "registry";
 
 // A folder that PostgreSQL's user can pass through, whatever our umask is.
 absl::Status MakeFolder(const std::string& path) {
@@ -114,39 +115,19 @@ absl::Status Supervisor::Prepare() {
   return WriteFileAtomically(PathOf("config.yaml"), ToYaml(effective_), 0644);
 }
 
-absl::StatusOr<std::unique_ptr<Component>> Supervisor::MakePostgres(const std::string& server, int port,
-                                                                    int max_connections, const std::string& database) {
-  LH_ASSIGN_OR_RETURN(const Secret superuser, secrets_->Password(SuperuserSecret(server)));
-  LH_ASSIGN_OR_RETURN(const Secret login, secrets_->Password(LoginSecret(server)));
-  const std::string name = absl::StrCat("postgres/", server);
-  LinkLog(PathOf(LogName(name)), absl::StrCat("../pg/", server, ".log"));
-  Bootstrap bootstrap{.port = port,
-                      .superuser_password = superuser,
-                      .login = kLogin,
-                      .login_password = login,
-                      .manages_tenants = server != "registry",
-                      .database = database};
-  auto prepare = [bootstrap, secrets = PathOf("secrets")]() -> absl::Status {
-    absl::Status status = stack::Prepare(bootstrap);
-    if (status.ok()) return status;
-    return absl::FailedPreconditionError(
-        absl::StrCat("cannot prepare the server: ", std::string(StdView(status.message())),
-                     "\n  if its data is older than ", secrets, ", start with --fresh (removes the data)"));
-  };
-  return std::make_unique<PostgresComponent>(
-      name,
-      localserver::PostgresServer::Options{
-          .data_dir = PathOf(absl::StrCat("pg/", server)),
-          .port = port,
-          .superuser_password = superuser,
-          // At its default of a minute autovacuum starts up to ten workers a second
-          // as databases become hundreds, whether there is work in them or not.
-          .settings = {absl::StrCat("max_connections=", max_connections), "autovacuum_naptime=10min"},
-          .durable = options_.durable},
-      std::move(prepare));
+absl::StatusOr<Bootstrap> Supervisor::MakeBootstrap(const Server& server, const std::string& service,
+                                                    const std::string& login, const std::string& database) {
+  LH_ASSIGN_OR_RETURN(const Secret superuser, secrets_->Password(SuperuserSecret(server.name)));
+  LH_ASSIGN_OR_RETURN(const Secret password, secrets_->Password(LoginSecret(service)));
+  return Bootstrap{.port = server.port,
+                   .superuser_password = superuser,
+                   .login = login,
+                   .login_password = password,
+                   .manages_tenants = service != kRegistry,
+                   .database = database};
 }
 
-absl::Status Supervisor::StartServers() {
+absl::StatusOr<std::vector<Supervisor::Server>> Supervisor::PlanServers() {
   constexpr int kUsualConnections = 100;
   // Who makes a database has one connection to the central database and two into the new one. Beside the workers:
   // events, reports and passes, and the keeper of the spares.
@@ -154,23 +135,67 @@ absl::Status Supervisor::StartServers() {
   constexpr int kThreads = 2;
   constexpr int kClaims = 4;
   constexpr int kForPeople = 20;  // psql, superusers, autovacuum's launcher
-  std::vector<std::unique_ptr<Component>> servers;
-  LinkLog(PathOf("log/nats.log"), "../nats.log");
-  servers.push_back(std::make_unique<NatsComponent>(
-      localserver::NatsServer::Options{.data_dir = PathOf("nats"), .port = ports_.nats}));
-  LH_ASSIGN_OR_RETURN(auto registry, MakePostgres("registry", ports_.registry, kUsualConnections, kLogin));
-  servers.push_back(std::move(registry));
+  std::vector<Server> servers = {{.name = kRegistry, .port = ports_.registry, .connections = kUsualConnections}};
+  LH_ASSIGN_OR_RETURN(Bootstrap registry, MakeBootstrap(servers.front(), kRegistry, kLogin, kLogin));
+  servers.front().contents.push_back(std::move(registry));
   for (const auto& service : effective_.services()) {
-    const int connections = service.instance().max_connections() +
-                            kProvisionersOwn * (effective_.provisioner().parallelism() + kThreads) + kClaims +
-                            kForPeople;
-    LH_ASSIGN_OR_RETURN(
-        auto instance, MakePostgres(service.name(), service.instance().port(), std::max(kUsualConnections, connections),
-                                    service.instance().database()));
-    servers.push_back(std::move(instance));
+    const std::string& name = ServerOf(ports_, service.name());
+    auto server = std::ranges::find(servers, name, &Server::name);
+    if (server == servers.end()) {
+      server = servers.insert(server, {.name = name, .port = ports_.instances.at(name), .connections = kForPeople});
+    }
+    const v1::InstanceConfig& instance = service.instance();
+    server->connections +=
+        instance.max_connections() + kProvisionersOwn * (effective_.provisioner().parallelism() + kThreads) + kClaims;
+    // Only for who asks for it: encrypting takes the time of whoever would do without.
+    server->tls = server->tls || (instance.sslmode() != "disable" && instance.sslmode() != "prefer");
+    LH_ASSIGN_OR_RETURN(Bootstrap contents,
+                        MakeBootstrap(*server, service.name(), instance.username(), instance.database()));
+    server->contents.push_back(std::move(contents));
   }
-  say_(absl::StrCat("starting ", servers.size() - 1, " PostgreSQL servers and NATS in ", options_.state_dir));
-  return Launch(std::move(servers));
+  for (Server& server : servers) server.connections = std::max(kUsualConnections, server.connections);
+  return servers;
+}
+
+absl::StatusOr<std::unique_ptr<Component>> Supervisor::MakePostgres(const Server& server) {
+  const std::string name = absl::StrCat("postgres/", server.name);
+  LinkLog(PathOf(LogName(name)), absl::StrCat("../pg/", server.name, ".log"));
+  auto prepare = [contents = server.contents, secrets = PathOf("secrets")]() -> absl::Status {
+    for (const Bootstrap& bootstrap : contents) {
+      const absl::Status status = stack::Prepare(bootstrap);
+      if (status.ok()) continue;
+      return absl::FailedPreconditionError(
+          absl::StrCat("cannot prepare the server: ", std::string(StdView(status.message())),
+                       "\n  if its data is older than ", secrets, ", start with --fresh (removes the data)"));
+    }
+    return absl::OkStatus();
+  };
+  return std::make_unique<PostgresComponent>(
+      name,
+      localserver::PostgresServer::Options{
+          .data_dir = PathOf(absl::StrCat("pg/", server.name)),
+          .port = server.port,
+          .superuser_password = server.contents.front().superuser_password,
+          // At its default of a minute autovacuum starts up to ten workers a second
+          // as databases become hundreds, whether there is work in them or not.
+          .settings = {absl::StrCat("max_connections=", server.connections), "autovacuum_naptime=10min"},
+          .durable = options_.durable,
+          .tls = server.tls},
+      std::move(prepare));
+}
+
+absl::Status Supervisor::StartServers() {
+  std::vector<std::unique_ptr<Component>> components;
+  LinkLog(PathOf("log/nats.log"), "../nats.log");
+  components.push_back(std::make_unique<NatsComponent>(
+      localserver::NatsServer::Options{.data_dir = PathOf("nats"), .port = ports_.nats}));
+  LH_ASSIGN_OR_RETURN(const std::vector<Server> servers, PlanServers());
+  for (const Server& server : servers) {
+    LH_ASSIGN_OR_RETURN(auto postgres, MakePostgres(server));
+    components.push_back(std::move(postgres));
+  }
+  say_(absl::StrCat("starting ", servers.size(), " PostgreSQL servers and NATS in ", options_.state_dir));
+  return Launch(std::move(components));
 }
 
 std::unique_ptr<Component> Supervisor::MakeDaemon(const std::string& name, const std::string& program,

@@ -10,6 +10,7 @@
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "common/config/config.h"
+#include "services/cli/stack/bootstrap.h"
 #include "services/cli/stack/keeper.h"
 #include "services/cli/stack/ports.h"
 #include "services/cli/stack/run_lock.h"
@@ -49,8 +50,18 @@ class Supervisor {
   absl::Status StartDaemons();
   // Starts all at once and waits until all are ready; the first failure otherwise.
   absl::Status Launch(std::vector<std::unique_ptr<Component>> components);
-  absl::StatusOr<std::unique_ptr<Component>> MakePostgres(const std::string& server, int port, int max_connections,
-                                                          const std::string& database);
+  // A PostgreSQL server, and what is on it.
+  struct Server {
+    std::string name;
+    int port = 0;
+    int connections = 0;
+    bool tls = false;
+    std::vector<Bootstrap> contents{};
+  };
+  absl::StatusOr<Bootstrap> MakeBootstrap(const Server& server, const std::string& service, const std::string& login,
+                                          const std::string& database);
+  absl::StatusOr<std::vector<Server>> PlanServers();
+  absl::StatusOr<std::unique_ptr<Component>> MakePostgres(const Server& server);
   std::unique_ptr<Component> MakeDaemon(const std::string& name, const std::string& program, const HostPort& address,
                                         const HostPort& http, std::vector<std::string> environment) const;
   absl::StatusOr<std::string> FindDaemon(const std::string& name) const;

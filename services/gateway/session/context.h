@@ -17,6 +17,7 @@
 #include "services/gateway/lease/authority.h"
 #include "services/gateway/pool/instance_pool.h"
 #include "services/gateway/session/cancel_keys.h"
+#include "services/gateway/session/query_log.h"
 #include "services/gateway/session/verifier_cache.h"
 
 namespace leasehold::gateway {
@@ -78,7 +79,7 @@ struct SessionContext {
   VerifierCache verifiers;
   int max_clients = 0;
   absl::Duration login_timeout;
-  bool log_queries = false;
+  QueryLog query_log;
   ClientCount clients;
   std::atomic<bool> draining = false;
 };

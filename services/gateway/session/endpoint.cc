@@ -62,6 +62,12 @@ class Gathering {
   std::vector<PoolReport> reports_ ABSL_GUARDED_BY(mu_);
 };
 
+std::vector<std::string> ServicesOf(const SqlEndpoint::Options& options) {
+  std::vector<std::string> services;
+  for (const InstanceOptions& instance : options.instances) services.push_back(instance.service.str());
+  return services;
+}
+
 }  // namespace
 
 // The socket that all halls accept from. Closed when the last lets go of it.
@@ -225,7 +231,7 @@ SqlEndpoint::SqlEndpoint(Options options, LeaseAuthority& authority, Metrics& me
                .verifiers = VerifierCache(Secret(RandomHex(32))),
                .max_clients = options_.max_clients,
                .login_timeout = options_.login_timeout,
-               .log_queries = options_.log_queries,
+               .query_log = QueryLog(ServicesOf(options_), options_.log_queries),
                .clients = {},
                .draining = false} {
   const int cores = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));

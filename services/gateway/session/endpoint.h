@@ -34,7 +34,7 @@ class SqlEndpoint {
     std::string key_file;
     int max_clients = 10'000;
     absl::Duration login_timeout = absl::Seconds(30);  // from accept to the end of authentication
-    bool log_queries = false;                          // statement texts, never bound values
+    bool log_queries = false;                          // statement texts, never bound values; QueryLog from then on
     size_t metrics_tenants = 100;                      // of each service, that the metrics tell of by name
     std::vector<InstanceOptions> instances;            // one per service
   };
@@ -49,6 +49,8 @@ class SqlEndpoint {
   // After Start().
   int port() const { return port_; }
   int clients() const { return context_.clients.count(); }
+  // Lives as long as the endpoint.
+  QueryLog& query_log() { return context_.query_log; }
   // The pools as they are now, in the order of services. Between Start() and Stop(). `done` once, on a loop, when all
   // have answered: it must not block. A pool whose loop ends meanwhile is left out.
   using PoolsCallback = std::move_only_function<void(std::vector<PoolReport>)>;

@@ -23,6 +23,7 @@ Session::Session(Admission admission, SessionContext& context, InstancePool& poo
                  std::function<void(Session&)> on_gone)
     : context_(context),
       pool_(pool),
+      log_queries_(context.query_log.Of(pool.options().service.str())),
       on_gone_(std::move(on_gone)),
       ticket_(std::move(admission.ticket)),
       client_(std::move(admission.client)),

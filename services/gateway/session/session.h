@@ -13,6 +13,7 @@
 //   commands.cc    the statements that the gateway answers
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -237,6 +238,7 @@ class Session final : public Loop::Watcher, public ServerClient, public std::ena
 
   SessionContext& context_;
   InstancePool& pool_;
+  const std::atomic<bool>& log_queries_;
   const std::function<void(Session&)> on_gone_;
   std::unique_ptr<ClientTicket> ticket_;
   Transport client_;

@@ -93,7 +93,7 @@ Session::Handled Session::ParseStatement(std::string_view body) {
   const std::string_view name = body.substr(0, name_size);
   const std::string_view text = body.substr(name_size + 1);
   if (!NeedServer()) return skip_to_sync_ ? Handled::kDone : Handled::kWaits;
-  if (context_.log_queries) NoteStatement(text);
+  if (log_queries_) NoteStatement(text);
   if (name.empty()) {
     unnamed_body_.assign(text);
     unnamed_effects_ = pgwire::EffectsOf(text.substr(0, text.find('\0')));

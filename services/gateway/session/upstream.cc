@@ -89,7 +89,7 @@ size_t Session::Consume(std::string_view data) {
       }
       if (!Attach()) continue;  // it waits, or was refused
       NoteEffects(effects_);
-      if (context_.log_queries && frame.type == 'Q') NoteStatement(bytes.substr(pgwire::kHeaderSize));
+      if (log_queries_ && frame.type == 'Q') NoteStatement(bytes.substr(pgwire::kHeaderSize));
       exchange_.Sent(frame.type);
       KeepStep(bytes, frame);
       passing_ = frame.size;

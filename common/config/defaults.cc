@@ -57,6 +57,7 @@ v1::ServiceConfig ServiceDefaults(int index) {
   *instance.mutable_health_check_timeout() = FromDuration(absl::Seconds(5));
   *instance.mutable_max_connection_age() = FromDuration(absl::Hours(1));
   instance.set_max_prepared_statements(500);
+  instance.set_tenant_restraint("auto");
   return service;
 }
 

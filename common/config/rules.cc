@@ -151,6 +151,7 @@ Rules::Rules() {
   add("InstanceConfig.tenant_max_connections", Between(0, 10'000));
   add("InstanceConfig.max_connection_age", Between(absl::Seconds(1), absl::Hours(24 * 30)));
   add("InstanceConfig.max_prepared_statements", Between(1, 100'000));
+  add("InstanceConfig.tenant_restraint", OneOf({"auto", "off"}));
   add("TenantShareConfig.tenants", Printing("a glob over tenant ids of 1 to 64 bytes", 64));
   add("TenantShareConfig.weight", Between(0, 1'000));
   add("TenantShareConfig.max_connections", Between(0, 10'000));

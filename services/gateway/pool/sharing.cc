@@ -38,6 +38,7 @@ double InstancePool::HeatOf(const Line& line) const {
 
 // `line` has somebody waiting: is it time for another server, and where from?
 void InstancePool::Demand(Line& line) {
+  if (restraint_.Holds(line.share->work)) return restraint_.NoteHeld();
   while (MayDial(line)) {
     if (line.servers + line.dialling > 0) {
       // Those who wait longest decide, past those for whom a server is on its way.

@@ -74,10 +74,10 @@ void AddTally(std::vector<Cell>& row, const T& of) {
 
 std::string ShowPools(const google::protobuf::RepeatedPtrField<v1::Pool>& pools, const Terminal& terminal) {
   if (pools.empty()) return "no pools\n";
-  Table table({"SERVICE", "CLIENTS", "WAITING", "SERVERS", "WORKING", "IDLE", "DIALLING", "CLOSING", "DIALS", "EVICTIONS", "WAITS",
-               "HIT RATE", "QUERIES", "P50", "P99", "IN", "OUT"});
-  Table tenants({"SERVICE", "TENANT", "CLIENTS", "WAITING", "SERVERS", "WORKING", "IDLE", "DIALLING", "EVICTIONS", "WAITS",
-                 "HIT RATE", "QUERIES", "P50", "P99", "IN", "OUT"});
+  Table table({"SERVICE", "CLIENTS", "WAITING", "SERVERS", "WORKING", "IDLE", "DIALLING", "CLOSING", "DIALS",
+               "EVICTIONS", "WAITS", "HIT RATE", "QUERIES", "P50", "P99", "IN", "OUT"});
+  Table tenants({"SERVICE", "TENANT", "CLIENTS", "WAITING", "SERVERS", "WORKING", "IDLE", "DIALLING", "EVICTIONS",
+                 "WAITS", "HIT RATE", "QUERIES", "P50", "P99", "IN", "OUT"});
   for (const v1::Pool& pool : pools) {
     std::vector<Cell> row = {pool.service(),
                              absl::StrCat(pool.clients()),

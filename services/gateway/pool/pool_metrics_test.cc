@@ -21,7 +21,8 @@ TEST(PoolMetricsTest, OfThePoolAndOfEachTenantThatIsNamed) {
   report.tally.queries.Observe(absl::Hours(1));
   report.transactions.Observe(absl::Milliseconds(2));
   report.tenants.push_back({.tenant = "", .clients = 1, .limit = 20, .servers = 1});
-  report.tenants.push_back({.tenant = "acme", .clients = 6, .limit = 20, .servers = 4, .idle = 1, .working = 3, .waiting = 1});
+  report.tenants.push_back(
+      {.tenant = "acme", .clients = 6, .limit = 20, .servers = 4, .idle = 1, .working = 3, .waiting = 1});
   report.tenants.back().tally = {.hits = 12, .waits = 3, .evictions = 2, .bytes_in = 10, .bytes_out = 20};
   report.tenants.back().tally.queries.Observe(absl::Milliseconds(2));
   const std::string text = Text({report});

@@ -73,9 +73,8 @@ void Restraint::NoteAbsent(absl::Duration now) {
 
 // With `bound`, somebody would have to wait.
 bool Restraint::Crowds(int bound) const {
-  return std::ranges::any_of(present_, [&](const Party* party) {
-    return party->working > std::max<double>(kLeast, ShareOf(*party, bound));
-  });
+  return std::ranges::any_of(
+      present_, [&](const Party* party) { return party->working > std::max<double>(kLeast, ShareOf(*party, bound)); });
 }
 
 void Restraint::Begin(absl::Duration now) {

@@ -8,8 +8,8 @@
 //            never waits for it, so there may be more at work than the bound says.
 //   window   So many answers. Those at work on average, over the time that a statement takes on average, is how many
 //            PostgreSQL answers (Little's law); counting answers would be misled by those that come in bursts.
-//   trial    A window with half the bound, or with twice. Half is kept if it answers nearly as many, twice if it answers
-//            clearly more. After a trial in vain there is a pause, each time a longer one.
+//   trial    A window with half the bound, or with twice. Half is kept if nearly as many are answered, twice if clearly
+//            more are. After a trial in vain there is a pause, each time a longer one.
 #pragma once
 
 #include <cstdint>

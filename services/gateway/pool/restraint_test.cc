@@ -14,7 +14,7 @@ constexpr int kCap = 48;
 struct Tenant {
   Restraint::Party party = {};
   int clients = 0;
-  int most = 0;              // it had at work since this was set to 0
+  int most = 0;  // it had at work since this was set to 0
   int answers = 0;
   struct Statement {
     absl::Duration began;

@@ -78,15 +78,13 @@ TEST_F(RestraintTest, ASleepingFloodKeepsItsServers) {
   Begin({.max_connections = kCap});
   const std::vector<std::jthread> flood = Flood(kSleeps);
   const std::jthread neighbour = Asks("globex", "select 1");
-  ASSERT_TRUE(Becomes([](const PoolReport& report) {
-    return WorkingOf(report, "acme") > kCap / 2 && report.working_bound == kCap;
-  }));
+  ASSERT_TRUE(Becomes(
+      [](const PoolReport& report) { return WorkingOf(report, "acme") > kCap / 2 && report.working_bound == kCap; }));
   // Beyond the first trials.
   const uint64_t before = Report().tally.queries.count();
   ASSERT_TRUE(Becomes([&](const PoolReport& report) { return report.tally.queries.count() > before + 5'000; }));
-  ASSERT_TRUE(Becomes([](const PoolReport& report) {
-    return WorkingOf(report, "acme") > kCap / 2 && report.working_bound == kCap;
-  }));
+  ASSERT_TRUE(Becomes(
+      [](const PoolReport& report) { return WorkingOf(report, "acme") > kCap / 2 && report.working_bound == kCap; }));
 }
 
 TEST_F(RestraintTest, WhatIsIdleInATransactionDoesNotWork) {

@@ -74,6 +74,17 @@ TEST_F(RestraintTest, AComputingFloodIsHeldToAFewWhileAnotherIsThere) {
   EXPECT_EQ(Report().working_bound, std::nullopt);
 }
 
+TEST_F(RestraintTest, SwitchedOffTheFloodHasWhatTheNeighbourLeaves) {
+  Begin({.max_connections = kCap, .tenant_restraint = false});
+  const std::vector<std::jthread> flood = Flood(kComputes);
+  const std::jthread neighbour = Asks("globex", "select 1");
+  ASSERT_TRUE(Becomes([](const PoolReport& report) { return WorkingOf(report, "acme") >= kCap - 1; }));
+  const uint64_t before = Report().tally.queries.count();
+  ASSERT_TRUE(Becomes([&](const PoolReport& report) { return report.tally.queries.count() > before + 2'000; }));
+  ASSERT_TRUE(Becomes([](const PoolReport& report) { return WorkingOf(report, "acme") >= kCap - 1; }));
+  EXPECT_EQ(Report().working_bound, std::nullopt);
+}
+
 TEST_F(RestraintTest, ASleepingFloodKeepsItsServers) {
   Begin({.max_connections = kCap});
   const std::vector<std::jthread> flood = Flood(kSleeps);

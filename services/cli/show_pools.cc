@@ -52,6 +52,11 @@ Cell OfLimit(int servers, int limit) {
 
 Cell Waiting(int clients) { return {absl::StrCat(clients), clients > 0 ? Colour::kYellow : Colour::kPlain}; }
 
+Cell Working(const v1::Pool& pool) {
+  return pool.has_working_bound() ? OfLimit(pool.working(), pool.working_bound())
+                                  : Cell{absl::StrCat(pool.working()), Colour::kPlain};
+}
+
 // What pools and tenants have alike behind their own columns.
 template <typename T>
 void AddTally(std::vector<Cell>& row, const T& of) {
@@ -69,15 +74,16 @@ void AddTally(std::vector<Cell>& row, const T& of) {
 
 std::string ShowPools(const google::protobuf::RepeatedPtrField<v1::Pool>& pools, const Terminal& terminal) {
   if (pools.empty()) return "no pools\n";
-  Table table({"SERVICE", "CLIENTS", "WAITING", "SERVERS", "IDLE", "DIALLING", "CLOSING", "DIALS", "EVICTIONS", "WAITS",
-               "HIT RATE", "QUERIES", "P50", "P99", "IN", "OUT"});
-  Table tenants({"SERVICE", "TENANT", "CLIENTS", "WAITING", "SERVERS", "IDLE", "DIALLING", "EVICTIONS", "WAITS",
-                 "HIT RATE", "QUERIES", "P50", "P99", "IN", "OUT"});
+  Table table({"SERVICE", "CLIENTS", "WAITING", "SERVERS", "WORKING", "IDLE", "DIALLING", "CLOSING", "DIALS",
+               "EVICTIONS", "WAITS", "HIT RATE", "QUERIES", "P50", "P99", "IN", "OUT"});
+  Table tenants({"SERVICE", "TENANT", "CLIENTS", "WAITING", "SERVERS", "WORKING", "IDLE", "DIALLING", "EVICTIONS",
+                 "WAITS", "HIT RATE", "QUERIES", "P50", "P99", "IN", "OUT"});
   for (const v1::Pool& pool : pools) {
     std::vector<Cell> row = {pool.service(),
                              absl::StrCat(pool.clients()),
                              Waiting(pool.waiting()),
                              OfLimit(pool.servers(), pool.max_connections()),
+                             Working(pool),
                              absl::StrCat(pool.idle()),
                              absl::StrCat(pool.dialling()),
                              absl::StrCat(pool.closing()),
@@ -90,6 +96,7 @@ std::string ShowPools(const google::protobuf::RepeatedPtrField<v1::Pool>& pools,
                                absl::StrCat(tenant.clients()),
                                Waiting(tenant.waiting()),
                                OfLimit(tenant.servers(), tenant.max_connections()),
+                               absl::StrCat(tenant.working()),
                                absl::StrCat(tenant.idle()),
                                absl::StrCat(tenant.dialling())};
       AddTally(its, tenant);

@@ -109,6 +109,8 @@ TEST(ShowPools, TenantsStandBelow) {
   core->set_clients(12);
   core->set_max_connections(20);
   core->set_servers(4);
+  core->set_working(2);
+  core->set_working_bound(2);
   core->set_idle(1);
   core->set_dialling(1);
   core->set_closing(1);
@@ -139,6 +141,7 @@ TEST(ShowPools, TenantsStandBelow) {
   acme->set_clients(11);
   acme->set_max_connections(5);
   acme->set_servers(3);
+  acme->set_working(2);
   acme->set_idle(1);
   acme->set_dialling(1);
   acme->set_waiting(2);
@@ -146,17 +149,17 @@ TEST(ShowPools, TenantsStandBelow) {
   central->mutable_queries()->add_buckets()->set_count(1);
   *central->mutable_queries()->mutable_buckets(0)->mutable_from() = FromDuration(absl::Minutes(1));
   EXPECT_EQ(ShowPools(list.pools(), Terminal{}),
-            "SERVICE  CLIENTS  WAITING  SERVERS  IDLE  DIALLING  CLOSING  DIALS  EVICTIONS  WAITS  HIT RATE  QUERIES  "
-            "P50    P99   IN    OUT\n"
-            "core     12       2        4/20     1     1         1        9      3          30     97.0%     100      "
-            "2.0ms  98ms  999B  1.2MB\n"
+            "SERVICE  CLIENTS  WAITING  SERVERS  WORKING  IDLE  DIALLING  CLOSING  DIALS  EVICTIONS  WAITS  HIT RATE  "
+            "QUERIES  P50    P99   IN    OUT\n"
+            "core     12       2        4/20     2/2      1     1         1        9      3          30     97.0%     "
+            "100      2.0ms  98ms  999B  1.2MB\n"
             "\n"
-            "SERVICE  TENANT     CLIENTS  WAITING  SERVERS  IDLE  DIALLING  EVICTIONS  WAITS  HIT RATE  QUERIES  P50   "
-            "P99   IN  OUT\n"
-            "core     (central)  1        0        0/5      0     0         0          0      -         1        >60s  "
-            ">60s  0B  0B\n"
-            "core     acme       11       2        3/5      1     1         0          0      -         0        -     "
-            "-     0B  0B\n");
+            "SERVICE  TENANT     CLIENTS  WAITING  SERVERS  WORKING  IDLE  DIALLING  EVICTIONS  WAITS  HIT RATE  "
+            "QUERIES  P50   P99   IN  OUT\n"
+            "core     (central)  1        0        0/5      0        0     0         0          0      -         "
+            "1        >60s  >60s  0B  0B\n"
+            "core     acme       11       2        3/5      2        1     1         0          0      -         "
+            "0        -     -     0B  0B\n");
 }
 
 TEST(ShowPools, NoRateBeforeTheFirstTransaction) {

@@ -85,7 +85,8 @@ absl::StatusOr<SqlEndpoint::Options> SqlOptions(const v1::Config& config, const 
                                  .max_age = ToDuration(instance.max_connection_age()),
                                  .health_check_interval = ToDuration(instance.health_check_interval()),
                                  .health_check_timeout = ToDuration(instance.health_check_timeout()),
-                                 .max_prepared_statements = static_cast<size_t>(instance.max_prepared_statements())});
+                                 .max_prepared_statements = static_cast<size_t>(instance.max_prepared_statements()),
+                                 .tenant_restraint = instance.tenant_restraint() != "off"});
   }
   return options;
 }

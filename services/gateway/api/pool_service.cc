@@ -34,6 +34,7 @@ void SetCommon(const Report& report, Proto& proto) {
   proto.set_servers(report.servers);
   proto.set_idle(report.idle);
   proto.set_dialling(report.dialling);
+  proto.set_working(report.working);
   proto.set_waiting(report.waiting);
   const Tally& tally = report.tally;
   proto.set_hits(static_cast<int64_t>(tally.hits));
@@ -52,6 +53,7 @@ v1::Pool ToProto(PoolReport report) {
   SetCommon(report, pool);
   pool.set_service(std::move(report.service));
   pool.set_max_connections(report.cap);
+  if (report.working_bound) pool.set_working_bound(*report.working_bound);
   pool.set_closing(report.closing);
   pool.set_dials(static_cast<int64_t>(report.dials));
   for (PoolReport::Tenant& from : report.tenants) {

@@ -32,7 +32,7 @@ bool IsLasting(const LoginFailure& failure) {
 bool InstancePool::MayDial(const Line& line) const {
   return !shut_ && line.dialling < std::min(1 + line.servers, kMostDialsOfLine) &&
          static_cast<size_t>(line.dialling) < line.waiting.size() && line.share->servers < line.share->limit &&
-         loop_.now() >= std::max(line.retry_at, retry_at_);
+         !restraint_.Holds(line.share->work) && loop_.now() >= std::max(line.retry_at, retry_at_);
 }
 
 void InstancePool::StartDial(Line& line) {

@@ -35,6 +35,7 @@ InstancePool::InstancePool(InstanceOptions options, Loop& loop, asio::any_io_exe
     : options_(std::move(options)),
       loop_(loop),
       dialer_(std::move(desk), options_.address, options_.role_key),
+      restraint_(options_.max_connections, options_.tenant_restraint),
       connect_seconds_(metrics.Seconds("leasehold_sql_server_connect_seconds",
                                        "From dialling an instance to its first ReadyForQuery.",
                                        {{"service", options_.service.str()}})),
@@ -73,15 +74,19 @@ Share& InstancePool::ShareFor(const std::string& tenant) {
     if (special.max_connections > 0) share->limit = special.max_connections;
     break;
   }
+  share->work.weight = share->weight;
   return *share;
 }
 
 Server* InstancePool::Acquire(Line& line, ServerClient& client) {
   Touch(line);
-  if (line.waiting.empty()) {
-    if (Server* server = TakeIdle(line)) {
+  if (line.waiting.empty() && !line.idle.empty()) {
+    if (restraint_.Holds(line.share->work)) {
+      Hold(line);
+    } else if (Server* server = TakeIdle(line)) {
       ++line.share->tally.hits;
       server->user = &client;
+      BeginWork(*server);
       return server;
     }
   }
@@ -111,6 +116,7 @@ void InstancePool::HandTo(Server& server, ServerClient& client) {
   wait_seconds_.Observe(absl::ToDoubleSeconds(loop_.now() - client.since_));
   DropFromLine(client);
   server.user = &client;
+  BeginWork(server);
   client.OnServer(server);
 }
 
@@ -131,6 +137,7 @@ void InstancePool::RemoveIdle(Server& server) { idle_ -= static_cast<int>(std::e
 
 void InstancePool::Release(Server& server, Leftover leftover) {
   server.user = nullptr;
+  EndWork(server);
   if (server.cancels > 0) {
     server.released = true;
     if (leftover == Leftover::kUnknown) server.applied = nullptr;
@@ -147,6 +154,7 @@ void InstancePool::Release(Server& server, Leftover leftover) {
     }
     errands_[&server] = std::make_unique<Errand>(loop_, server, sql, options_.health_check_timeout,
                                                  [this](Server& s, bool well) { FinishErrand(s, well); });
+    ServeHeld();
     return;
   }
   Offer(server);
@@ -170,10 +178,12 @@ void InstancePool::Offer(Server& server) {
     BeginClose(server);
     return;
   }
-  if (line.waiting.empty()) {
+  const bool held = !line.waiting.empty() && restraint_.Holds(line.share->work);
+  if (line.waiting.empty() || held) {
     server.idle_since = loop_.now();
     line.idle.push_back(&server);
     ++idle_;
+    if (held) Hold(line);
     if (!claims_.empty()) ServeClaims();
   } else if (Line* const claimant = ClaimantFor(server)) {
     ++line.share->tally.evictions;
@@ -183,6 +193,7 @@ void InstancePool::Offer(Server& server) {
   } else {
     HandTo(server, *line.waiting.front());
   }
+  ServeHeld();
 }
 
 void InstancePool::OnIdleReady(Server& server) {
@@ -207,6 +218,7 @@ void InstancePool::OnIdleReady(Server& server) {
 
 void InstancePool::BeginClose(Server& server) {
   server.user = nullptr;
+  EndWork(server);
   server.closing = true;
   ++closing_;
   server.released = false;
@@ -262,6 +274,7 @@ void InstancePool::Abort(Server& server) {
 }
 
 void InstancePool::Closed(Server& server) {
+  EndWork(server);
   if (server.closing) {
     --closing_;  // off the books of its line already
   } else {
@@ -313,6 +326,8 @@ void InstancePool::Tick() {
     if (!line->waiting.empty()) Demand(*line);
   }
   ServeClaims();
+  restraint_.Look(loop_.now());
+  ServeAllHeld();
   if (!waiting_lines_.empty()) ArmTick();
 }
 

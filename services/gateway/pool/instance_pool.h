@@ -8,6 +8,8 @@
 //   eviction   At the cap, an idle server of the coldest line gives way: docs/adr/0008-eviction.md.
 //   fairness   At the cap and nobody idle, the next server that comes free goes to the line that claims it, if that
 //              makes shares more even: max-min over servers per weight; tenants without any take turns.
+//   restraint  While others are there, a tenant gets no more servers at a time than add to what PostgreSQL answers:
+//              restraint.h.
 #pragma once
 
 #include <deque>
@@ -30,6 +32,7 @@
 #include "services/gateway/pool/line.h"
 #include "services/gateway/pool/loop.h"
 #include "services/gateway/pool/report.h"
+#include "services/gateway/pool/restraint.h"
 #include "services/gateway/pool/server.h"
 #include "services/gateway/pool/setting_table.h"
 #include "services/gateway/pool/statement.h"
@@ -63,6 +66,8 @@ struct InstanceOptions {
   absl::Duration health_check_timeout = absl::Seconds(5);
   // Of one server connection; the least recently used are closed for new ones.
   size_t max_prepared_statements = 500;
+  // Whether tenants are held to a bound of servers at work while others are there.
+  bool tenant_restraint = true;
 };
 
 // What a server was left in.
@@ -92,6 +97,13 @@ class InstancePool {
   // The same for a server that is in the middle of something or broken: what it does is cancelled, again and again, and
   // it counts until PostgreSQL has closed it. One that goes on with the next statement loses its connection.
   void Retire(Server& server, bool working);
+
+  // What has a server of its own is never held back, but counts: it has sent something, or has nothing more to do for
+  // now, as in a transaction between two statements.
+  void Working(Server& server) {
+    if (!server.working) BeginWork(server);
+  }
+  void Resting(Server& server);
 
   // Cancels what the server does for whom it is with now. It is nobody else's before PostgreSQL has sent the signal; a
   // signal that finds it idle has no effect. `done` on the loop.
@@ -127,7 +139,14 @@ class InstancePool {
   // sharing.cc
   void Demand(Line& line);
   void ServeClaims();
+  static bool IsFairer(const Share& claimant, const Share& holder);
   bool Take(const Line& claimant, const Server& server) const;
+  void BeginWork(Server& server);
+  void EndWork(Server& server);
+  void Hold(Line& line);
+  void ServeHeld();
+  void ServeAllHeld();
+  bool ServeFirstHeld();
   Line* ClaimantFor(const Server& server);
   int Room() const;
   int PlacesWanted() const;
@@ -178,6 +197,8 @@ class InstancePool {
   absl::flat_hash_map<const Server*, std::unique_ptr<Errand>> errands_;
   absl::flat_hash_set<Line*> waiting_lines_;
   std::deque<Line*> claims_;
+  std::deque<Line*> held_;
+  Restraint restraint_;
   DialRate dial_rate_;
   int dialling_ = 0;
   int idle_ = 0;

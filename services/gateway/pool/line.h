@@ -11,6 +11,7 @@
 #include "services/gateway/pgwire/error_fields.h"
 #include "services/gateway/pool/dialer.h"
 #include "services/gateway/pool/duration_histogram.h"
+#include "services/gateway/pool/restraint.h"
 #include "services/gateway/pool/server.h"
 
 namespace leasehold::gateway {
@@ -59,6 +60,7 @@ struct Share {
   int servers = 0;     // … that it has, with those being dialled
   int clients = 0;     // that are at it, with a server or without
   uint32_t turns = 0;  // Loop's
+  Restraint::Party work;
   Tally tally;
   // Servers for its weight, if it had `more` of them.
   double Load(int more) const { return (servers + more) / weight; }
@@ -73,6 +75,7 @@ struct Line {
   int servers = 0;   // alive, idle or not
   int dialling = 0;  // … on their way
   bool claims = false;
+  bool held = false;  // there may be somebody waiting and a server idle, as its tenant has enough of them at work
 
   // Exponentially fading count of how often it was asked for, as of the pool's request `heat_at`: decides who gives
   // way.

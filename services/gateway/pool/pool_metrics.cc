@@ -67,6 +67,7 @@ void WriteCommon(Writer& writer, const std::vector<std::pair<Labels, const T*>>&
   };
   gauge("clients", "SQL clients that are logged in.", &T::clients);
   gauge("server_connections", "Server connections, with those opening and closing.", &T::servers);
+  gauge("server_connections_working", "Server connections that run a statement.", &T::working);
   gauge("server_connections_idle", "Server connections that wait for a client.", &T::idle);
   gauge("server_connection_waiting", "Clients that wait for a server.", &T::waiting);
   counter("pool_hits_total", "Transactions that found a server idle.", &Tally::hits);

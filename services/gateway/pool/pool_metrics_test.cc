@@ -21,7 +21,8 @@ TEST(PoolMetricsTest, OfThePoolAndOfEachTenantThatIsNamed) {
   report.tally.queries.Observe(absl::Hours(1));
   report.transactions.Observe(absl::Milliseconds(2));
   report.tenants.push_back({.tenant = "", .clients = 1, .limit = 20, .servers = 1});
-  report.tenants.push_back({.tenant = "acme", .clients = 6, .limit = 20, .servers = 4, .idle = 1, .waiting = 1});
+  report.tenants.push_back(
+      {.tenant = "acme", .clients = 6, .limit = 20, .servers = 4, .idle = 1, .working = 3, .waiting = 1});
   report.tenants.back().tally = {.hits = 12, .waits = 3, .evictions = 2, .bytes_in = 10, .bytes_out = 20};
   report.tenants.back().tally.queries.Observe(absl::Milliseconds(2));
   const std::string text = Text({report});
@@ -49,6 +50,7 @@ TEST(PoolMetricsTest, OfThePoolAndOfEachTenantThatIsNamed) {
            "leasehold_sql_tenant_clients{service=\"core\",tenant=\"(central)\"} 1\n",
            "leasehold_sql_tenant_clients{service=\"core\",tenant=\"acme\"} 6\n",
            "leasehold_sql_tenant_server_connections{service=\"core\",tenant=\"acme\"} 4\n",
+           "leasehold_sql_tenant_server_connections_working{service=\"core\",tenant=\"acme\"} 3\n",
            "leasehold_sql_tenant_server_connection_waiting{service=\"core\",tenant=\"acme\"} 1\n",
            "leasehold_sql_tenant_pool_hits_total{service=\"core\",tenant=\"acme\"} 12\n",
            "leasehold_sql_tenant_pool_waits_total{service=\"core\",tenant=\"acme\"} 3\n",

@@ -14,6 +14,8 @@ PoolReport InstancePool::Report(const ReportScope& scope) const {
                     .cap = options_.max_connections,
                     .servers = used_,
                     .closing = used_,
+                    .working = restraint_.working(),
+                    .working_bound = restraint_.bound(),
                     .waiting = waiting_,
                     .dials = dials_,
                     .transactions = transactions_};
@@ -63,6 +65,7 @@ PoolReport InstancePool::Report(const ReportScope& scope) const {
                               .servers = row.share->servers,
                               .idle = row.idle,
                               .dialling = row.dialling,
+                              .working = row.share->work.working,
                               .waiting = row.waiting,
                               .tally = row.share->tally});
   }

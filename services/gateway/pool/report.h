@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -29,6 +30,7 @@ struct PoolReport {
     int servers = 0;  // … that it has, with those being dialled
     int idle = 0;
     int dialling = 0;
+    int working = 0;
     int waiting = 0;
     Tally tally = {};
   };
@@ -39,6 +41,8 @@ struct PoolReport {
   int idle = 0;
   int dialling = 0;
   int closing = 0;
+  int working = 0;  // those that run a statement: neither idle nor idle in a transaction
+  std::optional<int> working_bound = std::nullopt;  // at so many, tenants with more than their share wait
   int waiting = 0;
   uint64_t dials = 0;
   Tally tally = {};  // of all tenants, those left out among them

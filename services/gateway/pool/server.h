@@ -82,7 +82,9 @@ class Server final : public Loop::Watcher {
 
   absl::Duration opened;  // of Loop::now()
   absl::Duration idle_since;
-  int cancels = 0;        // CancelRequests under way
+  int cancels = 0;       // CancelRequests under way
+  bool working = false;  // for its user: counted by the restraint, since …
+  absl::Duration working_since;
   bool released = false;  // given back while a cancel was under way
   bool unclean = false;   // … and has to be cleaned up first
   bool closing = false;   // off the books of its line; counts until its end

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <utility>
 
 #include "services/gateway/pool/errand.h"
 #include "services/gateway/pool/instance_pool.h"
@@ -37,6 +38,7 @@ double InstancePool::HeatOf(const Line& line) const {
 
 // `line` has somebody waiting: is it time for another server, and where from?
 void InstancePool::Demand(Line& line) {
+  if (restraint_.Holds(line.share->work)) return restraint_.NoteHeld();
   while (MayDial(line)) {
     if (line.servers + line.dialling > 0) {
       // Those who wait longest decide, past those for whom a server is on its way.
@@ -84,7 +86,9 @@ Server* InstancePool::Coldest(const Line& claimant) {
   for (const auto& [key, line] : lines_) {
     if (line->idle.empty() || line.get() == &claimant) continue;
     Server* const server = line->idle.front();  // the one that was idle longest
-    if (!first && loop_.now() - server->idle_since < kColdAfter) continue;
+    // What a tenant may not use now is nobody's loss.
+    const bool spare = line->held && IsFairer(*claimant.share, *line->share);
+    if (!first && !spare && loop_.now() - server->idle_since < kColdAfter) continue;
     // What a further server of the same line adds is worth less than the first.
     const double heat = HeatOf(*line) / (line->servers * line->servers);
     if (heat >= least) continue;
@@ -94,9 +98,13 @@ Server* InstancePool::Coldest(const Line& claimant) {
   return coldest;
 }
 
+bool InstancePool::IsFairer(const Share& claimant, const Share& holder) {
+  return &claimant != &holder && claimant.Load(1) <= holder.Load(-1);
+}
+
 bool InstancePool::Take(const Line& claimant, const Server& server) const {
   if (claimant.share == server.line.share) return false;
-  if (claimant.share->Load(1) <= server.line.share->Load(-1)) return true;
+  if (IsFairer(*claimant.share, *server.line.share)) return true;
   // More tenants than servers, and this one's turn is over.
   return claimant.share->servers == 0 && loop_.now() - server.opened >= std::max(kShortestTurn, 2 * connect_time_) &&
          claimant.waiting.front()->since_ < server.line.waiting.front()->since_;
@@ -114,6 +122,58 @@ Line* InstancePool::ClaimantFor(const Server& server) {
     return line;
   }
   return nullptr;
+}
+
+void InstancePool::BeginWork(Server& server) {
+  server.working = true;
+  server.working_since = loop_.now();
+  restraint_.Began(server.line.share->work, loop_.now());
+}
+
+void InstancePool::EndWork(Server& server) {
+  if (!std::exchange(server.working, false)) return;
+  restraint_.Ended(server.line.share->work, server.working_since, loop_.now());
+}
+
+void InstancePool::Resting(Server& server) {
+  EndWork(server);
+  ServeHeld();
+}
+
+// It has somebody waiting and servers idle, and its tenant may not have more of them at work.
+void InstancePool::Hold(Line& line) {
+  restraint_.NoteHeld();
+  if (std::exchange(line.held, true)) return;
+  held_.push_back(&line);
+}
+
+// One of its clients, if it may; true: one has been served.
+bool InstancePool::ServeFirstHeld() {
+  Line& line = *held_.front();
+  held_.pop_front();
+  line.held = false;
+  bool served = false;
+  if (!line.waiting.empty() && !restraint_.Holds(line.share->work)) {
+    if (Server* const server = TakeIdle(line)) {
+      HandTo(*server, *line.waiting.front());
+      served = true;
+    }
+  }
+  if (!line.waiting.empty() && !line.idle.empty()) Hold(line);
+  return served;
+}
+
+// … who take turns. While there are as many at work as may be, an answer makes room for its own tenant at most.
+void InstancePool::ServeHeld() {
+  while (!held_.empty() && !restraint_.full()) ServeFirstHeld();
+}
+
+// Those too whose tenants have come to less than their share.
+void InstancePool::ServeAllHeld() {
+  for (bool served = true; served;) {
+    served = false;
+    for (size_t left = held_.size(); left > 0 && !held_.empty(); --left) served |= ServeFirstHeld();
+  }
 }
 
 // Free, or soon: PostgreSQL takes a while to close a connection.

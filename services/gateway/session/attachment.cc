@@ -24,6 +24,7 @@ bool Session::Attach() {
     if (transaction_began_ == absl::ZeroDuration()) transaction_began_ = query_began_;
   }
   if (server_ != nullptr) {
+    pool_.Working(*server_);
     // Between transactions of a client that keeps its server, its settings may have gone back.
     if (server_->applied == settings_ || !exchange_.settled() || exchange_.in_batch() ||
         exchange_.transaction_status() != 'I') {

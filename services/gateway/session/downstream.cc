@@ -73,6 +73,7 @@ void Session::OnServerReady(Server& server) {
   }
   if (stage_ == Stage::kSettling) stage_ = Stage::kServing;
   AfterTransaction();
+  if (server_ != nullptr && exchange_.settled()) pool_.Resting(*server_);
   if (stage_ == Stage::kServing && (!inbox_.empty() || client_readable_)) Resume();
 }
 

@@ -298,6 +298,7 @@ class EndpointTest : public testing::Test {
     int tenant_max_connections = 0;
     size_t max_prepared_statements = 500;
     size_t metrics_tenants = 100;
+    bool tenant_restraint = true;
   };
   void Begin(const Tuning& tuning) {
     endpoint_.reset();
@@ -318,7 +319,8 @@ class EndpointTest : public testing::Test {
          .max_connections = tuning.max_connections,
          .tenant_max_connections = tuning.tenant_max_connections,
          .connection_timeout = tuning.patience,
-         .max_prepared_statements = tuning.max_prepared_statements});
+         .max_prepared_statements = tuning.max_prepared_statements,
+         .tenant_restraint = tuning.tenant_restraint});
     metrics_ = std::make_unique<Metrics>();
     endpoint_ = std::make_unique<SqlEndpoint>(std::move(options), authority_, *metrics_, clock_);
     const absl::Status started = endpoint_->Start();

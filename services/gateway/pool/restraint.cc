@@ -10,7 +10,7 @@ namespace {
 constexpr int kFewest = 32;
 constexpr absl::Duration kShortest = absl::Milliseconds(5);
 // Twice the servers at work are worth it if they answer so many times as many. With idle cores it would be 2.
-constexpr double kWorth = 1.25;
+constexpr double kWorth = 1.15;
 // Times the trial before it. The longest keeps what trials in vain cost, half of their answers, below one in a hundred.
 constexpr int kFirstPause = 4;
 constexpr int kLongestPause = 64;
@@ -90,6 +90,7 @@ void Restraint::Look(absl::Duration now) {
   if (!applies()) return;
   if (now - began_ >= kPatience) {
     if (held_) bound_ = std::min(2 * limit(), most_);
+    unhalved_ = 0;
     if (trial_) Pause(now);
     Begin(now);
     return;
@@ -116,25 +117,29 @@ void Restraint::Judge(double rate, absl::Duration now) {
     const bool known = rate_ > 0;
     if (known && (rate > kOther * rate_ || rate_ > kOther * rate)) {
       rate_ = rate;
+      unhalved_ = 0;
       pause_ = kFirstPause;
       next_trial_ = now;
       return;
     }
     rate_ = known ? (rate_ + rate) / 2 : rate;
+    if (kWorth * rate_ < unhalved_) unhalved_ = 0;  // it was other statements'
     if (now >= next_trial_) TryEither();
     return;
   }
-  const bool better = way_ == Way::kNarrower ? kWorth * rate >= rate_ : rate >= kWorth * rate_;
-  if (better) {
+  const bool narrower = way_ == Way::kNarrower;
+  const double before = std::max(rate_, unhalved_);
+  if (narrower ? kWorth * rate >= before : rate >= kWorth * rate_) {
     bound_ = *trial_;
     rate_ = rate;
+    unhalved_ = narrower ? before : 0;
     pause_ = kFirstPause;
     trial_.reset();
     if (Try(way_)) return;
   } else {
     Pause(now);
   }
-  way_ = way_ == Way::kNarrower ? Way::kWider : Way::kNarrower;
+  way_ = narrower ? Way::kWider : Way::kNarrower;
 }
 
 void Restraint::Pause(absl::Duration now) {

@@ -89,7 +89,8 @@ class Restraint {
   absl::Duration worked_ = absl::ZeroDuration();  // time of servers at work, as of `worked_at_`
   absl::Duration worked_at_ = absl::ZeroDuration();
 
-  double rate_ = 0;  // answers per second with the bound; 0: not known
+  double rate_ = 0;      // answers per second with the bound; 0: not known
+  double unhalved_ = 0;  // … before the first halving that was kept; the losses of several would add up
   absl::Duration changed_ = absl::ZeroDuration();
   absl::Duration next_trial_ = absl::ZeroDuration();
   int pause_ = 0;  // after a trial in vain, times what that took

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <vector>
 
 namespace leasehold::gateway {
@@ -27,6 +28,7 @@ struct Tenant {
 struct Load {
   int cores = 2;  // 0: its statements sleep
   double statement_ms = 0.4;
+  double gain = 1;  // times as many answers in all, with each doubling of those at work beyond the cores
 };
 
 // A pool on a PostgreSQL, both reduced to what the restraint sees of them.
@@ -41,7 +43,7 @@ class Instance {
         begun = false;
         for (Tenant* tenant : tenants) begun |= Begin(load, *tenant);
       }
-      const double part = load.cores == 0 ? 1 : std::min(1.0, static_cast<double>(load.cores) / restraint_.working());
+      const double part = PartOfACore(load, restraint_.working());
       for (Tenant* tenant : tenants) {
         for (Tenant::Statement& statement : tenant->statements) {
           statement.left -= part * absl::ToDoubleMilliseconds(step);
@@ -59,6 +61,12 @@ class Instance {
   }
 
  private:
+  static double PartOfACore(const Load& load, int working) {
+    if (working <= load.cores || load.cores == 0) return 1;
+    const double times = static_cast<double>(working) / load.cores;
+    return std::pow(load.gain, std::log2(times)) / times;
+  }
+
   bool Begin(const Load& load, Tenant& tenant) {
     if (tenant.party.working >= tenant.clients) return false;
     // At the cap the pool makes room for who has none.
@@ -135,6 +143,17 @@ TEST_F(RestraintTest, ASleepingFloodLosesNothing) {
   int beside = 0;
   for (int i = 0; i < 5; ++i) beside += Answers(kSleeps, {&flood_, &neighbour_});
   EXPECT_GE(beside, 0.95 * 5 * alone) << "of which a fiftieth is the neighbour's share";
+}
+
+TEST_F(RestraintTest, SmallLossesDoNotAddUp) {
+  constexpr Load kWaitsALittle = {.cores = 2, .gain = 1.12};
+  const int alone = Answers(kWaitsALittle, {&flood_});
+  Settle(kWaitsALittle);
+  int all = 0;
+  neighbour_.answers = 0;
+  for (int i = 0; i < 10; ++i) all += Answers(kWaitsALittle, {&flood_, &neighbour_});
+  EXPECT_LT(*restraint_.bound(), kCap) << "one halving is worth its loss";
+  EXPECT_GE(all + neighbour_.answers, 0.8 * 10 * alone);
 }
 
 TEST_F(RestraintTest, AFloodThatGoesToSleepGetsItsServersBack) {

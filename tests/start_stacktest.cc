@@ -107,7 +107,8 @@ TEST(Start, UnreachableServersAreNamedAndWaitedFor) {
   v1::Config config = FreshConfig();
   config.mutable_nats()->set_url("nats://127.0.0.1:1");
   config.mutable_registry()->set_dsn("host=127.0.0.1 port=1 dbname=leasehold user=leasehold");
-  for (v1::ServiceConfig& service : *config.mutable_services()) service.mutable_instance()->set_port(1);
+  int port = 0;  // nobody listens on the first ones
+  for (v1::ServiceConfig& service : *config.mutable_services()) service.mutable_instance()->set_port(++port);
   Daemon gateway("leasehold-gateway", ToYaml(config));
   Daemon provisioner("leasehold-provisioner", ToYaml(config));
   EXPECT_TRUE(Eventually([&] {

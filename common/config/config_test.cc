@@ -150,7 +150,7 @@ INSTANTIATE_TEST_SUITE_P(
         Bad{"services: [{name: a}, {name: b}, {name: a-service}]", "services[2].name",
             "other than that of services[0]"},
         Bad{"services: [{name: a, instance: {tenant_restraint: maybe}}]", "services[0].instance.tenant_restraint",
-            "is 'maybe'; allowed: one of auto, off"},
+            "is 'maybe'; allowed: auto, off"},
         // Fields together.
         Bad{"services: [{name: a}, {name: b, instance: {port: 7501}}]", "services[1].instance.username",
             "is 'leasehold'; allowed: a login other than services[0]'s, as both are on 127.0.0.1:7501"},

@@ -158,6 +158,11 @@ Rules::Rules() {
 
   add("LogConfig.level", OneOf({"debug", "info", "warning", "error"}));
   add("LogConfig.format", OrEmpty(OneOf({"json", "text"})));
+
+  add("AuditConfig.record", OneOf({"on", "off"}));
+  add("AuditConfig.on_failure", OneOf({"refuse", "continue"}));
+  add("AuditConfig.buffer", Between(1000, 1'000'000));
+  add("AuditConfig.stream_retention", Between(absl::Hours(1), absl::Hours(87'600)));
 }
 
 const Rules::AnyRule& Rules::Find(const FieldDescriptor& field) const {

@@ -41,6 +41,12 @@ v1::Config Defaults() {
   provisioner.set_max_spares(32);
 
   config.mutable_log()->set_level("info");
+
+  v1::AuditConfig& audit = *config.mutable_audit();
+  audit.set_record("on");
+  audit.set_on_failure("continue");
+  audit.set_buffer(50'000);
+  *audit.mutable_stream_retention() = FromDuration(absl::Hours(2160));
   return config;
 }
 

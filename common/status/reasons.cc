@@ -41,6 +41,7 @@ constexpr ReasonEntry kReasons[] = {
     {v1::REASON_REGISTRY_UNAVAILABLE, "REGISTRY_UNAVAILABLE", StatusCode::kUnavailable, "08006"},
     {v1::REASON_NATS_UNAVAILABLE, "NATS_UNAVAILABLE", StatusCode::kUnavailable, "08006"},
     {v1::REASON_SHUTTING_DOWN, "SHUTTING_DOWN", StatusCode::kUnavailable, "57P01"},
+    {v1::REASON_AUDIT_UNAVAILABLE, "AUDIT_UNAVAILABLE", StatusCode::kUnavailable, "58000"},
     {v1::REASON_INSTANCE_CONNECTIONS_EXHAUSTED, "INSTANCE_CONNECTIONS_EXHAUSTED", StatusCode::kResourceExhausted,
      "53300"},
     {v1::REASON_TOO_MANY_CLIENTS, "TOO_MANY_CLIENTS", StatusCode::kResourceExhausted, "53300"},

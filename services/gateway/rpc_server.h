@@ -8,6 +8,7 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "common/daemon/daemon.h"
 
 namespace leasehold::gateway {
 
@@ -15,5 +16,10 @@ namespace leasehold::gateway {
 // server. Process-wide, and so once: gRPC's and protobuf's own log lines go to ours, at level debug.
 absl::StatusOr<std::unique_ptr<grpc::Server>> StartRpcServer(const std::string& listen,
                                                              std::span<grpc::Service* const> services);
+
+// What grpc.health.v1 answers from now on: whether the gateway is ready, under "" and the name of each of our gRPC
+// services ("leasehold.v1.LeaseService"); and whether the instance of each of `services` answers, under that service's
+// name ("identity"), once that is known. Any thread.
+void TellHealth(grpc::Server& server, const Health& health, std::span<const std::string> services);
 
 }  // namespace leasehold::gateway

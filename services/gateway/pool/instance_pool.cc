@@ -53,12 +53,14 @@ InstancePool::InstancePool(InstanceOptions options, Loop& loop, asio::any_io_exe
 InstancePool::~InstancePool() = default;
 
 Line& InstancePool::LineFor(const LoginTarget& target) {
-  std::unique_ptr<Line>& line = lines_[{target.database, target.role}];
-  if (line && line->target.database_id == target.database_id) return *line;
-  if (line) {  // the same name, another database: the old one was removed, its servers with it
-    line->target = target;
-    return *line;
+  const auto known = lines_.find(std::pair<std::string_view, std::string_view>(target.database, target.role));
+  if (known != lines_.end()) {
+    Line& line = *known->second;
+    // The same name, another database: the old one was removed, its servers with it.
+    if (line.target.database_id != target.database_id) line.target = target;
+    return line;
   }
+  std::unique_ptr<Line>& line = lines_[{target.database, target.role}];
   line = std::make_unique<Line>();
   line->target = target;
   line->heat_at = requests_;

@@ -274,6 +274,18 @@ TEST_F(InstancePoolTest, AnOldServerIsNotUsedAgain) {
   EXPECT_TRUE(rig.Becomes([](const PoolReport& report) { return report.servers == 0; }));
 }
 
+TEST_F(InstancePoolTest, AServerThatNobodyHasNeededForTooLongIsClosed) {
+  InstanceOptions options = Options();
+  options.idle_timeout = absl::ZeroDuration();
+  Rig rig(std::move(options));
+  Client busy(rig);
+  ASSERT_EQ(busy.Ask("acme").Outcome(), "served");
+  ASSERT_EQ(Use(rig, "acme"), "served");
+  EXPECT_TRUE(rig.Becomes([](const PoolReport& report) { return report.servers == 1; })) << "the one that is in use";
+  busy.Release();
+  EXPECT_TRUE(rig.Becomes([](const PoolReport& report) { return report.servers == 0; }));
+}
+
 TEST_F(InstancePoolTest, AClosedPoolKeepsNothing) {
   Rig rig(Options());
   Client busy(rig);

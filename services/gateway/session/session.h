@@ -215,7 +215,7 @@ class Session final : public Loop::Watcher, public ServerClient, public std::ena
     bool waits = false;
   };
   // `at`: where the session is, and after it where it will be.
-  Ran Run(const BoundCommand& bound, std::optional<TenantId>& at);
+  Ran Run(const pgwire::Command& command, const Binding& binding, std::optional<TenantId>& at);
   Ran Move(std::optional<TenantId> target, std::optional<TenantId>& at);
   void MoveTo(const std::optional<TenantId>& tenant);
   void ResetAll(bool discard);

@@ -139,7 +139,7 @@ class InstancePool {
  private:
   // dials.cc
   void StartDial(Line& line);
-  void OnDialled(Line& line, std::expected<Dialled, LoginFailure> result);
+  void OnDialled(Line& line, const std::string& database_id, std::expected<Dialled, LoginFailure> result);
   void OnDialFailed(Line& line, const LoginFailure& failure);
   bool MayDial(const Line& line) const;
   pgwire::ErrorFields ForClient(const LoginFailure& failure) const;

@@ -4,6 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <poll.h>
+
 #include <array>
 #include <atomic>
 
@@ -226,6 +228,39 @@ TEST_F(InstancePoolTest, NobodyGetsAServerThatACancelIsOnItsWayTo) {
   EXPECT_EQ(idle_at_the_signal.get_future().get(), 0);
   EXPECT_TRUE(rig.Becomes([](const PoolReport& report) { return report.idle == 1; }));
   EXPECT_EQ(postgres_.cancels(), 1);
+}
+
+TEST_F(InstancePoolTest, WhatALogInToTheDatabaseBeforeSaysIsNotOfTheOneThatIsThereNow) {
+  postgres_.Refuse("acme", "28P01");
+  Rig rig(Options());
+  Client client(rig);
+  rig.On([&] {
+    Line& line = rig.LineOf("acme");
+    ASSERT_EQ(rig.pool().Acquire(line, client), nullptr);
+    LoginTarget replaced = line.target;
+    replaced.database_id = "another";
+    rig.pool().LineFor(replaced);
+  });
+  EXPECT_THAT(client.Outcome(), HasSubstr("another password"));
+  EXPECT_EQ(rig.Report().dials, 2u) << "the one with the new password decides";
+}
+
+TEST_F(InstancePoolTest, WhoSpeaksWhileACancelIsOnItsWayIsNotUsedAgain) {
+  Rig rig(WithCap(1));
+  Client client(rig), next(rig);
+  ASSERT_EQ(client.Ask("acme").Outcome(), "served");
+  std::string parameter;
+  pgwire::ParameterStatus(parameter, "TimeZone", "Europe/Berlin");
+  client.With([&](InstancePool& pool, Server& server) {
+    pool.Cancel(server, [] {});
+    pool.Release(server, Leftover::kNothing);
+    postgres_.Say(parameter.substr(0, 10));
+    pollfd ready = {.fd = server.transport().fd(), .events = POLLIN, .revents = 0};
+    ASSERT_EQ(poll(&ready, 1, 30'000), 1);
+    server.OnReady(EPOLLIN);  // as the loop says it in its next round
+  });
+  EXPECT_EQ(next.Ask("acme").Outcome(), "served");
+  EXPECT_EQ(postgres_.logins(), 2);
 }
 
 TEST_F(InstancePoolTest, WhatIsLeftBehindIsCleanedUpFirst) {

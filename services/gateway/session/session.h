@@ -107,7 +107,6 @@ class Session final : public Loop::Watcher, public ServerClient, public std::ena
   // session.cc
   void Greet();
   void WatchLease();
-  void Fail(pgwire::ErrorFields why);  // of the protocol, by the client
   void FlushClient();
   void ReadClient();
   void Resume();  // goes on with what the client has sent

@@ -4,6 +4,7 @@
 
 #include <sys/types.h>
 
+#include <atomic>
 #include <memory>
 #include <optional>
 #include <span>
@@ -77,10 +78,14 @@ class PostgresServer {
     bool durable = false;
     // Offers TLS, with a certificate of its own making, new at each start: there is nothing to verify it by.
     bool tls = false;
+    // For a process that says nothing yet. One that answers that it is starting up (after a crash it looks at every
+    // file of its data) is waited for as long as it lives: to begin anew would take as long again.
+    absl::Duration start_patience = absl::Seconds(60);
   };
   // Returns when it accepts connections. FAILED_PRECONDITION says what is in the way and, if the server said anything,
-  // its last words.
-  static absl::StatusOr<std::unique_ptr<PostgresServer>> Start(Options options);
+  // its last words. CANCELLED soon after `cancelled` is set, and then nothing is left running.
+  static absl::StatusOr<std::unique_ptr<PostgresServer>> Start(Options options,
+                                                               const std::atomic<bool>* cancelled = nullptr);
   ~PostgresServer();  // fast shutdown
 
   int port() const { return options_.port; }
@@ -88,16 +93,17 @@ class PostgresServer {
   bool Running();
   // postgresql://postgres:…@127.0.0.1:port/database: development and tests only.
   std::string SuperuserDsn(std::string_view database = "postgres") const;
-  void Kill();             // SIGKILL of the postmaster and all its backends: a crash. They are gone when it returns
-  void Stop();             // fast shutdown
-  absl::Status Restart();  // same port and data; stops first if it runs
+  void Kill();  // SIGKILL of the postmaster and all its backends: a crash. They are gone when it returns
+  void Stop();  // fast shutdown
+  // Same port and data; stops first if it runs. `cancelled`: as with Start().
+  absl::Status Restart(const std::atomic<bool>* cancelled = nullptr);
 
  private:
   explicit PostgresServer(Options options) : options_(std::move(options)) {}
   absl::Status Initialize();
   absl::Status MakeCertificate();
-  absl::Status Launch();
-  absl::Status WaitUntilReady();
+  absl::Status Launch(const std::atomic<bool>* cancelled);
+  absl::Status WaitUntilReady(const std::atomic<bool>* cancelled);
   Options options_;
   std::string user_;  // whose process the server is; empty: ours
   std::unique_ptr<ChildProcess> process_;

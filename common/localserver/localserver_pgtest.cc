@@ -3,10 +3,12 @@
 #include <postgresql/libpq-fe.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <csignal>
 #include <filesystem>
 #include <format>
 #include <fstream>
+#include <thread>
 
 #include "absl/time/clock.h"
 #include "common/localserver/localserver.h"
@@ -90,6 +92,72 @@ TEST(PostgresServer, StartsCrashesAndComesBackWithItsData) {
   EXPECT_EQ(Query(Connect(**server).get(), "SELECT n FROM t"), "42");
   (*server)->Stop();
   EXPECT_EQ(PQstatus(Connect(**server).get()), CONNECTION_BAD);
+}
+
+// A server whose start-up is held up, by the command that fetches its log, as long as a file lies beside its data.
+class HeldStart : public testing::Test {
+ protected:
+  void SetUp() override {
+    ASSERT_TRUE(PostgresServer::Start(options_).ok());  // and stopped
+    std::ofstream(held_).close();
+    std::ofstream(options_.data_dir + "/recovery.signal").close();
+    std::filesystem::permissions(options_.data_dir + "/recovery.signal", std::filesystem::perms::all);
+    options_.settings = {"hot_standby=off",
+                         std::format("restore_command=while test -e {}; do sleep 0.02; done; false", held_)};
+    options_.port = FreePort();
+  }
+  // True once the server says that it is starting up.
+  bool AwaitRejection() const {
+    const std::string where = std::format("host=127.0.0.1 port={} user=postgres", options_.port);
+    const absl::Time end = absl::Now() + absl::Seconds(120);
+    PGPing answers = PQPING_NO_RESPONSE;
+    while ((answers = PQping(where.c_str())) != PQPING_REJECT && absl::Now() < end)
+      absl::SleepFor(absl::Milliseconds(5));
+    return answers == PQPING_REJECT;
+  }
+  void LetGo() const { std::filesystem::remove(held_); }
+
+  TemporaryDirectory folder_;
+  const std::string held_ = folder_.path() + "/held";
+  PostgresServer::Options options_ = OptionsIn(folder_);
+};
+
+TEST_F(HeldStart, AServerThatSaysItIsStartingUpIsWaitedForBeyondThePatience) {
+  options_.start_patience = absl::Seconds(5);
+  std::jthread holder([this] {
+    EXPECT_TRUE(AwaitRejection());
+    absl::SleepFor(options_.start_patience + absl::Seconds(1));
+    LetGo();
+  });
+  const auto server = PostgresServer::Start(options_);
+  ASSERT_TRUE(server.ok()) << server.status();
+  EXPECT_EQ(Query(Connect(**server).get(), "SELECT pg_is_in_recovery()"), "f");
+}
+
+TEST_F(HeldStart, WaitingForItCanBeCancelled) {
+  std::atomic<bool> cancelled = false;
+  std::jthread canceller([&] {
+    EXPECT_TRUE(AwaitRejection());
+    cancelled = true;
+  });
+  const auto server = PostgresServer::Start(options_, &cancelled);
+  EXPECT_EQ(server.status().code(), absl::StatusCode::kCancelled) << server.status();
+  canceller.join();
+  EXPECT_EQ(PQping(std::format("host=127.0.0.1 port={} user=postgres", options_.port).c_str()), PQPING_NO_RESPONSE);
+  LetGo();
+  EXPECT_TRUE(PostgresServer::Start(options_).ok()) << "and it comes up another time";
+}
+
+TEST(PostgresServer, ADurableOneIsSyncedInOneCallAfterACrash) {
+  TemporaryDirectory folder;
+  PostgresServer::Options options = OptionsIn(folder);
+  options.durable = true;
+  const auto server = PostgresServer::Start(options);
+  ASSERT_TRUE(server.ok()) << server.status();
+  EXPECT_EQ(Query(Connect(**server).get(), "SHOW recovery_init_sync_method"), "syncfs");
+  (*server)->Kill();
+  ASSERT_TRUE((*server)->Restart().ok());
+  EXPECT_EQ(Query(Connect(**server).get(), "SHOW fsync"), "on");
 }
 
 TEST(PostgresServer, LeavesNoPasswordOnDisk) {

@@ -27,7 +27,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr absl::Duration kStartPatience = absl::Seconds(60);
 constexpr absl::Duration kStopPatience = absl::Seconds(20);
 
 absl::StatusOr<std::string> FindPostgresProgram(std::string_view name) {
@@ -44,18 +43,18 @@ absl::Status Failed(std::string_view what, const std::string& data_dir) {
       std::format("{}; its log, {}, ends with:{}", what, log_path, LastLines(log_path)));
 }
 
-// The server of `data_dir` says in its lock file which process it is (line 1) and whether it is ready (line 8).
-bool SaysReady(const std::string& data_dir, pid_t pid) {
+// What the server of `data_dir` says of itself in its lock file (line 8): "starting", "ready", …; empty if that file is
+// not of the process `pid` (line 1).
+std::string SaysOfItself(const std::string& data_dir, pid_t pid) {
   std::ifstream file(std::format("{}/postmaster.pid", data_dir));
   std::vector<std::string> lines;
   for (std::string line; std::getline(file, line);) lines.push_back(line);
-  return lines.size() >= 8 && lines[0] == std::format("{}", pid) &&
-         StdView(absl::StripAsciiWhitespace(lines[7])) == "ready";
+  if (lines.size() < 8 || lines[0] != std::format("{}", pid)) return "";
+  return std::string(StdView(absl::StripAsciiWhitespace(lines[7])));
 }
 
-bool AnswersPing(int port) {
-  return PQping(std::format("host=127.0.0.1 port={} dbname=postgres user=postgres connect_timeout=2", port).c_str()) ==
-         PQPING_OK;
+PGPing Ping(int port) {
+  return PQping(std::format("host=127.0.0.1 port={} dbname=postgres user=postgres connect_timeout=2", port).c_str());
 }
 
 std::vector<pid_t> ChildrenOf(pid_t pid) {
@@ -80,13 +79,14 @@ std::string PercentEncoded(std::string_view text) {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<PostgresServer>> PostgresServer::Start(Options options) {
+absl::StatusOr<std::unique_ptr<PostgresServer>> PostgresServer::Start(Options options,
+                                                                      const std::atomic<bool>* cancelled) {
   options.data_dir = fs::absolute(options.data_dir).lexically_normal();
   if (options.port == 0) options.port = FreePort();
   std::unique_ptr<PostgresServer> server(new PostgresServer(std::move(options)));
   if (geteuid() == 0) server->user_ = "postgres";
   LH_RETURN_IF_ERROR(server->Initialize());
-  LH_RETURN_IF_ERROR(server->Launch());
+  LH_RETURN_IF_ERROR(server->Launch(cancelled));
   return server;
 }
 
@@ -151,7 +151,7 @@ absl::Status PostgresServer::MakeCertificate() {
   return absl::OkStatus();
 }
 
-absl::Status PostgresServer::Launch() {
+absl::Status PostgresServer::Launch(const std::atomic<bool>* cancelled) {
   if (options_.tls) LH_RETURN_IF_ERROR(MakeCertificate());
   LH_ASSIGN_OR_RETURN(const std::string program, FindPostgresProgram("postgres"));
   std::vector<std::string> argv = {program, "-D", options_.data_dir};
@@ -165,7 +165,10 @@ absl::Status PostgresServer::Launch() {
   // A log-in that stands still holds up every DROP DATABASE until then; the default is 60 s.
   set("authentication_timeout=10s");
   if (options_.tls) set("ssl=on");
-  if (!options_.durable) {
+  if (options_.durable) {
+    // After a crash: one call, and not one for each of several hundred files a database.
+    set("recovery_init_sync_method=syncfs");
+  } else {
     // synchronous_commit stays on: with fsync off it costs one write(), and without it a killed server loses commits
     // that it has acknowledged.
     set("fsync=off");
@@ -177,23 +180,31 @@ absl::Status PostgresServer::Launch() {
                                                      .log_path = LogPath(options_.data_dir),
                                                      .working_dir = "/",
                                                      .user = user_}));
-  return WaitUntilReady();
+  return WaitUntilReady(cancelled);
 }
 
-absl::Status PostgresServer::WaitUntilReady() {
-  const absl::Time give_up = absl::Now() + kStartPatience;
-  while (!SaysReady(options_.data_dir, process_->pid()) || !AnswersPing(options_.port)) {
+absl::Status PostgresServer::WaitUntilReady(const std::atomic<bool>* cancelled) {
+  absl::Time give_up = absl::Now() + options_.start_patience;
+  while (true) {
     if (!process_->Running()) {
       process_.reset();
       return Failed(std::format("PostgreSQL on port {} ended at start", options_.port), options_.data_dir);
     }
+    if (cancelled != nullptr && *cancelled) {
+      Stop();
+      return absl::CancelledError("stopped");
+    }
+    // Another server on the port may answer too: the file tells which one it is.
+    const std::string says = SaysOfItself(options_.data_dir, process_->pid());
+    const PGPing answers = says.empty() ? PQPING_NO_RESPONSE : Ping(options_.port);
+    if (says == "ready" && answers == PQPING_OK) return absl::OkStatus();
+    if (answers == PQPING_REJECT) give_up = absl::Now() + options_.start_patience;
     if (absl::Now() > give_up) {
       Kill();
       return Failed(std::format("PostgreSQL on port {} is not ready in time", options_.port), options_.data_dir);
     }
     absl::SleepFor(absl::Milliseconds(5));
   }
-  return absl::OkStatus();
 }
 
 PostgresServer::~PostgresServer() { Stop(); }
@@ -242,9 +253,9 @@ void PostgresServer::Stop() {
   process_.reset();
 }
 
-absl::Status PostgresServer::Restart() {
+absl::Status PostgresServer::Restart(const std::atomic<bool>* cancelled) {
   Stop();
-  return Launch();
+  return Launch(cancelled);
 }
 
 }  // namespace leasehold::localserver

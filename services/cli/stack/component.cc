@@ -36,10 +36,10 @@ PostgresComponent::PostgresComponent(std::string name, localserver::PostgresServ
 absl::Status PostgresComponent::Start(const std::atomic<bool>& cancelled) {
   if (cancelled) return absl::CancelledError("stopped");
   if (server_ != nullptr) {
-    LH_RETURN_IF_ERROR(server_->Restart());
+    LH_RETURN_IF_ERROR(server_->Restart(&cancelled));
   } else {
     AwaitReaped(options_.data_dir);
-    LH_ASSIGN_OR_RETURN(server_, localserver::PostgresServer::Start(options_));
+    LH_ASSIGN_OR_RETURN(server_, localserver::PostgresServer::Start(options_, &cancelled));
   }
   if (prepare_ == nullptr) return absl::OkStatus();
   absl::Status prepared = prepare_();

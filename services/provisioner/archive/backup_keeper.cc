@@ -27,10 +27,6 @@ constexpr absl::Duration kUnreachablePause = absl::Seconds(1);
 constexpr absl::Duration kBytesEvery = absl::Seconds(1);
 constexpr size_t kAttemptBytes = 4;
 
-bool IsOvertaken(const absl::Status& status) {
-  return ReasonOf(status) == v1::REASON_SUPERSEDED || ReasonOf(status) == v1::REASON_SHUTTING_DOWN;
-}
-
 }  // namespace
 
 BackupKeeper::BackupKeeper(Options options, Parts parts)
@@ -122,11 +118,8 @@ absl::StatusOr<bool> BackupKeeper::WorkOne() {
   for (BackupRecord& listed : due) {
     // A connection of its own: with it goes the lock.
     postgres::Connection holder(parts_.instance.AsLogin(parts_.instance.central_database()));
-    LH_ASSIGN_OR_RETURN(const pqxx::result held, holder.ExecAlone(kLock, {listed.id}));
-    if (!held[0][0].as<bool>()) {
-      LH_RETURN_IF_ERROR(EndSilentHolder(holder, {.condition = kByBackup, .parameter = listed.id}));
-      continue;
-    }
+    LH_ASSIGN_OR_RETURN(const bool mine, TryLock(holder, kLock, {.condition = kByBackup, .parameter = listed.id}));
+    if (!mine) continue;
     LH_ASSIGN_OR_RETURN(std::optional<BackupRecord> record, records_.Get(listed.id));
     if (!record.has_value() || record->done()) continue;
     holder_ = &holder;

@@ -69,16 +69,13 @@ bool NothingThere(const ObservedTenant& observed) {
   return !observed.database.has_value() && !observed.owner.has_value() && !observed.read_only.has_value();
 }
 
-bool IsOvertaken(const absl::Status& status) {
-  return ReasonOf(status) == v1::REASON_SUPERSEDED || ReasonOf(status) == v1::REASON_SHUTTING_DOWN;
-}
-
 }  // namespace
 
 Reconciler::Reconciler(Options options, Parts parts)
     : options_(std::move(options)),
       parts_(std::move(parts)),
       role_key_(parts_.instance.KeyFingerprint()),
+      standard_(options_.tenant_migrations, role_key_),
       queue_(parts_.clock),
       fills_(std::max(1, options_.parallelism / 2), [this](const TenantId& id) { queue_.Add(id); }),
       drops_(std::max(1, options_.parallelism / 2), [this](const TenantId& id) { queue_.Add(id); }),
@@ -106,9 +103,9 @@ Reconciler::Reconciler(Options options, Parts parts)
 }
 
 Standard Reconciler::StandardNow() const {
-  return {.schema_version = NewestVersion(*options_.tenant_migrations.Get()),
-          .role_key = role_key_,
-          .migrates_in_place = options_.migrates_in_place};
+  Standard standard = standard_.Get();
+  standard.migrates_in_place = options_.migrates_in_place;
+  return standard;
 }
 
 Reconciler::~Reconciler() { Stop(); }

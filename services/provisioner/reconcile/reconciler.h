@@ -131,6 +131,7 @@ class Reconciler {
   const Options options_;
   const Parts parts_;
   const std::string role_key_;
+  const CurrentStandard standard_;
   WorkQueue queue_;
   // Of each kind half of the workers at most. Copies take long; and PostgreSQL makes every DROP DATABASE wait for
   // log-ins that are under way on the instance, whoever's: up to its authentication_timeout for one that stands still.

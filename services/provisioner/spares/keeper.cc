@@ -111,7 +111,7 @@ int SpareKeeper::Target(const std::vector<Spare>& spares) {
 }
 
 void SpareKeeper::Show(const std::vector<Spare>& spares, int target) {
-  const int fitting = CountFitting(spares, StandardOf(*options_.tenant_migrations.Get()));
+  const int fitting = CountFitting(spares, StandardOf(*options_.tenant_migrations.Get(), role_key_));
   {
     const absl::MutexLock lock(&mu_);
     none_left_ = fitting == 0;
@@ -129,7 +129,8 @@ absl::StatusOr<bool> SpareKeeper::WorkOne() {
   const int target = Target(*spares);
   Show(*spares, target);
   if (!*mine) return false;
-  const Chore chore = NextChore(Workable(*spares), StandardOf(*options_.tenant_migrations.Get()), target);
+  const std::shared_ptr<const Migrations> files = options_.tenant_migrations.Get();
+  const Chore chore = NextChore(Workable(*spares), StandardOf(*files, role_key_), *files, target);
   // Before each spare too: where tenants come all the time, there is never nothing to do.
   const absl::Status ended = EndClaims(central_, ClaimerOf(parts_.instance.login()));
   if (!ended.ok()) Log(Level::kDebug, "claims cannot be ended now", {{"error", StdView(ended.message())}});
@@ -160,10 +161,6 @@ absl::Status SpareKeeper::Do(const Chore& chore) {
       break;
   }
   return absl::OkStatus();
-}
-
-Standard SpareKeeper::StandardOf(const Migrations& migrations) const {
-  return {.schema_version = NewestVersion(migrations), .role_key = role_key_};
 }
 
 absl::Status SpareKeeper::RunSteps(const std::string& database_id, std::span<const TenantDatabase::Step> steps,
@@ -198,7 +195,7 @@ absl::Status SpareKeeper::Make(const std::string& database_id) {
     return made;
   }
   LH_FAILPOINT("before offering a spare");
-  LH_RETURN_IF_ERROR(OfferSpare(central_, database_id, StandardOf(*migrations)));
+  LH_RETURN_IF_ERROR(OfferSpare(central_, database_id, StandardOf(*migrations, role_key_)));
   offered_.push_back(database_id);
   const absl::Duration took = parts_.clock.Now() - begin;
   demand_.Took(took);

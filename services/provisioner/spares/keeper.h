@@ -79,7 +79,6 @@ class SpareKeeper {
   absl::Status Discard(const std::string& database_id);
   absl::Status RunSteps(const std::string& database_id, std::span<const TenantDatabase::Step> steps,
                         const Migrations& migrations);
-  Standard StandardOf(const Migrations& migrations) const;
 
   const Options options_;
   const Parts parts_;

@@ -67,12 +67,54 @@ TEST_F(SparesTest, OldOnesAreBroughtUpToDateAndNeverGivenAwayBefore) {
   EXPECT_EQ(wanted.settled->schema_version, 2);
   EXPECT_EQ(test_->Ask("tenant_modern_identity", "SELECT count(*) FROM note"), "0");
 
-  Start({kFirst}, 2);  // an older provisioner beside the newer one
+  Start({kFirst}, 2);  // of an older provisioner, which keeps the spares now
   EXPECT_FALSE(Want("old-fashioned").settled.has_value());
+  EXPECT_EQ(WorkAll(), 3) << "the newer one's is dropped";
+  EXPECT_EQ(Stock(), "ready 1, ready 1");
+}
+
+TEST_F(SparesTest, AMendedFileOfTheSameNumberIsInWhatANewTenantGets) {
+  constexpr std::pair<std::string_view, std::string_view> kMended = {"0002_note.sql",
+                                                                     "CREATE TABLE note (text text NOT NULL);"};
+  Start({kFirst, kSecond}, 2);
   EXPECT_EQ(WorkAll(), 2);
-  EXPECT_EQ(Stock(), "ready 2, ready 1, ready 1");
-  Start({kFirst, kSecond}, 0);
-  EXPECT_EQ(WorkAll(), 3);
+  files_.Set(*MigrationsOf({kFirst, kMended}));
+  EXPECT_FALSE(Want("hasty").settled.has_value()) << "the number alone does not make it fit";
+  EXPECT_EQ(WorkAll(), 4) << "two are dropped and two are made";
+  EXPECT_EQ(Stock(), "ready 2, ready 2");
+  ASSERT_TRUE(Want("mended").settled.has_value());
+  EXPECT_EQ(test_->Ask("tenant_mended_identity",
+                       "SELECT attnotnull FROM pg_attribute WHERE attrelid = 'note'::regclass AND attnum = 1"),
+            "t");
+}
+
+TEST_F(SparesTest, AFileThatWasOnlyLookedAtLeavesNoSpareBehind) {
+  WorkAll();
+  files_.Set(*MigrationsOf({kFirst, kSecond}));
+  EXPECT_EQ(WorkAll(), 2);
+  files_.Set(migrations_);
+  EXPECT_EQ(WorkAll(), 4);
+  EXPECT_EQ(Stock(), "ready 1, ready 1");
+  EXPECT_EQ(Staged(), "2 4");
+}
+
+TEST_F(SparesTest, WhatAnOlderLeaseholdMadeIsLookedIntoBeforeItIsGivenAway) {
+  WorkAll();
+  const std::string spare = AnySpare();
+  postgres::Connection login = test_->Login();
+  // As version 7 of the records was.
+  EXPECT_EQ(AskOver(login,
+                    "ALTER TABLE leasehold.spares DROP COLUMN schema_digest; DROP FUNCTION leasehold.take_spare;"
+                    "CREATE FUNCTION leasehold.take_spare(wanted leasehold.tenants) RETURNS void LANGUAGE sql AS '';"
+                    "UPDATE leasehold.schema_version SET version = 7"),
+            "");
+  ASSERT_EQ(PrepareCentral(test_->instance(), {}, GoOn), absl::OkStatus());
+  EXPECT_EQ(CentralSays("SELECT count(*) FROM pg_proc WHERE proname = 'take_spare'"), "1");
+  EXPECT_EQ(Stock(), "ready 1, ready 1");
+  EXPECT_FALSE(Want("early").settled.has_value());
+  EXPECT_EQ(WorkAll(), 2);
+  ASSERT_TRUE(Want("later").settled.has_value());
+  EXPECT_EQ((*records_.Get(Id("later")))->database_id, spare) << "it was as it should be";
 }
 
 TEST_F(SparesTest, FilesThatComeWhileItRunsAreFollowed) {

@@ -4,6 +4,7 @@
 #include <format>
 
 #include "common/status/error.h"
+#include "services/provisioner/migrations/history.h"
 #include "services/provisioner/steps/silent_holder.h"
 
 namespace leasehold::provisioner {
@@ -11,8 +12,11 @@ namespace {
 
 bool Fits(const Spare& spare, const Standard& standard) { return spare.ready && spare.standard == standard; }
 
-bool IsNewer(const Spare& spare, const Standard& standard) {
-  return spare.ready && spare.standard.schema_version > standard.schema_version;
+// Its migrations are the first of these. One that says nothing of its own is looked at when it is migrated.
+bool Begins(const Spare& spare, const Migrations& files) {
+  const Standard& standard = spare.standard;
+  return standard.schema_digest.empty() || (standard.schema_version <= NewestVersion(files) &&
+                                            standard.schema_digest == DigestOf(files, standard.schema_version));
 }
 
 constexpr std::string_view kHeld =
@@ -35,14 +39,11 @@ absl::StatusOr<int> AsKeeper(postgres::Connection& central, std::string_view wri
 
 absl::StatusOr<bool> TakeKeeperLock(postgres::Connection& central) {
   // Taken once a session, since each take would have to be let go again.
-  LH_ASSIGN_OR_RETURN(
-      const pqxx::result locked,
-      central.ExecAlone(std::format("SELECT CASE WHEN held THEN true ELSE pg_try_advisory_lock({}) END FROM ({}) AS k",
-                                    kKeeperLock, std::format(kHeld, kKeeperLock))));
-  if (locked[0][0].as<bool>()) return true;
-  LH_RETURN_IF_ERROR(EndSilentHolder(central, {.condition = "l.classid = 0 AND l.objid = $1::oid AND l.objsubid = 1",
-                                               .parameter = std::format("{}", kKeeperLock)}));
-  return false;
+  return TryLock(central,
+                 std::format("SELECT CASE WHEN held THEN true ELSE pg_try_advisory_lock($1) END FROM ({}) AS k",
+                             std::format(kHeld, kKeeperLock)),
+                 {.condition = "l.classid = 0 AND l.objid = $1::oid AND l.objsubid = 1",
+                  .parameter = std::format("{}", kKeeperLock)});
 }
 
 // Of each spare by itself, and no joins: each of these is one look into an index, however many databases there are.
@@ -60,7 +61,7 @@ absl::StatusOr<std::vector<Spare>> ListSpares(postgres::Connection& central, con
           "AND classoid = 'pg_authid'::regclass) AND (SELECT bool_or(m.admin_option AND m.inherit_option) "
           "FROM pg_auth_members m WHERE m.roleid = r.oid "
           "AND m.member = (SELECT oid FROM pg_roles WHERE rolname = $1::name))) = 2, "
-          "coalesce(s.schema_version, 0), s.role_key "
+          "coalesce(s.schema_version, 0), s.schema_digest, s.role_key "
           "FROM leasehold.spares s CROSS JOIN LATERAL (SELECT 'leasehold_new_' || s.database_id, "
           "'leasehold:1:' || s.database_id) AS n (name, mark) ORDER BY s.create_time, s.database_id",
           {claimer}));
@@ -68,7 +69,9 @@ absl::StatusOr<std::vector<Spare>> ListSpares(postgres::Connection& central, con
   for (const pqxx::row& row : rows) {
     spares.push_back({.database_id = row[0].as<std::string>(),
                       .ready = row[1].as<bool>(),
-                      .standard = {.schema_version = row[2].as<int>(), .role_key = row[3].as<std::string>()}});
+                      .standard = {.schema_version = row[2].as<int>(),
+                                   .schema_digest = row[3].as<std::string>(),
+                                   .role_key = row[4].as<std::string>()}});
   }
   return spares;
 }
@@ -83,9 +86,9 @@ absl::Status BeginSpare(postgres::Connection& central, const std::string& databa
 
 absl::Status OfferSpare(postgres::Connection& central, const std::string& database_id, const Standard& standard) {
   return AsKeeper(central,
-                  "UPDATE leasehold.spares SET state = 'ready', schema_version = $2, role_key = $3 "
-                  "WHERE database_id = $1 AND state = 'building'",
-                  {database_id, std::format("{}", standard.schema_version), standard.role_key})
+                  "UPDATE leasehold.spares SET state = 'ready', schema_version = $2, schema_digest = $3, "
+                  "role_key = $4 WHERE database_id = $1 AND state = 'building'",
+                  {database_id, std::format("{}", standard.schema_version), standard.schema_digest, standard.role_key})
       .status();
 }
 
@@ -104,11 +107,12 @@ int CountFitting(std::span<const Spare> spares, const Standard& standard) {
   return static_cast<int>(std::ranges::count_if(spares, [&](const Spare& spare) { return Fits(spare, standard); }));
 }
 
-Chore NextChore(std::span<const Spare> spares, const Standard& standard, int target) {
+Chore NextChore(std::span<const Spare> spares, const Standard& standard, const Migrations& files, int target) {
   const int fitting = CountFitting(spares, standard);
   for (const Spare& spare : spares) {
-    if (Fits(spare, standard) || IsNewer(spare, standard)) continue;
-    return {.kind = fitting < target ? Chore::Kind::kFinish : Chore::Kind::kDiscard, .database_id = spare.database_id};
+    if (Fits(spare, standard)) continue;
+    return {.kind = fitting < target && Begins(spare, files) ? Chore::Kind::kFinish : Chore::Kind::kDiscard,
+            .database_id = spare.database_id};
   }
   if (fitting < target) return {.kind = Chore::Kind::kMake};
   if (fitting == target) return {};

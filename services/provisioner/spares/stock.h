@@ -10,6 +10,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "common/postgres/postgres.h"
+#include "services/provisioner/migrations/folder.h"
 #include "services/provisioner/state/standard.h"
 
 namespace leasehold::provisioner {
@@ -21,7 +22,7 @@ constexpr int kKeeperLock = 1818784624;
 struct Spare {
   std::string database_id{};
   bool ready = false;   // and whole: database and roles are there under their names, with their marks
-  Standard standard{};  // of a ready one
+  Standard standard{};  // what it was offered with the last time; of one that is not ready it may be ahead of that
 };
 
 // All, the oldest first; `claimer` (steps/claimer.h) is to have been let at what is ready.
@@ -47,15 +48,16 @@ struct Chore {
     kNone,
     kMake,
     kFinish,   // left half-made by somebody who was killed, or of an older standard
-    kDiscard,  // more than there should be
+    kDiscard,  // more than there should be, or of files that are no longer those
   };
   bool operator==(const Chore&) const = default;
 
   Kind kind = Kind::kNone;
   std::string database_id{};
 };
-// Pure. Spares of a newer schema than `standard` belong to a newer provisioner: they are left alone.
-Chore NextChore(std::span<const Spare> spares, const Standard& standard, int target);
+// Pure. `files`: what `standard` follows from. A spare whose schema is no beginning of theirs is of no use, be it that
+// a file was taken back or mended, or that a newer provisioner kept the spares before: it is dropped.
+Chore NextChore(std::span<const Spare> spares, const Standard& standard, const Migrations& files, int target);
 
 // Ready and of this standard.
 int CountFitting(std::span<const Spare> spares, const Standard& standard);

@@ -59,19 +59,15 @@ class SparesTest : public InstanceSuite {
     AwaitNoKeeper();
     keeper_ = std::make_unique<SpareKeeper>(
         SpareKeeper::Options{.min_spares = spares, .max_spares = spares, .tenant_migrations = files_}, KeeperParts());
-    claims_ = std::make_unique<Claims>(
-        [this] {
-          return Standard{.schema_version = NewestVersion(*files_.Get()),
-                          .role_key = test_->instance().KeyFingerprint()};
-        },
-        Claims::Parts{.instance = test_->instance(),
-                      .records = records_,
-                      .clock = clock_,
-                      .metrics = metrics_,
-                      .on_claim = [this](bool found) {
-                        (found ? found_ : missed_)++;
-                        keeper_->Claimed(found);
-                      }});
+    claims_ = std::make_unique<Claims>([this] { return StandardOf(*files_.Get(), test_->instance().KeyFingerprint()); },
+                                       Claims::Parts{.instance = test_->instance(),
+                                                     .records = records_,
+                                                     .clock = clock_,
+                                                     .metrics = metrics_,
+                                                     .on_claim = [this](bool found) {
+                                                       (found ? found_ : missed_)++;
+                                                       keeper_->Claimed(found);
+                                                     }});
   }
   // A server process outlives its client by a moment.
   static void AwaitNoKeeper() {

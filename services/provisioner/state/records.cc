@@ -84,13 +84,13 @@ std::vector<Param> WantParams(const TenantId& id, const Desire& desire, std::opt
 std::string SpareSql(std::string_view row, std::string_view from, size_t before) {
   return std::format(
       "SELECT {}, asked, coalesce(spare, ''), coalesce(trouble, '') FROM (SELECT (g.became).*, g.asked, g.spare, "
-      "g.trouble FROM {} CROSS JOIN LATERAL leasehold.take_spare({}, ${}, ${}, ${}, ${}, ${}) AS g) AS given",
-      kRecordColumns, from, row, before + 1, before + 2, before + 3, before + 4, before + 5);
+      "g.trouble FROM {} CROSS JOIN LATERAL leasehold.take_spare({}, ${}, ${}, ${}, ${}, ${}, ${}) AS g) AS given",
+      kRecordColumns, from, row, before + 1, before + 2, before + 3, before + 4, before + 5, before + 6);
 }
 
 void AddClaim(std::vector<Param>& params, const SpareClaim& claim, absl::Time now) {
   params.insert(params.end(), {claim.database, claim.read_only_role, std::format("{}", claim.standard.schema_version),
-                               claim.standard.role_key, Timestamp(now)});
+                               claim.standard.schema_digest, claim.standard.role_key, Timestamp(now)});
 }
 
 absl::StatusOr<std::optional<Spared>> SparedOf(const pqxx::result& rows) {

@@ -129,11 +129,16 @@ CREATE TABLE leasehold.run_tasks (
   PRIMARY KEY (run, database_id)
 );
 COMMENT ON COLUMN leasehold.run_tasks.report IS 'files, failure and findings: leasehold.v1.MigrationTask')",
+    // 7 was the first leasehold.take_spare, which did not know digests; 8 makes it anew.
+    "SELECT",
     // Of spares the oldest that fits. One that somebody is connected to is passed over, since a rename would wait up to
     // five seconds for them; and one that is not what it was when it was offered, for whoever keeps the spares to look
     // at. The conditions are asked of one after another until one holds. shobj_description() is planned anew at each
     // call.
-    R"(CREATE FUNCTION leasehold.take_spare(wanted leasehold.tenants, database text, reader text, newest int, key text,
+    R"(ALTER TABLE leasehold.spares ADD COLUMN schema_digest text NOT NULL DEFAULT '';
+COMMENT ON COLUMN leasehold.spares.schema_digest IS 'of what schema_version was made of, as in leasehold.schemas; empty: not known';
+DROP FUNCTION IF EXISTS leasehold.take_spare;
+CREATE FUNCTION leasehold.take_spare(wanted leasehold.tenants, database text, reader text, newest int, digest text, key text,
   at_time timestamptz, OUT asked boolean, OUT spare text, OUT trouble text, OUT became leasehold.tenants)
 LANGUAGE plpgsql AS $function$
 BEGIN
@@ -147,7 +152,7 @@ BEGIN
     DELETE FROM leasehold.spares WHERE database_id = ANY (ARRAY(
       SELECT s.database_id FROM (
         SELECT database_id, 'leasehold_new_' || database_id AS name, 'leasehold:1:' || database_id AS mark
-        FROM leasehold.spares WHERE state = 'ready' AND schema_version = newest AND role_key = key
+        FROM leasehold.spares WHERE state = 'ready' AND schema_version = newest AND schema_digest = digest AND role_key = key
         ORDER BY create_time, database_id FOR UPDATE SKIP LOCKED) s
       WHERE (SELECT count(*) FROM pg_database d
              WHERE d.datname = s.name AND pg_stat_get_db_numbackends(d.oid) = 0

@@ -80,6 +80,11 @@ std::string Instance::KeyFingerprint() const {
   return Hex(std::string_view(reinterpret_cast<const char*>(digest.data()), 4));
 }
 
+bool IsOvertaken(const absl::Status& status) {
+  const v1::Reason reason = ReasonOf(status);
+  return reason == v1::REASON_SUPERSEDED || reason == v1::REASON_SHUTTING_DOWN;
+}
+
 absl::Status Explain(const absl::Status& status, std::string_view doing) {
   if (status.ok()) return status;
   if (postgres::IsConnectionFailure(status)) {

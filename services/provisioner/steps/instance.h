@@ -61,4 +61,7 @@ class Instance {
 // is.
 absl::Status Explain(const absl::Status& status, std::string_view doing);
 
+// The work was broken off because something newer is wanted, or because this process ends: nothing has failed.
+bool IsOvertaken(const absl::Status& status);
+
 }  // namespace leasehold::provisioner

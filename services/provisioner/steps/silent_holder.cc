@@ -23,6 +23,14 @@ constexpr std::string_view kEnd =
 
 }  // namespace
 
+absl::StatusOr<bool> TryLock(postgres::Connection& central, std::string_view take, const LockedBy& lock,
+                             absl::Duration patience) {
+  LH_ASSIGN_OR_RETURN(const pqxx::result taken, central.ExecAlone(take, {lock.parameter}));
+  if (taken[0][0].as<bool>()) return true;
+  LH_RETURN_IF_ERROR(EndSilentHolder(central, lock, patience));
+  return false;
+}
+
 absl::Status EndSilentHolder(postgres::Connection& central, const LockedBy& lock, absl::Duration patience) {
   const std::string sql = std::format(kSilent, lock.condition);
   LH_ASSIGN_OR_RETURN(const pqxx::result silent,

@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "common/postgres/postgres.h"
 
@@ -22,8 +23,13 @@ struct LockedBy {
   std::string parameter;
 };
 
-// Ends all sessions of the process that has the lock, if none of them has begun or ended anything for `patience`. Of
-// this process never. Blocks shortly.
+// True if `take`, a statement with the lock's parameter that answers so, has got it. If not, all sessions of the
+// process that has it are ended, should none of them have begun or ended anything for `patience`: the next try
+// succeeds. Of this process never. Blocks shortly.
+absl::StatusOr<bool> TryLock(postgres::Connection& central, std::string_view take, const LockedBy& lock,
+                             absl::Duration patience = kSilence);
+
+// The second half of that.
 absl::Status EndSilentHolder(postgres::Connection& central, const LockedBy& lock, absl::Duration patience = kSilence);
 
 }  // namespace leasehold::provisioner

@@ -31,14 +31,9 @@ void TenantLock::Release() {
 }
 
 absl::StatusOr<bool> TenantLock::TryTake(absl::Duration patience) {
-  LH_ASSIGN_OR_RETURN(const pqxx::result locked, central_.ExecAlone(kLock, {name_}));
-  taken_ = locked[0][0].as<bool>();
-  if (!taken_) {
-    LH_RETURN_IF_ERROR(EndSilentHolder(central_, {.condition = kByTenant, .parameter = name_}, patience));
-    return false;
-  }
-  central_.Stay(true);
-  return true;
+  LH_ASSIGN_OR_RETURN(taken_, TryLock(central_, kLock, {.condition = kByTenant, .parameter = name_}, patience));
+  if (taken_) central_.Stay(true);
+  return taken_;
 }
 
 absl::Status TenantLock::Check(postgres::Transaction& tx) const {

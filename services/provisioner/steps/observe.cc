@@ -18,7 +18,10 @@ SELECT d.datname, coalesce(m.mark, ''), d.datconnlimit <> -2, coalesce(m.owner_m
   coalesce(a.open_to_public, false), CASE WHEN w.rolname = d.datname THEN '' ELSE w.rolname END,
   pg_has_role(d.datdba, 'USAGE'), coalesce(a.surplus, ''),
   concat_ws(', ', CASE WHEN a.owner_has < 3 THEN d.datname END,
-            CASE WHEN NOT coalesce(a.reader_connects, false) THEN d.datname || '_ro' END)
+            CASE WHEN NOT coalesce(a.reader_connects, false) THEN d.datname || '_ro' END),
+  NOT pg_has_role(d.datdba, 'USAGE') AND EXISTS (SELECT FROM pg_auth_members am WHERE am.roleid = d.datdba
+    AND am.admin_option AND am.member = ANY (ARRAY(SELECT k.oid FROM pg_roles k WHERE k.rolcreaterole
+      AND NOT k.rolsuper AND NOT pg_has_role(k.oid, 'MEMBER'))))
 FROM pg_database d
 JOIN pg_roles w ON w.oid = d.datdba
 LEFT JOIN pg_roles o ON o.rolname = d.datname
@@ -53,7 +56,10 @@ SELECT r.rolname, coalesce(m.mark, ''), r.rolcanlogin,
   coalesce(i.members, ''), coalesce(b.roles, ''),
   me.rolsuper OR (NOT r.rolsuper AND coalesce(i.administered, false)
     AND (me.rolreplication OR NOT r.rolreplication) AND (me.rolbypassrls OR NOT r.rolbypassrls)
-    AND coalesce(i.may_revoke, true) AND coalesce(b.may_revoke, true))
+    AND coalesce(i.may_revoke, true) AND coalesce(b.may_revoke, true)),
+  NOT coalesce(i.administered, false) AND EXISTS (SELECT FROM pg_auth_members am WHERE am.roleid = r.oid
+    AND am.admin_option AND am.member = ANY (ARRAY(SELECT k.oid FROM pg_roles k WHERE k.rolcreaterole
+      AND NOT k.rolsuper AND NOT pg_has_role(k.oid, 'MEMBER'))))
 FROM pg_roles r
 JOIN pg_roles me ON me.rolname = current_user
 CROSS JOIN LATERAL (
@@ -85,6 +91,7 @@ ObservedDatabase DatabaseOf(const pqxx::row& row) {
           .open_to_public = row[4].as<bool>(),
           .other_owner = row[5].as<std::string>(),
           .may_alter = row[6].as<bool>(),
+          .of_another = row[9].as<bool>(),
           .surplus = row[7].as<std::string>(),
           .lacking = row[8].as<std::string>()};
 }
@@ -99,7 +106,8 @@ ObservedRole RoleOf(const pqxx::row& row) {
           .powers = row[3].as<std::string>(),
           .members = row[4].as<std::string>(),
           .belongs_to = row[5].as<std::string>(),
-          .may_restore = row[6].as<bool>()};
+          .may_restore = row[6].as<bool>(),
+          .of_another = row[7].as<bool>()};
 }
 
 }  // namespace

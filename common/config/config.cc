@@ -123,7 +123,7 @@ absl::Status CheckTogether(const v1::Config& config) {
     return InvalidField("provisioner.min_backoff", absl::FormatDuration(backoff),
                         std::format("at most provisioner.max_backoff, {}", absl::FormatDuration(max_backoff)));
   }
-  LH_RETURN_IF_ERROR(CheckIssuersDiffer(gateway));
+  LH_RETURN_IF_ERROR(CheckIssuersDiffer(config.gateway()));
   LH_RETURN_IF_ERROR(CheckSharedInstances(config));
   return CheckAddressesDiffer(config);
 }

@@ -6,6 +6,7 @@ namespace leasehold {
 namespace {
 
 constexpr std::string_view kOperations[] = {
+    "audit.list",        "audit.verify",
     "backup.create",     "backup.delete",    "backup.get",         "backup.list",         "backup.restore",
     "doctor.diagnose",   "lease.acquire",    "lease.get",          "lease.list",          "lease.release",
     "lease.renew",       "lease.revoke",     "lease.switch",       "log.get",             "log.set",

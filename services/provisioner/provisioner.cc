@@ -81,6 +81,7 @@ absl::StatusOr<Provisioner::Settings> Provisioner::Read(const v1::Config& config
       .spares = std::move(spares),
       .rollout = std::move(rollout),
       .gateway = limits.gateway(),
+      .token_file = limits.token_file(),
       .replicas = config.nats().replicas(),
       .http = std::move(http),
   };
@@ -104,7 +105,7 @@ Provisioner::Provisioner(Settings settings)
       instance_(std::move(settings.instance)),
       central_(instance_.AsLogin(instance_.central_database()), settings.reconciler.parallelism + kMoreConnections),
       records_(central_, clock_),
-      desired_(settings.gateway, settings.service),
+      desired_(settings.gateway, settings.service, settings.token_file),
       instance_health_(health_, "instance", [this] { reconciler_.RequestPass(); }),
       gateway_health_(health_, "gateway"),
       nats_health_(health_, "nats", [this] { reconciler_.RequestPass(); }),

@@ -46,6 +46,7 @@ class Provisioner {
     SpareKeeper::Options spares;
     Rollout::Options rollout;
     std::string gateway;
+    std::string token_file;
     int replicas = 1;
     HostPort http;
   };

@@ -3,13 +3,13 @@
 
 #include <grpcpp/grpcpp.h>
 
-#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 
 #include "absl/status/status.h"
+#include "services/gateway/lease/lease_bounds.h"
 
 namespace leasehold::gateway {
 
@@ -22,13 +22,6 @@ struct Caller {
   std::string address;
   // 32 lower-case hex digits of the call's W3C traceparent; empty without a valid one.
   std::string trace_id;
-};
-
-// What the policy bounds leases by that the caller acquires; 0 means no limit.
-struct LeaseBounds {
-  int64_t principal_leases = 0;
-  int64_t tenant_leases = 0;
-  uint32_t sessions_per_lease = 0;
 };
 
 // A call with what the gate found out about it. Each call of a server that was built with NewGatedContexts() is one.

@@ -127,7 +127,7 @@ absl::Status CheckTogether(const v1::Policy& policy) {
       const std::vector<std::string> known(Operations().begin(), Operations().end());
       const std::string field = std::format("{}.operations[{}]", path, j);
       return WithField(Error(v1::REASON_INVALID_FIELD, std::format("{} is '{}', which is no operation; {}", field,
-                                                                   Printable(glob), config::SpellingHint(glob, known))),
+                                                                   Printable(glob), SpellingHint(glob, known))),
                        field);
     }
   }

@@ -143,8 +143,12 @@ int Execute(CLI::App& app, Command& command, std::vector<std::string> args) {
     }
     return ReportUsage(error.what(), path);
   }
-  const absl::Status token = CheckToken(command);
-  absl::StatusOr<int> code = token.ok() ? command.run() : token;
+  absl::StatusOr<int> code = kFailed;
+  if (absl::Status token = CheckToken(command); !token.ok()) {
+    code = std::move(token);
+  } else {
+    code = command.run();
+  }
   if (code.ok()) return *code;
   std::cout.flush();
   std::cerr << ErrorLine(command.paths.In(StdView(code.status().message()))) << std::endl;

@@ -5,6 +5,7 @@
 #include <system_error>
 #include <utility>
 
+#include "common/bearer/bearer.h"
 #include "common/events/migration_subject.h"
 #include "common/secret/secret.h"
 #include "common/status/error.h"
@@ -51,6 +52,7 @@ absl::StatusOr<Provisioner::Settings> Provisioner::Read(const v1::Config& config
   LH_ASSIGN_OR_RETURN(const SharedMigrations central, ReadKind(service, "central"));
   LH_ASSIGN_OR_RETURN(HostPort http, ParseHostPort("http_listen", service.http_listen()));
   const v1::ProvisionerConfig& limits = config.provisioner();
+  if (!limits.token_file().empty()) LH_RETURN_IF_ERROR(CheckTokenMayGo(limits.gateway(), false));
   const bool automatic = limits.migrate() == "automatic";
   Rollout::Options rollout{
       .library = {service.migrations(), tenant, central}, .parallelism = limits.parallelism(), .automatic = automatic};

@@ -37,7 +37,7 @@ void WriteMethod(const MethodDescriptor& method, std::ostream& out) {
 bool WriteService(const ServiceDescriptor& service, std::ostream& out) {
   const std::string base = "v1::" + service.name() + "::CallbackService";
   out << "class " << service.name() << "Gate final : public " << base << ", public Gated {\n public:\n  explicit " << service.name()
-      << "Gate(" << base << "& service) : service_(service) {}\n  grpc::Service* service() override { return this; }\n";
+      << "Gate(" << base << "& behind) : service_(behind) {}\n  grpc::Service* service() override { return this; }\n";
   for (int i = 0; i < service.method_count(); ++i) {
     // What streams requests is seen by the gate once, without a request.
     if (service.method(i)->client_streaming()) return false;

@@ -1,5 +1,5 @@
-// API tokens: 256 random bits for callers that have neither a certificate nor an identity provider. The file keeps their
-// hashes only, so that who reads it can show none of them. `leasehold token` writes it, gateways read it.
+// API tokens: 256 random bits for callers that have neither a certificate nor an identity provider. The file keeps
+// their hashes only, so that who reads it can show none of them. `leasehold token` writes it, gateways read it.
 #pragma once
 
 #include <optional>

@@ -59,8 +59,9 @@ TEST(ApiTokens, ABadLineIsNamed) {
   const std::string good = "a " + hash + " 2026-01-01T00:00:00Z never\n";
   ASSERT_TRUE(ApiTokens::Parse("# x\n\n" + good).ok());
   for (const std::string& bad :
-       {std::string("a"), "A! " + hash + " 2026-01-01T00:00:00Z never", "b " + hash.substr(1) + " 2026-01-01T00:00:00Z never",
-        "b " + hash.substr(2) + "zz 2026-01-01T00:00:00Z never", std::string("b ") + std::string(64, 'b') + " today never",
+       {std::string("a"), "A! " + hash + " 2026-01-01T00:00:00Z never",
+        "b " + hash.substr(1) + " 2026-01-01T00:00:00Z never", "b " + hash.substr(2) + "zz 2026-01-01T00:00:00Z never",
+        std::string("b ") + std::string(64, 'b') + " today never",
         std::string("b ") + std::string(64, 'b') + " 2026-01-01T00:00:00Z soon", good}) {
     const absl::Status status = ApiTokens::Parse(good + bad).status();
     ASSERT_FALSE(status.ok()) << bad;

@@ -1,5 +1,5 @@
-// What can be allowed, by the names that policy files use. Each RPC is one of them; services/gateway/gate/methods.cc has
-// the table, and a test that it has every RPC.
+// What can be allowed, by the names that policy files use. Each RPC is one of them; services/gateway/gate/methods.cc
+// has the table, and a test that it has every RPC.
 #pragma once
 
 #include <span>

@@ -154,9 +154,9 @@ absl::Status CheckTogether(const v1::Policy& policy) {
 bool Covers(std::string_view glob, std::string_view asked) { return GlobMatches(glob, asked); }
 
 Policy::Policy(v1::Policy policy)
-    : policy_(std::move(policy)),
-      needs_settings_(std::ranges::any_of(
-          policy_.rules(), [](const v1::PolicyRule& rule) { return !rule.tenant_settings().empty(); })) {}
+    : policy_(std::move(policy)), needs_settings_(std::ranges::any_of(policy_.rules(), [](const v1::PolicyRule& rule) {
+        return !rule.tenant_settings().empty();
+      })) {}
 
 absl::StatusOr<PolicyPtr> Policy::Parse(std::string_view yaml) {
   v1::Policy policy;

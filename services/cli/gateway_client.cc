@@ -73,8 +73,8 @@ GatewayClient::GatewayClient(const GatewayAt& gateway, absl::Duration connect_pa
   arguments.SetMaxReceiveMessageSize(64 * 1024 * 1024);
   // It bounds each attempt to connect, too.
   arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, static_cast<int>(absl::ToInt64Milliseconds(connect_patience)));
-  auto channel = grpc::experimental::CreateCustomChannelWithInterceptors(
-      address_, grpc::InsecureChannelCredentials(), arguments, ShowToken(gateway.token_file));
+  auto channel = grpc::experimental::CreateCustomChannelWithInterceptors(address_, grpc::InsecureChannelCredentials(),
+                                                                         arguments, ShowToken(gateway.token_file));
   tenants_ = v1::TenantService::NewStub(channel);
   leases_ = v1::LeaseService::NewStub(channel);
   operations_ = v1::OperationService::NewStub(channel);

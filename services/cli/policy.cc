@@ -66,7 +66,8 @@ absl::StatusOr<v1::ExplainPolicyResponse> Offline(const Flags& flags, const v1::
 }
 
 std::string Show(const v1::ExplainPolicyResponse& answer) {
-  if (answer.open()) return absl::StrCat("allowed: the gateway has no policy, so ", answer.principal(), " may do all\n");
+  if (answer.open())
+    return absl::StrCat("allowed: the gateway has no policy, so ", answer.principal(), " may do all\n");
   std::string text;
   for (const v1::PolicyRuleVerdict& verdict : answer.rules()) {
     absl::StrAppend(&text, "  ", verdict.rule(), ": ",
@@ -96,7 +97,8 @@ void AddPolicy(CLI::App& app, Command& command) {
   auto flags = std::make_shared<Flags>();
   CLI::App* group = AddGroup(app, "policy", "Who may do what, and why");
   CLI::App* verb = group->add_subcommand(
-      "check", "Say whether something is allowed, and what each rule lacks; nothing is done. Exit status 1 if it is not");
+      "check",
+      "Say whether something is allowed, and what each rule lacks; nothing is done. Exit status 1 if it is not");
   verb->add_option("OPERATION", flags->operation, "Such as lease.acquire; docs/policy.md lists them")->required();
   verb->add_option("--as", flags->principal, "Whose call it would be; left out: yours")->type_name("PRINCIPAL");
   verb->add_option("--file", flags->file, "By this policy file rather than a gateway's; needs --as");
@@ -118,7 +120,8 @@ void AddPolicy(CLI::App& app, Command& command) {
     if (!flags->access.empty() && flags->access != "read-only" && flags->access != "read-write") {
       UsageError(absl::StrCat("--access is '", Printable(flags->access), "'; allowed: read-only, read-write"));
     }
-    if (!flags->file.empty() && flags->principal.empty()) UsageError("--file needs --as: nobody is known without a gateway");
+    if (!flags->file.empty() && flags->principal.empty())
+      UsageError("--file needs --as: nobody is known without a gateway");
     if (flags->file.empty() && !flags->settings.empty()) {
       UsageError("--setting is for --file: a gateway knows its tenants' settings");
     }

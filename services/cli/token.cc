@@ -107,7 +107,8 @@ void AddList(CLI::App& group, Command& command) {
       Table table({"NAME", "CREATED", "EXPIRES"});
       for (const ApiToken& token : tokens.list()) {
         const bool over = token.expires <= absl::Now();
-        table.AddRow({token.name, TimeText(token.created), absl::StrCat(TimeText(token.expires), over ? " (over)" : "")});
+        table.AddRow(
+            {token.name, TimeText(token.created), absl::StrCat(TimeText(token.expires), over ? " (over)" : "")});
       }
       std::cout << table.Render(command.terminal);
       return kDone;
@@ -127,7 +128,8 @@ void AddRevoke(CLI::App& group, Command& command) {
         if (tokens.Remove(flags->name)) return absl::OkStatus();
         return absl::NotFoundError(absl::StrCat("there is no token ", flags->name, " in ", flags->file));
       }));
-      std::cout << "token " << flags->name << " revoked; leases that it acquired live on until they end or are revoked\n";
+      std::cout << "token " << flags->name
+                << " revoked; leases that it acquired live on until they end or are revoked\n";
       return kDone;
     };
   });

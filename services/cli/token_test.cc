@@ -57,7 +57,7 @@ TEST_F(OfflineTest, ATokenIsMadeListedAndRevoked) {
   const Outcome made = Run({"token", "create", "payroll", "--file", In("tokens"), "--ttl", "1h"});
   ASSERT_EQ(made.code, kDone) << made.err;
   const std::string token = made.out.substr(0, made.out.size() - 1);
-  struct stat file {};
+  struct stat file{};
   ASSERT_EQ(stat(In("tokens").c_str(), &file), 0);
   EXPECT_EQ(file.st_mode & 0777, 0600u);
   EXPECT_THAT(Text("tokens"), Not(HasSubstr(token)));
@@ -101,8 +101,8 @@ rules:
      tenant_settings: [tier=gold], access: [read-only], max_ttl: 10m, switch_to: ["acme-*"]}
 )";
   const auto check = [&](std::vector<std::string> more) {
-    std::vector<std::string> args = {"policy", "check", "lease.acquire", "--file", In("policy.yaml"), "--service", "core",
-                                     "--access", "read-only", "--as", "token:payroll"};
+    std::vector<std::string> args = {"policy", "check",    "lease.acquire", "--file", In("policy.yaml"), "--service",
+                                     "core",   "--access", "read-only",     "--as",   "token:payroll"};
     args.insert(args.end(), more.begin(), more.end());
     return Run(args);
   };

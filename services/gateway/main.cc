@@ -188,8 +188,9 @@ absl::Status Run(const std::string& config_file) {
   MigrationServiceGate migration_gate(migrations);
   LogServiceGate log_gate(logs);
   PolicyServiceGate policy_gate(policies);
-  const std::array<Gated*, 10> gates = {&tenant_gate, &operation_gate, &backup_gate,    &provisioner_gate, &lease_gate,
-                                        &pool_gate,   &doctor_gate,    &migration_gate, &log_gate,         &policy_gate};
+  const std::array<Gated*, 10> gates = {&tenant_gate, &operation_gate, &backup_gate, &provisioner_gate,
+                                        &lease_gate,  &pool_gate,      &doctor_gate, &migration_gate,
+                                        &log_gate,    &policy_gate};
   LH_ASSIGN_OR_RETURN(const auto rpc, StartRpcServer(config.gateway().grpc_listen(), callers->gate(), gates));
   health.Set("listeners", absl::OkStatus());
   timer.Every(kHealthTick, [&rpc, &health, names = services.names()] { TellHealth(*rpc, health, names); });

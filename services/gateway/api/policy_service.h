@@ -13,8 +13,7 @@ class PolicyService : public v1::PolicyService::CallbackService {
  public:
   explicit PolicyService(Gate& gate) : gate_(gate) {}  // outlives it
 
-  grpc::ServerUnaryReactor* ExplainPolicy(grpc::CallbackServerContext* context,
-                                          const v1::ExplainPolicyRequest* request,
+  grpc::ServerUnaryReactor* ExplainPolicy(grpc::CallbackServerContext* context, const v1::ExplainPolicyRequest* request,
                                           v1::ExplainPolicyResponse* response) override;
 
  private:

@@ -20,7 +20,8 @@ std::string_view View(const grpc::string_ref& text) { return {text.data(), text.
 // A SPIFFE id where the certificate has one, as gRPC found it well-formed; else the first DNS name.
 std::string CertificateOf(const grpc::AuthContext& auth) {
   if (!auth.IsPeerAuthenticated()) return "";
-  if (const auto ids = auth.FindPropertyValues("peer_spiffe_id"); ids.size() == 1) return std::string(View(ids.front()));
+  if (const auto ids = auth.FindPropertyValues("peer_spiffe_id"); ids.size() == 1)
+    return std::string(View(ids.front()));
   const auto names = auth.FindPropertyValues("peer_dns");
   return names.empty() ? "" : std::format("dns:{}", View(names.front()));
 }

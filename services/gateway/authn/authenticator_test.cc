@@ -24,8 +24,7 @@ class AuthenticatorTest : public testing::Test {
             .keys = std::make_shared<const KeySet>(*KeySet::Parse(std::format(R"({{"keys":[{}]}})", key.Jwk())))};
   }
   std::string Jwt(const TestingKey& key) const {
-    return key.Sign(
-        std::format(R"({{"iss":"{}","sub":"payroll","aud":"leasehold","exp":1800000600}})", kIssuer));
+    return key.Sign(std::format(R"({{"iss":"{}","sub":"payroll","aud":"leasehold","exp":1800000600}})", kIssuer));
   }
   // The principal, or the reason of the refusal.
   std::string Of(const std::vector<std::string_view>& headers, const std::string& certificate = "") {

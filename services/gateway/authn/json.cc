@@ -4,7 +4,6 @@
 
 #include "common/status/utf8.h"
 
-
 namespace leasehold::gateway {
 namespace {
 
@@ -56,8 +55,6 @@ std::optional<std::string> TextOf(const google::protobuf::Struct& object, const 
   return found->second.string_value();
 }
 
-bool Has(const google::protobuf::Struct& object, const std::string& member) {
-  return object.fields().contains(member);
-}
+bool Has(const google::protobuf::Struct& object, const std::string& member) { return object.fields().contains(member); }
 
 }  // namespace leasehold::gateway

@@ -12,8 +12,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string_view text(reinterpret_cast<const char*>(data), size);
   const auto jwt = gateway::ParseJwt(text);
   if (!jwt.ok() && ReasonOf(jwt.status()) != v1::REASON_BAD_TOKEN) std::abort();
-  if (jwt.ok() && (jwt->issuer.empty() || jwt->subject.empty() || jwt->signature.empty() ||
-                   !text.starts_with(jwt->signed_text))) {
+  if (jwt.ok() &&
+      (jwt->issuer.empty() || jwt->subject.empty() || jwt->signature.empty() || !text.starts_with(jwt->signed_text))) {
     std::abort();
   }
   const auto keys = gateway::KeySet::Parse(text);

@@ -79,8 +79,8 @@ TEST_F(JwtTest, WhatIsTamperedWithIsRefused) {
     const std::string good = key->Sign(Claims());
     const size_t first = good.find('.');
     const size_t second = good.rfind('.');
-    const std::string other = Base64Url(
-        std::format(R"({{"iss":"{}","sub":"admin","aud":"leasehold","exp":1800000600}})", kIssuer));
+    const std::string other =
+        Base64Url(std::format(R"({{"iss":"{}","sub":"admin","aud":"leasehold","exp":1800000600}})", kIssuer));
     ExpectBad(good.substr(0, first + 1) + other + good.substr(second), "no key of its issuer has signed it");
     // Every byte of the signature counts.
     for (size_t i = second + 1; i + 1 < good.size(); i += 7) {
@@ -155,11 +155,12 @@ TEST_F(JwtTest, IssuerAndAudienceAreToTheLetter) {
   };
   const std::string issuer = std::format("\"{}\"", kIssuer);
   EXPECT_TRUE(Check(with(issuer, R"(["x","leasehold"])")).ok());
-  for (const char* aud : {R"("Leasehold")", R"("leasehold2")", R"("")", "[]", "null", R"(["leasehol"])", R"([["leasehold"]])",
-                          R"({"leasehold":1})", R"(["leasehold",1])"}) {
+  for (const char* aud : {R"("Leasehold")", R"("leasehold2")", R"("")", "[]", "null", R"(["leasehol"])",
+                          R"([["leasehold"]])", R"({"leasehold":1})", R"(["leasehold",1])"}) {
     ExpectBad(with(issuer, aud), "audience");
   }
-  for (const char* iss : {R"("https://id.example.org/")", R"("HTTPS://id.example.org")", R"("https://evil.example.org")"}) {
+  for (const char* iss :
+       {R"("https://id.example.org/")", R"("HTTPS://id.example.org")", R"("https://evil.example.org")"}) {
     ExpectBad(with(iss, R"("leasehold")"), "its issuer is not known here");
   }
   ExpectBad(with("null", R"("leasehold")"), "it names no issuer");

@@ -149,7 +149,8 @@ std::optional<JwtAlgorithm> ParseJwtAlgorithm(std::string_view name) {
 
 absl::StatusOr<KeySet> KeySet::Parse(std::string_view json) {
   const std::optional<Struct> set = ParseJsonObject(json);
-  const auto found = set ? set->fields().find("keys") : google::protobuf::Map<std::string, google::protobuf::Value>::const_iterator();
+  const auto found =
+      set ? set->fields().find("keys") : google::protobuf::Map<std::string, google::protobuf::Value>::const_iterator();
   if (!set || found == set->fields().end() || !found->second.has_list_value()) {
     return InvalidField("keys", "", "a JSON Web Key Set: {\"keys\": […]}");
   }

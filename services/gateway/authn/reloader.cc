@@ -12,8 +12,8 @@ namespace leasehold::gateway {
 namespace {
 
 prometheus::Counter& Reloads(Metrics& metrics, const std::string& file, bool good) {
-  return good ? metrics.Counter("leasehold_reloads_total", "Files of policy, tokens and keys that changed and were taken",
-                                {{"file", file}})
+  return good ? metrics.Counter("leasehold_reloads_total",
+                                "Files of policy, tokens and keys that changed and were taken", {{"file", file}})
               : metrics.Counter("leasehold_reload_failures_total",
                                 "Changed files of policy, tokens and keys that could not be used; the old ones stay",
                                 {{"file", file}});

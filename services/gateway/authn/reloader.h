@@ -28,8 +28,8 @@ class Reloader {
 
   // Looks on a thread of its own until it is destroyed.
   void Start();
-  // One look at all of them. What two looks have seen is taken up: it may be half written at the first. A bad text is logged once and counted in leasehold_reload_failures_total; what was read
-  // before stays in use.
+  // One look at all of them. What two looks have seen is taken up: it may be half written at the first. A bad text is
+  // logged once and counted in leasehold_reload_failures_total; what was read before stays in use.
   void Look();
 
  private:

@@ -116,8 +116,7 @@ class TestingKey {
 
 // HS256 by `secret`, as an attacker makes it who hopes that the verifier goes by the header.
 inline std::string SignHs256(std::string_view claims, std::string_view secret, std::string_view kid) {
-  const std::string text =
-      Base64Url(std::format(R"({{"alg":"HS256","kid":"{}"}})", kid)) + "." + Base64Url(claims);
+  const std::string text = Base64Url(std::format(R"({{"alg":"HS256","kid":"{}"}})", kid)) + "." + Base64Url(claims);
   const auto mac = HmacSha256(secret, text);
   return text + "." + Base64Url({reinterpret_cast<const char*>(mac.data()), mac.size()});
 }

@@ -170,7 +170,8 @@ absl::Status CallCheck::Refused(std::string_view tenant) const {
   add(", service", service_);
   if (access_ != v1::ACCESS_UNSPECIFIED) text += access_ == v1::ACCESS_READ_ONLY ? ", read-only" : ", read-write";
   if (ttl_) text += std::format(", for {}", absl::FormatDuration(*ttl_));
-  if (!switch_to_texts_.empty()) text += std::format(", switching to {}", Printable(absl::StrJoin(switch_to_texts_, " ")));
+  if (!switch_to_texts_.empty())
+    text += std::format(", switching to {}", Printable(absl::StrJoin(switch_to_texts_, " ")));
   if (others_lease_) text += ", another principal's lease";
   return Error(v1::REASON_NOT_PERMITTED, text);
 }

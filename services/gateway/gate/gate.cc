@@ -129,12 +129,11 @@ absl::Status Gate::Admit(GatedContext& call, const Policy& policy, std::string_v
                       .burst = static_cast<double>(quota->acquire_burst() > 0 ? quota->acquire_burst()
                                                                               : quota->acquires_per_minute())};
       if (const auto wait = acquires_.Take(principal, rate, parts_.clock.Now())) {
-        return WithRetryAfter(
-            WithField(Error(v1::REASON_QUOTA_EXCEEDED, std::format("{} has acquired {} leases in a minute, its quota",
-                                                                   Printable(principal, 300),
-                                                                   quota->acquires_per_minute())),
-                      "acquires"),
-            *wait);
+        return WithRetryAfter(WithField(Error(v1::REASON_QUOTA_EXCEEDED,
+                                              std::format("{} has acquired {} leases in a minute, its quota",
+                                                          Printable(principal, 300), quota->acquires_per_minute())),
+                                        "acquires"),
+                              *wait);
       }
     }
   }

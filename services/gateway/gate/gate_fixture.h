@@ -40,8 +40,7 @@ class GateTest : public testing::Test {
     builder.RegisterService(lease_gate_.service());
     builder.RegisterService(policy_gate_.service());
     server_ = builder.BuildAndStart();
-    const auto channel =
-        grpc::CreateChannel("127.0.0.1:" + std::to_string(port), grpc::InsecureChannelCredentials());
+    const auto channel = grpc::CreateChannel("127.0.0.1:" + std::to_string(port), grpc::InsecureChannelCredentials());
     leases_ = v1::LeaseService::NewStub(channel);
     policies_ = v1::PolicyService::NewStub(channel);
   }

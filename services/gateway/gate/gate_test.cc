@@ -209,8 +209,9 @@ TEST_F(GateTest, AHeldLeaseIsCheckedTheSame) {
 TEST_F(GateTest, APolicyTakesEffectForTheNextCall) {
   SetPolicy(kPolicy);
   EXPECT_EQ(Try("stranger", Request("acme")), "NOT_PERMITTED");
-  SetPolicy("rules:\n- {name: a, principals: ['*'], operations: ['*'], services: ['*'], tenants: ['*'], access: "
-            "[read-write]}");
+  SetPolicy(
+      "rules:\n- {name: a, principals: ['*'], operations: ['*'], services: ['*'], tenants: ['*'], access: "
+      "[read-write]}");
   EXPECT_EQ(Try("stranger", Request("acme")), "OK");
   SetPolicy("");
   EXPECT_EQ(Try("operator", Request("acme")), "NOT_PERMITTED") << "an empty policy allows nothing";

@@ -1,5 +1,5 @@
-// Writes the gates: for each RPC of the proto files a method that asks RefusalOf() before it calls the service's own. So
-// an RPC that is added later is behind the gate without anybody's thinking of it.
+// Writes the gates: for each RPC of the proto files a method that asks RefusalOf() before it calls the service's own.
+// So an RPC that is added later is behind the gate without anybody's thinking of it.
 //
 // make_gates DESCRIPTORS NOUN… writes to stdout those of leasehold/v1/NOUN.proto's services; DESCRIPTORS is what
 // protoc --descriptor_set_out made of these files.
@@ -36,8 +36,9 @@ void WriteMethod(const MethodDescriptor& method, std::ostream& out) {
 
 bool WriteService(const ServiceDescriptor& service, std::ostream& out) {
   const std::string base = "v1::" + service.name() + "::CallbackService";
-  out << "class " << service.name() << "Gate final : public " << base << ", public Gated {\n public:\n  explicit " << service.name()
-      << "Gate(" << base << "& behind) : service_(behind) {}\n  grpc::Service* service() override { return this; }\n";
+  out << "class " << service.name() << "Gate final : public " << base << ", public Gated {\n public:\n  explicit "
+      << service.name() << "Gate(" << base
+      << "& behind) : service_(behind) {}\n  grpc::Service* service() override { return this; }\n";
   for (int i = 0; i < service.method_count(); ++i) {
     // What streams requests is seen by the gate once, without a request.
     if (service.method(i)->client_streaming()) return false;

@@ -1,5 +1,5 @@
-// Every RPC as the policy sees it: which operation it is, and where its request says what it concerns. An RPC that is not
-// in the table is allowed by nothing.
+// Every RPC as the policy sees it: which operation it is, and where its request says what it concerns. An RPC that is
+// not in the table is allowed by nothing.
 #pragma once
 
 #include <google/protobuf/message.h>

@@ -101,7 +101,8 @@ TEST(Methods, ARequestThatNamesATenantOrAServiceIsHeldToIt) {
     const Method* method = FindMethod(name);
     ASSERT_NE(method, nullptr);
     const auto* fields = rpc->input_type();
-    if (fields->FindFieldByName("tenant") != nullptr && !method->of_lease) EXPECT_FALSE(method->tenants.empty()) << name;
+    if (fields->FindFieldByName("tenant") != nullptr && !method->of_lease)
+      EXPECT_FALSE(method->tenants.empty()) << name;
     const bool watches = name.ends_with("/WatchTenants");  // of a tenant, whatever service it is asked about
     if (fields->FindFieldByName("service") != nullptr && !watches) {
       EXPECT_NE(method->service.how, Named::How::kNowhere) << name;
@@ -250,10 +251,10 @@ TEST_F(EveryRpcTest, EachOperationLetsInItsOwnRpcsAlone) {
   Serve(true);
   const std::string token = Token("somebody");
   for (const std::string_view operation : Operations()) {
-    gate_.SetPolicy(*Policy::Parse(
-        std::format("rules:\n- {{name: a, principals: ['token:*'], operations: ['{}'], services: ['*'], tenants: ['*'], "
-                    "access: [read-write], others_leases: true}}",
-                    operation)));
+    gate_.SetPolicy(*Policy::Parse(std::format(
+        "rules:\n- {{name: a, principals: ['token:*'], operations: ['{}'], services: ['*'], tenants: ['*'], "
+        "access: [read-write], others_leases: true}}",
+        operation)));
     for (const MethodDescriptor* rpc : rpcs_.methods()) {
       const std::string name = AllRpcs::NameOf(*rpc);
       const bool own = FindMethod(name)->operation == operation || name.ends_with("/ExplainPolicy");

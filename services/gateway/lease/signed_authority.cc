@@ -162,9 +162,9 @@ std::unique_ptr<LeaseAuthority::Attachment> SignedLeaseAuthority::Attach(const G
   const uint32_t bound = grant->claims.max_sessions();
   if (bound > 0 && watchers_.Sessions(grant->id) > static_cast<int64_t>(bound)) {
     sessions_refused_.fetch_add(1, std::memory_order_relaxed);
-    watch->bell()->Ring(WithRetryAfter(Error(v1::REASON_QUOTA_EXCEEDED,
-                                             std::format("this lease has {} sessions on this gateway, its quota", bound)),
-                                       absl::Seconds(1)));
+    watch->bell()->Ring(WithRetryAfter(
+        Error(v1::REASON_QUOTA_EXCEEDED, std::format("this lease has {} sessions on this gateway, its quota", bound)),
+        absl::Seconds(1)));
   }
   book_.Adopt(grant->claims);
   if (const auto standing = book_.Check(grant->claims); !standing.ok()) watch->bell()->Ring(standing.status());

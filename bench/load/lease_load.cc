@@ -75,6 +75,7 @@ int Main(int argc, char** argv) {
   std::string call;
   std::string tenant;
   std::string service;
+  std::string token_file;
   double seconds = 3;
   double warm_up = 0.3;
   CLI::App app("Calls a gateway as often as it answers; prints one JSON object.", "leasehold-bench-leases");
@@ -82,6 +83,7 @@ int Main(int argc, char** argv) {
   app.add_option("--gateway", load.address, "host:port")->required();
   app.add_option("--tenant", tenant, "For acquire");
   app.add_option("--service", service, "For acquire");
+  app.add_option("--token-file", token_file, "A file with the token to show");
   app.add_option("--callers", load.callers, "Calls under way")->check(CLI::Range(1, 10000))->capture_default_str();
   app.add_option("--channels", load.channels, "Connections")->check(CLI::Range(1, 100))->capture_default_str();
   app.add_option("--threads", load.threads)->check(CLI::Range(1, 64))->capture_default_str();
@@ -90,6 +92,14 @@ int Main(int argc, char** argv) {
   CLI11_PARSE(app, argc, argv);
   load.duration = absl::Seconds(seconds);
   load.warm_up = absl::Seconds(warm_up);
+  if (!token_file.empty()) {
+    const auto token = ReadSecretFile(token_file);
+    if (!token.ok()) {
+      std::cerr << token.status().message() << "\n";
+      return 1;
+    }
+    load.token = token->reveal();
+  }
   if (call == "acquire") {
     load.method = "/leasehold.v1.LeaseService/AcquireLease";
     load.codec = [&, run = RandomHex(8) + "-"] { return std::make_unique<AcquireCodec>(tenant, service, run); };

@@ -30,7 +30,7 @@ struct Call {
 class Poller {
  public:
   Poller(const RpcLoad& load, std::atomic<int64_t>& numbers, absl::Time begin, absl::Time end)
-      : method_(load.method), codec_(load.codec()), numbers_(numbers), begin_(begin), end_(end) {}
+      : method_(load.method), token_(load.token), codec_(load.codec()), numbers_(numbers), begin_(begin), end_(end) {}
 
   void Run(std::vector<std::unique_ptr<grpc::GenericStub>>& stubs, int callers) {
     std::vector<Call> calls(static_cast<size_t>(callers));
@@ -58,6 +58,7 @@ class Poller {
     call.reader.reset();
     call.context = std::make_unique<grpc::ClientContext>();
     call.context->set_deadline(absl::ToChronoTime(call.began + kCallPatience));
+    if (!token_.empty()) call.context->AddMetadata("authorization", "Bearer " + token_);
     call.reader = stub.PrepareUnaryCall(call.context.get(), method_, codec_->Request(numbers_++), &queue_);
     call.reader->StartCall();
     call.reader->Finish(&call.answer, &call.status, &call);
@@ -74,6 +75,7 @@ class Poller {
   }
 
   const std::string method_;
+  const std::string token_;
   const std::unique_ptr<RpcCodec> codec_;
   std::atomic<int64_t>& numbers_;
   const absl::Time begin_;

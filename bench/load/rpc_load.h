@@ -28,6 +28,7 @@ struct RpcLoad {
   std::string address;  // host:port
   std::string method;   // "/package.Service/Method"
   std::function<std::unique_ptr<RpcCodec>()> codec;
+  std::string token;  // shown with each call; empty: none
   int callers = 64;
   int channels = 4;  // connections that the callers share
   int threads = 2;

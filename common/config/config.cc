@@ -98,6 +98,18 @@ absl::Status CheckSharedInstances(const v1::Config& config) {
   return absl::OkStatus();
 }
 
+// Two entries of one issuer would leave open whose keys and audience count.
+absl::Status CheckIssuersDiffer(const v1::GatewayConfig& gateway) {
+  std::map<std::string, int> first;
+  for (int i = 0; i < gateway.jwt_size(); ++i) {
+    const auto [before, is_new] = first.emplace(gateway.jwt(i).issuer(), i);
+    if (is_new) continue;
+    return InvalidField(std::format("gateway.jwt[{}].issuer", i), gateway.jwt(i).issuer(),
+                        std::format("an issuer other than that of gateway.jwt[{}]", before->second));
+  }
+  return absl::OkStatus();
+}
+
 // What no single field shows.
 absl::Status CheckTogether(const v1::Config& config) {
   LH_RETURN_IF_ERROR(config::CheckEncryption(config));
@@ -111,6 +123,7 @@ absl::Status CheckTogether(const v1::Config& config) {
     return InvalidField("provisioner.min_backoff", absl::FormatDuration(backoff),
                         std::format("at most provisioner.max_backoff, {}", absl::FormatDuration(max_backoff)));
   }
+  LH_RETURN_IF_ERROR(CheckIssuersDiffer(config.gateway()));
   LH_RETURN_IF_ERROR(CheckSharedInstances(config));
   return CheckAddressesDiffer(config);
 }
@@ -119,7 +132,7 @@ absl::Status CheckTogether(const v1::Config& config) {
 
 absl::StatusOr<v1::Config> ParseConfig(std::string_view yaml, const std::string& base_dir, const Environment& env) {
   v1::Config config = config::Defaults();
-  LH_RETURN_IF_ERROR(config::ReadYaml(yaml, config));
+  LH_RETURN_IF_ERROR(config::ReadYaml(yaml, config, "configuration"));
   LH_RETURN_IF_ERROR(config::ApplyEnvironment(config, env));
   LH_RETURN_IF_ERROR(NormalizeNames(config));
   config::FillDerived(config);
@@ -129,15 +142,19 @@ absl::StatusOr<v1::Config> ParseConfig(std::string_view yaml, const std::string&
   return config;
 }
 
-absl::StatusOr<v1::Config> LoadConfig(const std::string& path, const Environment& env) {
+absl::StatusOr<std::string> ReadTextFile(std::string_view what, const std::string& path) {
   std::ifstream file(path);
   std::ostringstream text;
   if (file && file.peek() != EOF) text << file.rdbuf();
   if (!file.is_open() || file.bad()) {
-    return absl::FailedPreconditionError(
-        std::format("cannot read the configuration file {}: {}", path, strerror(errno)));
+    return absl::FailedPreconditionError(std::format("cannot read the {} file {}: {}", what, path, strerror(errno)));
   }
-  return ParseConfig(text.str(), fs::path(path).parent_path(), env);
+  return text.str();
+}
+
+absl::StatusOr<v1::Config> LoadConfig(const std::string& path, const Environment& env) {
+  LH_ASSIGN_OR_RETURN(const std::string text, ReadTextFile("configuration", path));
+  return ParseConfig(text, fs::path(path).parent_path(), env);
 }
 
 absl::StatusOr<v1::ServiceConfig> FindService(const v1::Config& config, const ServiceName& name) {

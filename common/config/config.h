@@ -25,6 +25,9 @@ Environment ProcessEnvironment();
 absl::StatusOr<v1::Config> ParseConfig(std::string_view yaml, const std::string& base_dir, const Environment& env);
 absl::StatusOr<v1::Config> LoadConfig(const std::string& path, const Environment& env);
 
+// The whole file; FAILED_PRECONDITION "cannot read the <what> file <path>: …".
+absl::StatusOr<std::string> ReadTextFile(std::string_view what, const std::string& path);
+
 // The YAML that ParseConfig reads as the same Config; for the effective configuration that `leasehold stack` writes.
 std::string ToYaml(const v1::Config& config);
 

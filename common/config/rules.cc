@@ -57,6 +57,20 @@ Text Printing(std::string allowed, size_t max_bytes) {
           }};
 }
 
+bool IsGlobOf(std::string_view allowed, size_t max_bytes, const std::string& text) {
+  return !text.empty() && text.size() <= max_bytes && std::ranges::all_of(text, [&](unsigned char c) {
+    return absl::ascii_islower(c) || absl::ascii_isdigit(c) || allowed.contains(static_cast<char>(c));
+  });
+}
+
+// Over names of a-z, 0-9 and what else they may hold.
+Text Glob(std::string_view others, size_t max_bytes) {
+  return {.allowed = std::format("a glob of 1 to {} of a-z, 0-9, {} and *", max_bytes, others),
+          .holds = [allowed = std::string(others) + "*", max_bytes](const std::string& text) {
+            return IsGlobOf(allowed, max_bytes, text);
+          }};
+}
+
 Text Path() { return OrEmpty(Printing("a path of at most 4096 bytes", 4096)); }
 
 bool IsNatsUrl(const std::string& text) {
@@ -189,6 +203,29 @@ Rules::Rules() {
   add("TenantShareConfig.weight", Between(0, 1'000));
   add("TenantShareConfig.max_connections", Between(0, 10'000));
 
+  add("PolicyRule.name", Printing("1 to 64 printable bytes", 64));
+  add("PolicyRule.principals", Printing("a principal or glob of 1 to 512 printable bytes", 512));
+  add("PolicyRule.operations", Glob(".", 64));
+  add("PolicyRule.services", Glob("-", 16));
+  add("PolicyRule.tenants", Glob("-", 64));
+  add("PolicyRule.tenant_settings",
+      Text{.allowed = "KEY=GLOB of at most 512 printable bytes", .holds = [](const std::string& text) {
+             const size_t equals = text.find('=');
+             return equals != 0 && equals != std::string::npos && text.size() <= 512 &&
+                    std::ranges::none_of(text, [](unsigned char c) { return absl::ascii_iscntrl(c); });
+           }});
+  add("PolicyRule.access", OneOf({"read-only", "read-write"}));
+  add("PolicyRule.connections", Glob("-", 64));
+  add("PolicyRule.max_ttl", Between(absl::ZeroDuration(), absl::Hours(720)));
+  add("PolicyRule.switch_to", Glob("-", 64));
+  add("PrincipalQuota.principals", Printing("a principal or glob of 1 to 512 printable bytes", 512));
+  add("PrincipalQuota.max_leases", Between(0, 1'000'000));
+  add("PrincipalQuota.acquires_per_minute", Between(0, 10'000'000));
+  add("PrincipalQuota.acquire_burst", Between(0, 1'000'000));
+  add("PrincipalQuota.max_sessions_per_lease", Between(0, 1'000'000));
+  add("TenantQuota.tenants", Glob("-", 64));
+  add("TenantQuota.max_leases", Between(0, 1'000'000));
+
   add("LogConfig.level", OneOf({"debug", "info", "warning", "error"}));
   add("LogConfig.format", OrEmpty(OneOf({"json", "text"})));
 
@@ -228,6 +265,11 @@ absl::Status Rules::CheckAll(const Message& message, std::string_view path) cons
     const std::string name = path.empty() ? field.name() : std::format("{}.{}", path, field.name());
     if (field.is_repeated()) {
       for (int j = 0; j < reflection.FieldSize(message, &field); ++j) {
+        if (field.cpp_type() == FieldDescriptor::CPPTYPE_STRING) {
+          const std::string text = reflection.GetRepeatedString(message, &field, j);
+          LH_RETURN_IF_ERROR(Check(std::get<Text>(Find(field)), text, std::format("{}[{}]", name, j), text));
+          continue;
+        }
         LH_RETURN_IF_ERROR(CheckAll(reflection.GetRepeatedMessage(message, &field, j), std::format("{}[{}]", name, j)));
       }
     } else if (IsScalar(field)) {

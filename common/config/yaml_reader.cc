@@ -51,6 +51,11 @@ absl::Status ReadList(const YAML::Node& node, std::string_view path, const Field
                       const Rules& rules) {
   if (!node.IsSequence()) return InvalidField(path, Described(node), "a list");
   for (size_t i = 0; i < node.size(); ++i) {
+    if (field.cpp_type() == FieldDescriptor::CPPTYPE_STRING) {
+      if (!node[i].IsScalar()) return InvalidField(std::format("{}[{}]", path, i), Described(node[i]), "one value");
+      message.GetReflection()->AddString(&message, &field, node[i].Scalar());
+      continue;
+    }
     Message* entry = message.GetReflection()->AddMessage(&message, &field);
     if (auto* service = dynamic_cast<v1::ServiceConfig*>(entry)) *service = ServiceDefaults(static_cast<int>(i));
     LH_RETURN_IF_ERROR(ReadMessage(node[i], std::format("{}[{}]", path, i), *entry, rules));
@@ -70,7 +75,7 @@ absl::Status ReadField(const YAML::Node& node, std::string_view path, const Fiel
 
 absl::Status ReadMessage(const YAML::Node& node, std::string_view path, Message& message, const Rules& rules) {
   if (node.IsNull()) return absl::OkStatus();  // "log:" with nothing under it
-  const std::string_view what = path.empty() ? "configuration" : path;
+  const std::string_view what = path.empty() ? "the file" : path;
   if (!node.IsMap()) return InvalidField(what, Described(node), "settings as name: value");
   std::set<std::string> seen;
   for (const auto& entry : node) {
@@ -89,15 +94,16 @@ absl::Status ReadMessage(const YAML::Node& node, std::string_view path, Message&
 
 }  // namespace
 
-absl::Status ReadYaml(std::string_view yaml, v1::Config& config) {
+absl::Status ReadYaml(std::string_view yaml, Message& message, std::string_view what) {
   try {
     const std::vector<YAML::Node> documents = YAML::LoadAll(std::string(yaml));
     if (documents.empty()) return absl::OkStatus();
-    if (documents.size() > 1)
-      return Error(v1::REASON_INVALID_FIELD, "the configuration is more than one YAML document");
-    return ReadMessage(documents.front(), "", config, Rules());
+    if (documents.size() > 1) {
+      return Error(v1::REASON_INVALID_FIELD, std::format("the {} is more than one YAML document", what));
+    }
+    return ReadMessage(documents.front(), "", message, Rules());
   } catch (const YAML::Exception& error) {
-    return Error(v1::REASON_INVALID_FIELD, std::format("the configuration is not YAML: line {}, column {}: {}",
+    return Error(v1::REASON_INVALID_FIELD, std::format("the {} is not YAML: line {}, column {}: {}", what,
                                                        error.mark.line + 1, error.mark.column + 1, error.msg));
   }
 }

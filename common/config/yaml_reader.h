@@ -4,12 +4,12 @@
 #include <string_view>
 
 #include "absl/status/status.h"
-#include "leasehold/v1/config.pb.h"
+#include "google/protobuf/message.h"
 
 namespace leasehold::config {
 
-// Sets what `yaml` names and leaves the rest of `config` as it is. Refuses unknown and doubled keys, wrong types, and
-// empty values, each with its path.
-absl::Status ReadYaml(std::string_view yaml, v1::Config& config);
+// Sets what `yaml` names and leaves the rest of `message` as it is. Refuses unknown and doubled keys, wrong types, and
+// empty values, each with its path; the whole is called `what` in errors.
+absl::Status ReadYaml(std::string_view yaml, google::protobuf::Message& message, std::string_view what);
 
 }  // namespace leasehold::config

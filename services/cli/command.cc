@@ -7,6 +7,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
+#include "common/bearer/bearer.h"
 #include "common/secret/secret.h"
 #include "common/status/error.h"
 #include "common/status/view.h"
@@ -30,6 +31,13 @@ void CheckGateway(const CLI::App& app, const Command& command) {
   if (!address.ok()) UsageError(std::string(address.status().message()));
 }
 
+// Here, so that a token is neither left out nor sent in clear without anybody's noticing.
+absl::Status CheckToken(const Command& command) {
+  if (!command.needs_gateway || command.token_file.empty()) return absl::OkStatus();
+  LH_RETURN_IF_ERROR(ReadSecretFile(command.token_file).status());
+  return CheckTokenMayGo(command.gateway, false);
+}
+
 }  // namespace
 
 void SplitTail(std::vector<std::string>& args, Command& command) {
@@ -49,6 +57,9 @@ void ConfigureRoot(CLI::App& app, Command& command) {
   app.add_option(kGateway, command.gateway, "Where the gateway's gRPC listens (LEASEHOLD_GATEWAY)")
       ->type_name("HOST:PORT")
       ->capture_default_str();
+  command.token_file = command.env("LEASEHOLD_TOKEN_FILE").value_or("");
+  app.add_option("--token-file", command.token_file, "A file with the token to show the gateway (LEASEHOLD_TOKEN_FILE)")
+      ->type_name("FILE");
   app.add_flag("--json", command.json, "Print the protobuf JSON mapping instead of tables");
   app.set_version_flag("--version", VersionLine("leasehold"), "Print this program's version and exit");
 }
@@ -132,7 +143,12 @@ int Execute(CLI::App& app, Command& command, std::vector<std::string> args) {
     }
     return ReportUsage(error.what(), path);
   }
-  absl::StatusOr<int> code = command.run();
+  absl::StatusOr<int> code = kFailed;
+  if (absl::Status token = CheckToken(command); !token.ok()) {
+    code = std::move(token);
+  } else {
+    code = command.run();
+  }
   if (code.ok()) return *code;
   std::cout.flush();
   std::cerr << ErrorLine(command.paths.In(StdView(code.status().message()))) << std::endl;

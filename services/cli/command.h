@@ -9,6 +9,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "common/config/config.h"
+#include "services/cli/gateway_client.h"
 #include "services/cli/shown_paths.h"
 #include "services/cli/terminal.h"
 
@@ -31,7 +32,9 @@ struct Command {
   const ShownPaths paths;
 
   std::string gateway;        // host:port, checked before `run`
+  std::string token_file;     // that it can be read, and that it may be sent there, too; empty: none
   bool needs_gateway = true;  // cleared by a verb that calls none
+  GatewayAt GatewayHere() const { return {.address = gateway, .token_file = token_file}; }
   bool json = false;
 
   // What follows "--" or "--exec": another program's arguments, taken off before CLI11 looks.

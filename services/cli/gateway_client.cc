@@ -11,6 +11,7 @@
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
+#include "common/bearer/bearer.h"
 #include "common/config/config.h"
 #include "common/status/grpc.h"
 #include "common/status/view.h"
@@ -65,14 +66,15 @@ std::string_view OtherPort(const HostPort& address) {
 
 }  // namespace
 
-GatewayClient::GatewayClient(std::string address, absl::Duration connect_patience) : address_(std::move(address)) {
+GatewayClient::GatewayClient(const GatewayAt& gateway, absl::Duration connect_patience) : address_(gateway.address) {
   grpc::ChannelArguments arguments;
   // The gateway is a neighbour: a proxy named in the environment is meant for other traffic.
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
   arguments.SetMaxReceiveMessageSize(64 * 1024 * 1024);
   // It bounds each attempt to connect, too.
   arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, static_cast<int>(absl::ToInt64Milliseconds(connect_patience)));
-  auto channel = grpc::CreateCustomChannel(address_, grpc::InsecureChannelCredentials(), arguments);
+  auto channel = grpc::experimental::CreateCustomChannelWithInterceptors(address_, grpc::InsecureChannelCredentials(),
+                                                                         arguments, ShowToken(gateway.token_file));
   tenants_ = v1::TenantService::NewStub(channel);
   leases_ = v1::LeaseService::NewStub(channel);
   operations_ = v1::OperationService::NewStub(channel);
@@ -81,6 +83,7 @@ GatewayClient::GatewayClient(std::string address, absl::Duration connect_patienc
   pools_ = v1::PoolService::NewStub(channel);
   doctor_ = v1::DoctorService::NewStub(channel);
   logs_ = v1::LogService::NewStub(channel);
+  policy_ = v1::PolicyService::NewStub(channel);
 }
 
 std::chrono::system_clock::time_point GatewayClient::Deadline(absl::Duration patience) {

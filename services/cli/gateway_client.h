@@ -15,16 +15,22 @@
 #include "leasehold/v1/log.grpc.pb.h"
 #include "leasehold/v1/migration.grpc.pb.h"
 #include "leasehold/v1/operation.grpc.pb.h"
+#include "leasehold/v1/policy.grpc.pb.h"
 #include "leasehold/v1/pool.grpc.pb.h"
 #include "leasehold/v1/tenant.grpc.pb.h"
 
 namespace leasehold::cli {
 
+// How a gateway is reached.
+struct GatewayAt {
+  std::string address;          // host:port as the user typed it
+  std::string token_file = {};  // shown with each call; empty: none
+};
+
 class GatewayClient {
  public:
-  // `address`: host:port as the user typed it. Connects at the first call; a host that is silent for `connect_patience`
-  // does not answer.
-  explicit GatewayClient(std::string address, absl::Duration connect_patience = absl::Seconds(5));
+  // Connects at the first call; a host that is silent for `connect_patience` does not answer.
+  explicit GatewayClient(const GatewayAt& gateway, absl::Duration connect_patience = absl::Seconds(5));
 
   v1::TenantService::StubInterface& tenants() { return *tenants_; }
   v1::LeaseService::StubInterface& leases() { return *leases_; }
@@ -34,6 +40,7 @@ class GatewayClient {
   v1::PoolService::StubInterface& pools() { return *pools_; }
   v1::DoctorService::StubInterface& doctor() { return *doctor_; }
   v1::LogService::StubInterface& logs() { return *logs_; }
+  v1::PolicyService::StubInterface& policy() { return *policy_; }
 
   // One call:  client.Call(client.tenants(), &v1::TenantService::StubInterface::GetTenant, request)
   template <typename Stub, typename Request, typename Response>
@@ -70,6 +77,7 @@ class GatewayClient {
   std::unique_ptr<v1::PoolService::StubInterface> pools_;
   std::unique_ptr<v1::DoctorService::StubInterface> doctor_;
   std::unique_ptr<v1::LogService::StubInterface> logs_;
+  std::unique_ptr<v1::PolicyService::StubInterface> policy_;
 };
 
 }  // namespace leasehold::cli

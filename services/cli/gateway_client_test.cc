@@ -53,7 +53,7 @@ absl::Status Get(GatewayClient& client, absl::Duration patience = GatewayClient:
 
 TEST(GatewayClient, SaysWhoDidNotAnswerForHowLongAndWhatToDo) {
   const SilentServer server;
-  GatewayClient client(server.address(), absl::Milliseconds(300));
+  GatewayClient client({.address = server.address()}, absl::Milliseconds(300));
   const absl::Status status = Get(client);
   EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable) << status;
   EXPECT_THAT(std::string(status.message()),
@@ -84,7 +84,7 @@ class OneWordServer {
 TEST(GatewayClient, KnowsTheGatewaysOtherPorts) {
   const auto refusal = [](const OneWordServer::Answer& answer) {
     const OneWordServer server(answer);
-    GatewayClient client(server.address(), absl::Seconds(5));
+    GatewayClient client({.address = server.address()}, absl::Seconds(5));
     return std::string(Get(client).message());
   };
   EXPECT_THAT(refusal([](std::string_view heard) { return heard.size() == 8 ? "N" : ""; }),
@@ -97,7 +97,7 @@ TEST(GatewayClient, KnowsTheGatewaysOtherPorts) {
 
 TEST(GatewayClient, SaysHowLongACallWasWaitedFor) {
   const SilentServer server;
-  GatewayClient client(server.address(), absl::Seconds(30));
+  GatewayClient client({.address = server.address()}, absl::Seconds(30));
   const absl::Status status = Get(client, absl::Milliseconds(300));
   EXPECT_EQ(status.code(), absl::StatusCode::kDeadlineExceeded) << status;
   EXPECT_THAT(std::string(status.message()),
@@ -105,14 +105,14 @@ TEST(GatewayClient, SaysHowLongACallWasWaitedFor) {
 }
 
 TEST(GatewayClient, AHostThatIsNotKnownIsSaidToBeThat) {
-  GatewayClient client("no-such-host.invalid:7450", absl::Milliseconds(300));
+  GatewayClient client({.address = "no-such-host.invalid:7450"}, absl::Milliseconds(300));
   const absl::Status status = Get(client, absl::Seconds(5));
   EXPECT_THAT(std::string(status.message()), HasSubstr("no-such-host.invalid"));
   EXPECT_FALSE(status.ok());
 }
 
 TEST(GatewayClient, TheGatewaysOwnRefusalsPassUnchanged) {
-  const GatewayClient client("127.0.0.1:1");
+  const GatewayClient client({.address = "127.0.0.1:1"});
   const absl::Status refused = Error(v1::REASON_REGISTRY_UNAVAILABLE, "the registry does not answer");
   EXPECT_EQ(ReasonOf(client.ToStatus(ToGrpc(refused), absl::Seconds(1))), v1::REASON_REGISTRY_UNAVAILABLE);
   EXPECT_EQ(client.StreamEnd(ToGrpc(refused)).message(), refused.message());

@@ -51,7 +51,7 @@ absl::Status AwaitEnd(SignalFd& signals, const HeldLease& held) {
 
 absl::StatusOr<int> Hold(const Command& command, const Flags& flags) {
   SignalFd signals;
-  GatewayClient client(command.gateway);
+  GatewayClient client(command.GatewayHere());
   LH_ASSIGN_OR_RETURN(const auto held, HeldLease::Acquire(client, flags.Request(ThisUser()), signals.fd()));
   if (command.has_tail) {
     Variables variables = LibpqVariables(held->credentials());

@@ -13,6 +13,8 @@ int main(int argc, char** argv) {
   cli::AddOperation(app, command);
   cli::AddBackup(app, command);
   cli::AddMigrate(app, command);
+  cli::AddPolicy(app, command);
+  cli::AddToken(app, command);
   cli::AddPools(app, command);
   cli::AddDoctor(app, command);
   cli::AddLog(app, command);

@@ -19,7 +19,7 @@ void AddPsql(CLI::App& app, Command& command) {
     command.takes_tail = true;
     command.run = [flags, &command]() -> absl::StatusOr<int> {
       SignalFd signals;
-      GatewayClient client(command.gateway);
+      GatewayClient client(command.GatewayHere());
       LH_ASSIGN_OR_RETURN(const auto held, HeldLease::Acquire(client, flags->Request(ThisUser()), signals.fd()));
       std::vector<std::string> argv = {"psql"};
       argv.insert(argv.end(), command.tail.begin(), command.tail.end());

@@ -86,6 +86,7 @@ void AddLeaseRows(const v1::Lease& lease, const View& view, Table& table) {
   row("access", AccessOf(lease));
   row("may switch to", absl::StrJoin(lease.switch_to(), ", "));
   row("holder", lease.holder());
+  row("principal", lease.principal());
   if (lease.session()) row("sessions keep", "one server connection each");
   row("issued", Relative(lease.issue_time(), view.now));
   if (lease.state() == v1::LEASE_STATE_ACTIVE) row("expires", Relative(lease.expire_time(), view.now));

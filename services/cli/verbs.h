@@ -11,10 +11,12 @@ void AddPsql(CLI::App& app, Command& command);
 void AddOperation(CLI::App& app, Command& command);
 void AddBackup(CLI::App& app, Command& command);
 void AddMigrate(CLI::App& app, Command& command);
+void AddPolicy(CLI::App& app, Command& command);
 void AddPools(CLI::App& app, Command& command);
 void AddDoctor(CLI::App& app, Command& command);
 void AddLog(CLI::App& app, Command& command);
 void AddStack(CLI::App& app, Command& command);
+void AddToken(CLI::App& app, Command& command);
 void AddVersion(CLI::App& app, Command& command);
 
 // `tenant watch`, which AddTenant puts under `tenant`.

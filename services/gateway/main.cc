@@ -25,9 +25,12 @@
 #include "services/gateway/api/log_service.h"
 #include "services/gateway/api/migration_service.h"
 #include "services/gateway/api/operation_service.h"
+#include "services/gateway/api/policy_service.h"
 #include "services/gateway/api/pool_service.h"
 #include "services/gateway/api/provisioner_service.h"
 #include "services/gateway/api/tenant_service.h"
+#include "services/gateway/callers.h"
+#include "services/gateway/gate/gates.h"
 #include "services/gateway/lease/replicator.h"
 #include "services/gateway/lease/signed_authority.h"
 #include "services/gateway/registry/registry.h"
@@ -147,6 +150,7 @@ absl::Status Run(const Arguments& arguments) {
   SignedLeaseAuthority authority(secrets.signing_keys, services, book, watchers, registry.directory());
   SqlEndpoint sql(sql_options, authority, metrics, clock);
 
+  LH_ASSIGN_OR_RETURN(const auto callers, Callers::Make(config, registry.directory(), book, clock, metrics));
   LeaseService leases({issuer, book, watchers, registry.directory(), timer, services}, config.leases(), metrics);
   TenantService tenants(registry);
   OperationService operations(registry);
@@ -155,13 +159,17 @@ absl::Status Run(const Arguments& arguments) {
   DoctorService doctor(registry, clock, ToDuration(config.provisioner().resync_interval()));
   PoolService pools(sql, services);
   LogService logs(sql.query_log(), config);
+  PolicyService policies(callers->gate());
   MigrationAsker migration_asker(*nats, services);
   MigrationService migrations(migration_asker, registry, timer);
 
   prometheus::Gauge& active =
       metrics.Gauge("leasehold_leases", "Leases that this gateway knows of", {{"state", "active"}});
+  prometheus::Gauge& sessions_refused = metrics.Gauge(
+      "leasehold_sessions_over_quota", "Sessions refused since the start: one more than their lease may have");
   timer.Every(kBookTick, [&] {
     book.Tick();
+    sessions_refused.Set(static_cast<double>(authority.sessions_refused()));
     active.Set(static_cast<double>(book.live()));
     health.Set("leases", replicator.synced()
                              ? absl::OkStatus()
@@ -179,13 +187,25 @@ absl::Status Run(const Arguments& arguments) {
     absl::SleepFor(absl::Milliseconds(10));
   }
   LH_RETURN_IF_ERROR(sql.Start());
-  const std::array<grpc::Service*, 9> grpc_services = {&tenants, &operations, &backups,    &provisioners, &leases,
-                                                       &pools,   &doctor,     &migrations, &logs};
-  LH_ASSIGN_OR_RETURN(const auto rpc, StartRpcServer(config.gateway().grpc_listen(), grpc_services));
+  TenantServiceGate tenant_gate(tenants);
+  OperationServiceGate operation_gate(operations);
+  BackupServiceGate backup_gate(backups);
+  ProvisionerServiceGate provisioner_gate(provisioners);
+  LeaseServiceGate lease_gate(leases);
+  PoolServiceGate pool_gate(pools);
+  DoctorServiceGate doctor_gate(doctor);
+  MigrationServiceGate migration_gate(migrations);
+  LogServiceGate log_gate(logs);
+  PolicyServiceGate policy_gate(policies);
+  const std::array<Gated*, 10> gates = {&tenant_gate, &operation_gate, &backup_gate, &provisioner_gate,
+                                        &lease_gate,  &pool_gate,      &doctor_gate, &migration_gate,
+                                        &log_gate,    &policy_gate};
+  LH_ASSIGN_OR_RETURN(const auto rpc, StartRpcServer(config.gateway().grpc_listen(), callers->gate(), gates));
   health.Set("listeners", absl::OkStatus());
   timer.Every(kHealthTick, [&rpc, &health, names = services.names()] { TellHealth(*rpc, health, names); });
   registry.Start();
   timer.Start();
+  callers->Start();
   Log(Level::kInfo, "started",
       {{"version", Version()},
        {"commit", Commit()},

@@ -16,6 +16,7 @@
 #include "leasehold/v1/log.grpc.pb.h"
 #include "leasehold/v1/migration.grpc.pb.h"
 #include "leasehold/v1/operation.grpc.pb.h"
+#include "leasehold/v1/policy.grpc.pb.h"
 #include "leasehold/v1/pool.grpc.pb.h"
 #include "leasehold/v1/provisioner.grpc.pb.h"
 #include "leasehold/v1/tenant.grpc.pb.h"
@@ -35,7 +36,7 @@ constexpr int kKeepaliveTimeoutMs = 5'000;
 constexpr int kMinPingIntervalMs = 5'000;
 
 // The names under which the gateway as a whole is asked for its health.
-constexpr std::array<const char*, 10> kAnsweringForAll = {"",
+constexpr std::array<const char*, 11> kAnsweringForAll = {"",
                                                           v1::TenantService::service_full_name(),
                                                           v1::OperationService::service_full_name(),
                                                           v1::BackupService::service_full_name(),
@@ -44,7 +45,8 @@ constexpr std::array<const char*, 10> kAnsweringForAll = {"",
                                                           v1::PoolService::service_full_name(),
                                                           v1::DoctorService::service_full_name(),
                                                           v1::MigrationService::service_full_name(),
-                                                          v1::LogService::service_full_name()};
+                                                          v1::LogService::service_full_name(),
+                                                          v1::PolicyService::service_full_name()};
 
 void LogGrpc(gpr_log_func_args* args) { Log(Level::kDebug, "gRPC", {{"text", args->message}, {"file", args->file}}); }
 
@@ -56,12 +58,12 @@ void LogProtobuf(google::protobuf::LogLevel level, const char* file, int /*line*
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<grpc::Server>> StartRpcServer(const std::string& listen,
-                                                             std::span<grpc::Service* const> services) {
+absl::StatusOr<std::unique_ptr<grpc::Server>> StartRpcServer(const std::string& listen, Gate& gate,
+                                                             std::span<Gated* const> services) {
   gpr_set_log_function(LogGrpc);
   google::protobuf::SetLogHandler(LogProtobuf);
   grpc::EnableDefaultHealthCheckService(true);
-  grpc::reflection::InitProtoReflectionServerBuilderPlugin();
+  if (gate.policy() == nullptr) grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   grpc::ServerBuilder builder;
   // Without it two gateways could listen on one port and each get some of the calls.
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
@@ -70,12 +72,15 @@ absl::StatusOr<std::unique_ptr<grpc::Server>> StartRpcServer(const std::string& 
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, kMinPingIntervalMs);
-  builder.experimental().SetInterceptorCreators(RefuseUndecodableRequests());
+  auto interceptors = RefuseUndecodableRequests();
+  interceptors.push_back(CheckCallsAt(gate));
+  builder.experimental().SetInterceptorCreators(std::move(interceptors));
+  builder.SetContextAllocator(NewGatedContexts());
   builder.SetMaxReceiveMessageSize(kMaxRequestBytes);
   builder.SetMaxSendMessageSize(kMaxAnswerBytes);
   int port = 0;
   builder.AddListeningPort(listen, grpc::InsecureServerCredentials(), &port);
-  for (grpc::Service* service : services) builder.RegisterService(service);
+  for (Gated* gated : services) builder.RegisterService(gated->service());
   std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
   if (!server || port == 0) {
     return InvalidField("gateway.grpc_listen", listen, "an address of this machine with a port that nobody listens on");

@@ -5,6 +5,7 @@
 #include <system_error>
 #include <utility>
 
+#include "common/bearer/bearer.h"
 #include "common/events/migration_subject.h"
 #include "common/secret/secret.h"
 #include "common/status/error.h"
@@ -51,6 +52,7 @@ absl::StatusOr<Provisioner::Settings> Provisioner::Read(const v1::Config& config
   LH_ASSIGN_OR_RETURN(const SharedMigrations central, ReadKind(service, "central"));
   LH_ASSIGN_OR_RETURN(HostPort http, ParseHostPort("http_listen", service.http_listen()));
   const v1::ProvisionerConfig& limits = config.provisioner();
+  if (!limits.token_file().empty()) LH_RETURN_IF_ERROR(CheckTokenMayGo(limits.gateway(), false));
   const bool automatic = limits.migrate() == "automatic";
   Rollout::Options rollout{
       .library = {service.migrations(), tenant, central}, .parallelism = limits.parallelism(), .automatic = automatic};
@@ -81,6 +83,7 @@ absl::StatusOr<Provisioner::Settings> Provisioner::Read(const v1::Config& config
       .spares = std::move(spares),
       .rollout = std::move(rollout),
       .gateway = limits.gateway(),
+      .token_file = limits.token_file(),
       .replicas = config.nats().replicas(),
       .http = std::move(http),
   };
@@ -109,7 +112,7 @@ Provisioner::Provisioner(Settings settings)
       instance_(std::move(settings.instance)),
       central_(instance_.AsLogin(instance_.central_database()), settings.reconciler.parallelism + kMoreConnections),
       records_(central_, clock_),
-      desired_(settings.gateway, settings.service),
+      desired_(settings.gateway, settings.service, settings.token_file),
       instance_health_(health_, "instance", [this] { reconciler_.RequestPass(); }),
       gateway_health_(health_, "gateway"),
       nats_health_(health_, "nats", [this] { reconciler_.RequestPass(); }),

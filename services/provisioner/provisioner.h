@@ -48,6 +48,7 @@ class Provisioner {
     SpareKeeper::Options spares;
     Rollout::Options rollout;
     std::string gateway;
+    std::string token_file;
     int replicas = 1;
     HostPort http;
   };

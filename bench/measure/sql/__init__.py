@@ -3,10 +3,10 @@ from harness.bouncer import PgBouncer
 from harness.report import Bound, Row
 from harness.rounds import Failure
 from harness.stack import Stack
-from measure.sql import fairness, idle, leases, pgbench, switch, tenants
+from measure.sql import fairness, idle, leases, pgbench, policy, switch, tenants
 from measure.sql.side_by_side import OneTenant
 
-ROWS = ("pgbench", "connect", "switch", "tenants", "fairness", "idle", "leases")
+ROWS = ("pgbench", "connect", "switch", "tenants", "fairness", "idle", "leases", "policy")
 
 ONE_TENANT_CAP, MANY_TENANTS_CAP = 50, 90
 
@@ -20,7 +20,7 @@ def run(report, settings, rows):
         except Failure as failure:  # of what a row needs beforehand; the others may still have it
             report.add(Row(row, ours=f"failed: {failure}", must=Bound(text="measured")))
 
-    if {"pgbench", "connect", "switch", "fairness", "leases"} & set(rows):
+    if {"pgbench", "connect", "switch", "fairness", "leases", "policy"} & set(rows):
         # Room for both sides' pools and the direct connections at once: nobody's connections have to go for another's.
         with Stack("config/one-tenant.yaml", 300) as stack, PgBouncer(stack, ONE_TENANT_CAP) as bouncer:
             side = OneTenant(stack, bouncer, settings)
@@ -29,6 +29,7 @@ def run(report, settings, rows):
             measure("switch", switch.measure, side)
             measure("fairness", fairness.measure, side)
             measure("leases", leases.measure, side)
+            measure("policy", policy.measure, side)
     if "tenants" in rows:
         with Stack("config/many-tenants.yaml", 100) as stack, PgBouncer(stack, MANY_TENANTS_CAP) as bouncer:
             measure("tenants", tenants.measure, stack, bouncer)

@@ -11,6 +11,7 @@
 #include "common/telemetry/log.h"
 #include "services/gateway/api/page.h"
 #include "services/gateway/api/unary.h"
+#include "services/gateway/caller/caller.h"
 #include "services/gateway/lease/claims.h"
 #include "services/gateway/lease/record.h"
 #include "services/gateway/lease/terms.h"
@@ -38,6 +39,16 @@ void LogLease(std::string_view event, const v1::Lease& lease) {
        {lease.has_tenant() ? "tenant" : "connection", lease.has_tenant() ? lease.tenant() : lease.connection()},
        {"service", lease.service()},
        {"holder", lease.holder()}});
+}
+
+void Attribute(const grpc::CallbackServerContext& context, LeaseTerms& terms) {
+  terms.principal = CallerOf(context).principal;
+  terms.bounds = BoundsOf(context);
+}
+
+prometheus::Counter& QuotaRefusals(Metrics& metrics, const std::string& quota) {
+  return metrics.Counter("leasehold_quota_refusals_total", "Leases and sessions refused for a quota of the policy",
+                         {{"quota", quota}});
 }
 
 prometheus::Counter& AcquiresOf(Metrics& metrics, const char* outcome) {
@@ -122,6 +133,8 @@ LeaseService::LeaseService(const Parts& parts, const v1::LeasesConfig& config, M
       repeated_(AcquiresOf(metrics, "repeated")),
       refused_(AcquiresOf(metrics, "refused")),
       failed_(AcquiresOf(metrics, "failed")),
+      principal_quota_(QuotaRefusals(metrics, "principal_leases")),
+      tenant_quota_(QuotaRefusals(metrics, "tenant_leases")),
       revocations_(metrics.Counter("leasehold_lease_revocations_total", "Calls that revoked leases")) {}
 
 void LeaseService::Shutdown() {
@@ -165,6 +178,11 @@ void LeaseService::OnAcquired(const absl::StatusOr<LeaseIssuer::Issued>& issued)
     return;
   }
   const absl::StatusCode code = issued.status().code();
+  if (const auto detail = DetailOf(issued.status()); detail && detail->reason() == v1::REASON_QUOTA_EXCEEDED) {
+    (detail->field() == "tenant_leases" ? tenant_quota_ : principal_quota_).Increment();
+    refused_.Increment();
+    return;
+  }
   const bool failed = code == absl::StatusCode::kUnavailable || code == absl::StatusCode::kInternal ||
                       code == absl::StatusCode::kResourceExhausted || code == absl::StatusCode::kDeadlineExceeded;
   (failed ? failed_ : refused_).Increment();
@@ -181,21 +199,18 @@ grpc::ServerUnaryReactor* LeaseService::AcquireLease(grpc::CallbackServerContext
     OnAcquired(terms.status());
     return AnswerNow(context, terms.status());
   }
+  Attribute(*context, *terms);
   return AcquireCall::Begin(*this, *std::move(terms), *context, *response);
 }
 
-grpc::ServerWriteReactor<v1::AcquireLeaseResponse>* LeaseService::HoldLease(grpc::CallbackServerContext*,
+grpc::ServerWriteReactor<v1::AcquireLeaseResponse>* LeaseService::HoldLease(grpc::CallbackServerContext* context,
                                                                             const v1::AcquireLeaseRequest* request) {
-  const auto refuse = [](const absl::Status& why) {
-    const auto stream = LeaseHold::Stream::Start();
-    stream->Close(why);
-    return stream->reactor();
-  };
   auto terms = ParseTerms(*request, parts_.services, kHoldTtl, max_ttl_);
   if (!terms.ok()) {
     OnAcquired(terms.status());
-    return refuse(terms.status());
+    return Refused<v1::AcquireLeaseResponse>(terms.status());
   }
+  Attribute(*context, *terms);
   // Two streams never share a lease: the end of one would end the other's.
   terms->request_id.clear();
   terms->request_hash = 0;
@@ -207,7 +222,7 @@ grpc::ServerWriteReactor<v1::AcquireLeaseResponse>* LeaseService::HoldLease(grpc
   };
   const auto hold = std::make_shared<LeaseHold>(LeaseHold::Parts{acquisition_parts(), parts_.book, parts_.watchers},
                                                 std::move(events));
-  if (!Track(hold)) return refuse(ShuttingDown());
+  if (!Track(hold)) return Refused<v1::AcquireLeaseResponse>(ShuttingDown());
   return hold->Begin(*std::move(terms));
 }
 

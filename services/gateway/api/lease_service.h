@@ -92,6 +92,8 @@ class LeaseService : public v1::LeaseService::CallbackService {
   prometheus::Counter& repeated_;
   prometheus::Counter& refused_;
   prometheus::Counter& failed_;
+  prometheus::Counter& principal_quota_;
+  prometheus::Counter& tenant_quota_;
   prometheus::Counter& revocations_;
   absl::Mutex mu_;
   bool shutting_down_ ABSL_GUARDED_BY(mu_) = false;

@@ -150,4 +150,12 @@ class Feed : public std::enable_shared_from_this<Feed<Response>> {
   bool over_ ABSL_GUARDED_BY(mu_) = false;
 };
 
+// The answer of a stream that ends before it began.
+template <typename Response>
+grpc::ServerWriteReactor<Response>* Refused(const absl::Status& why) {
+  const auto stream = Feed<Response>::Start();
+  stream->Close(why);
+  return stream->reactor();
+}
+
 }  // namespace leasehold::gateway

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "absl/strings/str_replace.h"
+#include "common/status/error.h"
 
 namespace leasehold::gateway {
 namespace {
@@ -10,6 +11,13 @@ namespace {
 bool IsLowerHex(std::string_view text) {
   return std::ranges::all_of(text, [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
 }
+
+// gRPC's own contexts live in the call's memory; ours go when the call is over.
+class Allocator : public grpc::ContextAllocator {
+ public:
+  grpc::CallbackServerContext* NewCallbackServerContext() override { return new GatedContext; }
+  void Release(grpc::CallbackServerContext* context) override { delete context; }
+};
 
 }  // namespace
 
@@ -34,7 +42,12 @@ std::string TraceIdOf(std::string_view traceparent) {
   return std::string(trace_id);
 }
 
-Caller CallerOf(const grpc::CallbackServerContext& context) {
+std::unique_ptr<grpc::ContextAllocator> NewGatedContexts() { return std::make_unique<Allocator>(); }
+
+Caller CallerOf(const grpc::ServerContextBase& context) {
+  if (const auto* gated = dynamic_cast<const GatedContext*>(&context); gated != nullptr && gated->decision) {
+    return gated->caller;
+  }
   Caller caller;
   caller.address = AddressOfPeer(context.peer());
   const auto& metadata = context.client_metadata();
@@ -42,6 +55,19 @@ Caller CallerOf(const grpc::CallbackServerContext& context) {
     caller.trace_id = TraceIdOf({header->second.data(), header->second.size()});
   }
   return caller;
+}
+
+LeaseBounds BoundsOf(const grpc::CallbackServerContext& context) {
+  const auto* gated = dynamic_cast<const GatedContext*>(&context);
+  return gated == nullptr ? LeaseBounds() : gated->bounds;
+}
+
+absl::Status RefusalOf(const grpc::CallbackServerContext& context) {
+  const auto* gated = dynamic_cast<const GatedContext*>(&context);
+  if (gated == nullptr || !gated->decision) {
+    return Error(v1::REASON_NOT_PERMITTED, "nothing allows this call");
+  }
+  return *gated->decision;
 }
 
 }  // namespace leasehold::gateway

@@ -3,8 +3,13 @@
 
 #include <grpcpp/grpcpp.h>
 
+#include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
+
+#include "absl/status/status.h"
+#include "services/gateway/lease/lease_bounds.h"
 
 namespace leasehold::gateway {
 
@@ -19,8 +24,24 @@ struct Caller {
   std::string trace_id;
 };
 
-// A call that the gate has not seen, as in tests of a single service, is anonymous.
-Caller CallerOf(const grpc::CallbackServerContext& context);
+// A call with what the gate found out about it. Each call of a server that was built with NewGatedContexts() is one.
+class GatedContext : public grpc::CallbackServerContext {
+ public:
+  Caller caller;
+  LeaseBounds bounds;
+  // nullopt until the gate has decided: then the call is refused, too.
+  std::optional<absl::Status> decision;
+};
+std::unique_ptr<grpc::ContextAllocator> NewGatedContexts();
+
+// Of a call that the gate has not seen, as in tests of a single service: its peer and trace, and anonymous, without
+// bounds.
+Caller CallerOf(const grpc::ServerContextBase& context);
+
+LeaseBounds BoundsOf(const grpc::CallbackServerContext& context);
+
+// Why the gate did not let the call in; OK if it did. NOT_PERMITTED if nobody has decided.
+absl::Status RefusalOf(const grpc::CallbackServerContext& context);
 
 // gRPC's "ipv4:127.0.0.1:4711" and "ipv6:%5B::1%5D:4711" as "127.0.0.1:4711" and "[::1]:4711".
 std::string AddressOfPeer(std::string_view peer);

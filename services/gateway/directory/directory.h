@@ -26,6 +26,7 @@ struct TenantView {
     int64_t generation = 0;
   };
   std::map<std::string, Service> services;  // by service name
+  std::map<std::string, std::string> settings = {};
 
   // OK if `service` of this tenant can be used now, else TENANT_NOT_READY, TENANT_SUSPENDED, TENANT_DELETED or
   // SERVICE_NOT_FOUND.

@@ -64,9 +64,10 @@ class LeaseAuthority {
 
   // A session of `grant` is open, at `tenant`. `on_end` runs once, on any thread, within a second of the lease's end or
   // of the tenant becoming unusable, with the reason (LEASE_EXPIRED, LEASE_REVOKED, LEASE_RELEASED, TENANT_SUSPENDED,
-  // TENANT_DELETED, TENANT_NOT_FOUND); perhaps before Attach returns. It must not block, and must not drop the
-  // attachment: post that to where the session lives. Dropping the attachment ends the watch; `on_end` is not running
-  // and will not run once the destructor has returned. Only after the client has proven that it knows the password.
+  // TENANT_DELETED, TENANT_NOT_FOUND, and QUOTA_EXCEEDED for a session that is one too many); perhaps before Attach
+  // returns. It must not block, and must not drop the attachment: post that to where the session lives. Dropping the
+  // attachment ends the watch; `on_end` is not running and will not run once the destructor has returned. Only after
+  // the client has proven that it knows the password.
   class Attachment {
    public:
     virtual ~Attachment() = default;

@@ -70,6 +70,23 @@ class AuthorityTest : public testing::Test {
   std::vector<Reason> ends_;
 };
 
+TEST_F(AuthorityTest, SessionsBeyondTheBoundEndAtOnce) {
+  LeaseTerms terms = Terms();
+  terms.bounds.sessions_per_lease = 2;
+  const GrantPtr grant = Granted(terms);
+  const auto first = Attach(grant, Tenant("acme"));
+  auto second = Attach(grant, Tenant("acme"));
+  EXPECT_THAT(ends_, IsEmpty());
+  {
+    const auto third = Attach(grant, Tenant("acme"));
+    EXPECT_THAT(ends_, ElementsAre(v1::REASON_QUOTA_EXCEEDED));
+  }
+  EXPECT_EQ(authority_.sessions_refused(), 1);
+  second.reset();
+  const auto next = Attach(grant, Tenant("acme"));
+  EXPECT_EQ(ends_.size(), 1u) << "there is room again";
+}
+
 TEST_F(AuthorityTest, GrantSaysWhatTheLeaseSays) {
   LeaseTerms terms = Terms();
   terms.access = v1::ACCESS_READ_ONLY;

@@ -36,7 +36,7 @@ int64_t LeaseBook::IssueMs() const {
   return after_revocations - now > kMaxSkewMs ? now : std::max(now, after_revocations);
 }
 
-absl::StatusOr<std::optional<v1::LeaseRecord>> LeaseBook::Add(v1::LeaseRecord record) {
+absl::StatusOr<std::optional<v1::LeaseRecord>> LeaseBook::Add(v1::LeaseRecord record, const LeaseBounds& bounds) {
   if (size() >= options_.max_leases) {
     return WithRetryAfter(Error(v1::REASON_TOO_MANY_CLIENTS, "this gateway holds as many leases as it can"),
                           absl::Seconds(1));
@@ -48,6 +48,7 @@ absl::StatusOr<std::optional<v1::LeaseRecord>> LeaseBook::Add(v1::LeaseRecord re
     Settle(shard, id, Insert(shard, id, std::move(record)), NowMs());
   };
   if (record.request_id().empty()) {
+    LH_RETURN_IF_ERROR(counts_.Take(record, bounds));
     insert();
   } else {
     absl::MutexLock lock(&requests_mu_);
@@ -55,6 +56,7 @@ absl::StatusOr<std::optional<v1::LeaseRecord>> LeaseBook::Add(v1::LeaseRecord re
       if (earlier->request_hash() != record.request_hash()) return Reused();
       return earlier;
     }
+    LH_RETURN_IF_ERROR(counts_.Take(record, bounds));
     requests_.insert_or_assign(record.request_id(), id);
     insert();
   }
@@ -230,7 +232,9 @@ void LeaseBook::Adopt(const v1::LeaseClaims& claims) {
     Shard& shard = ShardOf(*id);
     absl::MutexLock lock(&shard.mu);
     if (shard.leases.contains(*id)) return;
-    ended = Settle(shard, *id, Insert(shard, *id, RecordOf(claims)), NowMs());
+    v1::LeaseRecord record = RecordOf(claims);
+    counts_.Add(record);
+    ended = Settle(shard, *id, Insert(shard, *id, std::move(record)), NowMs());
   }
   Tell(ended);
 }
@@ -250,11 +254,16 @@ bool LeaseBook::Merge(const v1::LeaseRecord& record) {
     absl::MutexLock lock(&shard.mu);
     const auto found = shard.leases.find(id);
     if (found == shard.leases.end()) {
+      counts_.Add(record);
       Entry& entry = Insert(shard, id, record);
       entry.record.clear_writer();
       ended = Settle(shard, id, entry, now);
     } else if (!found->second.stripped) {
+      // Its principal may become known.
+      const bool counted = found->second.ended_ms == 0;
+      if (counted) counts_.Remove(found->second.record);
       const Merged merged = MergeRecord(found->second.record, record);
+      if (counted) counts_.Add(found->second.record);
       other_behind = merged.other_behind;
       if (merged.mine_changed) ended = Settle(shard, id, found->second, now);
     }
@@ -282,6 +291,7 @@ std::optional<LeaseBook::Ended> LeaseBook::Settle(Shard& shard, const LeaseId& i
     if (entry.ended_ms != 0) {  // it had expired here, and then another gateway's renewal arrived
       entry.ended_ms = 0;
       live_.fetch_add(1, std::memory_order_relaxed);
+      counts_.Add(entry.record);
     }
     // A renewal needs no new node: the old one comes up early and is planned anew.
     if (entry.due_ms == 0 || entry.due_ms > entry.record.expire_ms()) Plan(shard, id, entry, entry.record.expire_ms());
@@ -290,6 +300,7 @@ std::optional<LeaseBook::Ended> LeaseBook::Settle(Shard& shard, const LeaseId& i
   if (entry.ended_ms != 0) return std::nullopt;
   entry.ended_ms = now;
   live_.fetch_sub(1, std::memory_order_relaxed);
+  counts_.Remove(entry.record);
   if (entry.due_ms == 0) Plan(shard, id, entry, entry.record.expire_ms());
   Ended ended{id, StatusOfState(state)};
   shard.ended.push_back(id);

@@ -3,7 +3,7 @@
 // gateway learns again from the others' bucket.
 //
 // Any thread; nothing blocks. What the book tells (LeaseWatchers, LeaseOutbox) is told without its locks.
-// Lock order: requests_mu_, then one shard's mu, then the lock inside Revocations.
+// Lock order: requests_mu_, then one shard's mu, then the lock inside Revocations or LeaseCounts.
 #pragma once
 
 #include <array>
@@ -25,6 +25,7 @@
 #include "common/clock/clock.h"
 #include "common/identity/identity.h"
 #include "leasehold/v1/lease.pb.h"
+#include "services/gateway/lease/lease_counts.h"
 #include "services/gateway/lease/outbox.h"
 #include "services/gateway/lease/revocations.h"
 #include "services/gateway/lease/watchers.h"
@@ -47,8 +48,10 @@ class LeaseBook {
   int64_t IssueMs() const;
 
   // A lease given out here. If its request_id was used before by a lease that still lives, it is not added: that lease
-  // is returned, or REQUEST_ID_REUSED if the request was another one. TOO_MANY_CLIENTS when the book is full.
-  absl::StatusOr<std::optional<v1::LeaseRecord>> Add(v1::LeaseRecord record);
+  // is returned, or REQUEST_ID_REUSED if the request was another one. TOO_MANY_CLIENTS when the book is full;
+  // QUOTA_EXCEEDED with field "principal_leases" or "tenant_leases" when the bounds are reached by what this gateway
+  // knows.
+  absl::StatusOr<std::optional<v1::LeaseRecord>> Add(v1::LeaseRecord record, const LeaseBounds& bounds = {});
 
   // The living lease of an earlier call with this request_id. REQUEST_ID_REUSED as above.
   absl::StatusOr<std::optional<v1::LeaseRecord>> FindRequest(const std::string& request_id, uint64_t request_hash);
@@ -131,7 +134,7 @@ class LeaseBook {
 
   // True if this book knows more of the lease than `record` says.
   bool Merge(const v1::LeaseRecord& record);
-  // Puts a record where there was none, ended already if a revocation covers it.
+  // Puts a record where there was none and which is counted, ended already if a revocation covers it.
   Entry& Insert(Shard& shard, const LeaseId& id, v1::LeaseRecord record) ABSL_EXCLUSIVE_LOCKS_REQUIRED(shard.mu);
   // After every change of an entry: counts, plans its next moment, and says if it has just ended. May erase other
   // entries.
@@ -157,6 +160,7 @@ class LeaseBook {
   LeaseOutbox& outbox_;
   const Options options_;
   Revocations revocations_;
+  LeaseCounts counts_;  // of what lives
   std::atomic<size_t> live_ = 0;
   std::atomic<size_t> size_ = 0;
   std::atomic<int64_t> swept_ms_ = 0;  // when old revocations were last looked for

@@ -31,6 +31,12 @@ class FakeDirectory : public TenantDirectory {
     absl::MutexLock lock(&mu_);
     cached_[id] = view;
   }
+  // Of a tenant that was Set().
+  void SetSettings(const std::string& id, std::map<std::string, std::string> settings) {
+    TenantView view = **Find(id);
+    view.settings = std::move(settings);
+    Put(id, std::make_shared<const TenantView>(std::move(view)));
+  }
   void Remove(const std::string& id) { Put(id, Error(v1::REASON_TENANT_NOT_FOUND, "there is no tenant " + id)); }
   void SetDomain(const std::string& domain, const std::string& id) {
     absl::MutexLock lock(&mu_);

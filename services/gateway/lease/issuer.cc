@@ -69,6 +69,7 @@ absl::StatusOr<LeaseIssuer::Issued> LeaseIssuer::Issue(const LeaseTerms& terms, 
   for (const std::string& glob : terms.switch_to) claims.add_switch_to(glob);
   claims.set_holder_hash(HolderHash(terms.holder));
   claims.set_session(terms.session);
+  claims.set_max_sessions(terms.bounds.sessions_per_lease);
   if (absl::Status status = CheckClaims(claims); !status.ok()) {
     // The terms were checked, so it is what the directory says of the tenant that does not fit.
     return absl::InternalError(std::format("a lease's claims are not valid: {}", status.message()));
@@ -77,12 +78,13 @@ absl::StatusOr<LeaseIssuer::Issued> LeaseIssuer::Issue(const LeaseTerms& terms, 
   LH_ASSIGN_OR_RETURN(v1::Credentials credentials, CredentialsOf(claims));
   v1::LeaseRecord record = RecordOf(std::move(claims));
   record.set_holder(terms.holder);
+  record.set_principal(terms.principal);
   if (!terms.request_id.empty()) {
     record.set_request_id(terms.request_id);
     record.set_request_hash(terms.request_hash);
   }
   v1::Lease lease = LeaseOf(record, 0);
-  LH_ASSIGN_OR_RETURN(const std::optional<v1::LeaseRecord> earlier, book_.Add(std::move(record)));
+  LH_ASSIGN_OR_RETURN(const std::optional<v1::LeaseRecord> earlier, book_.Add(std::move(record), terms.bounds));
   if (earlier) return IssuedAgain(*earlier);
   return Issued{id, std::move(lease), std::move(credentials)};
 }

@@ -25,7 +25,7 @@ class LeaseIssuer {
 
   // A new lease, entered in the book; with a request_id that a living lease was made by, that one again. `tenant` is
   // the one that the terms name, by id or by domain, `database_id` that of its database; nullopt and empty for a named
-  // connection. REQUEST_ID_REUSED, TOO_MANY_CLIENTS.
+  // connection. REQUEST_ID_REUSED, TOO_MANY_CLIENTS, QUOTA_EXCEEDED.
   struct Issued {
     LeaseId id;
     v1::Lease lease;  // without its sessions: a new one has none

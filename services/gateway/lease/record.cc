@@ -27,6 +27,7 @@ Merged MergeRecord(v1::LeaseRecord& mine, const v1::LeaseRecord& other) {
     mine.set_current_tenant(other.current_tenant());
   });
   later(mine.holder(), other.holder(), [&] { mine.set_holder(other.holder()); });
+  later(mine.principal(), other.principal(), [&] { mine.set_principal(other.principal()); });
   later(std::pair(mine.request_id(), mine.request_hash()), std::pair(other.request_id(), other.request_hash()), [&] {
     mine.set_request_id(other.request_id());
     mine.set_request_hash(other.request_hash());
@@ -66,6 +67,7 @@ v1::Lease LeaseOf(const v1::LeaseRecord& record, int sessions) {
   lease.set_current_tenant(record.current_tenant());
   *lease.mutable_switch_to() = claims.switch_to();
   lease.set_holder(record.holder());
+  lease.set_principal(record.principal());
   *lease.mutable_issue_time() = FromTime(absl::FromUnixMillis(claims.issue_ms()));
   *lease.mutable_expire_time() = FromTime(absl::FromUnixMillis(record.expire_ms()));
   lease.set_session(claims.session());

@@ -158,6 +158,14 @@ std::unique_ptr<LeaseAuthority::Attachment> SignedLeaseAuthority::Attach(const G
                                                                          const std::optional<TenantId>& tenant,
                                                                          std::function<void(absl::Status)> on_end) {
   auto watch = watchers_.Add(grant->id, LeaseWatchers::Kind::kSession, std::move(on_end));
+  // Counted with this one: of two that come at once, one is too many at least.
+  const uint32_t bound = grant->claims.max_sessions();
+  if (bound > 0 && watchers_.Sessions(grant->id) > static_cast<int64_t>(bound)) {
+    sessions_refused_.fetch_add(1, std::memory_order_relaxed);
+    watch->bell()->Ring(WithRetryAfter(
+        Error(v1::REASON_QUOTA_EXCEEDED, std::format("this lease has {} sessions on this gateway, its quota", bound)),
+        absl::Seconds(1)));
+  }
   book_.Adopt(grant->claims);
   if (const auto standing = book_.Check(grant->claims); !standing.ok()) watch->bell()->Ring(standing.status());
   auto attachment = std::make_unique<SignedAttachment>(directory_, grant->service, std::move(watch));

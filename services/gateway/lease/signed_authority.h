@@ -1,6 +1,8 @@
 // LeaseAuthority over signed claims, the book and the tenant directory.
 #pragma once
 
+#include <atomic>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -31,12 +33,16 @@ class SignedLeaseAuthority : public LeaseAuthority {
                                      std::function<void(absl::Status)> on_end) override;
   absl::Time ExpiryOf(const GrantPtr& grant) override;
 
+  // Sessions that were one more than their lease may have.
+  int64_t sessions_refused() const { return sessions_refused_.load(std::memory_order_relaxed); }
+
  private:
   const SigningKeys& keys_;
   const KnownServices& services_;
   LeaseBook& book_;
   LeaseWatchers& watchers_;
   TenantDirectory& directory_;
+  std::atomic<int64_t> sessions_refused_ = 0;
 };
 
 }  // namespace leasehold::gateway

@@ -11,6 +11,7 @@
 #include "absl/time/time.h"
 #include "common/identity/identity.h"
 #include "leasehold/v1/lease.pb.h"
+#include "services/gateway/lease/lease_bounds.h"
 #include "services/gateway/lease/services.h"
 
 namespace leasehold::gateway {
@@ -29,6 +30,9 @@ struct LeaseTerms {
   absl::Duration wait_ready = {};
   std::string request_id = {};
   uint64_t request_hash = 0;  // 0 without a request_id
+  // Not of the request: who makes it, and by what the policy bounds that.
+  std::string principal = {};
+  LeaseBounds bounds = {};
 };
 
 // INVALID_FIELD, SERVICE_NOT_FOUND, CONNECTION_NOT_FOUND. `default_ttl`: for a request without ttl.

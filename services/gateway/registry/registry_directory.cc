@@ -34,6 +34,7 @@ TenantViewPtr ViewOf(const v1::Tenant& tenant) {
     view->services[status.service()] = {
         .state = status.state(), .database_id = status.database_id(), .generation = status.generation()};
   }
+  view->settings = {tenant.settings().begin(), tenant.settings().end()};
   return view;
 }
 

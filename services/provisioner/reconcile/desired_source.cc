@@ -9,6 +9,7 @@
 #include <grpcpp/security/credentials.h>
 #include <grpcpp/support/channel_arguments.h>
 
+#include "common/bearer/bearer.h"
 #include "common/status/error.h"
 #include "common/status/grpc.h"
 
@@ -20,12 +21,13 @@ constexpr int kPageSize = 200;
 constexpr std::chrono::seconds kDeadline(10);
 constexpr std::chrono::seconds kConnectPatience(1);
 
-std::shared_ptr<grpc::Channel> ChannelTo(const std::string& address) {
+std::shared_ptr<grpc::Channel> ChannelTo(const std::string& address, const std::string& token_file) {
   grpc::ChannelArguments arguments;
   // gRPC's own default backs off up to two minutes; a provisioner asks every second.
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 500);
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 1000);
-  return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments);
+  return grpc::experimental::CreateCustomChannelWithInterceptors(address, grpc::InsecureChannelCredentials(), arguments,
+                                                                 ShowToken(token_file));
 }
 
 // Health and log show what has a reason; that nobody answered is no secret.
@@ -40,10 +42,10 @@ absl::Status WithReason(const absl::Status& status) {
 
 }  // namespace
 
-GatewayDesired::GatewayDesired(const std::string& address, ServiceName service)
+GatewayDesired::GatewayDesired(const std::string& address, ServiceName service, const std::string& token_file)
     : address_(address),
       service_(std::move(service)),
-      channel_(ChannelTo(address)),
+      channel_(ChannelTo(address, token_file)),
       stub_(v1::ProvisionerService::NewStub(channel_)) {}
 
 absl::Status GatewayDesired::AwaitChannel() {

@@ -28,8 +28,8 @@ class DesiredSource {
 // The gateway's ProvisionerService. REGISTRY_UNAVAILABLE while it does not answer, after a second of trying.
 class GatewayDesired : public DesiredSource, public BackupSource {
  public:
-  // `address`: host:port, named in errors.
-  GatewayDesired(const std::string& address, ServiceName service);
+  // `address`: host:port, named in errors. `token_file`: shown to the gateway; empty for none.
+  GatewayDesired(const std::string& address, ServiceName service, const std::string& token_file = "");
   absl::StatusOr<std::vector<v1::DesiredTenant>> ListDesired() override;
   absl::Status ReportFindings(const std::string& provisioner, const std::vector<v1::Finding>& findings) override;
   absl::Status ReportTrouble(const std::string& provisioner, const std::string& trouble) override;

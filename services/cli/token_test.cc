@@ -1,0 +1,144 @@
+// leasehold token and leasehold policy check, as they are typed; neither needs a gateway.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "common/policy/api_tokens.h"
+#include "services/cli/verbs.h"
+
+namespace leasehold::cli {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+struct Outcome {
+  int code = 0;
+  std::string out;
+  std::string err;
+};
+
+class OfflineTest : public testing::Test {
+ protected:
+  OfflineTest() : folder_(std::filesystem::path(testing::TempDir()) / ("token_test." + std::to_string(getpid()))) {
+    std::filesystem::create_directories(folder_);
+  }
+  ~OfflineTest() override { std::filesystem::remove_all(folder_); }
+
+  std::string In(const std::string& name) const { return folder_ / name; }
+  std::string Text(const std::string& name) const { return *ReadTextFile("test", In(name)); }
+
+  static Outcome Run(std::vector<std::string> args, const std::string& token_file = "") {
+    const Environment env = [token_file](const char* name) -> std::optional<std::string> {
+      if (std::string_view(name) == "LEASEHOLD_TOKEN_FILE" && !token_file.empty()) return token_file;
+      if (std::string_view(name) == "LEASEHOLD_GATEWAY") return "127.0.0.1:1";
+      return std::nullopt;
+    };
+    Command command(env, Terminal{});
+    CLI::App app("Leasehold", "leasehold");
+    ConfigureRoot(app, command);
+    AddPolicy(app, command);
+    AddPools(app, command);
+    AddToken(app, command);
+    ::testing::internal::CaptureStderr();
+    ::testing::internal::CaptureStdout();
+    const int code = Execute(app, command, std::move(args));
+    std::string out = ::testing::internal::GetCapturedStdout();
+    return {code, std::move(out), ::testing::internal::GetCapturedStderr()};
+  }
+
+  const std::filesystem::path folder_;
+};
+
+TEST_F(OfflineTest, ATokenIsMadeListedAndRevoked) {
+  const Outcome made = Run({"token", "create", "payroll", "--file", In("tokens"), "--ttl", "1h"});
+  ASSERT_EQ(made.code, kDone) << made.err;
+  const std::string token = made.out.substr(0, made.out.size() - 1);
+  struct stat file{};
+  ASSERT_EQ(stat(In("tokens").c_str(), &file), 0);
+  EXPECT_EQ(file.st_mode & 0777, 0600u);
+  EXPECT_THAT(Text("tokens"), Not(HasSubstr(token)));
+  const auto kept = ApiTokens::Parse(Text("tokens"));
+  ASSERT_TRUE(kept.ok()) << kept.status();
+  ASSERT_NE(kept->Find(token), nullptr);
+  EXPECT_EQ(kept->Find(token)->name, "payroll");
+
+  EXPECT_EQ(Run({"token", "create", "other", "--file", In("tokens")}).code, kDone);
+  const Outcome again = Run({"token", "create", "payroll", "--file", In("tokens")});
+  EXPECT_EQ(again.code, kFailed);
+  EXPECT_THAT(again.err, HasSubstr("a name that no token has yet"));
+  const Outcome list = Run({"token", "list", "--file", In("tokens")});
+  EXPECT_THAT(list.out, HasSubstr("payroll"));
+  EXPECT_THAT(list.out, HasSubstr("never"));
+  EXPECT_THAT(list.out, Not(HasSubstr(kept->list()[0].sha256)));
+
+  EXPECT_EQ(Run({"token", "revoke", "payroll", "--file", In("tokens")}).code, kDone);
+  EXPECT_EQ(ApiTokens::Parse(Text("tokens"))->Find(token), nullptr);
+  EXPECT_EQ(ApiTokens::Parse(Text("tokens"))->list().size(), 1u);
+  const Outcome gone = Run({"token", "revoke", "payroll", "--file", In("tokens")});
+  EXPECT_EQ(gone.code, kFailed);
+  EXPECT_THAT(gone.err, HasSubstr("there is no token payroll"));
+}
+
+TEST_F(OfflineTest, WrongUseOfTokensIsExplained) {
+  EXPECT_EQ(Run({"token", "create", "payroll"}).code, kUsage);
+  EXPECT_EQ(Run({"token", "create", "Pay roll'", "--file", In("tokens")}).code, kUsage);
+  EXPECT_EQ(Run({"token", "list", "--file", In("missing")}).code, kFailed);
+  std::ofstream(In("tokens")) << "not a line\n";
+  const Outcome bad = Run({"token", "create", "payroll", "--file", In("tokens")});
+  EXPECT_EQ(bad.code, kFailed);
+  EXPECT_THAT(bad.err, HasSubstr("line 1"));
+  EXPECT_EQ(Text("tokens"), "not a line\n") << "it is not overwritten";
+}
+
+TEST_F(OfflineTest, ThePolicyIsExplainedFromAFile) {
+  std::ofstream(In("policy.yaml")) << R"(
+rules:
+  - {name: gold, principals: ["token:payroll"], operations: [lease.acquire], services: [core], tenants: [acme],
+     tenant_settings: [tier=gold], access: [read-only], max_ttl: 10m, switch_to: ["acme-*"]}
+)";
+  const auto check = [&](std::vector<std::string> more) {
+    std::vector<std::string> args = {"policy", "check",    "lease.acquire", "--file", In("policy.yaml"), "--service",
+                                     "core",   "--access", "read-only",     "--as",   "token:payroll"};
+    args.insert(args.end(), more.begin(), more.end());
+    return Run(args);
+  };
+  const Outcome allowed = check({"--tenant", "acme"});
+  EXPECT_EQ(allowed.code, kDone) << allowed.err;
+  EXPECT_THAT(allowed.out, HasSubstr("allowed by the rule gold"));
+  const Outcome refused = check({"--tenant", "globex"});
+  EXPECT_EQ(refused.code, kFailed);
+  EXPECT_THAT(refused.out, HasSubstr("gold: does not, it allows the tenants acme and those with tier=gold"));
+  EXPECT_EQ(check({"--tenant", "globex", "--setting", "tier=gold"}).code, kDone);
+  EXPECT_EQ(check({"--tenant", "acme", "--ttl", "11m"}).code, kFailed);
+  EXPECT_EQ(check({"--tenant", "acme", "--switch-to", "acme-eu"}).code, kDone);
+  EXPECT_EQ(check({"--tenant", "acme", "--switch-to", "*"}).code, kFailed);
+  EXPECT_THAT(check({"--tenant", "acme", "--json"}).out, HasSubstr("\"allowed\": true"));
+}
+
+TEST_F(OfflineTest, WrongUseOfPolicyCheckIsExplained) {
+  std::ofstream(In("policy.yaml")) << "rules: 3\n";
+  EXPECT_EQ(Run({"policy", "check", "lease.aquire", "--as", "x"}).code, kUsage);
+  EXPECT_EQ(Run({"policy", "check", "lease.acquire", "--file", In("policy.yaml")}).code, kUsage);
+  EXPECT_EQ(Run({"policy", "check", "lease.acquire", "--setting", "a=b"}).code, kUsage);
+  EXPECT_EQ(Run({"policy", "check", "lease.acquire", "--access", "write"}).code, kUsage);
+  const Outcome bad = Run({"policy", "check", "lease.acquire", "--file", In("policy.yaml"), "--as", "x"});
+  EXPECT_EQ(bad.code, kFailed);
+  EXPECT_THAT(bad.err, HasSubstr("rules"));
+}
+
+TEST_F(OfflineTest, ATokenFileIsReadBeforeAGatewayIsAsked) {
+  EXPECT_THAT(Run({"pools", "--token-file", In("missing")}).err, HasSubstr(In("missing")));
+  EXPECT_THAT(Run({"pools"}, In("missing")).err, HasSubstr(In("missing")));
+  std::ofstream(In("token")) << "lht_x\n";
+  const Outcome clear = Run({"pools", "--token-file", In("token"), "--gateway", "gateway.example.org:7450"});
+  EXPECT_EQ(clear.code, kFailed);
+  EXPECT_THAT(clear.err, HasSubstr("in clear"));
+  EXPECT_THAT(Run({"pools", "--token-file", In("token")}).err, HasSubstr("does not answer"));
+}
+
+}  // namespace
+}  // namespace leasehold::cli

@@ -1,0 +1,36 @@
+// What lets callers in, made from the configuration: its files, which are read again when they change, and the gate.
+#pragma once
+
+#include <memory>
+
+#include "absl/status/statusor.h"
+#include "common/clock/clock.h"
+#include "common/telemetry/metrics.h"
+#include "leasehold/v1/config.pb.h"
+#include "services/gateway/authn/authenticator.h"
+#include "services/gateway/authn/reloader.h"
+#include "services/gateway/gate/gate.h"
+
+namespace leasehold::gateway {
+
+class Callers {
+ public:
+  // INVALID_FIELD names the setting whose file cannot be used. References outlive it.
+  static absl::StatusOr<std::unique_ptr<Callers>> Make(const v1::Config& config, TenantDirectory& directory,
+                                                       const LeaseBook& book, const Clock& clock, Metrics& metrics);
+
+  Gate& gate() { return gate_; }
+  // From now on changed files are taken up.
+  void Start() { reloader_.Start(); }
+
+ private:
+  Callers(const v1::Config& config, TenantDirectory& directory, const LeaseBook& book, const Clock& clock,
+          Metrics& metrics);
+  absl::Status ReadFiles(const v1::GatewayConfig& config);
+
+  Authenticator authenticator_;
+  Gate gate_;
+  Reloader reloader_;
+};
+
+}  // namespace leasehold::gateway

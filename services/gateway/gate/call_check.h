@@ -1,0 +1,63 @@
+// One call on its way through the gate.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "common/policy/policy.h"
+#include "services/gateway/directory/directory.h"
+#include "services/gateway/gate/gate.h"
+#include "services/gateway/gate/methods.h"
+
+namespace leasehold::gateway {
+
+// Made for one call, and goes when `done` has run. One thread at a time.
+class CallCheck : public std::enable_shared_from_this<CallCheck> {
+ public:
+  CallCheck(Gate& gate, GatedContext& call, google::protobuf::Message& request, PolicyPtr policy, const Method& method,
+            std::function<void()> done)
+      : gate_(gate),
+        call_(call),
+        request_(request),
+        policy_(std::move(policy)),
+        method_(method),
+        done_(std::move(done)) {}
+
+  void Run();
+
+ private:
+  void ReadRequest();
+  void ReadLease();
+  void ReadWishes();
+  void LookUpDomain(const std::string& domain);
+  // Holds the tenants from number `i` on against the policy.
+  void CheckTenants(size_t i);
+  void CheckTenant(size_t i, const std::map<std::string, std::string>* settings);
+  void Finish(absl::Status decision);
+
+  Ask AskFor(std::string_view tenant) const;
+  absl::Status Refused(std::string_view tenant) const;
+
+  Gate& gate_;
+  GatedContext& call_;
+  google::protobuf::Message& request_;
+  const PolicyPtr policy_;
+  const Method& method_;
+  const std::function<void()> done_;
+
+  std::vector<std::string> tenants_;
+  std::string service_;
+  std::string connection_;
+  v1::Access access_ = v1::ACCESS_UNSPECIFIED;
+  std::optional<absl::Duration> ttl_;
+  std::vector<std::string> switch_to_texts_;
+  std::vector<const std::string*> switch_to_;
+  bool others_lease_ = false;
+  // The shortest of the rules that allow it.
+  absl::Duration max_ttl_ = absl::InfiniteDuration();
+};
+
+}  // namespace leasehold::gateway

@@ -1,0 +1,273 @@
+#include "services/gateway/gate/gate.h"
+
+#include <gmock/gmock.h>
+
+#include "services/gateway/gate/gate_fixture.h"
+
+namespace leasehold::gateway {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+using Leases = v1::LeaseService::Stub;
+
+constexpr char kPolicy[] = R"(
+rules:
+  - name: employee
+    principals: ["token:employee"]
+    operations: [lease.*]
+    services: [identity]
+    tenants: ["acme*"]
+    connections: [central]
+    access: [read-write]
+    switch_to: ["acme*"]
+    max_ttl: 5m
+  - name: reports
+    principals: ["token:reports"]
+    operations: [lease.acquire]
+    services: ["*"]
+    tenant_settings: [tier=gold]
+    access: [read-only]
+  - name: operators
+    principals: ["token:operator"]
+    operations: ["*"]
+    services: ["*"]
+    tenants: ["*"]
+    access: [read-write]
+    others_leases: true
+)";
+
+TEST_F(GateTest, WithoutAPolicyAnybodyMayDoEverything) {
+  const auto acquired = Acquire("", Request("globex"));
+  ASSERT_TRUE(acquired.ok()) << acquired.status();
+  EXPECT_EQ(acquired->lease().principal(), "anonymous");
+  EXPECT_EQ(Acquire("employee", Request("globex"))->lease().principal(), "token:employee");
+}
+
+TEST_F(GateTest, ABadTokenIsRefusedAlsoWithoutAPolicy) {
+  tokens_["thief"] = "lht_" + std::string(43, 'A');
+  EXPECT_EQ(Try("thief", Request("acme")), "BAD_TOKEN");
+  EXPECT_EQ(book_.live(), 0u);
+}
+
+TEST_F(GateTest, WhatNoRuleAllowsIsRefusedBeforeAnyWork) {
+  SetPolicy(kPolicy);
+  EXPECT_EQ(Try("", Request("acme")), "NO_CREDENTIALS");
+  EXPECT_EQ(Try("stranger", Request("acme")), "NOT_PERMITTED");
+  EXPECT_EQ(Try("employee", Request("globex")), "NOT_PERMITTED");
+  EXPECT_EQ(Try("employee", Request("acme", "core")), "NOT_PERMITTED");
+  EXPECT_EQ(Try("employee", Request("no-such-tenant")), "NOT_PERMITTED") << "what exists is not told";
+  EXPECT_EQ(book_.live(), 0u);
+  EXPECT_EQ(directory_.lookups(), 0u);
+  const auto acquired = Acquire("employee", Request("acme"));
+  ASSERT_TRUE(acquired.ok()) << acquired.status();
+  EXPECT_EQ(acquired->lease().principal(), "token:employee");
+  EXPECT_EQ(Try("employee", Request("acme", "identity-service")), "OK") << "another spelling of the same";
+  EXPECT_THAT(metrics_.Expose(), HasSubstr("leasehold_calls_refused_total{reason=\"NOT_PERMITTED\"} 4"));
+}
+
+TEST_F(GateTest, ARefusalSaysWhatWasAskedAndNoMore) {
+  SetPolicy(kPolicy);
+  v1::AcquireLeaseRequest request = Request("globex");
+  request.add_switch_to("*");
+  const absl::Status refused = Acquire("employee", request).status();
+  EXPECT_EQ(refused.message(),
+            "token:employee may not lease.acquire, tenant globex, service identity, read-write, switching to *");
+  EXPECT_TRUE(absl::IsPermissionDenied(refused));
+  EXPECT_TRUE(absl::IsUnauthenticated(Acquire("", request).status()));
+}
+
+TEST_F(GateTest, SwitchingTtlAccessAndConnectionAreBounded) {
+  SetPolicy(kPolicy);
+  v1::AcquireLeaseRequest request = Request("acme");
+  request.add_switch_to("acme-*");
+  EXPECT_EQ(Try("employee", request), "OK");
+  request.add_switch_to("*");
+  EXPECT_EQ(Try("employee", request), "NOT_PERMITTED");
+
+  request = Request("acme");
+  *request.mutable_ttl() = FromDuration(absl::Minutes(5));
+  EXPECT_EQ(Try("employee", request), "OK");
+  *request.mutable_ttl() = FromDuration(absl::Minutes(6));
+  EXPECT_EQ(Try("employee", request), "NOT_PERMITTED");
+
+  request = Request("");
+  request.set_connection("central");
+  EXPECT_EQ(Try("employee", request), "OK");
+  EXPECT_EQ(Try("operator", request), "NOT_PERMITTED") << "its rule names no connections";
+  request.add_switch_to("*");
+  EXPECT_EQ(Try("employee", request), "NOT_PERMITTED");
+
+  request = Request("acme");
+  EXPECT_EQ(Try("reports", request), "NOT_PERMITTED");
+  directory_.SetSettings("acme", {{"tier", "gold"}});
+  EXPECT_EQ(Try("reports", request), "NOT_PERMITTED");
+  request.set_access(v1::ACCESS_READ_ONLY);
+  EXPECT_EQ(Try("reports", request), "OK");
+  request.set_tenant("globex");
+  EXPECT_EQ(Try("reports", request), "NOT_PERMITTED");
+}
+
+TEST_F(GateTest, WithoutATtlALeaseGetsWhatItsRuleAllows) {
+  SetPolicy(kPolicy);
+  const auto acquired = Acquire("employee", Request("acme"));
+  ASSERT_TRUE(acquired.ok());
+  EXPECT_EQ(ToTime(acquired->lease().expire_time()), clock_.Now() + absl::Minutes(5));
+  clock_.Advance(absl::Minutes(4));
+  v1::RenewLeaseRequest renew;
+  renew.set_id(acquired->lease().id());
+  const auto renewed = Call<v1::Lease>("employee", &Leases::RenewLease, renew);
+  ASSERT_TRUE(renewed.ok()) << renewed.status();
+  EXPECT_EQ(ToTime(renewed->expire_time()), clock_.Now() + absl::Minutes(5));
+  *renew.mutable_ttl() = FromDuration(absl::Hours(1));
+  EXPECT_EQ(Outcome(Call<v1::Lease>("employee", &Leases::RenewLease, renew)), "NOT_PERMITTED");
+}
+
+TEST_F(GateTest, ByDomainTheTenantCounts) {
+  SetPolicy(kPolicy);
+  v1::AcquireLeaseRequest request;
+  request.set_service("identity");
+  request.set_domain("acme.example.org");
+  const auto acquired = Acquire("employee", request);
+  ASSERT_TRUE(acquired.ok()) << acquired.status();
+  EXPECT_EQ(acquired->lease().tenant(), "acme");
+  request.set_domain("globex.example.org");
+  EXPECT_EQ(Try("employee", request), "NOT_PERMITTED");
+  EXPECT_EQ(Try("stranger", request), "NOT_PERMITTED");
+  request.set_domain("nobody.example.org");
+  EXPECT_EQ(Try("employee", request), "NOT_PERMITTED");
+  EXPECT_EQ(Try("operator", request), "TENANT_NOT_FOUND") << "who may see all may know";
+}
+
+TEST_F(GateTest, AnothersLeaseIsOutOfReach) {
+  SetPolicy(kPolicy);
+  const std::string mine = Acquire("employee", Request("acme"))->lease().id();
+  const std::string theirs = Acquire("operator", Request("acme"))->lease().id();
+  EXPECT_EQ(OnLease<v1::GetLeaseRequest>("employee", &Leases::GetLease, mine), "OK");
+  EXPECT_EQ(OnLease<v1::GetLeaseRequest>("employee", &Leases::GetLease, theirs), "NOT_PERMITTED");
+  EXPECT_EQ(OnLease<v1::RenewLeaseRequest>("employee", &Leases::RenewLease, theirs), "NOT_PERMITTED");
+  EXPECT_EQ(OnLease<v1::SwitchLeaseRequest>("employee", &Leases::SwitchLease, theirs), "NOT_PERMITTED");
+  EXPECT_EQ(OnLease<v1::ReleaseLeaseRequest>("employee", &Leases::ReleaseLease, theirs), "NOT_PERMITTED");
+  EXPECT_EQ(OnLease<v1::GetLeaseRequest>("operator", &Leases::GetLease, mine), "OK");
+  EXPECT_EQ(OnLease<v1::GetLeaseRequest>("stranger", &Leases::GetLease, mine), "NOT_PERMITTED");
+  const std::string unknown = "0" + std::string(25, '0');
+  EXPECT_EQ(OnLease<v1::GetLeaseRequest>("employee", &Leases::GetLease, unknown), "LEASE_NOT_FOUND");
+
+  v1::RevokeLeasesRequest revoke;
+  revoke.set_tenant("acme");
+  revoke.set_service("identity");
+  const auto revoked = [&](const std::string& caller) {
+    return Outcome(Call<v1::RevokeLeasesResponse>(caller, &Leases::RevokeLeases, revoke));
+  };
+  EXPECT_EQ(revoked("employee"), "NOT_PERMITTED") << "others' leases are among them";
+  revoke.set_id(theirs);
+  EXPECT_EQ(revoked("employee"), "NOT_PERMITTED");
+  revoke.set_id(mine);
+  EXPECT_EQ(revoked("employee"), "OK");
+  EXPECT_EQ(Outcome(Call<v1::ListLeasesResponse>("employee", &Leases::ListLeases, v1::ListLeasesRequest())),
+            "NOT_PERMITTED");
+  EXPECT_EQ(Outcome(Call<v1::ListLeasesResponse>("operator", &Leases::ListLeases, v1::ListLeasesRequest())), "OK");
+}
+
+TEST_F(GateTest, ASwitchIsBoundedByRuleAndLease) {
+  SetPolicy(kPolicy);
+  v1::AcquireLeaseRequest request = Request("acme");
+  request.add_switch_to("acme-*");
+  const std::string id = Acquire("employee", request)->lease().id();
+  const auto moved = [&](const std::string& tenant) {
+    v1::SwitchLeaseRequest move;
+    move.set_id(id);
+    move.set_tenant(tenant);
+    return Outcome(Call<v1::Lease>("employee", &Leases::SwitchLease, move));
+  };
+  EXPECT_EQ(moved("acme-eu"), "OK");
+  EXPECT_EQ(moved(""), "OK");
+  EXPECT_EQ(moved("globex"), "NOT_PERMITTED");
+  EXPECT_EQ(moved("acme2"), "SWITCH_NOT_ALLOWED") << "the rule would, the lease does not";
+}
+
+TEST_F(GateTest, AHeldLeaseIsCheckedTheSame) {
+  SetPolicy(kPolicy);
+  const auto hold = [&](const std::string& caller, const v1::AcquireLeaseRequest& request) {
+    grpc::ClientContext context;
+    context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(30));
+    context.AddMetadata("authorization", "Bearer " + tokens_.at(caller));
+    const auto stream = leases_->HoldLease(&context, request);
+    v1::AcquireLeaseResponse first;
+    if (stream->Read(&first)) {
+      context.TryCancel();
+      stream->Finish();
+      return first.lease().principal();
+    }
+    return std::string(ReasonName(ReasonOf(FromGrpc(stream->Finish(), "test"))));
+  };
+  EXPECT_EQ(hold("employee", Request("acme")), "token:employee");
+  EXPECT_EQ(hold("employee", Request("globex")), "NOT_PERMITTED");
+  EXPECT_EQ(hold("stranger", Request("acme")), "NOT_PERMITTED");
+}
+
+TEST_F(GateTest, APolicyTakesEffectForTheNextCall) {
+  SetPolicy(kPolicy);
+  EXPECT_EQ(Try("stranger", Request("acme")), "NOT_PERMITTED");
+  SetPolicy(
+      "rules:\n- {name: a, principals: ['*'], operations: ['*'], services: ['*'], tenants: ['*'], access: "
+      "[read-write]}");
+  EXPECT_EQ(Try("stranger", Request("acme")), "OK");
+  SetPolicy("");
+  EXPECT_EQ(Try("operator", Request("acme")), "NOT_PERMITTED") << "an empty policy allows nothing";
+}
+
+TEST_F(GateTest, WhatIsMeantForSqlIsRefusedOrHarmless) {
+  const std::string injection = "acme'; DROP DATABASE tenant_acme_identity; --";
+  for (const bool with_policy : {false, true}) {
+    if (with_policy) SetPolicy(kPolicy);
+    const std::string caller = with_policy ? "operator" : "";
+    v1::AcquireLeaseRequest request = Request(injection);
+    EXPECT_NE(Try(caller, request), "OK");
+    request = Request("acme", injection);
+    EXPECT_NE(Try(caller, request), "OK");
+    request = Request("acme");
+    request.add_switch_to(injection);
+    EXPECT_NE(Try(caller, request), "OK");
+    request = Request("");
+    request.set_connection(injection);
+    EXPECT_NE(Try(caller, request), "OK");
+    request.set_domain(injection);
+    EXPECT_NE(Try(caller, request), "OK");
+    EXPECT_NE(OnLease<v1::GetLeaseRequest>(caller, &Leases::GetLease, injection), "OK");
+    // A holder is a text for people, and stays one.
+    request = Request("acme");
+    request.set_holder(injection);
+    const auto held = Acquire(caller, request);
+    ASSERT_TRUE(held.ok()) << held.status();
+    EXPECT_EQ(held->lease().holder(), injection);
+    EXPECT_THAT(held->credentials().user(), Not(HasSubstr("'")));
+  }
+}
+
+TEST_F(GateTest, ExplainsToEachTheirOwnAndToOperatorsAll) {
+  SetPolicy(kPolicy);
+  v1::ExplainPolicyRequest request;
+  request.set_operation("lease.acquire");
+  request.set_service("identity");
+  request.set_tenant("globex");
+  const auto explain = [&](const std::string& caller) {
+    return CallOn<v1::ExplainPolicyResponse>(*policies_, caller, &v1::PolicyService::Stub::ExplainPolicy, request);
+  };
+  const auto own = explain("employee");
+  ASSERT_TRUE(own.ok()) << own.status();
+  EXPECT_FALSE(own->allowed());
+  EXPECT_EQ(own->principal(), "token:employee");
+  EXPECT_EQ(own->rules(0).why_not(), "it allows the tenants acme*");
+  EXPECT_EQ(Outcome(explain("")), "NO_CREDENTIALS");
+  request.set_principal("token:operator");
+  EXPECT_EQ(Outcome(explain("employee")), "NOT_PERMITTED");
+  const auto others = explain("operator");
+  ASSERT_TRUE(others.ok()) << others.status();
+  EXPECT_EQ(others->rule(), "operators");
+  request.set_operation("lease.acquire'; --");
+  EXPECT_EQ(Outcome(explain("operator")), "INVALID_FIELD");
+}
+
+}  // namespace
+}  // namespace leasehold::gateway

@@ -75,8 +75,11 @@ class PostgresServer {
     std::vector<std::string> settings;  // "max_connections=100"
     // False, for tests and demos: survives the death of its processes, not that of the machine (fsync off).
     bool durable = false;
-    // Offers TLS, with a certificate of its own making, new at each start: there is nothing to verify it by.
+    // Offers TLS: with these PEM files, which are copied at each start, else with a certificate of its own making, new
+    // each time, which nothing can be verified by.
     bool tls = false;
+    std::string certificate_file = {};
+    std::string key_file = {};
   };
   // Returns when it accepts connections. FAILED_PRECONDITION says what is in the way and, if the server said anything,
   // its last words.
@@ -96,6 +99,7 @@ class PostgresServer {
   explicit PostgresServer(Options options) : options_(std::move(options)) {}
   absl::Status Initialize();
   absl::Status MakeCertificate();
+  absl::Status CopyCertificate();
   absl::Status Launch();
   absl::Status WaitUntilReady();
   Options options_;
@@ -109,6 +113,11 @@ class NatsServer {
   struct Options {
     std::string data_dir;
     int port = 0;
+    // PEM files; with a CA, clients have to show a certificate of it. Without a certificate no TLS.
+    std::string certificate_file = {};
+    std::string key_file = {};
+    std::string client_ca_file = {};
+    std::vector<std::string> arguments = {};  // more for the program: "--user", "leasehold"
   };
   static absl::StatusOr<std::unique_ptr<NatsServer>> Start(Options options);
   ~NatsServer();

@@ -56,8 +56,9 @@ void LogProtobuf(google::protobuf::LogLevel level, const char* file, int /*line*
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<grpc::Server>> StartRpcServer(const std::string& listen,
-                                                             std::span<grpc::Service* const> services) {
+absl::StatusOr<std::shared_ptr<grpc::Server>> StartRpcServer(
+    const std::string& listen, const std::shared_ptr<grpc::ServerCredentials>& credentials,
+    std::span<grpc::Service* const> services) {
   gpr_set_log_function(LogGrpc);
   google::protobuf::SetLogHandler(LogProtobuf);
   grpc::EnableDefaultHealthCheckService(true);
@@ -74,13 +75,14 @@ absl::StatusOr<std::unique_ptr<grpc::Server>> StartRpcServer(const std::string& 
   builder.SetMaxReceiveMessageSize(kMaxRequestBytes);
   builder.SetMaxSendMessageSize(kMaxAnswerBytes);
   int port = 0;
-  builder.AddListeningPort(listen, grpc::InsecureServerCredentials(), &port);
+  builder.AddListeningPort(listen, credentials, &port);
   for (grpc::Service* service : services) builder.RegisterService(service);
   std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
   if (!server || port == 0) {
     return InvalidField("gateway.grpc_listen", listen, "an address of this machine with a port that nobody listens on");
   }
-  return server;
+  // The builder lets go of the credentials, which the server asks for certificates as long as it lives.
+  return std::shared_ptr<grpc::Server>(server.release(), [credentials](grpc::Server* served) { delete served; });
 }
 
 void TellHealth(grpc::Server& server, const Health& health, std::span<const std::string> services) {

@@ -153,8 +153,8 @@ absl::Status PostgresServer::MakeCertificate() {
 
 // PostgreSQL takes no key that others can read, and has to be able to read it itself.
 absl::Status PostgresServer::CopyCertificate() {
-  for (const auto& [from, name] : {std::pair(options_.certificate_file, "server.crt"),
-                                   std::pair(options_.key_file, "server.key")}) {
+  for (const auto& [from, name] :
+       {std::pair(options_.certificate_file, "server.crt"), std::pair(options_.key_file, "server.key")}) {
     const std::string to = std::format("{}/{}", options_.data_dir, name);
     std::error_code error;
     fs::remove(to, error);

@@ -34,19 +34,9 @@ struct ConnectOptions {
 std::string QuoteIdentifier(std::string_view name);  // "a""b"
 std::string QuoteLiteral(std::string_view text);     // 'a''b' (E'' form if it holds backslashes)
 
-// How a connection is encrypted, in libpq's words; empty: libpq's own choice.
-struct Encryption {
-  std::string_view sslmode = "prefer";
-  std::string_view sslrootcert = "";
-  std::string_view channel_binding = "";
-};
-// host, port, dbname, user and so on as a libpq keyword/value string, each quoted.
+// host, port, dbname, user as a libpq keyword/value string, each quoted.
 std::string Dsn(std::string_view host, int port, std::string_view database, std::string_view user,
-                const Encryption& encryption);
-inline std::string Dsn(std::string_view host, int port, std::string_view database, std::string_view user,
-                       std::string_view sslmode = "prefer") {
-  return Dsn(host, port, database, user, Encryption{.sslmode = sslmode});
-}
+                std::string_view sslmode = "prefer");
 
 // The SQLSTATE of an error made here ("42P04"), also of a refused log-in; empty if it has none (nobody answered).
 // Points into `status`.

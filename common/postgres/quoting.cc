@@ -1,5 +1,6 @@
 #include <format>
 
+#include "common/postgres/dsn.h"
 #include "common/postgres/postgres.h"
 
 namespace leasehold::postgres {
@@ -34,6 +35,11 @@ std::string QuoteLiteral(std::string_view text) {
   // The E form means the same whatever standard_conforming_strings is.
   if (text.contains('\\')) return std::format("E'{}'", Doubled(text, "'\\"));
   return std::format("'{}'", Doubled(text, "'"));
+}
+
+std::string Dsn(std::string_view host, int port, std::string_view database, std::string_view user,
+                std::string_view sslmode) {
+  return Dsn(host, port, database, user, Encryption{.sslmode = sslmode});
 }
 
 std::string Dsn(std::string_view host, int port, std::string_view database, std::string_view user,

@@ -53,8 +53,8 @@ class CredentialsTest : public testing::Test {
     return grpc::CreateCustomChannel(std::format("{}:{}", host, port_), credentials, own);
   }
   std::shared_ptr<grpc::Channel> ChannelOf(const tls::IdentityFiles& files) {
-    const auto read = tls::Credentials::Read(
-        TestCertificates::OptionsOf(Role::kClient, files, certificates_.ca()), absl::Now());
+    const auto read =
+        tls::Credentials::Read(TestCertificates::OptionsOf(Role::kClient, files, certificates_.ca()), absl::Now());
     EXPECT_TRUE(read.ok()) << read.status();
     return ChannelWith(ChannelCredentials(read->get()));
   }

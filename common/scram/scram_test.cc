@@ -204,7 +204,8 @@ TEST(Binding, OtherTypesAreRefused) {
   for (const std::string first :
        {"p=tls-unique,,n=,r=abc", "p=tls-server-end-pointx,,n=,r=abc", "p=tls-server-end-point,a=other,n=,r=abc",
         "p=tls-server-end-point", "p=tls-server-end-point,", "p=,,n=,r=abc", "n,,n=,r=abc", "y,,n=,r=abc"}) {
-    EXPECT_FALSE(ServerExchange(MakeVerifier("x", Salt(), 1), "bm9uY2U=", "hash").OnClientFirst(first, kPlusMechanism).ok())
+    EXPECT_FALSE(
+        ServerExchange(MakeVerifier("x", Salt(), 1), "bm9uY2U=", "hash").OnClientFirst(first, kPlusMechanism).ok())
         << first;
   }
 }

@@ -86,10 +86,11 @@ absl::StatusOr<CertificatePtr> Sign(const Subject& subject, EVP_PKEY& key, X509*
       ASN1_TIME_set(X509_getm_notAfter(&made), absl::ToTimeT(subject.end)) == nullptr) {
     return Failed(subject.common_name);
   }
-  bool added = AddExtension(made, issuer, NID_subject_key_identifier, "hash") &&
-               AddExtension(made, issuer, NID_authority_key_identifier, "keyid") &&
-               AddExtension(made, issuer, NID_basic_constraints, is_ca ? "critical,CA:TRUE" : "critical,CA:FALSE") &&
-               AddExtension(made, issuer, NID_key_usage, is_ca ? "critical,keyCertSign,cRLSign" : "critical,digitalSignature");
+  bool added =
+      AddExtension(made, issuer, NID_subject_key_identifier, "hash") &&
+      AddExtension(made, issuer, NID_authority_key_identifier, "keyid") &&
+      AddExtension(made, issuer, NID_basic_constraints, is_ca ? "critical,CA:TRUE" : "critical,CA:FALSE") &&
+      AddExtension(made, issuer, NID_key_usage, is_ca ? "critical,keyCertSign,cRLSign" : "critical,digitalSignature");
   if (!is_ca) added = added && AddExtension(made, issuer, NID_ext_key_usage, "serverAuth,clientAuth");
   const std::string names = AlternativeNames(subject);
   if (!names.empty()) added = added && AddExtension(made, issuer, NID_subject_alt_name, names);
@@ -103,9 +104,8 @@ absl::StatusOr<CertificatePtr> Sign(const Subject& subject, EVP_PKEY& key, X509*
 absl::StatusOr<Authority> Authority::Make(const std::string& common_name, absl::Time begin, absl::Time end) {
   PrivateKeyPtr key = NewKey();
   if (key == nullptr) return Failed("key");
-  LH_ASSIGN_OR_RETURN(
-      CertificatePtr certificate,
-      Sign({.common_name = common_name, .begin = begin, .end = end}, *key, nullptr, *key));
+  LH_ASSIGN_OR_RETURN(CertificatePtr certificate,
+                      Sign({.common_name = common_name, .begin = begin, .end = end}, *key, nullptr, *key));
   LH_ASSIGN_OR_RETURN(Identity own, ToPem(*certificate, *key));
   return Authority(std::move(key), std::move(certificate), std::move(own));
 }

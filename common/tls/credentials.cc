@@ -26,12 +26,12 @@ absl::Status Bad(const File& file, std::string_view allowed, std::string_view wh
 }
 
 absl::StatusOr<std::string> ReadPem(const File& file, std::string_view allowed) {
+  errno = 0;
   std::ifstream stream(file.path, std::ios::binary);
   std::string text(kMaxPemBytes + 1, '\0');
-  errno = 0;
   stream.read(text.data(), static_cast<std::streamsize>(text.size()));
   if (!stream.is_open() || stream.bad() || (stream.gcount() == 0 && errno != 0)) {
-    return Bad(file, allowed, strerror(errno == 0 ? EIO : errno));
+    return Bad(file, allowed, strerror(errno));
   }
   text.resize(static_cast<size_t>(stream.gcount()));
   if (text.size() > kMaxPemBytes) return Bad(file, allowed, "it is longer than 1 MiB");
@@ -114,8 +114,8 @@ absl::Status Credentials::ReadIdentity(const Options& options, absl::Time now) {
     ERR_clear_error();
     return Bad(options.key, std::format("the key of the certificate in {}", options.certificate.path), "");
   }
-  bool used = SSL_CTX_use_certificate(context_, chain.front().get()) == 1 &&
-              SSL_CTX_use_PrivateKey(context_, key.get()) == 1;
+  bool used =
+      SSL_CTX_use_certificate(context_, chain.front().get()) == 1 && SSL_CTX_use_PrivateKey(context_, key.get()) == 1;
   for (size_t i = 1; used && i < chain.size(); ++i) used = SSL_CTX_add1_chain_cert(context_, chain[i].get()) == 1;
   // Keys that are too short, say.
   if (!used) return Bad(options.certificate, "a certificate and key that OpenSSL accepts", LastError());

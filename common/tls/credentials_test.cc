@@ -69,7 +69,8 @@ TEST_F(CredentialsTest, NothingIsNothing) {
 TEST_F(CredentialsTest, HasWhatTheFilesHave) {
   const absl::Time end = absl::FromUnixSeconds(absl::ToUnixSeconds(absl::Now() + absl::Hours(5)));
   const auto files = certificates_.Make("server", {.end = end});
-  const auto read = Credentials::Read(TestCertificates::OptionsOf(Role::kServer, files, certificates_.ca()), absl::Now());
+  const auto read =
+      Credentials::Read(TestCertificates::OptionsOf(Role::kServer, files, certificates_.ca()), absl::Now());
   ASSERT_TRUE(read.ok()) << read.status();
   EXPECT_EQ((*read)->expiry(), end);
   EXPECT_THAT((*read)->certificate_pem(), testing::StartsWith("-----BEGIN CERTIFICATE-----"));
@@ -101,12 +102,13 @@ TEST_F(CredentialsTest, FilesThatCannotBeUsed) {
 TEST_F(CredentialsTest, AKeyWithAPassphraseIsRefusedWithoutAsking) {
   const auto good = certificates_.Make("good");
   const std::string locked = certificates_.Write(
-      "locked", "-----BEGIN ENCRYPTED PRIVATE KEY-----\n"
-                "MIGjMF8GCSqGSIb3DQEFDTBSMDEGCSqGSIb3DQEFDDAkBBAAAAAAAAAAAAAAAAAAAAAAAgIIADAMBggqhkiG9w0CCQUAMB0GCWCG\n"
-                "SAFlAwQBKgQQAAAAAAAAAAAAAAAAAAAAAARAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\n"
-                "AAAAAAAAAAAAAAAAAAAAAA==\n-----END ENCRYPTED PRIVATE KEY-----\n");
-  ExpectRefused(TestCertificates::OptionsOf(Role::kServer, {.certificate = good.certificate, .key = locked}), "key_file",
-                "without a passphrase");
+      "locked",
+      "-----BEGIN ENCRYPTED PRIVATE KEY-----\n"
+      "MIGjMF8GCSqGSIb3DQEFDTBSMDEGCSqGSIb3DQEFDDAkBBAAAAAAAAAAAAAAAAAAAAAAAgIIADAMBggqhkiG9w0CCQUAMB0GCWCG\n"
+      "SAFlAwQBKgQQAAAAAAAAAAAAAAAAAAAAAARAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\n"
+      "AAAAAAAAAAAAAAAAAAAAAA==\n-----END ENCRYPTED PRIVATE KEY-----\n");
+  ExpectRefused(TestCertificates::OptionsOf(Role::kServer, {.certificate = good.certificate, .key = locked}),
+                "key_file", "without a passphrase");
 }
 
 TEST_F(CredentialsTest, OnlyInItsTime) {
@@ -151,8 +153,7 @@ TEST_F(CredentialsTest, TheNameCounts) {
 
 TEST_F(CredentialsTest, OldProtocolsAreNotSpoken) {
   const auto server = TestCertificates::OptionsOf(Role::kServer, certificates_.Make("server"));
-  const Options old{.role = Role::kClient,
-                    .prepare = [](SSL_CTX* context) {
+  const Options old{.role = Role::kClient, .prepare = [](SSL_CTX* context) {
                       SSL_CTX_set_min_proto_version(context, TLS1_VERSION);
                       SSL_CTX_set_max_proto_version(context, TLS1_1_VERSION);
                       SSL_CTX_set_security_level(context, 0);

@@ -7,8 +7,8 @@
 
 namespace leasehold::tls {
 
-// RFC 5929's tls-server-end-point: a hash of the server's certificate, by the hash of its signature (SHA-256 for MD5 and
-// SHA-1). Empty where there is none: no certificate, or a signature without a hash (Ed25519), of which the RFC says
+// RFC 5929's tls-server-end-point: a hash of the server's certificate, by the hash of its signature (SHA-256 for MD5
+// and SHA-1). Empty where there is none: no certificate, or a signature without a hash (Ed25519), of which the RFC says
 // nothing. `certificate` may be null.
 std::string EndPointHash(const X509* certificate);
 

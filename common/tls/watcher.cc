@@ -17,9 +17,9 @@ absl::StatusOr<std::shared_ptr<const LiveCredentials>> Watcher::Watch(const std:
   LH_ASSIGN_OR_RETURN(auto opened, LiveCredentials::Open(std::move(options), clock_.Now()));
   Watched watched{
       .credentials = std::move(opened),
-      .expiry = &metrics_.Gauge("leasehold_certificate_expiry_timestamp_seconds",
-                                "When the certificate in use ends; where only CAs are, the last of them",
-                                {{"use", use}}),
+      .expiry =
+          &metrics_.Gauge("leasehold_certificate_expiry_timestamp_seconds",
+                          "When the certificate in use ends; where only CAs are, the last of them", {{"use", use}}),
       .failures = &metrics_.Counter("leasehold_certificate_reload_failures_total",
                                     "Changed certificates that could not be used; the old ones stay", {{"use", use}})};
   watched.expiry->Set(UnixSeconds(watched.credentials->Get()->expiry()));

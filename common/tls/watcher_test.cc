@@ -60,8 +60,9 @@ TEST_F(WatcherTest, TakesUpNewFiles) {
   EXPECT_EQ(live->version(), 2U);
   EXPECT_EQ(live->Get()->expiry(), end);
   EXPECT_EQ(Failures(), "0");
-  EXPECT_THAT(metrics_.Expose(), HasSubstr(std::format("leasehold_certificate_expiry_timestamp_seconds{{use=\"sql\"}} {}",
-                                                       absl::ToUnixSeconds(end))));
+  EXPECT_THAT(metrics_.Expose(),
+              HasSubstr(std::format("leasehold_certificate_expiry_timestamp_seconds{{use=\"sql\"}} {}",
+                                    absl::ToUnixSeconds(end))));
 }
 
 TEST_F(WatcherTest, BadOnesKeepTheOldAndAreTriedOnce) {
@@ -107,8 +108,10 @@ TEST_F(WatcherTest, FoldersThatAreSwapped) {
   mkdir((base + "v1").c_str(), 0700);
   mkdir((base + "v2").c_str(), 0700);
   for (const char* kind : {"crt", "key"}) {
-    ASSERT_EQ(std::rename(std::format("{}1.{}", base, kind).c_str(), std::format("{}v1/tls.{}", base, kind).c_str()), 0);
-    ASSERT_EQ(std::rename(std::format("{}2.{}", base, kind).c_str(), std::format("{}v2/tls.{}", base, kind).c_str()), 0);
+    ASSERT_EQ(std::rename(std::format("{}1.{}", base, kind).c_str(), std::format("{}v1/tls.{}", base, kind).c_str()),
+              0);
+    ASSERT_EQ(std::rename(std::format("{}2.{}", base, kind).c_str(), std::format("{}v2/tls.{}", base, kind).c_str()),
+              0);
   }
   ASSERT_EQ(symlink("v1", (base + "data").c_str()), 0);
   const auto live = Watch({.certificate = base + "data/tls.crt", .key = base + "data/tls.key"});

@@ -9,6 +9,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "common/config/config.h"
+#include "services/cli/gateway_client.h"
 #include "services/cli/shown_paths.h"
 #include "services/cli/terminal.h"
 
@@ -30,7 +31,10 @@ struct Command {
   const Terminal terminal;
   const ShownPaths paths;
 
-  std::string gateway;        // host:port, checked before `run`
+  GatewayTarget gateway;  // checked before `run`
+  std::string ca;         // paths of PEM files, read before `run`
+  std::string certificate;
+  std::string key;
   bool needs_gateway = true;  // cleared by a verb that calls none
   bool json = false;
 

@@ -23,7 +23,8 @@ void AddPsql(CLI::App& app, Command& command) {
       LH_ASSIGN_OR_RETURN(const auto held, HeldLease::Acquire(client, flags->Request(ThisUser()), signals.fd()));
       std::vector<std::string> argv = {"psql"};
       argv.insert(argv.end(), command.tail.begin(), command.tail.end());
-      return RunForeground(argv, ChildEnvironment(environ, LibpqVariables(held->credentials())), signals, *held);
+      return RunForeground(argv, ChildEnvironment(environ, LibpqVariables(held->credentials(), command.ca)), signals,
+                           *held);
     };
   });
 }

@@ -160,6 +160,8 @@ void AddUp(CLI::App& group, Command& command) {
       ->capture_default_str();
   up->add_flag("--no-restart", flags->no_restart, "Leave a component that ends alone");
   up->add_flag("--fresh", flags->fresh, "Remove the data of former runs first");
+  up->add_flag("--tls", flags->tls, "Encrypt all that passes between them, with certificates made for it");
+  up->add_flag("--insecure", flags->insecure, "Let the daemons listen beyond loopback without TLS");
   up->add_flag("--no-fsync", flags->no_fsync, "Faster, for data that may be lost when the machine goes down");
   up->callback([flags, &command] {
     if (flags->ports_word != "fixed" && flags->ports_word != "auto") {

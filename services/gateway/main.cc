@@ -14,6 +14,7 @@
 #include "common/config/config.h"
 #include "common/daemon/daemon.h"
 #include "common/jetstream/jetstream.h"
+#include "common/jetstream/options.h"
 #include "common/status/error.h"
 #include "common/telemetry/log.h"
 #include "common/telemetry/metrics.h"
@@ -27,6 +28,7 @@
 #include "services/gateway/api/pool_service.h"
 #include "services/gateway/api/provisioner_service.h"
 #include "services/gateway/api/tenant_service.h"
+#include "services/gateway/encryption.h"
 #include "services/gateway/lease/replicator.h"
 #include "services/gateway/lease/signed_authority.h"
 #include "services/gateway/registry/registry.h"
@@ -61,13 +63,26 @@ std::vector<TenantShare> Shares(const v1::InstanceConfig& instance) {
 
 // `health` hears of each instance as "instance/<service>": one that fails takes no other service's leases with it, so
 // none of them decides on readiness.
-absl::StatusOr<SqlEndpoint::Options> SqlOptions(const v1::Config& config, const Secrets& secrets, Health& health) {
+absl::StatusOr<Address> AddressOf(const v1::ServiceConfig& service, const Encryption& encryption) {
+  const v1::InstanceConfig& instance = service.instance();
+  LH_ASSIGN_OR_RETURN(const TlsMode tls, ParseTlsMode(instance.sslmode()));
+  LH_ASSIGN_OR_RETURN(const ChannelBinding binding, ParseChannelBinding(instance.channel_binding()));
+  const auto believes = encryption.instances.find(service.name());
+  return Address{.host = instance.host(),
+                 .port = instance.port(),
+                 .tls = tls,
+                 .binding = binding,
+                 .believes = believes == encryption.instances.end() ? nullptr : believes->second};
+}
+
+absl::StatusOr<SqlEndpoint::Options> SqlOptions(const v1::Config& config, const Secrets& secrets,
+                                                const Encryption& encryption, Health& health) {
   const v1::GatewayConfig& gateway = config.gateway();
   SqlEndpoint::Options options;
   LH_ASSIGN_OR_RETURN(options.listen, ParseHostPort("gateway.sql_listen", gateway.sql_listen()));
   options.loops = gateway.sql_loops();
-  options.certificate_file = gateway.sql_certificate_file();
-  options.key_file = gateway.sql_key_file();
+  options.tls = encryption.sql;
+  options.require_tls = gateway.sql_tls() == "required";
   options.max_clients = gateway.max_clients();
   options.login_timeout = ToDuration(gateway.login_timeout());
   options.log_queries = config.log().queries();
@@ -75,8 +90,8 @@ absl::StatusOr<SqlEndpoint::Options> SqlOptions(const v1::Config& config, const 
   for (int i = 0; i < config.services_size(); ++i) {
     const v1::InstanceConfig& instance = config.services(i).instance();
     LH_ASSIGN_OR_RETURN(ServiceName service, ServiceName::Parse(config.services(i).name()));
-    const absl::StatusOr<TlsMode> tls = ParseTlsMode(instance.sslmode());
-    if (!tls.ok()) return WithFieldPrefix(tls.status(), std::format("services[{}].instance", i));
+    absl::StatusOr<Address> address = AddressOf(config.services(i), encryption);
+    if (!address.ok()) return WithFieldPrefix(address.status(), std::format("services[{}].instance", i));
     LoginTarget probe{.database = instance.database(),
                       .role = CentralRole(service),
                       .database_id = std::string(RoleKey::kCentralId),
@@ -88,7 +103,7 @@ absl::StatusOr<SqlEndpoint::Options> SqlOptions(const v1::Config& config, const 
       health.Set(component, status, took);
     };
     options.instances.push_back({.service = std::move(service),
-                                 .address = {instance.host(), instance.port(), *tls},
+                                 .address = *std::move(address),
                                  .role_key = secrets.role_keys.at(config.services(i).name()),
                                  .max_connections = instance.max_connections(),
                                  .tenant_max_connections = instance.tenant_max_connections(),
@@ -106,11 +121,12 @@ absl::StatusOr<SqlEndpoint::Options> SqlOptions(const v1::Config& config, const 
   return options;
 }
 
-absl::Status Run(const std::string& config_file) {
+absl::Status Run(const std::string& config_file, bool insecure) {
   SignalWaiter signals;
   const Environment environment = ProcessEnvironment();
   LH_ASSIGN_OR_RETURN(const v1::Config config, LoadConfig(config_file, environment));
   Configure(config.log());
+  LH_RETURN_IF_ERROR(CheckExposure(config.gateway(), insecure));
   LH_ASSIGN_OR_RETURN(const Secrets secrets, ReadSecrets(config, environment));
   LH_ASSIGN_OR_RETURN(const HostPort http_address,
                       ParseHostPort("gateway.http_listen", config.gateway().http_listen()));
@@ -122,10 +138,14 @@ absl::Status Run(const std::string& config_file) {
   Metrics metrics;
   Health health(clock);
   for (const char* component : {"registry", "nats", "leases", "listeners"}) health.Require(component);
-  HttpEndpoint http(health, metrics);
-  LH_ASSIGN_OR_RETURN(const SqlEndpoint::Options sql_options, SqlOptions(config, secrets, health));
+  tls::Watcher certificates(clock, metrics);
+  LH_ASSIGN_OR_RETURN(const Encryption encryption, ReadEncryption(config, certificates));
+  HttpEndpoint http(health, metrics, {}, encryption.http);
+  LH_ASSIGN_OR_RETURN(const SqlEndpoint::Options sql_options, SqlOptions(config, secrets, encryption, health));
 
-  LH_ASSIGN_OR_RETURN(const auto nats, jetstream::Client::Connect({.url = config.nats().url(), .name = "gateway"}));
+  LH_ASSIGN_OR_RETURN(const jetstream::Security nats_security, jetstream::ReadSecurity(config.nats(), environment));
+  LH_ASSIGN_OR_RETURN(const auto nats,
+                      jetstream::Connect({.url = config.nats().url(), .name = "gateway"}, nats_security));
   Registry registry({.config = config, .password = secrets.registry_password}, *nats, clock, metrics, health);
 
   const KnownServices services(config);
@@ -172,7 +192,11 @@ absl::Status Run(const std::string& config_file) {
   LH_RETURN_IF_ERROR(sql.Start());
   const std::array<grpc::Service*, 9> grpc_services = {&tenants, &operations, &backups,    &provisioners, &leases,
                                                        &pools,   &doctor,     &migrations, &logs};
-  LH_ASSIGN_OR_RETURN(const auto rpc, StartRpcServer(config.gateway().grpc_listen(), grpc_services));
+  LH_ASSIGN_OR_RETURN(
+      const auto rpc,
+      StartRpcServer(config.gateway().grpc_listen(),
+                     rpc::ServerCredentials(encryption.grpc, ClientCertificateOf(config.gateway())), grpc_services));
+  certificates.Start();
   health.Set("listeners", absl::OkStatus());
   timer.Every(kHealthTick, [&rpc, &health, names = services.names()] { TellHealth(*rpc, health, names); });
   registry.Start();
@@ -212,13 +236,15 @@ int main(int argc, char** argv) {
   CLI::App app("Leasehold's gateway: tenants and leases over gRPC, tenant databases over the PostgreSQL protocol.",
                "leasehold-gateway");
   app.add_option("--config", config_file, "The configuration file")->required();
+  bool insecure = false;
+  app.add_flag("--insecure", insecure, "Listen beyond loopback even without TLS or without asking who calls");
   app.set_version_flag("--version", leasehold::VersionLine("leasehold-gateway"));
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? EXIT_SUCCESS : 2;
   }
-  const absl::Status status = leasehold::gateway::Run(config_file);
+  const absl::Status status = leasehold::gateway::Run(config_file, insecure);
   if (status.ok()) return EXIT_SUCCESS;
   std::cerr << "leasehold-gateway: " << status.message() << "\n";
   return EXIT_FAILURE;

@@ -34,6 +34,9 @@ constexpr int kKeepaliveTimeoutMs = 5'000;
 // Callers may ask us as often.
 constexpr int kMinPingIntervalMs = 5'000;
 
+// From accept to the end of the TLS handshake and HTTP/2's settings; gRPC's own patience is two minutes.
+constexpr int kHandshakeMs = 10'000;
+
 // The names under which the gateway as a whole is asked for its health.
 constexpr std::array<const char*, 10> kAnsweringForAll = {"",
                                                           v1::TenantService::service_full_name(),
@@ -71,6 +74,7 @@ absl::StatusOr<std::shared_ptr<grpc::Server>> StartRpcServer(
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, kMinPingIntervalMs);
+  builder.AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, kHandshakeMs);
   builder.experimental().SetInterceptorCreators(RefuseUndecodableRequests());
   builder.SetMaxReceiveMessageSize(kMaxRequestBytes);
   builder.SetMaxSendMessageSize(kMaxAnswerBytes);

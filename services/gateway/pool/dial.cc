@@ -40,11 +40,10 @@ asio::awaitable<absl::Status> Encrypt(const Address& address, const tls::Credent
   // Kept while the connection is made from it; the newest there is.
   const std::shared_ptr<const tls::Credentials> believed = address.believes ? address.believes->Get() : nullptr;
   if (!believed && address.tls >= TlsMode::kVerifyCa) co_return absl::InternalError("no CA to verify the server by");
-  const auto error =
-      co_await stream.StartTls((believed ? *believed : anybody).context(), [&address](SSL* ssl) {
-        tls::AskForHost(ssl, address.host);
-        if (address.tls == TlsMode::kVerifyFull) tls::ExpectHost(ssl, address.host);
-      });
+  const auto error = co_await stream.StartTls((believed ? *believed : anybody).context(), [&address](SSL* ssl) {
+    tls::AskForHost(ssl, address.host);
+    if (address.tls == TlsMode::kVerifyFull) tls::ExpectHost(ssl, address.host);
+  });
   if (!error) co_return absl::OkStatus();
   const long verdict = SSL_get_verify_result(stream.transport().ssl());
   if (!believed || verdict == X509_V_OK) co_return Failed("TLS", error);

@@ -56,9 +56,8 @@ asio::awaitable<std::expected<Dialled, LoginFailure>> Dialer::Run(LoginTarget ta
       {"leasehold.tenant", target.tenant},
   };
   ServerGreeting greeting;
-  std::optional<LoginFailure> failure =
-      co_await gateway::LogIn(**stream, startup, role_key_.PasswordOf(target.database_id, target.kind),
-                              address_.binding, greeting);
+  std::optional<LoginFailure> failure = co_await gateway::LogIn(
+      **stream, startup, role_key_.PasswordOf(target.database_id, target.kind), address_.binding, greeting);
   if (failure) co_return std::unexpected(*std::move(failure));
   co_return Dialled{.transport = (*stream)->Release(),
                     .greeting = std::move(greeting),

@@ -28,8 +28,8 @@ struct ServerGreeting {
   SettingMap parameters;
 };
 
-// From StartupMessage to the first ReadyForQuery. SCRAM-SHA-256, bound to the connection as far as `binding` asks for it,
-// or trust: a server that asks for the password in clear or as MD5 is refused. nullopt: logged in.
+// From StartupMessage to the first ReadyForQuery. SCRAM-SHA-256, bound to the connection as far as `binding` asks for
+// it, or trust: a server that asks for the password in clear or as MD5 is refused. nullopt: logged in.
 asio::awaitable<std::optional<LoginFailure>> LogIn(Stream& stream,
                                                    const std::vector<std::pair<std::string, std::string>>& startup,
                                                    const Secret& password, ChannelBinding binding,

@@ -95,7 +95,8 @@ TEST_F(TlsTest, RotationUnderOpenSessions) {
   Client before = Connect(Verified());
   ASSERT_EQ(before.One("begin"), "BEGIN");
   TestCertificates next("next CA");
-  for (const auto& [name, pem] : {std::pair("server.crt", next.Make("new").certificate), {"server.key", next.PathOf("new.key")}}) {
+  for (const auto& [name, pem] :
+       {std::pair("server.crt", next.Make("new").certificate), {"server.key", next.PathOf("new.key")}}) {
     ASSERT_EQ(std::rename(pem.c_str(), certificates_.PathOf(name).c_str()), 0);
   }
   const auto news = TakeUp();

@@ -66,10 +66,7 @@ TEST_F(TlsToServerTest, TheNameCountsForVerifyFull) {
   // "localhost" is the same server, by a name that its certificate does not have.
   const auto ca = Believe(certificates_->ca());
   const auto ask = [&](const char* mode) {
-    Begin({.patience = absl::Seconds(10),
-           .tls_to_server = mode,
-           .believes = ca,
-           .instance_host = "localhost"});
+    Begin({.patience = absl::Seconds(10), .tls_to_server = mode, .believes = ca, .instance_host = "localhost"});
     Client client = Connect();
     return client.ok() ? client.One("select 1") : client.error();
   };

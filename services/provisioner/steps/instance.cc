@@ -3,6 +3,7 @@
 #include <format>
 #include <utility>
 
+#include "common/postgres/dsn.h"
 #include "common/scram/scram.h"
 #include "common/status/error.h"
 #include "common/status/view.h"
@@ -36,9 +37,9 @@ Instance::Instance(Options options) : options_(std::move(options)), process_(Ran
 
 std::string Instance::DsnOf(std::string_view database, std::string_view user) const {
   return postgres::Dsn(options_.config.host(), options_.config.port(), database, user,
-                       {.sslmode = options_.config.sslmode(),
-                        .sslrootcert = options_.config.ca_file(),
-                        .channel_binding = options_.config.channel_binding()});
+                       postgres::Encryption{.sslmode = options_.config.sslmode(),
+                                            .sslrootcert = options_.config.ca_file(),
+                                            .channel_binding = options_.config.channel_binding()});
 }
 
 postgres::ConnectOptions Instance::AsLogin(std::string_view database) const {

@@ -23,7 +23,8 @@ class HttpTlsTest : public testing::Test {
   void Serve(const std::string& client_ca) {
     live_ = *tls::LiveCredentials::Open(
         TestCertificates::OptionsOf(Role::kServer, certificates_.Make("server"), client_ca), absl::Now());
-    endpoint_ = std::make_unique<HttpEndpoint>(health_, metrics_, HttpLimits{.patience = absl::Milliseconds(500)}, live_);
+    endpoint_ =
+        std::make_unique<HttpEndpoint>(health_, metrics_, HttpLimits{.patience = absl::Milliseconds(500)}, live_);
     ASSERT_TRUE(endpoint_->Start(listen_).ok());
   }
   // The status of the answer; 0: none came.

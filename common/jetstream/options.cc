@@ -16,7 +16,8 @@ absl::StatusOr<Secret> ReadPassword(const v1::NatsConfig& config, const Environm
   const auto variable = environment("LEASEHOLD_NATS_PASSWORD");
   if (variable && !variable->empty()) return Secret(*variable);
   if (config.password_file().empty()) {
-    return InvalidField("nats.password_file", "", "a file with the password of nats.username, or LEASEHOLD_NATS_PASSWORD");
+    return InvalidField("nats.password_file", "",
+                        "a file with the password of nats.username, or LEASEHOLD_NATS_PASSWORD");
   }
   absl::StatusOr<Secret> password = ReadSecretFile(config.password_file());
   if (password.ok()) return password;

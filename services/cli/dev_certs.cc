@@ -12,7 +12,8 @@ void AddDevCerts(CLI::App& app, Command& command) {
   auto options = std::make_shared<stack::DevCertificates>(stack::DevCertificates{.folder = "certs"});
   auto more_hosts = std::make_shared<std::vector<std::string>>();
   CLI::App* verb = app.add_subcommand(
-      "dev-certs", "Make a CA, and certificates of gateway, provisioner, client, postgres and nats; not for production");
+      "dev-certs",
+      "Make a CA, and certificates of gateway, provisioner, client, postgres and nats; not for production");
   verb->add_option("--out", options->folder, "Where they are written")->type_name("DIR")->capture_default_str();
   verb->add_option("--host", *more_hosts, "What servers are reached by, beside localhost; may be repeated")
       ->type_name("NAME");

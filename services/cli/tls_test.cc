@@ -47,10 +47,10 @@ TEST_F(CommandLineTlsTest, FromFlagsAndVariables) {
   EXPECT_TRUE(List({"--ca", certificates_.ca()}).encrypted);
   EXPECT_TRUE(List({}, {{"LEASEHOLD_CA", certificates_.ca()}}).encrypted);
   EXPECT_TRUE(List({"--ca", certificates_.ca(), "--cert", own_.certificate, "--key", own_.key}).encrypted);
-  EXPECT_TRUE(List({}, {{"LEASEHOLD_CA", certificates_.ca()},
-                        {"LEASEHOLD_CERT", own_.certificate},
-                        {"LEASEHOLD_KEY", own_.key}})
-                  .encrypted);
+  EXPECT_TRUE(
+      List({},
+           {{"LEASEHOLD_CA", certificates_.ca()}, {"LEASEHOLD_CERT", own_.certificate}, {"LEASEHOLD_KEY", own_.key}})
+          .encrypted);
   EXPECT_FALSE(List({"--ca", ""}, {{"LEASEHOLD_CA", certificates_.ca()}}).encrypted) << "the flag counts more";
 }
 

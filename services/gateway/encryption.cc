@@ -42,9 +42,9 @@ absl::StatusOr<Encryption> ReadEncryption(const v1::Config& config, tls::Watcher
   for (int i = 0; i < config.services_size(); ++i) {
     const v1::ServiceConfig& service = config.services(i);
     if (service.instance().ca_file().empty()) continue;
-    const tls::Options options{.role = tls::Role::kClient,
-                               .ca = {.field = std::format("services[{}].instance.ca_file", i),
-                                      .path = service.instance().ca_file()}};
+    const tls::Options options{
+        .role = tls::Role::kClient,
+        .ca = {.field = std::format("services[{}].instance.ca_file", i), .path = service.instance().ca_file()}};
     LH_ASSIGN_OR_RETURN(encryption.instances[service.name()], watcher.Watch("instance/" + service.name(), options));
   }
   return encryption;
@@ -58,24 +58,23 @@ rpc::ClientCertificate ClientCertificateOf(const v1::GatewayConfig& gateway) {
 
 absl::Status CheckExposure(const v1::GatewayConfig& gateway, bool insecure) {
   const bool asks = ClientCertificateOf(gateway) == rpc::ClientCertificate::kRequired || !gateway.policy_file().empty();
-  const std::array<Port, 3> ports = {
-      Port{.field = "gateway.grpc_listen",
-           .address = gateway.grpc_listen(),
-           .encrypted = !gateway.grpc_certificate_file().empty(),
-           .encrypted_by = "gateway.grpc_certificate_file",
-           .authenticated = asks,
-           .authenticated_by = "gateway.grpc_client_ca_file or gateway.policy_file"},
-      Port{.field = "gateway.sql_listen",
-           .address = gateway.sql_listen(),
-           .encrypted = !gateway.sql_certificate_file().empty(),
-           .encrypted_by = "gateway.sql_certificate_file",
-           .authenticated = true},  // by a lease, always
-      Port{.field = "gateway.http_listen",
-           .address = gateway.http_listen(),
-           .encrypted = !gateway.http_certificate_file().empty(),
-           .encrypted_by = "gateway.http_certificate_file",
-           .authenticated = !gateway.http_client_ca_file().empty(),
-           .authenticated_by = "gateway.http_client_ca_file"}};
+  const std::array<Port, 3> ports = {Port{.field = "gateway.grpc_listen",
+                                          .address = gateway.grpc_listen(),
+                                          .encrypted = !gateway.grpc_certificate_file().empty(),
+                                          .encrypted_by = "gateway.grpc_certificate_file",
+                                          .authenticated = asks,
+                                          .authenticated_by = "gateway.grpc_client_ca_file or gateway.policy_file"},
+                                     Port{.field = "gateway.sql_listen",
+                                          .address = gateway.sql_listen(),
+                                          .encrypted = !gateway.sql_certificate_file().empty(),
+                                          .encrypted_by = "gateway.sql_certificate_file",
+                                          .authenticated = true},  // by a lease, always
+                                     Port{.field = "gateway.http_listen",
+                                          .address = gateway.http_listen(),
+                                          .encrypted = !gateway.http_certificate_file().empty(),
+                                          .encrypted_by = "gateway.http_certificate_file",
+                                          .authenticated = !gateway.http_client_ca_file().empty(),
+                                          .authenticated_by = "gateway.http_client_ca_file"}};
   return leasehold::CheckExposure(ports, insecure);
 }
 

@@ -1,8 +1,10 @@
 #include "services/cli/stack/effective_config.h"
 
+#include <algorithm>
 #include <string_view>
 #include <utility>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "common/postgres/dsn.h"
@@ -40,6 +42,13 @@ void Encrypt(v1::Config& config, const std::string& folder) {
     service.mutable_instance()->set_ca_file(path("ca.crt"));
     service.mutable_instance()->set_channel_binding("require");
   }
+}
+
+// Quoted only where it has to be: not everybody who reads these lines is a shell.
+std::string ForShell(const std::string& path) {
+  const bool plain = std::ranges::all_of(
+      path, [](unsigned char c) { return absl::ascii_isalnum(c) || c == '/' || c == '.' || c == '_' || c == '-'; });
+  return plain ? path : absl::StrCat("'", absl::StrReplaceAll(path, {{"'", "'\\''"}}), "'");
 }
 
 }  // namespace
@@ -100,7 +109,7 @@ absl::StatusOr<std::string> StackEnv(const Ports& ports, SecretFolder& secrets, 
   if (!certificates.empty()) {
     for (const auto& [variable, file] : {std::pair("LEASEHOLD_CA", "ca.crt"), std::pair("LEASEHOLD_CERT", "client.crt"),
                                          std::pair("LEASEHOLD_KEY", "client.key")}) {
-      absl::StrAppend(&text, variable, "='", absl::StrReplaceAll(certificates, {{"'", "'\\''"}}), "/", file, "'\n");
+      absl::StrAppend(&text, variable, "=", ForShell(absl::StrCat(certificates, "/", file)), "\n");
     }
   }
   auto servers = ports.instances;

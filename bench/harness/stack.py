@@ -30,8 +30,9 @@ def in_parallel(do, items):
 
 
 class Stack:
-    def __init__(self, config, max_connections, service="core", folder="/tmp"):
-        """`config`: a file in bench/config; `service`: the one of it that is asked. `max_connections`: PostgreSQL's own."""
+    def __init__(self, config, max_connections, service="core", folder="/tmp", tls=False):
+        """`config`: a file in bench/config; `service`: the one of it that is asked. `max_connections`: PostgreSQL's own.
+        `tls`: between all but HTTP."""
         self.work = tempfile.mkdtemp(prefix="leasehold-bench.", dir=folder)
         self._service = service
         os.chmod(self.work, 0o755)
@@ -40,6 +41,7 @@ class Stack:
         self.env = dict(os.environ, **CLIENT_ENVIRONMENT)
         self._config = os.path.join(BENCH, config)
         self._max_connections = max_connections
+        self._arguments = ["--tls"] if tls else []
 
     def __enter__(self):
         try:
@@ -76,7 +78,8 @@ class Stack:
         log = os.path.join(self.work, "stack.log")
         with open(log, "wb") as file:
             self.process = subprocess.Popen(
-                ["leasehold", "stack", "up", "--config", self._config, "--state-dir", self.state, "--ports", "auto"],
+                ["leasehold", "stack", "up", "--config", self._config, "--state-dir", self.state, "--ports", "auto",
+                 *self._arguments],
                 stdout=file, stderr=subprocess.STDOUT, env=env)
         ready = os.path.join(self.state, "stack.env")
         while not os.path.exists(ready):
@@ -151,6 +154,10 @@ class Stack:
 
     def lease(self, *what):
         return self.run("leasehold", "lease", "acquire", *what, "--ttl", "3h", "--dsn").strip()
+
+    def verified(self, dsn):
+        """Over TLS, bound to it, and only to who has a certificate of the stack's CA."""
+        return f"{dsn}?sslmode=verify-full&channel_binding=require&sslrootcert={self.env['LEASEHOLD_CA']}"
 
     def end_server_connections(self):
         """Both sides keep server connections for later; of max_connections 100 there are not enough for both."""

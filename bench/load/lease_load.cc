@@ -8,9 +8,12 @@
 #include <string>
 #include <string_view>
 
+#include "absl/time/clock.h"
 #include "bench/load/message_texts.h"
 #include "bench/load/rpc_load.h"
+#include "common/rpc/channel_credentials.h"
 #include "common/secret/secret.h"
+#include "common/tls/credentials.h"
 #include "leasehold/v1/lease.pb.h"
 
 namespace leasehold::bench {
@@ -84,12 +87,24 @@ int Main(int argc, char** argv) {
   app.add_option("--tenant", tenant, "For acquire");
   app.add_option("--service", service, "For acquire");
   app.add_option("--token-file", token_file, "A file with the token to show");
+  tls::Options tls{.role = tls::Role::kClient, .certificate = {"--cert"}, .key = {"--key"}, .ca = {"--ca"}};
+  app.add_option("--ca", tls.ca.path, "With it the calls go over TLS");
+  app.add_option("--cert", tls.certificate.path, "The client's certificate");
+  app.add_option("--key", tls.key.path, "Its key");
   app.add_option("--callers", load.callers, "Calls under way")->check(CLI::Range(1, 10000))->capture_default_str();
   app.add_option("--channels", load.channels, "Connections")->check(CLI::Range(1, 100))->capture_default_str();
   app.add_option("--threads", load.threads)->check(CLI::Range(1, 64))->capture_default_str();
   app.add_option("--seconds", seconds)->check(CLI::PositiveNumber)->capture_default_str();
   app.add_option("--warm-up", warm_up, "Seconds before that, not counted")->capture_default_str();
   CLI11_PARSE(app, argc, argv);
+  if (!tls.ca.path.empty()) {
+    const auto credentials = tls::Credentials::Read(tls, absl::Now());
+    if (!credentials.ok()) {
+      std::cerr << credentials.status().message() << std::endl;
+      return 1;
+    }
+    load.credentials = rpc::ChannelCredentials(credentials->get());
+  }
   load.duration = absl::Seconds(seconds);
   load.warm_up = absl::Seconds(warm_up);
   if (!token_file.empty()) {

@@ -91,8 +91,8 @@ RpcLoadResult RunRpcLoad(const RpcLoad& load) {
   for (int i = 0; i < load.channels; ++i) {
     grpc::ChannelArguments arguments;
     arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);  // or all would share one connection
-    stubs.push_back(std::make_unique<grpc::GenericStub>(
-        grpc::CreateCustomChannel(load.address, grpc::InsecureChannelCredentials(), arguments)));
+    stubs.push_back(
+        std::make_unique<grpc::GenericStub>(grpc::CreateCustomChannel(load.address, load.credentials, arguments)));
   }
   std::atomic<int64_t> numbers = 0;
   const absl::Time begin = absl::Now() + load.warm_up;

@@ -9,6 +9,7 @@
 
 #include "absl/time/time.h"
 #include "bench/load/latencies.h"
+#include "grpcpp/security/credentials.h"
 #include "grpcpp/support/byte_buffer.h"
 
 namespace leasehold::bench {
@@ -26,7 +27,8 @@ class RpcCodec {
 
 struct RpcLoad {
   std::string address;  // host:port
-  std::string method;   // "/package.Service/Method"
+  std::shared_ptr<grpc::ChannelCredentials> credentials = grpc::InsecureChannelCredentials();
+  std::string method;  // "/package.Service/Method"
   std::function<std::unique_ptr<RpcCodec>()> codec;
   std::string token;  // shown with each call; empty: none
   int callers = 64;

@@ -1,4 +1,4 @@
-// One HTTP connection that cannot cost more than it is worth: so many bytes read, by so late.
+// One HTTP connection, in clear or through TLS, that cannot cost more than it is worth: so many bytes read, by so late.
 #pragma once
 
 #include <httplib.h>
@@ -7,6 +7,7 @@
 #include <string>
 
 #include "absl/time/time.h"
+#include "common/tls/handles.h"
 
 namespace leasehold {
 
@@ -21,6 +22,12 @@ class BoundedStream : public httplib::Stream {
 
   // Readable from `stop_fd` means: as if all patience were at its end.
   BoundedStream(socket_t socket, int stop_fd, const Limits& limits);
+  ~BoundedStream() override;
+
+  // From now on all bytes go through TLS, as the server's. False if the client does not shake hands in time. Once,
+  // first.
+  bool AcceptTls(SSL_CTX* context);
+  const SSL* ssl() const { return tls_.get(); }
 
   bool is_readable() const override;
   bool is_writable() const override;
@@ -34,6 +41,10 @@ class BoundedStream : public httplib::Stream {
  private:
   // False when it is `deadline` first, or the endpoint stops.
   bool Await(short events, absl::Time deadline) const;
+  // Waits for what a call of OpenSSL's that returned `done` wants. False if that is nothing, or does not come.
+  bool AwaitWanted(int done, absl::Time deadline) const;
+  ssize_t Receive();
+  ssize_t Send(const char* from, size_t size);
 
   const socket_t socket_;
   const int stop_fd_;
@@ -45,6 +56,7 @@ class BoundedStream : public httplib::Stream {
   std::array<char, 4096> buffer_;
   size_t buffered_ = 0;
   size_t taken_ = 0;
+  tls::SslPtr tls_;
 };
 
 }  // namespace leasehold

@@ -16,6 +16,7 @@
 #include "common/clock/clock.h"
 #include "common/config/config.h"
 #include "common/telemetry/metrics.h"
+#include "common/tls/live_credentials.h"
 
 namespace leasehold {
 
@@ -94,7 +95,10 @@ struct HttpLimits {
 // a connection. Stop() waits for handlers, not for clients.
 class HttpEndpoint {
  public:
-  HttpEndpoint(const Health& health, const Metrics& metrics, HttpLimits limits = {});
+  // `tls`: null for none. If it has a CA, whoever asks for more than /livez and /readyz, which name nobody, has to show
+  // a certificate of it: 401 else.
+  HttpEndpoint(const Health& health, const Metrics& metrics, HttpLimits limits = {},
+               std::shared_ptr<const tls::LiveCredentials> tls = nullptr);
   ~HttpEndpoint();
   HttpEndpoint(const HttpEndpoint&) = delete;
   HttpEndpoint& operator=(const HttpEndpoint&) = delete;

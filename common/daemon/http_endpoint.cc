@@ -26,8 +26,8 @@ void ReuseAddress(int fd) {
 // One request a connection, through a BoundedStream: httplib's own time-outs start again with each byte.
 class BoundedServer : public httplib::Server {
  public:
-  explicit BoundedServer(const BoundedStream::Limits& limits)
-      : limits_(limits), stop_fd_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+  BoundedServer(const BoundedStream::Limits& limits, std::shared_ptr<const tls::LiveCredentials> tls)
+      : limits_(limits), tls_(std::move(tls)), stop_fd_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
     ABSL_CHECK(stop_fd_ >= 0) << "no file descriptor left";
   }
   ~BoundedServer() override { close(stop_fd_); }
@@ -40,38 +40,59 @@ class BoundedServer : public httplib::Server {
 
  private:
   bool process_and_close_socket(socket_t socket) override {
-    BoundedStream stream(socket, stop_fd_, limits_);
-    bool closed = false;
-    const bool answered = stream.is_readable() && process_request(stream, "", 0, "", 0, true, closed, nullptr);
+    const bool answered = Answer(socket);
     shutdown(socket, SHUT_RDWR);
     close(socket);
     return answered;
   }
 
+  bool Answer(socket_t socket) {
+    BoundedStream stream(socket, stop_fd_, limits_);
+    if (tls_ != nullptr && !stream.AcceptTls(tls_->Get()->context())) return false;
+    bool closed = false;
+    return stream.is_readable() &&
+           process_request(stream, "", 0, "", 0, true, closed,
+                           [&stream](httplib::Request& request) { request.ssl = stream.ssl(); });
+  }
+
   const BoundedStream::Limits limits_;
+  const std::shared_ptr<const tls::LiveCredentials> tls_;
   const int stop_fd_;
 };
+
+// Of a request through TLS that needs one.
+bool ShowsCertificate(const httplib::Request& request) {
+  return request.ssl != nullptr && SSL_get0_peer_certificate(request.ssl) != nullptr;
+}
 
 }  // namespace
 
 struct HttpEndpoint::Impl {
-  explicit Impl(const HttpLimits& limits)
+  Impl(const HttpLimits& limits, std::shared_ptr<const tls::LiveCredentials> tls)
       : server({.request_bytes = limits.request_bytes,
                 .request_patience = limits.patience,
-                .answer_patience = limits.patience}),
+                .answer_patience = limits.patience},
+               std::move(tls)),
         backlog(limits.served + limits.waiting) {}
   BoundedServer server;
   const int backlog;
   std::thread thread;
 };
 
-HttpEndpoint::HttpEndpoint(const Health& health, const Metrics& metrics, HttpLimits limits)
-    : impl_(std::make_unique<Impl>(limits)) {
+HttpEndpoint::HttpEndpoint(const Health& health, const Metrics& metrics, HttpLimits limits,
+                           std::shared_ptr<const tls::LiveCredentials> tls)
+    : impl_(std::make_unique<Impl>(limits, tls)) {
   BoundedServer& server = impl_->server;
   server.new_task_queue = [limits] { return new httplib::ThreadPool(limits.served, limits.waiting); };
   server.set_socket_options(ReuseAddress);
   server.set_payload_max_length(kMaxBodyBytes);
-  server.set_pre_routing_handler([](const httplib::Request& request, httplib::Response& response) {
+  server.set_pre_routing_handler([tls](const httplib::Request& request, httplib::Response& response) {
+    const bool open = request.path == "/livez" || request.path == "/readyz";
+    if (tls != nullptr && !open && !tls->Get()->ca_pem().empty() && !ShowsCertificate(request)) {
+      response.status = 401;
+      response.set_content("a client certificate is needed\n", "text/plain; charset=utf-8");
+      return httplib::Server::HandlerResponse::Handled;
+    }
     if (request.method == "GET" || request.method == "HEAD") return httplib::Server::HandlerResponse::Unhandled;
     response.status = 405;
     response.set_header("Allow", "GET, HEAD");

@@ -114,6 +114,11 @@ absl::StatusOr<std::unique_ptr<Client>> Client::Connect(Options options) {
   return std::make_unique<NatsClient>(std::move(connection));
 }
 
+absl::StatusOr<std::unique_ptr<Client>> Connect(Client::Options options, const Security& security) {
+  LH_ASSIGN_OR_RETURN(std::shared_ptr<Connection> connection, Connection::Open(std::move(options), security));
+  return std::make_unique<NatsClient>(std::move(connection));
+}
+
 StreamOptions TenantsStream(int replicas) { return EventStream("TENANTS", "tenants.>", replicas); }
 
 StreamOptions ProvisioningStream(int replicas) { return EventStream("PROVISIONING", "provisioning.>", replicas); }

@@ -41,16 +41,24 @@ absl::Status CheckUrl(std::string_view url) {
   return absl::OkStatus();
 }
 
+// Of a url that CheckUrl has seen.
+std::string HostOf(std::string_view url) {
+  url.remove_prefix(url.find("://") + 3);
+  url.remove_prefix(url.rfind('@') + 1);
+  if (url.starts_with('[')) return std::string(url.substr(1, url.find(']') - 1));
+  return std::string(url.substr(0, url.find(':')));
+}
+
 }  // namespace
 
-absl::StatusOr<std::shared_ptr<Connection>> Connection::Open(Client::Options options) {
+absl::StatusOr<std::shared_ptr<Connection>> Connection::Open(Client::Options options, const Security& security) {
   auto on_state = std::move(options.on_state);
   std::shared_ptr<Connection> connection(new Connection(std::move(on_state)));
-  LH_RETURN_IF_ERROR(connection->Dial(options));
+  LH_RETURN_IF_ERROR(connection->Dial(options, security));
   return connection;
 }
 
-absl::Status Connection::Dial(const Client::Options& options) {
+absl::Status Connection::Dial(const Client::Options& options, const Security& security) {
   LH_RETURN_IF_ERROR(CheckUrl(options.url));
   natsOptions* raw = nullptr;
   LH_RETURN_IF_ERROR(ToStatus(natsOptions_Create(&raw), "options"));
@@ -79,6 +87,8 @@ absl::Status Connection::Dial(const Client::Options& options) {
     LH_RETURN_IF_ERROR(ToStatus(status, "options"));
   }
 
+  LH_RETURN_IF_ERROR(Secure(raw, options.url, security));
+
   // nats.c's callbacks wait for this lock: none overtakes the first report.
   absl::MutexLock report(&report_mu_);
   natsConnection* nats = nullptr;
@@ -96,6 +106,29 @@ absl::Status Connection::Dial(const Client::Options& options) {
   LH_RETURN_IF_ERROR(ToStatus(natsConnection_JetStream(&jetstream, nats, &js_options), "JetStream context"));
   jetstream_.reset(jetstream);
   Changed(status == NATS_OK);
+  return absl::OkStatus();
+}
+
+absl::Status Connection::Secure(natsOptions* nats, const std::string& url, const Security& security) {
+  if (!security.ca_file.empty()) {
+    const std::string host = HostOf(url);
+    LH_RETURN_IF_ERROR(ToStatus(natsOptions_SetSecure(nats, true), "options"));
+    LH_RETURN_IF_ERROR(ToStatus(natsOptions_LoadCATrustedCertificates(nats, security.ca_file.c_str()), "CA"));
+    LH_RETURN_IF_ERROR(ToStatus(natsOptions_SetExpectedHostname(nats, host.c_str()), "options"));
+  }
+  if (!security.certificate_file.empty()) {
+    LH_RETURN_IF_ERROR(
+        ToStatus(natsOptions_LoadCertificatesChain(nats, security.certificate_file.c_str(), security.key_file.c_str()),
+                 "client certificate"));
+  }
+  if (!security.credentials_file.empty()) {
+    LH_RETURN_IF_ERROR(
+        ToStatus(natsOptions_SetUserCredentialsFromFiles(nats, security.credentials_file.c_str(), nullptr), "options"));
+  }
+  if (!security.username.empty()) {
+    const std::string password(security.password.reveal());
+    LH_RETURN_IF_ERROR(ToStatus(natsOptions_SetUserInfo(nats, security.username.c_str(), password.c_str()), "options"));
+  }
   return absl::OkStatus();
 }
 

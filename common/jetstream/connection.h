@@ -11,6 +11,7 @@
 #include "absl/time/time.h"
 #include "common/jetstream/handles.h"
 #include "common/jetstream/jetstream.h"
+#include "common/jetstream/options.h"
 
 namespace leasehold::jetstream {
 
@@ -20,7 +21,7 @@ inline constexpr absl::Duration kRequestTimeout = absl::Seconds(2);
 // Any thread, except that Close() and the destructor must not run inside `on_state`.
 class Connection {
  public:
-  static absl::StatusOr<std::shared_ptr<Connection>> Open(Client::Options options);
+  static absl::StatusOr<std::shared_ptr<Connection>> Open(Client::Options options, const Security& security = {});
   ~Connection();
 
   // Sends what is buffered, ends the connection and returns when `on_state` is not running and will not run again.
@@ -39,7 +40,8 @@ class Connection {
 
  private:
   explicit Connection(std::function<void(const absl::Status&)> on_state) : on_state_(std::move(on_state)) {}
-  absl::Status Dial(const Client::Options& options);
+  absl::Status Dial(const Client::Options& options, const Security& security);
+  static absl::Status Secure(natsOptions* nats, const std::string& url, const Security& security);
 
   static void OnUp(natsConnection*, void* self);
   static void OnDown(natsConnection*, void* self);

@@ -76,8 +76,11 @@ class PostgresServer {
     std::vector<std::string> settings;  // "max_connections=100"
     // False, for tests and demos: survives the death of its processes, not that of the machine (fsync off).
     bool durable = false;
-    // Offers TLS, with a certificate of its own making, new at each start: there is nothing to verify it by.
+    // Offers TLS: with these PEM files, which are copied at each start, else with a certificate of its own making, new
+    // each time, which nothing can be verified by.
     bool tls = false;
+    std::string certificate_file = {};
+    std::string key_file = {};
     // For a process that says nothing yet. One that answers that it is starting up (after a crash it looks at every
     // file of its data) is waited for as long as it lives: to begin anew would take as long again.
     absl::Duration start_patience = absl::Seconds(60);
@@ -102,6 +105,7 @@ class PostgresServer {
   explicit PostgresServer(Options options) : options_(std::move(options)) {}
   absl::Status Initialize();
   absl::Status MakeCertificate();
+  absl::Status CopyCertificate();
   absl::Status Launch(const std::atomic<bool>* cancelled);
   absl::Status WaitUntilReady(const std::atomic<bool>* cancelled);
   Options options_;
@@ -115,6 +119,11 @@ class NatsServer {
   struct Options {
     std::string data_dir;
     int port = 0;
+    // PEM files; with a CA, clients have to show a certificate of it. Without a certificate no TLS.
+    std::string certificate_file = {};
+    std::string key_file = {};
+    std::string client_ca_file = {};
+    std::vector<std::string> arguments = {};  // more for the program: "--user", "leasehold"
   };
   static absl::StatusOr<std::unique_ptr<NatsServer>> Start(Options options);
   ~NatsServer();

@@ -65,13 +65,20 @@ absl::StatusOr<std::unique_ptr<NatsServer>> NatsServer::Start(Options options) {
 absl::Status NatsServer::Launch() {
   const std::string log_path = std::format("{}.log", options_.data_dir);
   const std::string name = ServerName(options_.data_dir);
+  std::vector<std::string> argv = {"nats-server", "-js",       "-sd", options_.data_dir,
+                                   "-a",          "127.0.0.1", "-p",  std::format("{}", options_.port),
+                                   "-n",          name};
+  if (!options_.certificate_file.empty()) {
+    argv.insert(argv.end(), {"--tls", "--tlscert", options_.certificate_file, "--tlskey", options_.key_file});
+  }
+  if (!options_.client_ca_file.empty()) {
+    argv.insert(argv.end(), {"--tlsverify", "--tlscacert", options_.client_ca_file});
+  }
+  argv.insert(argv.end(), options_.arguments.begin(), options_.arguments.end());
   LH_ASSIGN_OR_RETURN(
-      process_, ChildProcess::Start({.argv = {"nats-server", "-js", "-sd", options_.data_dir, "-a", "127.0.0.1", "-p",
-                                              std::format("{}", options_.port), "-n", name},
-                                     .environment = {},
-                                     .log_path = log_path,
-                                     .working_dir = "/",
-                                     .user = ""}));
+      process_,
+      ChildProcess::Start(
+          {.argv = std::move(argv), .environment = {}, .log_path = log_path, .working_dir = "/", .user = ""}));
   const absl::Time give_up = absl::Now() + kStartPatience;
   const std::string mark = std::format("\"server_name\":\"{}\"", name);
   while (!ReadInfo(options_.port).contains(mark)) {
@@ -93,7 +100,9 @@ pid_t NatsServer::pid() const { return process_ == nullptr ? 0 : process_->pid()
 
 bool NatsServer::Running() { return process_ != nullptr && process_->Running(); }
 
-std::string NatsServer::Url() const { return std::format("nats://127.0.0.1:{}", options_.port); }
+std::string NatsServer::Url() const {
+  return std::format("{}://127.0.0.1:{}", options_.certificate_file.empty() ? "nats" : "tls", options_.port);
+}
 
 void NatsServer::Kill() { process_.reset(); }
 

@@ -151,8 +151,28 @@ absl::Status PostgresServer::MakeCertificate() {
   return absl::OkStatus();
 }
 
+// PostgreSQL takes no key that others can read, and has to be able to read it itself.
+absl::Status PostgresServer::CopyCertificate() {
+  for (const auto& [from, name] :
+       {std::pair(options_.certificate_file, "server.crt"), std::pair(options_.key_file, "server.key")}) {
+    const std::string to = std::format("{}/{}", options_.data_dir, name);
+    std::error_code error;
+    fs::remove(to, error);
+    if (!fs::copy_file(from, to, error)) {
+      return absl::FailedPreconditionError(std::format("cannot copy {} to {}: {}", from, to, error.message()));
+    }
+    bool given = chmod(to.c_str(), 0600) == 0;
+    if (!user_.empty()) {
+      LH_ASSIGN_OR_RETURN(const Account account, FindAccount(user_));
+      given = given && chown(to.c_str(), account.uid, account.gid) == 0;
+    }
+    if (!given) return absl::FailedPreconditionError(std::format("cannot prepare {}: {}", to, strerror(errno)));
+  }
+  return absl::OkStatus();
+}
+
 absl::Status PostgresServer::Launch(const std::atomic<bool>* cancelled) {
-  if (options_.tls) LH_RETURN_IF_ERROR(MakeCertificate());
+  if (options_.tls) LH_RETURN_IF_ERROR(options_.certificate_file.empty() ? MakeCertificate() : CopyCertificate());
   LH_ASSIGN_OR_RETURN(const std::string program, FindPostgresProgram("postgres"));
   std::vector<std::string> argv = {program, "-D", options_.data_dir};
   const auto set = [&argv](std::string setting) {

@@ -1,5 +1,6 @@
 #include <format>
 
+#include "common/postgres/dsn.h"
 #include "common/postgres/postgres.h"
 
 namespace leasehold::postgres {
@@ -38,8 +39,18 @@ std::string QuoteLiteral(std::string_view text) {
 
 std::string Dsn(std::string_view host, int port, std::string_view database, std::string_view user,
                 std::string_view sslmode) {
-  return std::format("host={} port={} dbname={} user={} sslmode={}", QuoteDsnValue(host), port, QuoteDsnValue(database),
-                     QuoteDsnValue(user), QuoteDsnValue(sslmode));
+  return Dsn(host, port, database, user, Encryption{.sslmode = sslmode});
+}
+
+std::string Dsn(std::string_view host, int port, std::string_view database, std::string_view user,
+                const Encryption& encryption) {
+  std::string dsn = std::format("host={} port={} dbname={} user={} sslmode={}", QuoteDsnValue(host), port,
+                                QuoteDsnValue(database), QuoteDsnValue(user), QuoteDsnValue(encryption.sslmode));
+  if (!encryption.sslrootcert.empty()) dsn += std::format(" sslrootcert={}", QuoteDsnValue(encryption.sslrootcert));
+  if (!encryption.channel_binding.empty()) {
+    dsn += std::format(" channel_binding={}", QuoteDsnValue(encryption.channel_binding));
+  }
+  return dsn;
 }
 
 }  // namespace leasehold::postgres

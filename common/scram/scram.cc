@@ -21,6 +21,7 @@ namespace {
 
 constexpr int kMaxIterations = 10'000'000;
 constexpr size_t kNonceBytes = 18;
+constexpr std::string_view kEndPointHeader = "p=tls-server-end-point,";
 
 using Digest = std::array<uint8_t, 32>;
 
@@ -61,6 +62,18 @@ absl::Status Malformed(std::string_view what) {
 
 absl::Status Refused() { return Error(v1::REASON_BAD_CREDENTIALS, "password authentication failed"); }
 
+std::string HeaderOf(ClientExchange::Channel::Binding binding) {
+  switch (binding) {
+    case ClientExchange::Channel::Binding::kUnable:
+      return "n,,";
+    case ClientExchange::Channel::Binding::kNotOffered:
+      return "y,,";
+    case ClientExchange::Channel::Binding::kEndPoint:
+      return std::format("{},", kEndPointHeader);
+  }
+  return "n,,";
+}
+
 std::optional<Digest> ParseDigest(std::string_view base64) {
   const absl::StatusOr<std::string> bytes = FromBase64(base64);
   Digest digest;
@@ -87,20 +100,27 @@ std::string MakeNonce() {
   return Base64({reinterpret_cast<const char*>(random.data()), random.size()});
 }
 
-ServerExchange::ServerExchange(Verifier verifier, std::string nonce)
-    : verifier_(std::move(verifier)), nonce_(std::move(nonce)) {}
+ServerExchange::ServerExchange(Verifier verifier, std::string nonce, std::string end_point)
+    : verifier_(std::move(verifier)), end_point_(std::move(end_point)), nonce_(std::move(nonce)) {}
 
-absl::StatusOr<std::string> ServerExchange::OnClientFirst(std::string_view message) {
+absl::StatusOr<std::string> ServerExchange::OnClientFirst(std::string_view message, std::string_view mechanism) {
   const bool in_order = std::exchange(expects_, Expects::kNothing) == Expects::kClientFirst;
   if (!in_order) return Malformed("out of order");
   if (message.size() > kMaxMessageBytes) return Malformed("too long");
 
-  // gs2-header: "n,," or "y,,"; "p=…" asks for channel binding, a name between the commas for somebody else's rights.
-  if (message.starts_with("p=")) return Malformed("channel binding is not offered");
-  if (!message.starts_with("n,") && !message.starts_with("y,")) return Malformed("no GS2 header");
-  if (message.size() < 3 || message[2] != ',') return Malformed("an authorization identity is not supported");
-  gs2_header_ = message.substr(0, 3);
-  client_first_bare_ = message.substr(3);
+  // gs2-header: "n,,", "y,," or "p=<type>,,": no channel binding, none because the server does not offer it, or that
+  // type's. A name between the commas asks for somebody else's rights.
+  const bool plus = mechanism == kPlusMechanism && !end_point_.empty();
+  if (!plus && mechanism != kMechanism) return Malformed("a mechanism that was not offered");
+  if (plus && !message.starts_with(kEndPointHeader)) return Malformed("not bound by tls-server-end-point");
+  if (!plus && message.starts_with("p=")) return Malformed("channel binding is not this mechanism's");
+  if (!plus && !message.starts_with("n,") && !message.starts_with("y,")) return Malformed("no GS2 header");
+  if (message.starts_with('y') && !end_point_.empty()) return Malformed("the client was not told of channel binding");
+  const size_t flag = plus ? kEndPointHeader.size() : 2;
+  if (message.size() <= flag || message[flag] != ',') return Malformed("an authorization identity is not supported");
+  channel_ = message.substr(0, flag + 1);
+  if (plus) channel_ += end_point_;
+  client_first_bare_ = message.substr(flag + 1);
 
   AttributeReader reader(client_first_bare_);
   const std::optional<std::string_view> user = reader.Take('n');
@@ -122,7 +142,7 @@ absl::StatusOr<std::string> ServerExchange::OnClientFinal(std::string_view messa
 
   AttributeReader reader(message);
   const std::optional<std::string_view> channel = reader.Take('c');
-  if (!channel || *channel != Base64(gs2_header_)) return Malformed("channel binding does not match the first message");
+  if (!channel || *channel != Base64(channel_)) return Malformed("channel binding does not match the first message");
   const std::optional<std::string_view> nonce = reader.Take('r');
   if (!nonce || *nonce != nonce_) return Malformed("nonce does not match");
   if (!reader.SkipExtensions('p') || reader.AtEnd()) return Malformed("no proof");
@@ -140,12 +160,14 @@ absl::StatusOr<std::string> ServerExchange::OnClientFinal(std::string_view messa
   return "v=" + Base64(View(HmacSha256(View(verifier_.server_key), auth_message)));
 }
 
-ClientExchange::ClientExchange(Secret password, std::string nonce, const std::string& user_name)
+ClientExchange::ClientExchange(Secret password, std::string nonce, const Channel& channel, const std::string& user_name)
     : password_(std::move(password)),
       nonce_(std::move(nonce)),
+      gs2_header_(HeaderOf(channel.binding)),
+      channel_(channel.binding == Channel::Binding::kEndPoint ? gs2_header_ + channel.end_point : gs2_header_),
       client_first_bare_(std::format("n={},r={}", SaslName(user_name), nonce_)) {}
 
-std::string ClientExchange::ClientFirst() const { return "n,," + client_first_bare_; }
+std::string ClientExchange::ClientFirst() const { return gs2_header_ + client_first_bare_; }
 
 absl::StatusOr<std::string> ClientExchange::OnServerFirst(std::string_view message) {
   const auto malformed = [](std::string_view what) {
@@ -169,7 +191,7 @@ absl::StatusOr<std::string> ClientExchange::OnServerFirst(std::string_view messa
   if (!reader.SkipExtensions()) return malformed("bad extension");
 
   const Keys keys = DeriveKeys(password_.reveal(), *salt, iterations);
-  const std::string without_proof = std::format("c={},r={}", Base64("n,,"), *nonce);
+  const std::string without_proof = std::format("c={},r={}", Base64(channel_), *nonce);
   const std::string auth_message = std::format("{},{},{}", client_first_bare_, message, without_proof);
   server_signature_ = Base64(View(HmacSha256(View(keys.server), auth_message)));
   const Digest proof = Xor(keys.client, HmacSha256(View(keys.stored), auth_message));

@@ -95,7 +95,7 @@ TEST(Server, RefusesAMalformedClientFirst) {
            "n,",
            "n,,",
            "x,,n=,r=abc",                       // no GS2 header, or no more than that
-           "p=tls-server-end-point,,n=,r=abc",  // channel binding is not offered
+           "p=tls-server-end-point,,n=,r=abc",  // not with this mechanism
            "n,a=admin,n=,r=abc",
            "y,a=admin,n=,r=abc",
            "n,x,n=,r=abc",  // an authorization identity
@@ -165,6 +165,49 @@ TEST(Server, BindsTheGs2HeaderThatItSaw) {
   ServerExchange again = RfcServer();
   ASSERT_TRUE(again.OnClientFirst("y,,n=user,r=rOprNGfwEbeRWgbNEkqO").ok());
   EXPECT_EQ(again.OnClientFinal("c=eSws" + rest).status().message(), "password authentication failed");
+}
+
+using Channel = ClientExchange::Channel;
+using Binding = Channel::Binding;
+
+// As above, of a TLS connection that the two sides may see differently.
+absl::Status BoundExchange(const std::string& server_end_point, const Channel& channel,
+                           std::string_view mechanism = kPlusMechanism) {
+  ServerExchange server(MakeVerifier("hunter2", Salt(), 1), MakeNonce(), server_end_point);
+  ClientExchange client(Password("hunter2"), MakeNonce(), channel);
+  LH_ASSIGN_OR_RETURN(const std::string server_first, server.OnClientFirst(client.ClientFirst(), mechanism));
+  LH_ASSIGN_OR_RETURN(const std::string client_final, client.OnServerFirst(server_first));
+  LH_ASSIGN_OR_RETURN(const std::string server_final, server.OnClientFinal(client_final));
+  return client.OnServerFinal(server_final);
+}
+
+TEST(Binding, ToTheSameConnectionOnly) {
+  const Channel here{.binding = Binding::kEndPoint, .end_point = std::string(32, '\x01')};
+  EXPECT_TRUE(BoundExchange(here.end_point, here).ok());
+  EXPECT_FALSE(BoundExchange(std::string(32, '\x02'), here).ok());
+  EXPECT_FALSE(BoundExchange(here.end_point, {.binding = Binding::kEndPoint, .end_point = ""}).ok());
+  EXPECT_FALSE(BoundExchange("", here).ok()) << "not offered";
+  EXPECT_FALSE(BoundExchange(here.end_point, here, kMechanism).ok()) << "the mechanism says otherwise";
+  EXPECT_FALSE(BoundExchange(here.end_point, {}).ok()) << "the mechanism promises what the message does not do";
+  EXPECT_FALSE(BoundExchange(here.end_point, here, "SCRAM-SHA-1-PLUS").ok());
+}
+
+TEST(Binding, AnOfferThatGotLostIsNoticed) {
+  const Channel misled{.binding = Binding::kNotOffered};
+  const absl::Status status = BoundExchange("offered", misled, kMechanism);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("was not told of channel binding"));
+  EXPECT_TRUE(BoundExchange("", misled, kMechanism).ok()) << "it was not offered";
+  EXPECT_TRUE(BoundExchange("offered", {.binding = Binding::kUnable}, kMechanism).ok());
+}
+
+TEST(Binding, OtherTypesAreRefused) {
+  for (const std::string first :
+       {"p=tls-unique,,n=,r=abc", "p=tls-server-end-pointx,,n=,r=abc", "p=tls-server-end-point,a=other,n=,r=abc",
+        "p=tls-server-end-point", "p=tls-server-end-point,", "p=,,n=,r=abc", "n,,n=,r=abc", "y,,n=,r=abc"}) {
+    EXPECT_FALSE(
+        ServerExchange(MakeVerifier("x", Salt(), 1), "bm9uY2U=", "hash").OnClientFirst(first, kPlusMechanism).ok())
+        << first;
+  }
 }
 
 TEST(Server, TakesExtensionsThatTheProofCovers) {

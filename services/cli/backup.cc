@@ -29,7 +29,7 @@ absl::StatusOr<v1::Backup> Get(GatewayClient& client, const std::string& id) {
 }
 
 absl::StatusOr<int> Create(const Command& command, const v1::CreateBackupRequest& request, const WaitFlags& flags) {
-  GatewayClient client(command.GatewayHere());
+  GatewayClient client(command.gateway);
   LH_ASSIGN_OR_RETURN(v1::BackupChange change, client.Call(client.backups(), &Service::CreateBackup, request));
   if (flags.wait) {
     Progress progress(command.terminal, command.json);
@@ -68,7 +68,7 @@ void AddList(CLI::App& group, Command& command) {
   app->add_option("TENANT", *request->mutable_tenant(), "Only those of this tenant");
   app->callback([request, &command] {
     command.run = [request, &command]() -> absl::StatusOr<int> {
-      GatewayClient client(command.GatewayHere());
+      GatewayClient client(command.gateway);
       request->set_page_size(1000);
       v1::ListBackupsResponse all;
       do {
@@ -89,7 +89,7 @@ void AddShow(CLI::App& group, Command& command) {
   app->add_option("ID", *id, kIdHelp)->required();
   app->callback([id, &command] {
     command.run = [id, &command]() -> absl::StatusOr<int> {
-      GatewayClient client(command.GatewayHere());
+      GatewayClient client(command.gateway);
       LH_ASSIGN_OR_RETURN(const v1::Backup backup, Get(client, *id));
       Print(command, backup);
       return kDone;
@@ -103,7 +103,7 @@ void AddDelete(CLI::App& group, Command& command) {
   app->add_option("ID", *request->mutable_id(), kIdHelp)->required();
   app->callback([request, &command] {
     command.run = [request, &command]() -> absl::StatusOr<int> {
-      GatewayClient client(command.GatewayHere());
+      GatewayClient client(command.gateway);
       request->set_request_id(NewRequestId());
       LH_ASSIGN_OR_RETURN(const v1::Backup backup, client.Call(client.backups(), &Service::DeleteBackup, *request));
       if (command.json) {
@@ -139,7 +139,7 @@ void AddRestore(CLI::App& group, Command& command) {
       UsageError("say where the data goes: --into ID for a new tenant, --in-place for the one it came from");
     }
     command.run = [flags, &command]() -> absl::StatusOr<int> {
-      GatewayClient client(command.GatewayHere());
+      GatewayClient client(command.gateway);
       flags->request.set_in_place(flags->in_place);
       flags->request.set_request_id(NewRequestId());
       for (const auto& [key, value] : flags->settings) {

@@ -7,6 +7,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
+#include "absl/time/clock.h"
 #include "common/bearer/bearer.h"
 #include "common/secret/secret.h"
 #include "common/status/error.h"
@@ -18,6 +19,12 @@ namespace leasehold::cli {
 namespace {
 
 constexpr char kGateway[] = "--gateway";
+constexpr char kCa[] = "--ca";
+constexpr char kCaVariable[] = "LEASEHOLD_CA";
+constexpr char kCertificate[] = "--cert";
+constexpr char kCertificateVariable[] = "LEASEHOLD_CERT";
+constexpr char kKey[] = "--key";
+constexpr char kKeyVariable[] = "LEASEHOLD_KEY";
 
 int ReportUsage(std::string_view message, std::string_view path) {
   std::cerr << ErrorLine(message) << "\n  see: " << path << " --help\n";
@@ -27,15 +34,37 @@ int ReportUsage(std::string_view message, std::string_view path) {
 void CheckGateway(const CLI::App& app, const Command& command) {
   const bool given = app.get_option(kGateway)->count() > 0;
   if (!given && !command.needs_gateway) return;
-  const auto address = ParseHostPort(given ? kGateway : "LEASEHOLD_GATEWAY", command.gateway);
+  const auto address = ParseHostPort(given ? kGateway : "LEASEHOLD_GATEWAY", command.gateway.address);
   if (!address.ok()) UsageError(std::string(address.status().message()));
 }
 
 // Here, so that a token is neither left out nor sent in clear without anybody's noticing.
 absl::Status CheckToken(const Command& command) {
-  if (!command.needs_gateway || command.token_file.empty()) return absl::OkStatus();
-  LH_RETURN_IF_ERROR(ReadSecretFile(command.token_file).status());
-  return CheckTokenMayGo(command.gateway, false);
+  if (!command.needs_gateway || command.gateway.token_file.empty()) return absl::OkStatus();
+  LH_RETURN_IF_ERROR(ReadSecretFile(command.gateway.token_file).status());
+  return CheckTokenMayGo(command.gateway.address, command.gateway.credentials != nullptr);
+}
+
+// Without a CA the gateway is spoken to in clear.
+void ReadCredentials(const CLI::App& app, Command& command) {
+  if (!command.needs_gateway) return;
+  const auto file = [&app](const char* flag, const char* variable, const std::string& path) {
+    return tls::File{.field = app.get_option(flag)->count() > 0 ? flag : variable, .path = path};
+  };
+  const tls::Options options{.role = tls::Role::kClient,
+                             .certificate = file(kCertificate, kCertificateVariable, command.certificate),
+                             .key = file(kKey, kKeyVariable, command.key),
+                             .ca = file(kCa, kCaVariable, command.ca)};
+  if (options.certificate.path.empty() != options.key.path.empty()) {
+    UsageError(absl::StrCat("give both of ", kCertificate, " and ", kKey, ", or neither"));
+  }
+  if (options.ca.path.empty() && !options.certificate.path.empty()) {
+    UsageError(absl::StrCat(kCertificate, " needs ", kCa, ": nothing is shown to a gateway that nobody knows"));
+  }
+  if (options.ca.path.empty()) return;
+  auto credentials = tls::Credentials::Read(options, absl::Now());
+  if (!credentials.ok()) UsageError(std::string(credentials.status().message()));
+  command.gateway.credentials = *std::move(credentials);
 }
 
 }  // namespace
@@ -52,13 +81,22 @@ void ConfigureRoot(CLI::App& app, Command& command) {
   app.require_subcommand(1);
   // So that "leasehold tenant get acme --json" finds the options of the root.
   app.fallthrough();
-  command.gateway = command.env("LEASEHOLD_GATEWAY").value_or("");
-  if (command.gateway.empty()) command.gateway = "127.0.0.1:7450";
-  app.add_option(kGateway, command.gateway, "Where the gateway's gRPC listens (LEASEHOLD_GATEWAY)")
+  command.gateway.address = command.env("LEASEHOLD_GATEWAY").value_or("");
+  if (command.gateway.address.empty()) command.gateway.address = "127.0.0.1:7450";
+  command.ca = command.env(kCaVariable).value_or("");
+  command.certificate = command.env(kCertificateVariable).value_or("");
+  command.key = command.env(kKeyVariable).value_or("");
+  app.add_option(kCa, command.ca, "The CAs of the gateway's certificate; with it the connection is TLS (LEASEHOLD_CA)")
+      ->type_name("FILE");
+  app.add_option(kCertificate, command.certificate, "The client certificate that the gateway is shown (LEASEHOLD_CERT)")
+      ->type_name("FILE");
+  app.add_option(kKey, command.key, "Its key (LEASEHOLD_KEY)")->type_name("FILE");
+  app.add_option(kGateway, command.gateway.address, "Where the gateway's gRPC listens (LEASEHOLD_GATEWAY)")
       ->type_name("HOST:PORT")
       ->capture_default_str();
-  command.token_file = command.env("LEASEHOLD_TOKEN_FILE").value_or("");
-  app.add_option("--token-file", command.token_file, "A file with the token to show the gateway (LEASEHOLD_TOKEN_FILE)")
+  command.gateway.token_file = command.env("LEASEHOLD_TOKEN_FILE").value_or("");
+  app.add_option("--token-file", command.gateway.token_file,
+                 "A file with the token to show the gateway (LEASEHOLD_TOKEN_FILE)")
       ->type_name("FILE");
   app.add_flag("--json", command.json, "Print the protobuf JSON mapping instead of tables");
   app.set_version_flag("--version", VersionLine("leasehold"), "Print this program's version and exit");
@@ -131,6 +169,7 @@ int Execute(CLI::App& app, Command& command, std::vector<std::string> args) {
   try {
     app.parse(args);
     CheckGateway(app, command);
+    ReadCredentials(app, command);
     if (command.has_tail && !command.takes_tail) UsageError("this command takes no arguments behind '--' or '--exec'");
   } catch (const CLI::Success& asked) {  // --help, --version
     return app.exit(asked, std::cout, std::cerr);

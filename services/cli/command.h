@@ -31,10 +31,11 @@ struct Command {
   const Terminal terminal;
   const ShownPaths paths;
 
-  std::string gateway;        // host:port, checked before `run`
-  std::string token_file;     // that it can be read, and that it may be sent there, too; empty: none
+  GatewayTarget gateway;  // checked before `run`
+  std::string ca;         // paths of PEM files, read before `run`
+  std::string certificate;
+  std::string key;
   bool needs_gateway = true;  // cleared by a verb that calls none
-  GatewayAt GatewayHere() const { return {.address = gateway, .token_file = token_file}; }
   bool json = false;
 
   // What follows "--" or "--exec": another program's arguments, taken off before CLI11 looks.

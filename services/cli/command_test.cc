@@ -44,13 +44,14 @@ Outcome Execute(std::vector<std::string> args, const Environment& env = NoVariab
   AddMigrate(app, command);
   AddPools(app, command);
   AddLog(app, command);
+  AddDevCerts(app, command);
   AddStack(app, command);
   AddVersion(app, command);
   ::testing::internal::CaptureStderr();
   ::testing::internal::CaptureStdout();
   const int code = Execute(app, command, std::move(args));
   std::string out = ::testing::internal::GetCapturedStdout();
-  return {code, std::move(out), ::testing::internal::GetCapturedStderr(), command.gateway, command.json};
+  return {code, std::move(out), ::testing::internal::GetCapturedStderr(), command.gateway.address, command.json};
 }
 
 TEST(CommandLine, WrongUseIsExitCode2) {

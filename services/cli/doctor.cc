@@ -19,7 +19,7 @@ void AddDoctor(CLI::App& app, Command& command) {
   verb->add_option("--tenant", *request->mutable_tenant(), "Only this tenant");
   verb->callback([request, &command] {
     command.run = [request, &command]() -> absl::StatusOr<int> {
-      GatewayClient client(command.GatewayHere());
+      GatewayClient client(command.gateway);
       LH_ASSIGN_OR_RETURN(const v1::DiagnoseResponse diagnosis,
                           client.Call(client.doctor(), &v1::DoctorService::StubInterface::Diagnose, *request));
       std::cout << (command.json ? ToJson(diagnosis) : ShowDiagnosis(diagnosis, {command.terminal, absl::Now()}));

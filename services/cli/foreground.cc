@@ -10,7 +10,9 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <iostream>
 #include <string_view>
 
@@ -57,12 +59,17 @@ SignalFd::Signal SignalFd::Take() {
   return {.number = static_cast<int>(info.ssi_signo), .from_terminal = info.ssi_code == SI_KERNEL};
 }
 
-Variables LibpqVariables(const v1::Credentials& credentials) {
-  return {{"PGHOST", credentials.host()},
-          {"PGPORT", absl::StrCat(credentials.port())},
-          {"PGDATABASE", credentials.database()},
-          {"PGUSER", credentials.user()},
-          {"PGPASSWORD", credentials.password()}};
+Variables LibpqVariables(const v1::Credentials& credentials, const std::string& ca) {
+  Variables variables = {{"PGHOST", credentials.host()},
+                         {"PGPORT", absl::StrCat(credentials.port())},
+                         {"PGDATABASE", credentials.database()},
+                         {"PGUSER", credentials.user()},
+                         {"PGPASSWORD", credentials.password()}};
+  if (!ca.empty() && std::getenv("PGSSLMODE") == nullptr && std::getenv("PGSSLROOTCERT") == nullptr) {
+    variables.emplace_back("PGSSLMODE", "verify-full");
+    variables.emplace_back("PGSSLROOTCERT", std::filesystem::absolute(ca).string());
+  }
+  return variables;
 }
 
 std::vector<std::string> ChildEnvironment(const char* const* ours, const Variables& set) {

@@ -38,7 +38,9 @@ using Variables = std::vector<std::pair<std::string, std::string>>;
 
 // What libpq reads to connect with `credentials`, among them the password; for the environment of a child, never its
 // argv.
-Variables LibpqVariables(const v1::Credentials& credentials);
+// With `ca`, the path of a PEM file: whoever answers has to show a certificate of it that names the host, unless the
+// user's own PGSSLMODE or PGSSLROOTCERT say otherwise.
+Variables LibpqVariables(const v1::Credentials& credentials, const std::string& ca = "");
 
 // Our environment with `set` in place and without libpq's variables that would lead elsewhere (PGHOSTADDR, PGSERVICE
 // …).

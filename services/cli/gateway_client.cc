@@ -2,7 +2,6 @@
 
 #include <netdb.h>
 #include <sys/socket.h>
-#include <sys/time.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -13,9 +12,11 @@
 #include "absl/strings/str_cat.h"
 #include "common/bearer/bearer.h"
 #include "common/config/config.h"
+#include "common/rpc/channel_credentials.h"
 #include "common/status/grpc.h"
 #include "common/status/view.h"
 #include "services/cli/relative_time.h"
+#include "services/cli/tls_trouble.h"
 
 namespace leasehold::cli {
 namespace {
@@ -36,19 +37,9 @@ bool IsKnownHost(const std::string& host) {
 
 // What is answered there to `question`, as far as it comes in one piece and within half a second.
 std::string AnswerTo(std::string_view question, const HostPort& address) {
-  addrinfo hints{};
-  hints.ai_socktype = SOCK_STREAM;
-  addrinfo* found = nullptr;
-  if (getaddrinfo(address.host.c_str(), absl::StrCat(address.port).c_str(), &hints, &found) != 0) return "";
-  const absl::Cleanup release = [found] { freeaddrinfo(found); };
-  const int fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  const int fd = ConnectBriefly(address);
   if (fd < 0) return "";
   const absl::Cleanup hang_up = [fd] { close(fd); };
-  // Of connecting, sending and receiving each.
-  const timeval patience = {.tv_sec = 0, .tv_usec = 500'000};
-  setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
-  setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
-  if (connect(fd, found->ai_addr, found->ai_addrlen) != 0) return "";
   if (send(fd, question.data(), question.size(), MSG_NOSIGNAL) < 0) return "";
   std::array<char, 16> answer{};
   const ssize_t size = recv(fd, answer.data(), answer.size(), 0);
@@ -66,15 +57,16 @@ std::string_view OtherPort(const HostPort& address) {
 
 }  // namespace
 
-GatewayClient::GatewayClient(const GatewayAt& gateway, absl::Duration connect_patience) : address_(gateway.address) {
+GatewayClient::GatewayClient(GatewayTarget target, absl::Duration connect_patience)
+    : address_(std::move(target.address)), credentials_(std::move(target.credentials)) {
   grpc::ChannelArguments arguments;
   // The gateway is a neighbour: a proxy named in the environment is meant for other traffic.
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
   arguments.SetMaxReceiveMessageSize(64 * 1024 * 1024);
   // It bounds each attempt to connect, too.
   arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, static_cast<int>(absl::ToInt64Milliseconds(connect_patience)));
-  auto channel = grpc::experimental::CreateCustomChannelWithInterceptors(address_, grpc::InsecureChannelCredentials(),
-                                                                         arguments, ShowToken(gateway.token_file));
+  auto channel = grpc::experimental::CreateCustomChannelWithInterceptors(
+      address_, rpc::ChannelCredentials(credentials_.get()), arguments, ShowToken(target.token_file));
   tenants_ = v1::TenantService::NewStub(channel);
   leases_ = v1::LeaseService::NewStub(channel);
   operations_ = v1::OperationService::NewStub(channel);
@@ -102,6 +94,9 @@ absl::Status GatewayClient::ToStatus(const grpc::Status& status, absl::Duration 
       return absl::UnavailableError(absl::StrCat(address_, " is ", AbslView(other),
                                                  "; give the gateway's gRPC port (7450 by default) with --gateway or "
                                                  "LEASEHOLD_GATEWAY"));
+    }
+    if (const std::string trouble = parsed.ok() ? TlsTrouble(*parsed, credentials_.get()) : ""; !trouble.empty()) {
+      return absl::UnavailableError(absl::StrCat("the gateway at ", address_, " ", trouble));
     }
     return absl::UnavailableError(
         absl::StrCat("the gateway at ", address_, " does not answer (waited ", ShortDuration(waited),

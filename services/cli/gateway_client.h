@@ -5,10 +5,12 @@
 
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "absl/status/statusor.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "common/tls/credentials.h"
 #include "leasehold/v1/backup.grpc.pb.h"
 #include "leasehold/v1/doctor.grpc.pb.h"
 #include "leasehold/v1/lease.grpc.pb.h"
@@ -21,16 +23,19 @@
 
 namespace leasehold::cli {
 
-// How a gateway is reached.
-struct GatewayAt {
-  std::string address;          // host:port as the user typed it
-  std::string token_file = {};  // shown with each call; empty: none
+// Where the gateway is, and how it is spoken to.
+struct GatewayTarget {
+  std::string address;                                            // host:port as the user typed it
+  std::shared_ptr<const tls::Credentials> credentials = nullptr;  // null: in clear
+  std::string token_file = {};                                    // shown with each call; empty: none
 };
 
 class GatewayClient {
  public:
   // Connects at the first call; a host that is silent for `connect_patience` does not answer.
-  explicit GatewayClient(const GatewayAt& gateway, absl::Duration connect_patience = absl::Seconds(5));
+  explicit GatewayClient(GatewayTarget target, absl::Duration connect_patience = absl::Seconds(5));
+  explicit GatewayClient(std::string address, absl::Duration connect_patience = absl::Seconds(5))
+      : GatewayClient(GatewayTarget{.address = std::move(address)}, connect_patience) {}
 
   v1::TenantService::StubInterface& tenants() { return *tenants_; }
   v1::LeaseService::StubInterface& leases() { return *leases_; }
@@ -69,6 +74,7 @@ class GatewayClient {
 
  private:
   const std::string address_;
+  const std::shared_ptr<const tls::Credentials> credentials_;
   std::unique_ptr<v1::TenantService::StubInterface> tenants_;
   std::unique_ptr<v1::LeaseService::StubInterface> leases_;
   std::unique_ptr<v1::OperationService::StubInterface> operations_;

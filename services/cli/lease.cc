@@ -21,7 +21,7 @@ template <typename Request>
 absl::StatusOr<int> CallAndShow(const Command& command,
                                 grpc::Status (Service::*method)(grpc::ClientContext*, const Request&, v1::Lease*),
                                 const Request& request) {
-  GatewayClient client(command.GatewayHere());
+  GatewayClient client(command.gateway);
   LH_ASSIGN_OR_RETURN(const v1::Lease lease, client.Call(client.leases(), method, request));
   std::cout << (command.json ? ToJson(lease) : ShowLease(lease, Now(command)));
   return kDone;
@@ -39,7 +39,7 @@ void AddAcquire(CLI::App& group, Command& command) {
     flags->Check();
     if (flags->dsn && command.json) UsageError("give one of --dsn and --json");
     command.run = [flags, &command]() -> absl::StatusOr<int> {
-      GatewayClient client(command.GatewayHere());
+      GatewayClient client(command.gateway);
       LH_ASSIGN_OR_RETURN(
           const v1::AcquireLeaseResponse response,
           client.Call(client.leases(), &Service::AcquireLease, flags->Request(ThisUser()), flags->Patience()));
@@ -108,7 +108,7 @@ void AddRevoke(CLI::App& group, Command& command) {
       UsageError("give LEASE, --tenant, --service or --holder");
     }
     command.run = [request, &command]() -> absl::StatusOr<int> {
-      GatewayClient client(command.GatewayHere());
+      GatewayClient client(command.gateway);
       request->set_request_id(NewRequestId());
       LH_ASSIGN_OR_RETURN(const v1::RevokeLeasesResponse response,
                           client.Call(client.leases(), &Service::RevokeLeases, *request));
@@ -132,7 +132,7 @@ void AddList(CLI::App& group, Command& command) {
   app->add_option("--holder", *request->mutable_holder(), "Only those of this holder");
   app->callback([request, &command] {
     command.run = [request, &command]() -> absl::StatusOr<int> {
-      GatewayClient client(command.GatewayHere());
+      GatewayClient client(command.gateway);
       request->set_page_size(1000);
       v1::ListLeasesResponse all;
       do {

@@ -51,10 +51,10 @@ absl::Status AwaitEnd(SignalFd& signals, const HeldLease& held) {
 
 absl::StatusOr<int> Hold(const Command& command, const Flags& flags) {
   SignalFd signals;
-  GatewayClient client(command.GatewayHere());
+  GatewayClient client(command.gateway);
   LH_ASSIGN_OR_RETURN(const auto held, HeldLease::Acquire(client, flags.Request(ThisUser()), signals.fd()));
   if (command.has_tail) {
-    Variables variables = LibpqVariables(held->credentials());
+    Variables variables = LibpqVariables(held->credentials(), command.ca);
     variables.emplace_back("LEASEHOLD_LEASE", held->lease().id());
     return RunForeground(command.tail, ChildEnvironment(environ, variables), signals, *held);
   }

@@ -47,7 +47,7 @@ void AddLog(CLI::App& app, Command& command) {
       UsageError(absl::StrCat("STATE is '", Printable(flags->state), "'; allowed: on, off"));
     }
     command.run = [flags, &command]() -> absl::StatusOr<int> {
-      GatewayClient client(command.GatewayHere());
+      GatewayClient client(command.gateway);
       if (flags->state.empty()) {
         v1::ListQueryLogsRequest request;
         request.set_service(flags->service);

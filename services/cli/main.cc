@@ -18,6 +18,7 @@ int main(int argc, char** argv) {
   cli::AddPools(app, command);
   cli::AddDoctor(app, command);
   cli::AddLog(app, command);
+  cli::AddDevCerts(app, command);
   cli::AddStack(app, command);
   cli::AddVersion(app, command);
   return cli::Execute(app, command, {argv + 1, argv + argc});

@@ -85,7 +85,7 @@ absl::StatusOr<int> Answer(const Command& command, const v1::MigrationRun& run) 
 }
 
 absl::StatusOr<int> StartRun(const Command& command, const v1::MigrationSpec& spec, bool detach) {
-  GatewayClient client(command.GatewayHere());
+  GatewayClient client(command.gateway);
   v1::StartMigrationRunRequest request;
   request.set_request_id(NewRequestId());
   *request.mutable_spec() = spec;
@@ -169,7 +169,7 @@ void AddStatus(CLI::App& group, Command& command) {
   app->add_flag("--all", flags->all, "Every database, not only those that are behind");
   app->callback([flags, &command] {
     command.run = [flags, &command]() -> absl::StatusOr<int> {
-      GatewayClient client(command.GatewayHere());
+      GatewayClient client(command.gateway);
       v1::MigrationStatus all;
       do {
         LH_ASSIGN_OR_RETURN(v1::MigrationStatus page,
@@ -191,7 +191,7 @@ void AddPlan(CLI::App& group, Command& command) {
   flags->AddWaves(*app);
   app->callback([flags, &command] {
     command.run = [flags, &command]() -> absl::StatusOr<int> {
-      GatewayClient client(command.GatewayHere());
+      GatewayClient client(command.gateway);
       v1::PlanMigrationsRequest request;
       *request.mutable_spec() = flags->Spec(v1::MIGRATION_KIND_APPLY);
       LH_ASSIGN_OR_RETURN(const v1::MigrationPlan plan,
@@ -301,7 +301,7 @@ void AddRuns(CLI::App& group, Command& command) {
   app->add_option("SERVICE", *request->mutable_service(), kServiceHelp)->required();
   app->callback([request, &command] {
     command.run = [request, &command]() -> absl::StatusOr<int> {
-      GatewayClient client(command.GatewayHere());
+      GatewayClient client(command.gateway);
       LH_ASSIGN_OR_RETURN(const v1::ListMigrationRunsResponse runs,
                           client.Call(client.migrations(), &Service::ListMigrationRuns, *request));
       std::cout << (command.json ? ToJson(runs) : ShowRuns(runs.runs(), Now(command)));
@@ -316,7 +316,7 @@ void AddShow(CLI::App& group, Command& command) {
   app->add_option("RUN", *request->mutable_id(), kRunHelp)->required();
   app->callback([request, &command] {
     command.run = [request, &command]() -> absl::StatusOr<int> {
-      GatewayClient client(command.GatewayHere());
+      GatewayClient client(command.gateway);
       LH_ASSIGN_OR_RETURN(const v1::MigrationRun run,
                           client.Call(client.migrations(), &Service::GetMigrationRun, *request));
       std::vector<v1::MigrationTask> tasks;
@@ -341,7 +341,7 @@ void AddWatch(CLI::App& group, Command& command) {
   app->add_option("RUN", *id, kRunHelp)->required();
   app->callback([id, &command] {
     command.run = [id, &command] {
-      GatewayClient client(command.GatewayHere());
+      GatewayClient client(command.gateway);
       return FollowAndReport(command, client, *id);
     };
   });
@@ -353,7 +353,7 @@ void AddCancel(CLI::App& group, Command& command) {
   app->add_option("RUN", *request->mutable_id(), kRunHelp)->required();
   app->callback([request, &command] {
     command.run = [request, &command]() -> absl::StatusOr<int> {
-      GatewayClient client(command.GatewayHere());
+      GatewayClient client(command.gateway);
       LH_RETURN_IF_ERROR(client.Call(client.migrations(), &Service::CancelMigrationRun, *request).status());
       // It ends within a moment; who fails meanwhile is not this command's word.
       while (true) {
@@ -380,7 +380,7 @@ void AddResume(CLI::App& group, Command& command, const std::string& name, const
   app->add_flag("--detach", flags->detach, "Do not wait for the end: leasehold migrate watch ID");
   app->callback([flags, is_retry, &command] {
     command.run = [flags, is_retry, &command]() -> absl::StatusOr<int> {
-      GatewayClient client(command.GatewayHere());
+      GatewayClient client(command.gateway);
       flags->request.set_failed(is_retry || flags->failed);
       LH_ASSIGN_OR_RETURN(const v1::MigrationRun run,
                           client.Call(client.migrations(), &Service::ResumeMigrationRun, flags->request));

@@ -24,7 +24,7 @@ void AddGet(CLI::App& group, Command& command) {
   app->add_option("ID", *request->mutable_id(), "<tenant>.<generation>, e.g. acme.3")->required();
   app->callback([request, &command] {
     command.run = [request, &command]() -> absl::StatusOr<int> {
-      GatewayClient client(command.GatewayHere());
+      GatewayClient client(command.gateway);
       LH_ASSIGN_OR_RETURN(const v1::Operation operation,
                           client.Call(client.operations(), &Service::GetOperation, *request));
       Print(command, operation);
@@ -44,7 +44,7 @@ void AddList(CLI::App& group, Command& command) {
   AddCount(*app, "--limit", flags->limit, "At most so many (default 100); 0 means all");
   app->callback([flags, &command] {
     command.run = [flags, &command]() -> absl::StatusOr<int> {
-      GatewayClient client(command.GatewayHere());
+      GatewayClient client(command.gateway);
       v1::ListOperationsResponse all;
       do {
         const int wanted = flags->limit == 0 ? 1000 : std::min(1000, flags->limit - all.operations_size());
@@ -71,7 +71,7 @@ void AddWait(CLI::App& group, Command& command) {
   flags->AddTimeoutTo(*app);
   app->callback([flags, &command] {
     command.run = [flags, &command]() -> absl::StatusOr<int> {
-      GatewayClient client(command.GatewayHere());
+      GatewayClient client(command.gateway);
       Progress progress(command.terminal, command.json);
       LH_ASSIGN_OR_RETURN(const v1::Operation operation, WaitForOperation(client, flags->id, flags->timeout, progress));
       LH_RETURN_IF_ERROR(Verdict(operation));
@@ -88,7 +88,7 @@ void AddCancel(CLI::App& group, Command& command) {
   app->add_option("ID", *request->mutable_id(), "<tenant>.<generation>, e.g. acme.3")->required();
   app->callback([request, &command] {
     command.run = [request, &command]() -> absl::StatusOr<int> {
-      GatewayClient client(command.GatewayHere());
+      GatewayClient client(command.gateway);
       request->set_request_id(NewRequestId());
       LH_ASSIGN_OR_RETURN(const v1::Operation operation,
                           client.Call(client.operations(), &Service::CancelOperation, *request));

@@ -81,7 +81,7 @@ absl::StatusOr<int> Check(const Flags& flags, const Command& command) {
   const v1::ExplainPolicyRequest request = RequestOf(flags);
   absl::StatusOr<v1::ExplainPolicyResponse> answer;
   if (flags.file.empty()) {
-    GatewayClient client(command.GatewayHere());
+    GatewayClient client(command.gateway);
     answer = client.Call(client.policy(), &v1::PolicyService::StubInterface::ExplainPolicy, request);
   } else {
     answer = Offline(flags, request);

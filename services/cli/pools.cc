@@ -16,7 +16,7 @@ void AddPools(CLI::App& app, Command& command) {
   verb->add_option("SERVICE", *request->mutable_service(), "Only those to this service's instance");
   verb->callback([request, &command] {
     command.run = [request, &command]() -> absl::StatusOr<int> {
-      GatewayClient client(command.GatewayHere());
+      GatewayClient client(command.gateway);
       LH_ASSIGN_OR_RETURN(const v1::ListPoolsResponse response,
                           client.Call(client.pools(), &v1::PoolService::StubInterface::ListPools, *request));
       std::cout << (command.json ? ToJson(response) : ShowPools(response.pools(), command.terminal));

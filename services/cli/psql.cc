@@ -19,11 +19,12 @@ void AddPsql(CLI::App& app, Command& command) {
     command.takes_tail = true;
     command.run = [flags, &command]() -> absl::StatusOr<int> {
       SignalFd signals;
-      GatewayClient client(command.GatewayHere());
+      GatewayClient client(command.gateway);
       LH_ASSIGN_OR_RETURN(const auto held, HeldLease::Acquire(client, flags->Request(ThisUser()), signals.fd()));
       std::vector<std::string> argv = {"psql"};
       argv.insert(argv.end(), command.tail.begin(), command.tail.end());
-      return RunForeground(argv, ChildEnvironment(environ, LibpqVariables(held->credentials())), signals, *held);
+      return RunForeground(argv, ChildEnvironment(environ, LibpqVariables(held->credentials(), command.ca)), signals,
+                           *held);
     };
   });
 }

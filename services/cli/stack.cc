@@ -37,8 +37,9 @@ std::string ThisProgram() {
 
 // They name one instance to a provisioner, or lead libpq elsewhere; the stack has several instances of its own.
 void ForgetForeignVariables() {
-  for (const char* name : {"DB_HOST", "DB_PORT", "DB_DATABASE", "DB_USERNAME", "DB_PASSWORD", "SERVICE_NAME",
-                           "LEASEHOLD_PROVISIONER_HTTP", "LEASEHOLD_REGISTRY_PASSWORD", "PGHOSTADDR", "PGSERVICE", "PGPASSWORD", "PGOPTIONS"}) {
+  for (const char* name :
+       {"DB_HOST", "DB_PORT", "DB_DATABASE", "DB_USERNAME", "DB_PASSWORD", "SERVICE_NAME", "LEASEHOLD_PROVISIONER_HTTP",
+        "LEASEHOLD_REGISTRY_PASSWORD", "PGHOSTADDR", "PGSERVICE", "PGPASSWORD", "PGOPTIONS"}) {
     unsetenv(name);
   }
 }
@@ -160,6 +161,8 @@ void AddUp(CLI::App& group, Command& command) {
       ->capture_default_str();
   up->add_flag("--no-restart", flags->no_restart, "Leave a component that ends alone");
   up->add_flag("--fresh", flags->fresh, "Remove the data of former runs first");
+  up->add_flag("--tls", flags->tls, "Encrypt all that passes between them, with certificates made for it");
+  up->add_flag("--insecure", flags->insecure, "Let the daemons listen beyond loopback without TLS");
   up->add_flag("--no-fsync", flags->no_fsync, "Faster, for data that may be lost when the machine goes down");
   up->callback([flags, &command] {
     if (flags->ports_word != "fixed" && flags->ports_word != "auto") {

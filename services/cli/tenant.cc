@@ -30,7 +30,7 @@ template <typename Request>
 absl::StatusOr<int> Write(const Command& command,
                           grpc::Status (Service::*method)(grpc::ClientContext*, const Request&, v1::TenantChange*),
                           Request request, const WaitFlags& flags) {
-  GatewayClient client(command.GatewayHere());
+  GatewayClient client(command.gateway);
   request.set_request_id(NewRequestId());
   LH_ASSIGN_OR_RETURN(v1::TenantChange change, client.Call(client.tenants(), method, request));
   return FinishChange(command, client, std::move(change), flags);
@@ -95,7 +95,7 @@ void AddGet(CLI::App& group, Command& command) {
   app->callback([flags, &command] {
     if (flags->id.empty() == flags->domain.empty()) UsageError("give a tenant's ID or --domain");
     command.run = [flags, &command]() -> absl::StatusOr<int> {
-      GatewayClient client(command.GatewayHere());
+      GatewayClient client(command.gateway);
       v1::GetTenantRequest request;
       if (flags->domain.empty()) {
         request.set_id(flags->id);
@@ -122,7 +122,7 @@ void AddList(CLI::App& group, Command& command) {
   app->callback([flags, &command] {
     for (const auto& word : flags->states) flags->request.add_states(ParseTenantState(word));
     command.run = [flags, &command]() -> absl::StatusOr<int> {
-      GatewayClient client(command.GatewayHere());
+      GatewayClient client(command.gateway);
       flags->request.set_page_size(1000);
       v1::ListTenantsResponse all;
       do {

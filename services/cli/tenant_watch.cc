@@ -66,7 +66,7 @@ Watched WatchOnce(const Command& command, GatewayClient& client, const WatchFlag
 
 absl::StatusOr<int> Watch(const Command& command, const WatchFlags& flags) {
   constexpr absl::Duration kLookAgain = absl::Milliseconds(250);
-  GatewayClient client(command.GatewayHere());
+  GatewayClient client(command.gateway);
   const bool waits = flags.until != v1::TENANT_STATE_UNSPECIFIED;
   const absl::Time begun = absl::Now();
   const absl::Time deadline = begun + flags.timeout;

@@ -15,6 +15,7 @@
 #include "common/daemon/daemon.h"
 #include "common/daemon/readiness.h"
 #include "common/jetstream/jetstream.h"
+#include "common/jetstream/options.h"
 #include "common/status/error.h"
 #include "common/telemetry/log.h"
 #include "common/telemetry/metrics.h"
@@ -30,6 +31,7 @@
 #include "services/gateway/api/provisioner_service.h"
 #include "services/gateway/api/tenant_service.h"
 #include "services/gateway/callers.h"
+#include "services/gateway/encryption.h"
 #include "services/gateway/gate/gates.h"
 #include "services/gateway/lease/replicator.h"
 #include "services/gateway/lease/signed_authority.h"
@@ -65,13 +67,26 @@ std::vector<TenantShare> Shares(const v1::InstanceConfig& instance) {
 
 // `health` hears of each instance as "instance/<service>": one that fails takes no other service's leases with it, so
 // none of them decides on readiness.
-absl::StatusOr<SqlEndpoint::Options> SqlOptions(const v1::Config& config, const Secrets& secrets, Health& health) {
+absl::StatusOr<Address> AddressOf(const v1::ServiceConfig& service, const Encryption& encryption) {
+  const v1::InstanceConfig& instance = service.instance();
+  LH_ASSIGN_OR_RETURN(const TlsMode tls, ParseTlsMode(instance.sslmode()));
+  LH_ASSIGN_OR_RETURN(const ChannelBinding binding, ParseChannelBinding(instance.channel_binding()));
+  const auto believes = encryption.instances.find(service.name());
+  return Address{.host = instance.host(),
+                 .port = instance.port(),
+                 .tls = tls,
+                 .binding = binding,
+                 .believes = believes == encryption.instances.end() ? nullptr : believes->second};
+}
+
+absl::StatusOr<SqlEndpoint::Options> SqlOptions(const v1::Config& config, const Secrets& secrets,
+                                                const Encryption& encryption, Health& health) {
   const v1::GatewayConfig& gateway = config.gateway();
   SqlEndpoint::Options options;
   LH_ASSIGN_OR_RETURN(options.listen, ParseHostPort("gateway.sql_listen", gateway.sql_listen()));
   options.loops = gateway.sql_loops();
-  options.certificate_file = gateway.sql_certificate_file();
-  options.key_file = gateway.sql_key_file();
+  options.tls = encryption.sql;
+  options.require_tls = gateway.sql_tls() == "required";
   options.max_clients = gateway.max_clients();
   options.login_timeout = ToDuration(gateway.login_timeout());
   options.log_queries = config.log().queries();
@@ -79,8 +94,8 @@ absl::StatusOr<SqlEndpoint::Options> SqlOptions(const v1::Config& config, const 
   for (int i = 0; i < config.services_size(); ++i) {
     const v1::InstanceConfig& instance = config.services(i).instance();
     LH_ASSIGN_OR_RETURN(ServiceName service, ServiceName::Parse(config.services(i).name()));
-    const absl::StatusOr<TlsMode> tls = ParseTlsMode(instance.sslmode());
-    if (!tls.ok()) return WithFieldPrefix(tls.status(), std::format("services[{}].instance", i));
+    absl::StatusOr<Address> address = AddressOf(config.services(i), encryption);
+    if (!address.ok()) return WithFieldPrefix(address.status(), std::format("services[{}].instance", i));
     LoginTarget probe{.database = instance.database(),
                       .role = CentralRole(service),
                       .database_id = std::string(RoleKey::kCentralId),
@@ -92,7 +107,7 @@ absl::StatusOr<SqlEndpoint::Options> SqlOptions(const v1::Config& config, const 
       health.Set(component, status, took);
     };
     options.instances.push_back({.service = std::move(service),
-                                 .address = {instance.host(), instance.port(), *tls},
+                                 .address = *std::move(address),
                                  .role_key = secrets.role_keys.at(config.services(i).name()),
                                  .max_connections = instance.max_connections(),
                                  .tenant_max_connections = instance.tenant_max_connections(),
@@ -114,6 +129,7 @@ struct Arguments {
   std::string config;
   bool check_config = false;
   bool check_health = false;
+  bool insecure = false;
 };
 
 absl::Status Run(const Arguments& arguments) {
@@ -121,6 +137,7 @@ absl::Status Run(const Arguments& arguments) {
   const Environment environment = ProcessEnvironment();
   LH_ASSIGN_OR_RETURN(const v1::Config config, LoadConfig(arguments.config, environment));
   Configure(config.log());
+  LH_RETURN_IF_ERROR(CheckExposure(config.gateway(), arguments.insecure));
   LH_ASSIGN_OR_RETURN(const HostPort http_address,
                       ParseHostPort("gateway.http_listen", config.gateway().http_listen()));
   if (arguments.check_health) return CheckReady(http_address);
@@ -133,11 +150,15 @@ absl::Status Run(const Arguments& arguments) {
   Metrics metrics;
   Health health(clock);
   for (const char* component : {"registry", "nats", "leases", "listeners"}) health.Require(component);
-  HttpEndpoint http(health, metrics);
-  LH_ASSIGN_OR_RETURN(const SqlEndpoint::Options sql_options, SqlOptions(config, secrets, health));
+  tls::Watcher certificates(clock, metrics);
+  LH_ASSIGN_OR_RETURN(const Encryption encryption, ReadEncryption(config, certificates));
+  HttpEndpoint http(health, metrics, {}, encryption.http);
+  LH_ASSIGN_OR_RETURN(const SqlEndpoint::Options sql_options, SqlOptions(config, secrets, encryption, health));
   if (arguments.check_config) return absl::OkStatus();
 
-  LH_ASSIGN_OR_RETURN(const auto nats, jetstream::Client::Connect({.url = config.nats().url(), .name = "gateway"}));
+  LH_ASSIGN_OR_RETURN(const jetstream::Security nats_security, jetstream::ReadSecurity(config.nats(), environment));
+  LH_ASSIGN_OR_RETURN(const auto nats,
+                      jetstream::Connect({.url = config.nats().url(), .name = "gateway"}, nats_security));
   Registry registry({.config = config, .password = secrets.registry_password}, *nats, clock, metrics, health);
 
   const KnownServices services(config);
@@ -200,7 +221,11 @@ absl::Status Run(const Arguments& arguments) {
   const std::array<Gated*, 10> gates = {&tenant_gate, &operation_gate, &backup_gate, &provisioner_gate,
                                         &lease_gate,  &pool_gate,      &doctor_gate, &migration_gate,
                                         &log_gate,    &policy_gate};
-  LH_ASSIGN_OR_RETURN(const auto rpc, StartRpcServer(config.gateway().grpc_listen(), callers->gate(), gates));
+  LH_ASSIGN_OR_RETURN(const auto rpc,
+                      StartRpcServer(config.gateway().grpc_listen(),
+                                     rpc::ServerCredentials(encryption.grpc, ClientCertificateOf(config.gateway())),
+                                     callers->gate(), gates));
+  certificates.Start();
   health.Set("listeners", absl::OkStatus());
   timer.Every(kHealthTick, [&rpc, &health, names = services.names()] { TellHealth(*rpc, health, names); });
   registry.Start();
@@ -241,10 +266,12 @@ int main(int argc, char** argv) {
   CLI::App app("Leasehold's gateway: tenants and leases over gRPC, tenant databases over the PostgreSQL protocol.",
                "leasehold-gateway");
   app.add_option("--config", arguments.config, "The configuration file")->required();
-  CLI::Option* check_config =
-      app.add_flag("--check-config", arguments.check_config, "Only read the configuration and its secrets, and say what is wrong");
-  app.add_flag("--check-health", arguments.check_health, "Only ask the gateway that runs with this configuration whether it is ready")
+  CLI::Option* check_config = app.add_flag("--check-config", arguments.check_config,
+                                           "Only read the configuration and its secrets, and say what is wrong");
+  app.add_flag("--check-health", arguments.check_health,
+               "Only ask the gateway that runs with this configuration whether it is ready")
       ->excludes(check_config);
+  app.add_flag("--insecure", arguments.insecure, "Listen beyond loopback even without TLS or without asking who calls");
   app.set_version_flag("--version", leasehold::VersionLine("leasehold-gateway"));
   try {
     app.parse(argc, argv);

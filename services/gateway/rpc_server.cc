@@ -35,6 +35,9 @@ constexpr int kKeepaliveTimeoutMs = 5'000;
 // Callers may ask us as often.
 constexpr int kMinPingIntervalMs = 5'000;
 
+// From accept to the end of the TLS handshake and HTTP/2's settings; gRPC's own patience is two minutes.
+constexpr int kHandshakeMs = 10'000;
+
 // The names under which the gateway as a whole is asked for its health.
 constexpr std::array<const char*, 11> kAnsweringForAll = {"",
                                                           v1::TenantService::service_full_name(),
@@ -58,8 +61,9 @@ void LogProtobuf(google::protobuf::LogLevel level, const char* file, int /*line*
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<grpc::Server>> StartRpcServer(const std::string& listen, Gate& gate,
-                                                             std::span<Gated* const> services) {
+absl::StatusOr<std::shared_ptr<grpc::Server>> StartRpcServer(
+    const std::string& listen, const std::shared_ptr<grpc::ServerCredentials>& credentials, Gate& gate,
+    std::span<Gated* const> services) {
   gpr_set_log_function(LogGrpc);
   google::protobuf::SetLogHandler(LogProtobuf);
   grpc::EnableDefaultHealthCheckService(true);
@@ -72,6 +76,7 @@ absl::StatusOr<std::unique_ptr<grpc::Server>> StartRpcServer(const std::string& 
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, kMinPingIntervalMs);
+  builder.AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, kHandshakeMs);
   auto interceptors = RefuseUndecodableRequests();
   interceptors.push_back(CheckCallsAt(gate));
   builder.experimental().SetInterceptorCreators(std::move(interceptors));
@@ -79,13 +84,14 @@ absl::StatusOr<std::unique_ptr<grpc::Server>> StartRpcServer(const std::string& 
   builder.SetMaxReceiveMessageSize(kMaxRequestBytes);
   builder.SetMaxSendMessageSize(kMaxAnswerBytes);
   int port = 0;
-  builder.AddListeningPort(listen, grpc::InsecureServerCredentials(), &port);
+  builder.AddListeningPort(listen, credentials, &port);
   for (Gated* gated : services) builder.RegisterService(gated->service());
   std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
   if (!server || port == 0) {
     return InvalidField("gateway.grpc_listen", listen, "an address of this machine with a port that nobody listens on");
   }
-  return server;
+  // The builder lets go of the credentials, which the server asks for certificates as long as it lives.
+  return std::shared_ptr<grpc::Server>(server.release(), [credentials](grpc::Server* served) { delete served; });
 }
 
 void TellHealth(grpc::Server& server, const Health& health, std::span<const std::string> services) {

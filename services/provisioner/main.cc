@@ -10,6 +10,7 @@
 
 #include "common/config/config.h"
 #include "common/daemon/daemon.h"
+#include "common/daemon/exposure.h"
 #include "common/daemon/readiness.h"
 #include "common/identity/identity.h"
 #include "common/status/error.h"
@@ -28,6 +29,7 @@ struct Arguments {
   std::string service;
   bool check_config = false;
   bool check_health = false;
+  bool insecure = false;
 };
 
 absl::StatusOr<v1::ServiceConfig> ChooseService(const v1::Config& config, const std::string& flag,
@@ -46,6 +48,17 @@ Level LevelOf(const std::string& name) {
   return name == "error" ? Level::kError : Level::kInfo;
 }
 
+absl::Status CheckHttpExposure(const v1::ProvisionerConfig& provisioner, const v1::ServiceConfig& service,
+                               bool insecure) {
+  const Port port{.field = "services[].http_listen",
+                  .address = service.http_listen(),
+                  .encrypted = !provisioner.http_certificate_file().empty(),
+                  .encrypted_by = "provisioner.http_certificate_file",
+                  .authenticated = !provisioner.http_client_ca_file().empty(),
+                  .authenticated_by = "provisioner.http_client_ca_file"};
+  return CheckExposure({&port, 1}, insecure);
+}
+
 absl::Status Run(const Arguments& arguments) {
   SignalWaiter signals;
   const Environment environment = ProcessEnvironment();
@@ -59,6 +72,7 @@ absl::Status Run(const Arguments& arguments) {
   const std::string component = std::format("provisioner/{}", service.name());
   ConfigureLog(component, LevelOf(config.log().level()),
                config.log().format() == "text" ? LogFormat::kText : LogFormat::kJson);
+  LH_RETURN_IF_ERROR(CheckHttpExposure(config.provisioner(), service, arguments.insecure));
 
   LH_ASSIGN_OR_RETURN(const auto daemon, provisioner::Provisioner::Make(config, service, environment));
   LH_RETURN_IF_ERROR(daemon->Start());
@@ -81,10 +95,13 @@ int main(int argc, char** argv) {
   CLI::App app("Makes the PostgreSQL instance of one service match the registry.", "leasehold-provisioner");
   app.add_option("--config", arguments.config, "The configuration file")->required();
   app.add_option("--service", arguments.service, "The service to serve; default: SERVICE_NAME");
-  CLI::Option* check_config = app.add_flag("--check-config", arguments.check_config,
-                                           "Only read the configuration, its secrets and migrations, and say what is wrong");
-  app.add_flag("--check-health", arguments.check_health, "Only ask the provisioner that runs with this configuration whether it is ready")
+  CLI::Option* check_config =
+      app.add_flag("--check-config", arguments.check_config,
+                   "Only read the configuration, its secrets and migrations, and say what is wrong");
+  app.add_flag("--check-health", arguments.check_health,
+               "Only ask the provisioner that runs with this configuration whether it is ready")
       ->excludes(check_config);
+  app.add_flag("--insecure", arguments.insecure, "Listen beyond loopback even without TLS or without asking who calls");
   app.set_version_flag("--version", "leasehold-provisioner " LEASEHOLD_VERSION);
   try {
     app.parse(argc, argv);

@@ -52,7 +52,8 @@ absl::StatusOr<Provisioner::Settings> Provisioner::Read(const v1::Config& config
   LH_ASSIGN_OR_RETURN(const SharedMigrations central, ReadKind(service, "central"));
   LH_ASSIGN_OR_RETURN(HostPort http, ParseHostPort("http_listen", service.http_listen()));
   const v1::ProvisionerConfig& limits = config.provisioner();
-  if (!limits.token_file().empty()) LH_RETURN_IF_ERROR(CheckTokenMayGo(limits.gateway(), false));
+  if (!limits.token_file().empty())
+    LH_RETURN_IF_ERROR(CheckTokenMayGo(limits.gateway(), !limits.gateway_ca_file().empty()));
   const bool automatic = limits.migrate() == "automatic";
   Rollout::Options rollout{
       .library = {service.migrations(), tenant, central}, .parallelism = limits.parallelism(), .automatic = automatic};
@@ -89,13 +90,37 @@ absl::StatusOr<Provisioner::Settings> Provisioner::Read(const v1::Config& config
   };
 }
 
+absl::StatusOr<std::unique_ptr<Provisioner::Certificates>> Provisioner::ReadCertificates(
+    const v1::ProvisionerConfig& config) {
+  auto certificates = std::make_unique<Certificates>();
+  if (!config.gateway_ca_file().empty()) {
+    const tls::Options options{
+        .role = tls::Role::kClient,
+        .certificate = {.field = "provisioner.certificate_file", .path = config.certificate_file()},
+        .key = {.field = "provisioner.key_file", .path = config.key_file()},
+        .ca = {.field = "provisioner.gateway_ca_file", .path = config.gateway_ca_file()}};
+    LH_ASSIGN_OR_RETURN(certificates->gateway, certificates->watcher.Watch("gateway", options));
+  }
+  if (!config.http_certificate_file().empty()) {
+    const tls::Options options{
+        .role = tls::Role::kServer,
+        .certificate = {.field = "provisioner.http_certificate_file", .path = config.http_certificate_file()},
+        .key = {.field = "provisioner.http_key_file", .path = config.http_key_file()},
+        .ca = {.field = "provisioner.http_client_ca_file", .path = config.http_client_ca_file()}};
+    LH_ASSIGN_OR_RETURN(certificates->http, certificates->watcher.Watch("http", options));
+  }
+  return certificates;
+}
+
 absl::StatusOr<std::unique_ptr<Provisioner>> Provisioner::Make(const v1::Config& config,
                                                                const v1::ServiceConfig& service,
                                                                const Environment& environment) {
   LH_ASSIGN_OR_RETURN(Settings settings, Read(config, service, environment));
-  std::unique_ptr<Provisioner> provisioner(new Provisioner(std::move(settings)));
+  LH_ASSIGN_OR_RETURN(auto certificates, ReadCertificates(config.provisioner()));
+  LH_ASSIGN_OR_RETURN(const jetstream::Security nats_security, jetstream::ReadSecurity(config.nats(), environment));
+  std::unique_ptr<Provisioner> provisioner(new Provisioner(std::move(settings), std::move(certificates)));
   LH_RETURN_IF_ERROR(provisioner->endpoint_.Start(provisioner->http_));
-  LH_RETURN_IF_ERROR(provisioner->Connect(config.nats().url()));
+  LH_RETURN_IF_ERROR(provisioner->Connect(config.nats().url(), nats_security));
   return provisioner;
 }
 
@@ -104,15 +129,17 @@ absl::Status Provisioner::Check(const v1::Config& config, const v1::ServiceConfi
   return Read(config, service, environment).status();
 }
 
-Provisioner::Provisioner(Settings settings)
-    : http_(settings.http),
+Provisioner::Provisioner(Settings settings, std::unique_ptr<Certificates> certificates)
+    : certificates_(std::move(certificates)),
+      http_(settings.http),
       replicas_(settings.replicas),
+      metrics_(certificates_->metrics),
       health_(clock_),
-      endpoint_(health_, metrics_),
+      endpoint_(health_, metrics_, {}, certificates_->http),
       instance_(std::move(settings.instance)),
       central_(instance_.AsLogin(instance_.central_database()), settings.reconciler.parallelism + kMoreConnections),
       records_(central_, clock_),
-      desired_(settings.gateway, settings.service, settings.token_file),
+      desired_(settings.gateway, settings.service, certificates_->gateway, settings.token_file),
       instance_health_(health_, "instance", [this] { reconciler_.RequestPass(); }),
       gateway_health_(health_, "gateway"),
       nats_health_(health_, "nats", [this] { reconciler_.RequestPass(); }),
@@ -156,13 +183,13 @@ std::function<void(bool)> Provisioner::OnClaim(const SpareKeeper::Options& optio
   return [this](bool found) { spares_.Claimed(found); };
 }
 
-absl::Status Provisioner::Connect(const std::string& nats_url) {
+absl::Status Provisioner::Connect(const std::string& nats_url, const jetstream::Security& security) {
   const ServiceName& service = instance_.service();
-  LH_ASSIGN_OR_RETURN(nats_, jetstream::Client::Connect({
-                                 .url = nats_url,
+  LH_ASSIGN_OR_RETURN(
+      nats_, jetstream::Connect({.url = nats_url,
                                  .name = std::format("provisioner/{}", service.str()),
-                                 .on_state = [this](const absl::Status& status) { nats_health_.Note(status); },
-                             }));
+                                 .on_state = [this](const absl::Status& status) { nats_health_.Note(status); }},
+                                security));
   reporter_ = std::make_unique<StatusReporter>(*nats_, records_, service, metrics_);
   events_ = std::make_unique<TenantEvents>(
       *nats_, service, replicas_,
@@ -182,6 +209,7 @@ absl::Status Provisioner::ReportBackup(const BackupRecord& record) {
 }
 
 absl::Status Provisioner::Start() {
+  certificates_->watcher.Start();
   reconciler_.Start();
   backups_.Start();
   spares_.Start();

@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <memory>
+#include <string>
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
@@ -11,8 +12,10 @@
 #include "common/daemon/daemon.h"
 #include "common/identity/identity.h"
 #include "common/jetstream/jetstream.h"
+#include "common/jetstream/options.h"
 #include "common/postgres/postgres.h"
 #include "common/telemetry/metrics.h"
+#include "common/tls/watcher.h"
 #include "services/provisioner/archive/backup_keeper.h"
 #include "services/provisioner/events/status_reporter.h"
 #include "services/provisioner/events/tenant_events.h"
@@ -52,17 +55,27 @@ class Provisioner {
     int replicas = 1;
     HostPort http;
   };
-  explicit Provisioner(Settings settings);
+  // What is read again when it changes, from before anything is made with it.
+  struct Certificates {
+    SystemClock clock;
+    Metrics metrics;
+    tls::Watcher watcher{clock, metrics};
+    std::shared_ptr<const tls::LiveCredentials> gateway;  // null: in clear
+    std::shared_ptr<const tls::LiveCredentials> http;     // the same
+  };
+  Provisioner(Settings settings, std::unique_ptr<Certificates> certificates);
   static absl::StatusOr<Settings> Read(const v1::Config& config, const v1::ServiceConfig& service,
                                        const Environment& environment);
+  static absl::StatusOr<std::unique_ptr<Certificates>> ReadCertificates(const v1::ProvisionerConfig& config);
   std::function<void(bool)> OnClaim(const SpareKeeper::Options& options);
-  absl::Status Connect(const std::string& nats_url);
+  absl::Status Connect(const std::string& nats_url, const jetstream::Security& security);
   absl::Status ReportBackup(const BackupRecord& record);
 
+  const std::unique_ptr<Certificates> certificates_;
   const SystemClock clock_;
   const HostPort http_;
   const int replicas_;
-  Metrics metrics_;
+  Metrics& metrics_;
   Health health_;
   HttpEndpoint endpoint_;
   const Instance instance_;

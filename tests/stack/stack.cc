@@ -20,6 +20,8 @@
 #include "absl/strings/str_split.h"
 #include "absl/time/clock.h"
 #include "common/config/config.h"
+#include "common/jetstream/options.h"
+#include "common/rpc/channel_credentials.h"
 
 namespace leasehold::testing {
 namespace {
@@ -58,11 +60,21 @@ std::vector<std::string> Chosen(const std::vector<std::string>& cases, size_t st
   return chosen;
 }
 
-Stack::Stack(std::vector<std::string> environment, const std::string& config) {
+Stack::Stack(std::vector<std::string> environment, const std::string& config,
+             const std::vector<std::string>& arguments) {
   const std::string log = state_dir() + "/stack.log";
+  std::vector<std::string> argv = {absl::StrCat(kBinaries, "/leasehold"),
+                                   "stack",
+                                   "up",
+                                   "--config",
+                                   config.empty() ? std::string(kConfig) : config,
+                                   "--state-dir",
+                                   state_dir(),
+                                   "--ports",
+                                   "auto"};
+  argv.insert(argv.end(), arguments.begin(), arguments.end());
   auto process = localserver::ChildProcess::Start({
-      .argv = {absl::StrCat(kBinaries, "/leasehold"), "stack", "up", "--config",
-               config.empty() ? std::string(kConfig) : config, "--state-dir", state_dir(), "--ports", "auto"},
+      .argv = std::move(argv),
       .environment = std::move(environment),
       .log_path = log,
       .working_dir = "",
@@ -79,13 +91,16 @@ Stack::Stack(std::vector<std::string> environment, const std::string& config) {
     const std::pair<std::string, std::string> entry = absl::StrSplit(line, absl::MaxSplits('=', 1));
     env_[entry.first] = absl::StrReplaceAll(entry.second, {{"'", ""}, {"\"", ""}});
   }
-  channel_ = grpc::CreateChannel(Env("LEASEHOLD_GATEWAY"), grpc::InsecureChannelCredentials());
+  channel_ = grpc::CreateChannel(Env("LEASEHOLD_GATEWAY"), rpc::ChannelCredentials(ReadCredentials().get()));
   tenants_ = v1::TenantService::NewStub(channel_);
   leases_ = v1::LeaseService::NewStub(channel_);
   operations_ = v1::OperationService::NewStub(channel_);
   backups_ = v1::BackupService::NewStub(channel_);
   doctor_ = v1::DoctorService::NewStub(channel_);
-  auto nats = jetstream::Client::Connect({.url = Env("LEASEHOLD_NATS"), .name = "test", .on_state = nullptr});
+  auto nats = jetstream::Connect({.url = Env("LEASEHOLD_NATS"), .name = "test"},
+                                 {.ca_file = EnvOr("LEASEHOLD_CA", ""),
+                                  .certificate_file = EnvOr("LEASEHOLD_CERT", ""),
+                                  .key_file = EnvOr("LEASEHOLD_KEY", "")});
   if (!nats.ok()) Fatal(nats.status().ToString());
   nats_ = *std::move(nats);
 }
@@ -94,6 +109,23 @@ Stack::~Stack() {
   nats_.reset();
   process_->Stop(SIGTERM, absl::Seconds(30));
   if (process_->exit_status() != 0) Fatal(absl::StrCat("the stack ended badly:\n", Log()));
+}
+
+std::string Stack::EnvOr(const std::string& name, const std::string& otherwise) const {
+  const auto it = env_.find(name);
+  return it == env_.end() ? otherwise : it->second;
+}
+
+// Of a stack with TLS; null of one without.
+std::shared_ptr<const tls::Credentials> Stack::ReadCredentials() const {
+  if (!env_.contains("LEASEHOLD_CA")) return nullptr;
+  auto credentials = tls::Credentials::Read({.role = tls::Role::kClient,
+                                             .certificate = {"LEASEHOLD_CERT", Env("LEASEHOLD_CERT")},
+                                             .key = {"LEASEHOLD_KEY", Env("LEASEHOLD_KEY")},
+                                             .ca = {"LEASEHOLD_CA", Env("LEASEHOLD_CA")}},
+                                            absl::Now());
+  if (!credentials.ok()) Fatal(credentials.status().ToString());
+  return *std::move(credentials);
 }
 
 const std::string& Stack::Env(const std::string& name) const {
@@ -249,7 +281,10 @@ Stack::Output Stack::Run(const std::vector<std::string>& arguments) {
   argv.insert(argv.end(), arguments.begin(), arguments.end());
   auto process = localserver::ChildProcess::Start({
       .argv = std::move(argv),
-      .environment = {absl::StrCat("RUN=", base), absl::StrCat("LEASEHOLD_GATEWAY=", Env("LEASEHOLD_GATEWAY"))},
+      .environment = {absl::StrCat("RUN=", base), absl::StrCat("LEASEHOLD_GATEWAY=", Env("LEASEHOLD_GATEWAY")),
+                      absl::StrCat("LEASEHOLD_CA=", EnvOr("LEASEHOLD_CA", "")),
+                      absl::StrCat("LEASEHOLD_CERT=", EnvOr("LEASEHOLD_CERT", "")),
+                      absl::StrCat("LEASEHOLD_KEY=", EnvOr("LEASEHOLD_KEY", ""))},
       .log_path = base + ".log",
       .working_dir = "",
       .user = "",

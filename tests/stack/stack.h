@@ -17,6 +17,7 @@
 #include "absl/time/time.h"
 #include "common/jetstream/jetstream.h"
 #include "common/localserver/localserver.h"
+#include "common/tls/credentials.h"
 #include "leasehold/v1/backup.grpc.pb.h"
 #include "leasehold/v1/doctor.grpc.pb.h"
 #include "leasehold/v1/lease.grpc.pb.h"
@@ -36,12 +37,15 @@ std::vector<std::string> Chosen(const std::vector<std::string>& cases, size_t st
 class Stack {
  public:
   // Aborts the test program with the stack's log if it does not come up. `environment`: "K=V" for all its daemons;
-  // `config`: empty for the one of stack/.
-  explicit Stack(std::vector<std::string> environment = {}, const std::string& config = "");
+  // `config`: empty for the one of stack/. `arguments`: more for `leasehold stack up`; with "--tls" all of this speaks
+  // TLS.
+  explicit Stack(std::vector<std::string> environment = {}, const std::string& config = "",
+                 const std::vector<std::string>& arguments = {});
   ~Stack();
 
   // A line of stack.env, e.g. "LEASEHOLD_SQL".
   const std::string& Env(const std::string& name) const;
+  std::string EnvOr(const std::string& name, const std::string& otherwise) const;
   const std::string& state_dir() const { return directory_.path(); }
   std::shared_ptr<grpc::Channel> channel() const { return channel_; }
   v1::TenantService::Stub& tenants() { return *tenants_; }
@@ -116,6 +120,7 @@ class Stack {
   Output Run(const std::vector<std::string>& arguments);
 
  private:
+  std::shared_ptr<const tls::Credentials> ReadCredentials() const;
   localserver::TemporaryDirectory directory_;
   std::unique_ptr<localserver::ChildProcess> process_;
   std::map<std::string, std::string> env_;

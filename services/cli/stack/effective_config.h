@@ -14,11 +14,15 @@ namespace leasehold::stack {
 inline constexpr char kLogin[] = "leasehold";
 
 // `config` with the stack's own addresses and secret files in place of what it says. No secret is in it. INVALID_FIELD
-// for a service whose login is PostgreSQL's own.
-absl::StatusOr<v1::Config> EffectiveConfig(const v1::Config& config, const Ports& ports, SecretFolder& secrets);
+// for a service whose login is PostgreSQL's own. `certificates`: a folder of dev certificates, for TLS between all of
+// them; empty: as the configuration says, which means in clear.
+absl::StatusOr<v1::Config> EffectiveConfig(const v1::Config& config, const Ports& ports, SecretFolder& secrets,
+                                           const std::string& certificates = "");
 
 // KEY=VALUE lines that bash can source: DESIGN §3. `secrets` gives the superusers' passwords.
-absl::StatusOr<std::string> StackEnv(const Ports& ports, SecretFolder& secrets);
+absl::StatusOr<std::string> StackEnv(const Ports& ports, SecretFolder& secrets, const std::string& certificates = "");
+
+std::string NatsUrl(const Ports& ports, const std::string& certificates);
 
 // The names of secrets.
 std::string SuperuserSecret(const std::string& server);  // server: as ServerOf() names it, or "registry"

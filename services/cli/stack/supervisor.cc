@@ -13,6 +13,7 @@
 #include "absl/time/clock.h"
 #include "common/status/error.h"
 #include "common/status/view.h"
+#include "services/cli/stack/dev_certificates.h"
 #include "services/cli/stack/effective_config.h"
 #include "services/cli/stack/files.h"
 #include "services/cli/stack/state_folder.h"
@@ -86,7 +87,7 @@ absl::Status Supervisor::Up() {
   LH_RETURN_IF_ERROR(Prepare());
   LH_RETURN_IF_ERROR(StartServers());
   LH_RETURN_IF_ERROR(StartDaemons());
-  LH_ASSIGN_OR_RETURN(const std::string variables, StackEnv(ports_, *secrets_));
+  LH_ASSIGN_OR_RETURN(const std::string variables, StackEnv(ports_, *secrets_, Certificates()));
   return WriteFileAtomically(PathOf("stack.env"), variables, 0600);
 }
 
@@ -106,9 +107,10 @@ absl::Status Supervisor::Prepare() {
   // First of all: it marks the folder as a stack's.
   LH_ASSIGN_OR_RETURN(SecretFolder secrets, SecretFolder::Open(PathOf("secrets")));
   secrets_ = std::make_unique<SecretFolder>(std::move(secrets));
+  if (options_.tls) LH_RETURN_IF_ERROR(EnsureDevCertificates({.folder = Certificates()}));
   LH_RETURN_IF_ERROR(MakeFolder(PathOf("pg")));
   LH_RETURN_IF_ERROR(MakeFolder(PathOf("log")));
-  LH_ASSIGN_OR_RETURN(effective_, EffectiveConfig(config_, ports_, *secrets_));
+  LH_ASSIGN_OR_RETURN(effective_, EffectiveConfig(config_, ports_, *secrets_, Certificates()));
   if (effective_.provisioner().backup_folder().empty()) {
     effective_.mutable_provisioner()->set_backup_folder(PathOf("backups"));
   }
@@ -180,7 +182,9 @@ absl::StatusOr<std::unique_ptr<Component>> Supervisor::MakePostgres(const Server
           // as databases become hundreds, whether there is work in them or not.
           .settings = {absl::StrCat("max_connections=", server.connections), "autovacuum_naptime=10min"},
           .durable = options_.durable,
-          .tls = server.tls},
+          .tls = server.tls || options_.tls,
+          .certificate_file = options_.tls ? PathOf("certs/postgres.crt") : "",
+          .key_file = options_.tls ? PathOf("certs/postgres.key") : ""},
       std::move(prepare));
 }
 
@@ -188,7 +192,11 @@ absl::Status Supervisor::StartServers() {
   std::vector<std::unique_ptr<Component>> components;
   LinkLog(PathOf("log/nats.log"), "../nats.log");
   components.push_back(std::make_unique<NatsComponent>(
-      localserver::NatsServer::Options{.data_dir = PathOf("nats"), .port = ports_.nats}));
+      localserver::NatsServer::Options{.data_dir = PathOf("nats"),
+                                       .port = ports_.nats,
+                                       .certificate_file = options_.tls ? PathOf("certs/nats.crt") : "",
+                                       .key_file = options_.tls ? PathOf("certs/nats.key") : "",
+                                       .client_ca_file = options_.tls ? PathOf("certs/ca.crt") : ""}));
   LH_ASSIGN_OR_RETURN(const std::vector<Server> servers, PlanServers());
   for (const Server& server : servers) {
     LH_ASSIGN_OR_RETURN(auto postgres, MakePostgres(server));
@@ -206,13 +214,14 @@ std::unique_ptr<Component> Supervisor::MakeDaemon(const std::string& name, const
   environment.push_back(absl::StrCat("LEASEHOLD_SQL=", ToText(ports_.sql)));
   environment.push_back(absl::StrCat("LEASEHOLD_HTTP=", ToText(ports_.http)));
   environment.push_back(absl::StrCat("LEASEHOLD_NATS=", effective_.nats().url()));
-  return std::make_unique<DaemonComponent>(
-      DaemonComponent::Options{.name = name,
-                               .address = ToText(address),
-                               .argv = {program, "--config", PathOf("config.yaml")},
-                               .environment = std::move(environment),
-                               .log_path = PathOf(LogName(name)),
-                               .http = http});
+  std::vector<std::string> argv = {program, "--config", PathOf("config.yaml")};
+  if (options_.insecure) argv.emplace_back("--insecure");
+  return std::make_unique<DaemonComponent>(DaemonComponent::Options{.name = name,
+                                                                    .address = ToText(address),
+                                                                    .argv = std::move(argv),
+                                                                    .environment = std::move(environment),
+                                                                    .log_path = PathOf(LogName(name)),
+                                                                    .http = http});
 }
 
 absl::Status Supervisor::StartDaemons() {

@@ -23,9 +23,11 @@ struct StackOptions {
   std::string state_dir;
   PortMode ports = PortMode::kFixed;
   bool restart = true;
-  bool fresh = false;   // remove the data of former runs first
-  bool durable = true;  // false: fsync off, for what may be lost with the machine
-  std::string program;  // of this process; the daemons are looked for beside it, then on PATH
+  bool fresh = false;     // remove the data of former runs first
+  bool durable = true;    // false: fsync off, for what may be lost with the machine
+  bool tls = false;       // between all of them but for HTTP, with certificates made for it
+  bool insecure = false;  // what the daemons are told
+  std::string program;    // of this process; the daemons are looked for beside it, then on PATH
 };
 
 class Supervisor {
@@ -72,6 +74,8 @@ class Supervisor {
   void Changed(const std::string& news);
   void PublishState(const std::string& state);
   std::string PathOf(const std::string& name) const;
+  // Of dev certificates; empty: none are used.
+  std::string Certificates() const { return options_.tls ? PathOf("certs") : ""; }
 
   const StackOptions options_;
   const Environment env_;

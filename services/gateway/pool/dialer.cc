@@ -26,7 +26,7 @@ Dialer::Dialer(asio::any_io_executor desk, Address address, RoleKey role_key)
     : desk_(std::move(desk)),
       address_(std::move(address)),
       role_key_(std::move(role_key)),
-      tls_(asio::ssl::context::tls_client) {}
+      anybody_(*tls::Credentials::Read({.role = tls::Role::kClient}, absl::InfinitePast())) {}
 
 void Dialer::LogIn(LoginTarget target, absl::Duration patience,
                    std::move_only_function<void(std::expected<Dialled, LoginFailure>)> done) {
@@ -45,7 +45,7 @@ void Dialer::LogIn(LoginTarget target, absl::Duration patience,
 
 asio::awaitable<std::expected<Dialled, LoginFailure>> Dialer::Run(LoginTarget target) {
   const auto start = SteadyClock::now();
-  auto stream = co_await Dial(address_, tls_.native_handle());
+  auto stream = co_await Dial(address_, *anybody_);
   if (!stream.ok()) co_return std::unexpected(LoginFailure{.status = stream.status(), .from_server = {}});
   const std::vector<std::pair<std::string, std::string>> startup = {
       {"user", target.role},
@@ -56,8 +56,8 @@ asio::awaitable<std::expected<Dialled, LoginFailure>> Dialer::Run(LoginTarget ta
       {"leasehold.tenant", target.tenant},
   };
   ServerGreeting greeting;
-  std::optional<LoginFailure> failure =
-      co_await gateway::LogIn(**stream, startup, role_key_.PasswordOf(target.database_id, target.kind), greeting);
+  std::optional<LoginFailure> failure = co_await gateway::LogIn(
+      **stream, startup, role_key_.PasswordOf(target.database_id, target.kind), address_.binding, greeting);
   if (failure) co_return std::unexpected(*std::move(failure));
   co_return Dialled{.transport = (*stream)->Release(),
                     .greeting = std::move(greeting),
@@ -71,7 +71,7 @@ void Dialer::Cancel(BackendKey key, std::move_only_function<void()> done) {
 }
 
 asio::awaitable<void> Dialer::RunCancel(BackendKey key) {
-  auto stream = co_await Dial(address_, tls_.native_handle());
+  auto stream = co_await Dial(address_, *anybody_);
   if (!stream.ok()) co_return;
   std::string request;
   pgwire::CancelRequestPacket(request, key.process_id, key.secret);

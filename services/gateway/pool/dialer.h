@@ -3,7 +3,6 @@
 
 #include <asio/any_io_executor.hpp>
 #include <asio/awaitable.hpp>
-#include <asio/ssl/context.hpp>
 #include <expected>
 #include <functional>
 #include <memory>
@@ -50,7 +49,7 @@ class Dialer {
   const asio::any_io_executor desk_;
   const Address address_;
   const RoleKey role_key_;
-  asio::ssl::context tls_;
+  const std::shared_ptr<const tls::Credentials> anybody_;  // a context that believes every server
 };
 
 }  // namespace leasehold::gateway

@@ -4,10 +4,10 @@
 #include <utility>
 
 #include "common/status/view.h"
+#include "common/tls/end_point.h"
 #include "services/gateway/pgwire/encode.h"
 #include "services/gateway/pgwire/frame.h"
 #include "services/gateway/pool/read_buffer.h"
-#include "services/gateway/pool/server_authentication.h"
 
 namespace leasehold::gateway {
 namespace {
@@ -20,9 +20,11 @@ LoginFailure Broken(std::string_view what) {
 
 asio::awaitable<std::optional<LoginFailure>> LogIn(Stream& stream,
                                                    const std::vector<std::pair<std::string, std::string>>& startup,
-                                                   const Secret& password, ServerGreeting& greeting) {
+                                                   const Secret& password, ChannelBinding binding,
+                                                   ServerGreeting& greeting) {
   ReadBuffer inbox;
-  ServerAuthentication authentication(password);
+  ServerAuthentication authentication(
+      password, stream.tls() ? tls::ClientEndPoint(stream.transport().ssl()) : std::string(), binding);
   std::string out;
   pgwire::Startup(out, startup);
   while (true) {

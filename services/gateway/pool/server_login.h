@@ -11,6 +11,7 @@
 #include "common/secret/secret.h"
 #include "services/gateway/pgwire/error_fields.h"
 #include "services/gateway/pool/server.h"
+#include "services/gateway/pool/server_authentication.h"
 #include "services/gateway/pool/setting_table.h"
 #include "services/gateway/pool/stream.h"
 
@@ -27,10 +28,11 @@ struct ServerGreeting {
   SettingMap parameters;
 };
 
-// From StartupMessage to the first ReadyForQuery. SCRAM-SHA-256 or trust: a server that asks for the password in clear
-// or as MD5 is refused. nullopt: logged in.
+// From StartupMessage to the first ReadyForQuery. SCRAM-SHA-256, bound to the connection as far as `binding` asks for
+// it, or trust: a server that asks for the password in clear or as MD5 is refused. nullopt: logged in.
 asio::awaitable<std::optional<LoginFailure>> LogIn(Stream& stream,
                                                    const std::vector<std::pair<std::string, std::string>>& startup,
-                                                   const Secret& password, ServerGreeting& greeting);
+                                                   const Secret& password, ChannelBinding binding,
+                                                   ServerGreeting& greeting);
 
 }  // namespace leasehold::gateway

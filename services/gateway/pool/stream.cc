@@ -11,8 +11,9 @@ asio::awaitable<std::error_code> Stream::Wait(Descriptor::wait_type what) {
   co_return error;
 }
 
-asio::awaitable<std::error_code> Stream::StartTls(SSL_CTX* context, bool as_server) {
-  transport_.BeginTls(context, as_server);
+asio::awaitable<std::error_code> Stream::StartTls(SSL_CTX* context, std::function<void(SSL*)> prepare) {
+  transport_.BeginTls(context, false);
+  prepare(transport_.ssl());
   while (true) {
     std::error_code error;
     switch (transport_.Handshake()) {

@@ -5,6 +5,7 @@
 #include <asio/awaitable.hpp>
 #include <asio/deferred.hpp>
 #include <asio/posix/stream_descriptor.hpp>
+#include <functional>
 #include <span>
 #include <string_view>
 #include <system_error>
@@ -29,7 +30,8 @@ class Stream {
   Transport& transport() { return transport_; }
   bool tls() const { return transport_.tls(); }
 
-  asio::awaitable<std::error_code> StartTls(SSL_CTX* context, bool as_server);
+  // As the client. `prepare` runs before the handshake.
+  asio::awaitable<std::error_code> StartTls(SSL_CTX* context, std::function<void(SSL*)> prepare);
   // (error, count); never both zero.
   asio::awaitable<std::pair<std::error_code, size_t>> ReadSome(std::span<char> into);
   // All of `bytes`.

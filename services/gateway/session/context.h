@@ -2,7 +2,6 @@
 #pragma once
 
 #include <array>
-#include <asio/ssl/context.hpp>
 #include <atomic>
 #include <map>
 #include <memory>
@@ -14,6 +13,7 @@
 #include "absl/time/time.h"
 #include "common/clock/clock.h"
 #include "common/telemetry/metrics.h"
+#include "common/tls/live_credentials.h"
 #include "services/gateway/lease/authority.h"
 #include "services/gateway/pool/instance_pool.h"
 #include "services/gateway/session/cancel_keys.h"
@@ -74,7 +74,8 @@ struct SessionContext {
   const Clock& clock;
   SessionMetrics metrics;
   std::map<std::string, std::unique_ptr<InstancePool>> pools;  // by service; constant after the start
-  std::unique_ptr<asio::ssl::context> tls;                     // none: SSLRequest is answered with N
+  const std::shared_ptr<const tls::LiveCredentials> tls;       // null: SSLRequest is answered with N
+  const bool require_tls = false;
   CancelKeys cancel_keys;
   VerifierCache verifiers;
   int max_clients = 0;

@@ -226,7 +226,8 @@ SqlEndpoint::SqlEndpoint(Options options, LeaseAuthority& authority, Metrics& me
                .clock = clock,
                .metrics = SessionMetrics(metrics),
                .pools = {},
-               .tls = nullptr,
+               .tls = options_.tls,
+               .require_tls = options_.require_tls,
                .cancel_keys = {},
                .verifiers = VerifierCache(Secret(RandomHex(32))),
                .max_clients = options_.max_clients,
@@ -253,25 +254,11 @@ SqlEndpoint::SqlEndpoint(Options options, LeaseAuthority& authority, Metrics& me
 
 SqlEndpoint::~SqlEndpoint() { Stop(); }
 
-absl::Status SqlEndpoint::LoadCertificate() {
-  if (options_.certificate_file.empty() && options_.key_file.empty()) return absl::OkStatus();
-  auto tls = std::make_unique<asio::ssl::context>(asio::ssl::context::tls_server);
-  std::error_code error;
-  tls->set_options(
-      asio::ssl::context::default_workarounds | asio::ssl::context::no_tlsv1 | asio::ssl::context::no_tlsv1_1, error);
-  tls->use_certificate_chain_file(options_.certificate_file, error);
-  if (error) {
-    return InvalidField("gateway.sql_certificate_file", options_.certificate_file,
-                        "a readable PEM file of certificates");
-  }
-  tls->use_private_key_file(options_.key_file, asio::ssl::context::pem, error);
-  if (error) {
-    return InvalidField("gateway.sql_key_file", options_.key_file, "a readable PEM file with the certificate's key");
-  }
-  // Offered by direct TLS (PostgreSQL 17), and by libpq 17 behind an SSLRequest too. A client that offers other
-  // protocols only has the wrong server.
+// Offered by direct TLS (PostgreSQL 17), and by libpq 17 behind an SSLRequest too. A client that offers other protocols
+// only has the wrong server.
+void SqlEndpoint::PrepareTls(SSL_CTX* context) {
   SSL_CTX_set_alpn_select_cb(
-      tls->native_handle(),
+      context,
       [](SSL*, const unsigned char** out, unsigned char* size, const unsigned char* offered, unsigned int offered_size,
          void*) {
         static constexpr unsigned char kPostgres[] = "\x0apostgresql";
@@ -281,8 +268,6 @@ absl::Status SqlEndpoint::LoadCertificate() {
         return found == OPENSSL_NPN_NEGOTIATED ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_ALERT_FATAL;
       },
       nullptr);
-  context_.tls = std::move(tls);
-  return absl::OkStatus();
 }
 
 absl::Status SqlEndpoint::Listen() {
@@ -312,7 +297,6 @@ absl::Status SqlEndpoint::Listen() {
 }
 
 absl::Status SqlEndpoint::Start() {
-  LH_RETURN_IF_ERROR(LoadCertificate());
   LH_RETURN_IF_ERROR(Listen());
   for (const auto& switchboard : switchboards_) switchboard->Run();
   for (const auto& desk : desks_) desk->loop().Start(Loop::Turns::kLong);

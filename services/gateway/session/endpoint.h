@@ -29,9 +29,9 @@ class SqlEndpoint {
     // Threads for what takes long in a log-in (TLS handshakes, SCRAM verifiers), and as many for dialling servers; 0:
     // one per core, at most four.
     int desks = 0;
-    // PEM files; both empty: no TLS.
-    std::string certificate_file;
-    std::string key_file;
+    // Read with PrepareTls; null: no TLS.
+    std::shared_ptr<const tls::LiveCredentials> tls;
+    bool require_tls = false;  // a client that asks for none is turned away
     int max_clients = 10'000;
     absl::Duration login_timeout = absl::Seconds(30);  // from accept to the end of authentication
     bool log_queries = false;                          // statement texts, never bound values; QueryLog from then on
@@ -43,7 +43,10 @@ class SqlEndpoint {
   SqlEndpoint(Options options, LeaseAuthority& authority, Metrics& metrics, const Clock& clock);
   ~SqlEndpoint();  // Stop()
 
-  // Listens and serves. INVALID_FIELD "gateway.sql_listen", "gateway.sql_certificate_file" or "gateway.sql_key_file".
+  // Of a server's context: which protocol is spoken in it (ALPN).
+  static void PrepareTls(SSL_CTX* context);
+
+  // Listens and serves. INVALID_FIELD "gateway.sql_listen".
   absl::Status Start();
 
   // After Start().
@@ -69,7 +72,6 @@ class SqlEndpoint {
   class Switchboard;
 
   absl::Status Listen();
-  absl::Status LoadCertificate();
   // Any thread.
   Hall& NextDesk();
   Hall& HallOf(InstancePool& pool);

@@ -12,6 +12,7 @@
 #include "common/status/error.h"
 #include "common/status/view.h"
 #include "common/telemetry/log.h"
+#include "common/tls/end_point.h"
 #include "services/gateway/pgwire/encode.h"
 #include "services/gateway/pgwire/frame.h"
 #include "services/gateway/session/resolve.h"
@@ -19,7 +20,6 @@
 namespace leasehold::gateway {
 namespace {
 
-constexpr std::string_view kMechanism = "SCRAM-SHA-256";
 // The content type that a TLS connection begins with; no start-up packet does.
 constexpr char kTlsHandshake = 0x16;
 // How long a client is given to read why it was refused.
@@ -151,6 +151,12 @@ Task<Login::Outcome> Login::Admit() {
   auto startup = co_await ReadStartup();
   if (!startup) co_return std::unexpected(std::move(startup.error()));
   user_ = startup->user;
+  if (context_.require_tls && !client_.tls()) {
+    co_return std::unexpected(pgwire::ErrorFields{.code = "28000",
+                                                  .message = "this gateway takes TLS connections only",
+                                                  .detail = "",
+                                                  .hint = "Connect with sslmode=verify-full."});
+  }
   if (startup->NeedsNegotiation()) pgwire::NegotiateProtocolVersion(answers_, startup->protocol_options);
   if (context_.clients.count() > context_.max_clients) {
     co_return std::unexpected(pgwire::ToErrorFields(Error(
@@ -222,7 +228,8 @@ Task<Login::Outcome> Login::AnswerSslRequest() {
 
 Task<Login::Outcome> Login::BeginTls() {
   co_await GoToDesk();
-  if (!co_await client_.AcceptTls(context_.tls->native_handle())) {
+  const std::shared_ptr<const tls::Credentials> credentials = context_.tls->Get();
+  if (!co_await client_.AcceptTls(credentials->context())) {
     Log(Level::kInfo, "TLS handshake failed");
     co_return std::unexpected(pgwire::ErrorFields());
   }
@@ -299,17 +306,24 @@ Task<Login::Outcome> Login::Authenticate() {
   const std::string& user_name = user_;
   // A name that is refused goes through the same exchange as one that is not, and hears why at its end.
   const absl::StatusOr<GrantPtr> grant = context_.authority.Authenticate(user_name);
-  scram::ServerExchange exchange(co_await VerifierOf(grant), scram::MakeNonce());
+  const std::string end_point = client_.tls() ? tls::ServerEndPoint(client_.transport().ssl()) : "";
+  scram::ServerExchange exchange(co_await VerifierOf(grant), scram::MakeNonce(), end_point);
 
-  pgwire::AuthenticationSasl(answers_, {kMechanism});
+  if (end_point.empty()) {
+    pgwire::AuthenticationSasl(answers_, {scram::kMechanism});
+  } else {
+    pgwire::AuthenticationSasl(answers_, {scram::kPlusMechanism, scram::kMechanism});
+  }
   auto initial = co_await ReadPassword();
   if (!initial) co_return std::unexpected(std::move(initial.error()));
   pgwire::BodyReader reader(*initial);
   const std::string_view mechanism = reader.CString();
   const uint32_t size = reader.U32();
   const std::string_view client_first = reader.Bytes(size);
-  if (!reader.ok() || mechanism != kMechanism) co_return std::unexpected(Violation("expected SCRAM-SHA-256"));
-  absl::StatusOr<std::string> server_first = exchange.OnClientFirst(client_first);
+  if (!reader.ok() || (mechanism != scram::kMechanism && mechanism != scram::kPlusMechanism)) {
+    co_return std::unexpected(Violation("expected SCRAM-SHA-256 or SCRAM-SHA-256-PLUS"));
+  }
+  absl::StatusOr<std::string> server_first = exchange.OnClientFirst(client_first, mechanism);
   if (!server_first.ok()) co_return std::unexpected(BadCredentials());
 
   pgwire::AuthenticationSaslContinue(answers_, *server_first);

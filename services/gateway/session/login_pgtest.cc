@@ -192,38 +192,6 @@ TEST_F(LoginTest, WhoHasNotLoggedInKeepsNobodyFromStopping) {
   EXPECT_TRUE(silent.IsHungUpOn());
 }
 
-TEST_F(LoginTest, EncryptedOrNot) {
-  localserver::TemporaryDirectory folder;
-  const std::string certificate = folder.path() + "/cert.pem";
-  const std::string key = folder.path() + "/key.pem";
-  auto openssl =
-      localserver::ChildProcess::Start({.argv = {"openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days",
-                                                 "1", "-subj", "/CN=localhost", "-keyout", key, "-out", certificate},
-                                        .environment = {},
-                                        .log_path = folder.path() + "/log",
-                                        .working_dir = "",
-                                        .user = ""});
-  ASSERT_TRUE(openssl.ok());
-  while ((*openssl)->Running()) absl::SleepFor(absl::Milliseconds(5));
-  EXPECT_FALSE(Connect("sslmode=require").ok());  // there is no certificate yet
-  EXPECT_TRUE(Connect("sslmode=prefer").ok());
-  Begin({.certificate = certificate, .key = key});
-  {
-    Client client = Connect("sslmode=verify-ca sslrootcert=" + certificate);
-    ASSERT_TRUE(client.ok()) << client.error();
-    EXPECT_EQ(PQsslInUse(client.get()), 1);
-    const auto big = client.Exec("select repeat('x', 5*1024*1024)");
-    EXPECT_EQ(PQgetlength(big.get(), 0, 0), 5 << 20);
-    EXPECT_EQ(client.OneBound("select length($1::text)", {std::string(3 << 20, 'z').c_str()}), std::to_string(3 << 20));
-    EXPECT_EQ(client.One("set leasehold.tenant = 'globex'"), "SET");
-    EXPECT_EQ(client.One("select current_database()"), "tenant_globex_identity");
-  }
-  EXPECT_TRUE(Connect("sslmode=disable").ok());
-  Client direct = Connect("sslmode=require sslnegotiation=direct");
-  ASSERT_TRUE(direct.ok()) << direct.error();
-  EXPECT_EQ(direct.One("select 1"), "1");
-}
-
 class EndTest : public EndpointTest {
  protected:
   // Starts a query that sleeps and returns when it runs.

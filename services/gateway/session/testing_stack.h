@@ -214,12 +214,16 @@ class Instance {
  public:
   static constexpr char kKey[] = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
 
-  Instance() {
+  // `certificate` and `key`: for TLS, which it offers with them only.
+  explicit Instance(const std::string& certificate = "", const std::string& key = "") {
     auto started = localserver::PostgresServer::Start({.data_dir = folder_.path() + "/pg",
                                                        .port = 0,
                                                        .superuser_password = Secret("super"),
                                                        .settings = {"max_connections=40"},
-                                                       .durable = false});
+                                                       .durable = false,
+                                                       .tls = !certificate.empty(),
+                                                       .certificate_file = certificate,
+                                                       .key_file = key});
     if (!started.ok()) throw std::runtime_error(std::string(started.status().message()));
     server_ = *std::move(started);
     Client admin(server_->SuperuserDsn());
@@ -289,12 +293,15 @@ class EndpointTest : public testing::Test {
   struct Tuning {
     int max_connections = 20;
     absl::Duration patience = absl::Seconds(5);
-    std::string certificate = "";
-    std::string key = "";
+    std::shared_ptr<const tls::LiveCredentials> tls = {};
+    bool require_tls = false;
     int max_clients = 100;
     absl::Duration login_timeout = absl::Seconds(20);
     std::string tls_to_server = "prefer";
+    std::string channel_binding = "prefer";
+    std::shared_ptr<const tls::LiveCredentials> believes = {};
     int instance_port = 0;
+    std::string instance_host = "127.0.0.1";
     int tenant_max_connections = 0;
     size_t max_prepared_statements = 500;
     size_t metrics_tenants = 100;
@@ -305,16 +312,18 @@ class EndpointTest : public testing::Test {
     SqlEndpoint::Options options;
     options.listen = {.host = "127.0.0.1", .port = 0};
     options.loops = 2;
-    options.certificate_file = tuning.certificate;
-    options.key_file = tuning.key;
+    options.tls = tuning.tls;
+    options.require_tls = tuning.require_tls;
     options.max_clients = tuning.max_clients;
     options.login_timeout = tuning.login_timeout;
     options.metrics_tenants = tuning.metrics_tenants;
     options.instances.push_back(
         {.service = Identity(),
-         .address = {.host = "127.0.0.1",
+         .address = {.host = tuning.instance_host,
                      .port = tuning.instance_port != 0 ? tuning.instance_port : instance_->server().port(),
-                     .tls = *ParseTlsMode(tuning.tls_to_server)},
+                     .tls = *ParseTlsMode(tuning.tls_to_server),
+                     .binding = *ParseChannelBinding(tuning.channel_binding),
+                     .believes = tuning.believes},
          .role_key = *RoleKey::Parse(Instance::kKey),
          .max_connections = tuning.max_connections,
          .tenant_max_connections = tuning.tenant_max_connections,

@@ -5,8 +5,10 @@
 
 #include <format>
 
+#include "common/rpc/server_credentials.h"
 #include "common/status/error.h"
 #include "common/status/grpc.h"
+#include "common/tls/testing_certificates.h"
 
 namespace leasehold::provisioner {
 namespace {
@@ -25,9 +27,9 @@ class TwoPages : public v1::ProvisionerService::Service {
 
 class GatewayDesiredTest : public ::testing::Test {
  protected:
-  void Start() {
+  void Start(const std::shared_ptr<grpc::ServerCredentials>& credentials = grpc::InsecureServerCredentials()) {
     grpc::ServerBuilder builder;
-    builder.AddListeningPort(std::format("127.0.0.1:{}", port_), grpc::InsecureServerCredentials(), &port_);
+    builder.AddListeningPort(std::format("127.0.0.1:{}", port_), credentials, &port_);
     builder.RegisterService(&service_);
     server_ = builder.BuildAndStart();
     ASSERT_NE(server_, nullptr);
@@ -54,6 +56,36 @@ TEST_F(GatewayDesiredTest, ReadsAllPages) {
   EXPECT_EQ(tenants->back().id(), "two");
   GatewayDesired stranger = Client("payroll");
   EXPECT_EQ(ReasonOf(stranger.ListDesired().status()), v1::REASON_SERVICE_NOT_FOUND);
+}
+
+TEST_F(GatewayDesiredTest, OverTlsWithCertificatesThatChange) {
+  using tls::TestCertificates;
+  TestCertificates ours, next("next CA");
+  std::shared_ptr<tls::LiveCredentials> serving = *tls::LiveCredentials::Open(
+      TestCertificates::OptionsOf(tls::Role::kServer, ours.Make("gateway"), ours.ca()), absl::Now());
+  std::shared_ptr<tls::LiveCredentials> calling = *tls::LiveCredentials::Open(
+      TestCertificates::OptionsOf(tls::Role::kClient, ours.Make("provisioner"), ours.ca()), absl::Now());
+  const auto credentials = rpc::ServerCredentials(serving, rpc::ClientCertificate::kRequired);
+  Start(credentials);
+  GatewayDesired gateway(std::format("127.0.0.1:{}", port_), *ServiceName::Parse("identity"), calling);
+  EXPECT_TRUE(gateway.ListDesired().ok());
+  GatewayDesired in_clear = Client("identity");
+  EXPECT_EQ(ReasonOf(in_clear.ListDesired().status()), v1::REASON_REGISTRY_UNAVAILABLE);
+
+  // Everything of another CA, on both sides.
+  for (const char* name : {"gateway", "provisioner"}) {
+    const tls::IdentityFiles made = next.Make(name);
+    ASSERT_EQ(std::rename(made.certificate.c_str(), ours.PathOf(std::string(name) + ".crt").c_str()), 0);
+    ASSERT_EQ(std::rename(made.key.c_str(), ours.PathOf(std::string(name) + ".key").c_str()), 0);
+  }
+  ASSERT_EQ(std::rename(next.ca().c_str(), ours.ca().c_str()), 0);
+  for (tls::LiveCredentials* live : {serving.get(), calling.get()}) {
+    live->Look(absl::Now());
+    const auto news = live->Look(absl::Now());
+    ASSERT_TRUE(news && news->ok());
+  }
+  EXPECT_TRUE(gateway.ListDesired().ok());
+  Stop();
 }
 
 TEST_F(GatewayDesiredTest, AGatewayThatIsBackIsFoundAtOnce) {

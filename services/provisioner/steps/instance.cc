@@ -3,6 +3,7 @@
 #include <format>
 #include <utility>
 
+#include "common/postgres/dsn.h"
 #include "common/scram/scram.h"
 #include "common/status/error.h"
 #include "common/status/view.h"
@@ -35,7 +36,10 @@ constexpr std::string_view kOwnerSettings =
 Instance::Instance(Options options) : options_(std::move(options)), process_(RandomHex(4)) {}
 
 std::string Instance::DsnOf(std::string_view database, std::string_view user) const {
-  return postgres::Dsn(options_.config.host(), options_.config.port(), database, user, options_.config.sslmode());
+  return postgres::Dsn(options_.config.host(), options_.config.port(), database, user,
+                       postgres::Encryption{.sslmode = options_.config.sslmode(),
+                                            .sslrootcert = options_.config.ca_file(),
+                                            .channel_binding = options_.config.channel_binding()});
 }
 
 postgres::ConnectOptions Instance::AsLogin(std::string_view database) const {

@@ -43,9 +43,15 @@ void MakeAbsolute(std::string& path, const fs::path& base) {
 void MakePathsAbsolute(v1::Config& config, const fs::path& base) {
   MakeAbsolute(*config.mutable_gateway()->mutable_sql_certificate_file(), base);
   MakeAbsolute(*config.mutable_gateway()->mutable_sql_key_file(), base);
+  MakeAbsolute(*config.mutable_gateway()->mutable_policy_file(), base);
+  MakeAbsolute(*config.mutable_gateway()->mutable_tokens_file(), base);
+  for (v1::JwtIssuerConfig& jwt : *config.mutable_gateway()->mutable_jwt()) {
+    MakeAbsolute(*jwt.mutable_keys_file(), base);
+  }
   MakeAbsolute(*config.mutable_registry()->mutable_password_file(), base);
   MakeAbsolute(*config.mutable_leases()->mutable_signing_keys_file(), base);
   MakeAbsolute(*config.mutable_provisioner()->mutable_backup_folder(), base);
+  MakeAbsolute(*config.mutable_provisioner()->mutable_token_file(), base);
   for (v1::ServiceConfig& service : *config.mutable_services()) {
     MakeAbsolute(*service.mutable_migrations(), base);
     MakeAbsolute(*service.mutable_instance()->mutable_password_file(), base);

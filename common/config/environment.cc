@@ -27,6 +27,7 @@ constexpr Variable kGateway[] = {
     {"LEASEHOLD_HTTP", "http_listen"},
 };
 constexpr Variable kNats[] = {{"LEASEHOLD_NATS", "url"}};
+constexpr Variable kProvisioner[] = {{"LEASEHOLD_TOKEN_FILE", "token_file"}};
 constexpr Variable kLog[] = {{"LOG_DB_QUERIES", "queries"}};
 constexpr Variable kInstance[] = {
     {"DB_HOST", "host"},
@@ -78,6 +79,7 @@ namespace config {
 absl::Status ApplyEnvironment(v1::Config& config, const Environment& env) {
   LH_RETURN_IF_ERROR(Apply(kGateway, *config.mutable_gateway(), env));
   LH_RETURN_IF_ERROR(Apply(kNats, *config.mutable_nats(), env));
+  LH_RETURN_IF_ERROR(Apply(kProvisioner, *config.mutable_provisioner(), env));
   for (v1::ServiceConfig& service : *config.mutable_services()) {
     LH_RETURN_IF_ERROR(Apply(kEveryInstance, *service.mutable_instance(), env));
   }

@@ -104,6 +104,12 @@ Rules::Rules() {
   add("GatewayConfig.drain_timeout", Between(absl::ZeroDuration(), absl::Hours(1)));
   add("GatewayConfig.metrics_tenants", Between(0, 100'000));
 
+  add("GatewayConfig.policy_file", Path());
+  add("GatewayConfig.tokens_file", Path());
+  add("JwtIssuerConfig.issuer", Printing("1 to 256 printable bytes", 256));
+  add("JwtIssuerConfig.audience", Printing("1 to 256 printable bytes", 256));
+  add("JwtIssuerConfig.keys_file", Printing("a path of 1 to 4096 bytes", 4096));
+
   add("RegistryConfig.dsn", OrEmpty({.allowed = "a PostgreSQL connection string or URI without a password",
                                      .holds = IsDsnWithoutPassword,
                                      .may_hold_password = true}));
@@ -128,6 +134,7 @@ Rules::Rules() {
   add("ProvisionerConfig.max_spares", Between(0, 1000));
   add("ProvisionerConfig.backup_folder", Path());
   add("ProvisionerConfig.migrate", OneOf({"automatic", "by-run"}));
+  add("ProvisionerConfig.token_file", Path());
 
   add("ServiceConfig.name",
       Text{.allowed = "a letter a-z, then up to 15 of a-z, 0-9 and -; a trailing -service is dropped",

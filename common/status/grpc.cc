@@ -22,6 +22,13 @@ grpc::Status ToGrpc(const absl::Status& status) {
   rpc.set_code(static_cast<int>(code));
   rpc.set_message(text);
   rpc.add_details()->PackFrom(*detail, "type.leasehold.dev");
+  if (detail->has_retry_after()) {
+    google::protobuf::Any& retry = *rpc.add_details();
+    retry.set_type_url("type.googleapis.com/google.rpc.RetryInfo");
+    v1::RpcRetryInfo info;
+    *info.mutable_retry_delay() = detail->retry_after();
+    info.SerializeToString(retry.mutable_value());
+  }
   return grpc::Status(static_cast<grpc::StatusCode>(code), text, rpc.SerializeAsString());
 }
 

@@ -9,8 +9,9 @@
 
 namespace leasehold {
 
-// For answers: the client-safe text, the code, and the ErrorDetail in `grpc-status-details-bin`. A Status without
-// detail becomes INTERNAL/REASON_INTERNAL, except that CANCELLED and DEADLINE_EXCEEDED keep their codes.
+// For answers: the client-safe text, the code, and the ErrorDetail in `grpc-status-details-bin`, beside it
+// google.rpc.RetryInfo where there is a time to wait. A Status without detail becomes INTERNAL/REASON_INTERNAL, except
+// that CANCELLED and DEADLINE_EXCEEDED keep their codes.
 grpc::Status ToGrpc(const absl::Status& status);
 
 // For callers: message and detail as the server sent them. A transport failure (nobody listens) becomes UNAVAILABLE

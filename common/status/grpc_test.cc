@@ -40,6 +40,18 @@ TEST(Grpc, HasExactlyOneDetail) {
   EXPECT_EQ(rpc.details(0).type_url(), "type.leasehold.dev/leasehold.v1.ErrorDetail");
 }
 
+TEST(Grpc, SaysWhenToTryAgainAlsoTheWayThatGrpcClientsKnow) {
+  v1::RpcStatus rpc;
+  const absl::Status late = WithRetryAfter(Error(v1::REASON_QUOTA_EXCEEDED, "x"), absl::Milliseconds(1500));
+  ASSERT_TRUE(rpc.ParseFromString(ToGrpc(late).error_details()));
+  ASSERT_EQ(rpc.details_size(), 2);
+  EXPECT_EQ(rpc.details(1).type_url(), "type.googleapis.com/google.rpc.RetryInfo");
+  v1::RpcRetryInfo info;
+  ASSERT_TRUE(info.ParseFromString(rpc.details(1).value()));
+  EXPECT_EQ(info.retry_delay().seconds(), 1);
+  EXPECT_EQ(info.retry_delay().nanos(), 500'000'000);
+}
+
 TEST(Grpc, TellsAStrangerNothingOfAForeignError) {
   const grpc::Status wire = ToGrpc(absl::PermissionDeniedError("password of role tenant_acme at 10.0.0.3"));
   EXPECT_EQ(wire.error_code(), grpc::StatusCode::INTERNAL);

@@ -9,6 +9,7 @@
 #include <sstream>
 
 #include "common/config/defaults.h"
+#include "common/config/encryption.h"
 #include "common/config/environment.h"
 #include "common/config/rules.h"
 #include "common/config/yaml_reader.h"
@@ -41,13 +42,12 @@ void MakeAbsolute(std::string& path, const fs::path& base) {
 }
 
 void MakePathsAbsolute(v1::Config& config, const fs::path& base) {
-  MakeAbsolute(*config.mutable_gateway()->mutable_sql_certificate_file(), base);
-  MakeAbsolute(*config.mutable_gateway()->mutable_sql_key_file(), base);
   MakeAbsolute(*config.mutable_gateway()->mutable_policy_file(), base);
   MakeAbsolute(*config.mutable_gateway()->mutable_tokens_file(), base);
   for (v1::JwtIssuerConfig& jwt : *config.mutable_gateway()->mutable_jwt()) {
     MakeAbsolute(*jwt.mutable_keys_file(), base);
   }
+  for (std::string* path : config::EncryptionFiles(config)) MakeAbsolute(*path, base);
   MakeAbsolute(*config.mutable_registry()->mutable_password_file(), base);
   MakeAbsolute(*config.mutable_leases()->mutable_signing_keys_file(), base);
   MakeAbsolute(*config.mutable_provisioner()->mutable_backup_folder(), base);
@@ -100,12 +100,7 @@ absl::Status CheckSharedInstances(const v1::Config& config) {
 
 // What no single field shows.
 absl::Status CheckTogether(const v1::Config& config) {
-  const v1::GatewayConfig& gateway = config.gateway();
-  if (gateway.sql_certificate_file().empty() != gateway.sql_key_file().empty()) {
-    const bool no_key = gateway.sql_key_file().empty();
-    return InvalidField(no_key ? "gateway.sql_key_file" : "gateway.sql_certificate_file", "",
-                        "a path, as the other of sql_certificate_file and sql_key_file is set; or neither");
-  }
+  LH_RETURN_IF_ERROR(config::CheckEncryption(config));
   const absl::Duration max_ttl = ToDuration(config.leases().max_ttl());
   if (const absl::Duration ttl = ToDuration(config.leases().default_ttl()); ttl > max_ttl) {
     return InvalidField("leases.default_ttl", absl::FormatDuration(ttl),

@@ -159,6 +159,22 @@ INSTANTIATE_TEST_SUITE_P(
             "services[1].instance.database", "is 'x'; allowed: a database other than services[0]'s"},
         Bad{"gateway: {sql_certificate_file: a}", "gateway.sql_key_file", "or neither"},
         Bad{"gateway: {sql_key_file: a}", "gateway.sql_certificate_file", "or neither"},
+        Bad{"gateway: {grpc_certificate_file: a}", "gateway.grpc_key_file", "as gateway.grpc_certificate_file is set"},
+        Bad{"gateway: {http_key_file: a}", "gateway.http_certificate_file", "as gateway.http_key_file is set"},
+        Bad{"gateway: {grpc_client_ca_file: a}", "gateway.grpc_certificate_file", "grpc_client_ca_file is set"},
+        Bad{"gateway: {http_client_ca_file: a}", "gateway.http_certificate_file", "http_client_ca_file is set"},
+        Bad{"gateway: {sql_tls: required}", "gateway.sql_certificate_file", "as gateway.sql_tls is required"},
+        Bad{"provisioner: {gateway_ca_file: a, certificate_file: b}", "provisioner.key_file", "or neither"},
+        Bad{"provisioner: {certificate_file: a, key_file: b}", "provisioner.gateway_ca_file", "a path"},
+        Bad{"nats: {url: 'tls://h:1'}", "nats.ca_file", "as nats.url begins with tls://"},
+        Bad{"nats: {ca_file: a}", "nats.url", "is 'nats://127.0.0.1:7422'; allowed: tls://host:port"},
+        Bad{"nats: {url: 'tls://h:1', ca_file: a, certificate_file: b}", "nats.key_file", "or neither"},
+        Bad{"nats: {credentials_file: a, username: b}", "nats.username", "credentials_file says who we are"},
+        Bad{"nats: {password_file: a}", "nats.username", "as nats.password_file is set"},
+        Bad{"services: [{name: a, instance: {sslmode: verify-full}}]", "services[0].instance.ca_file",
+            "a path, as sslmode is verify-full"},
+        Bad{"services: [{name: a, instance: {sslmode: disable, channel_binding: require}}]",
+            "services[0].instance.channel_binding", "as sslmode is disable"},
         Bad{"leases: {default_ttl: 2h, max_ttl: 1h}", "leases.default_ttl",
             "is '2h'; allowed: at most leases.max_ttl, 1h"},
         Bad{"provisioner: {min_backoff: 2s, max_backoff: 1s}", "provisioner.min_backoff",
@@ -253,6 +269,23 @@ TEST(Environment, OfTheConnectionsToEveryInstance) {
     EXPECT_EQ(DetailOf(bad).value_or(v1::ErrorDetail()).field(), name);
     EXPECT_THAT(Text(bad), HasSubstr(allowed));
   }
+}
+
+TEST(Config, FilesOfTlsAreRelativeToIt) {
+  const auto config = Parse(R"(
+gateway: {grpc_certificate_file: c, grpc_key_file: k, grpc_client_ca_file: /ca}
+nats: {url: "tls://nats:4222", ca_file: tls/nats, credentials_file: n.creds}
+provisioner: {gateway_ca_file: g}
+services: [{name: a, instance: {sslmode: verify-full, ca_file: pg, channel_binding: require}}]
+)");
+  ASSERT_TRUE(config.ok()) << config.status();
+  EXPECT_EQ(config->gateway().grpc_key_file(), "/etc/leasehold/k");
+  EXPECT_EQ(config->gateway().grpc_client_ca_file(), "/ca");
+  EXPECT_EQ(config->gateway().grpc_client_certificate(), "required");
+  EXPECT_EQ(config->gateway().http_key_file(), "") << "none stays none";
+  EXPECT_EQ(config->nats().ca_file(), "/etc/leasehold/tls/nats");
+  EXPECT_EQ(config->provisioner().gateway_ca_file(), "/etc/leasehold/g");
+  EXPECT_EQ(config->services(0).instance().ca_file(), "/etc/leasehold/pg");
 }
 
 TEST(ToYaml, ReadsBackAsTheSame) {

@@ -17,6 +17,8 @@ v1::Config Defaults() {
   *gateway.mutable_login_timeout() = FromDuration(absl::Seconds(30));
   *gateway.mutable_drain_timeout() = FromDuration(absl::Seconds(30));
   gateway.set_metrics_tenants(100);
+  gateway.set_grpc_client_certificate("required");
+  gateway.set_sql_tls("optional");
 
   v1::RegistryConfig& registry = *config.mutable_registry();
   registry.set_connections(4);
@@ -64,6 +66,7 @@ v1::ServiceConfig ServiceDefaults(int index) {
   *instance.mutable_max_connection_age() = FromDuration(absl::Hours(1));
   instance.set_max_prepared_statements(500);
   instance.set_tenant_restraint("auto");
+  instance.set_channel_binding("prefer");
   return service;
 }
 

@@ -60,8 +60,10 @@ Text Printing(std::string allowed, size_t max_bytes) {
 Text Path() { return OrEmpty(Printing("a path of at most 4096 bytes", 4096)); }
 
 bool IsNatsUrl(const std::string& text) {
-  static constexpr std::string_view kScheme = "nats://";
-  return text.starts_with(kScheme) && ParseHostPort("", std::string_view(text).substr(kScheme.size())).ok();
+  for (const std::string_view scheme : {"nats://", "tls://"}) {
+    if (text.starts_with(scheme)) return ParseHostPort("", std::string_view(text).substr(scheme.size())).ok();
+  }
+  return false;
 }
 
 // A password would be in every process list, log and effective configuration that shows the string.
@@ -103,6 +105,14 @@ Rules::Rules() {
   add("GatewayConfig.login_timeout", Between(absl::Seconds(1), absl::Minutes(10)));
   add("GatewayConfig.drain_timeout", Between(absl::ZeroDuration(), absl::Hours(1)));
   add("GatewayConfig.metrics_tenants", Between(0, 100'000));
+  add("GatewayConfig.grpc_certificate_file", Path());
+  add("GatewayConfig.grpc_key_file", Path());
+  add("GatewayConfig.grpc_client_ca_file", Path());
+  add("GatewayConfig.grpc_client_certificate", OneOf({"required", "optional"}));
+  add("GatewayConfig.sql_tls", OneOf({"optional", "required"}));
+  add("GatewayConfig.http_certificate_file", Path());
+  add("GatewayConfig.http_key_file", Path());
+  add("GatewayConfig.http_client_ca_file", Path());
 
   add("GatewayConfig.policy_file", Path());
   add("GatewayConfig.tokens_file", Path());
@@ -118,8 +128,16 @@ Rules::Rules() {
   add("RegistryConfig.retention", Between(absl::ZeroDuration(), absl::Hours(24 * 3650)));
   add("RegistryConfig.cache_ttl", Between(absl::ZeroDuration(), absl::Hours(24)));
 
-  add("NatsConfig.url", Text{.allowed = "nats://host:port", .holds = IsNatsUrl, .may_hold_password = true});
+  add("NatsConfig.url",
+      Text{.allowed = "nats://host:port or tls://host:port", .holds = IsNatsUrl, .may_hold_password = true});
   add("NatsConfig.replicas", Number{.allowed = "1, 3 or 5", .holds = [](int n) { return n == 1 || n == 3 || n == 5; }});
+
+  add("NatsConfig.ca_file", Path());
+  add("NatsConfig.certificate_file", Path());
+  add("NatsConfig.key_file", Path());
+  add("NatsConfig.credentials_file", Path());
+  add("NatsConfig.username", OrEmpty(Printing("1 to 255 bytes", 255)));
+  add("NatsConfig.password_file", Path());
 
   add("LeasesConfig.default_ttl", Between(absl::Seconds(1), absl::Hours(720)));
   add("LeasesConfig.max_ttl", Between(absl::Seconds(1), absl::Hours(720)));
@@ -135,6 +153,12 @@ Rules::Rules() {
   add("ProvisionerConfig.backup_folder", Path());
   add("ProvisionerConfig.migrate", OneOf({"automatic", "by-run"}));
   add("ProvisionerConfig.token_file", Path());
+  add("ProvisionerConfig.gateway_ca_file", Path());
+  add("ProvisionerConfig.certificate_file", Path());
+  add("ProvisionerConfig.key_file", Path());
+  add("ProvisionerConfig.http_certificate_file", Path());
+  add("ProvisionerConfig.http_key_file", Path());
+  add("ProvisionerConfig.http_client_ca_file", Path());
 
   add("ServiceConfig.name",
       Text{.allowed = "a letter a-z, then up to 15 of a-z, 0-9 and -; a trailing -service is dropped",
@@ -159,6 +183,8 @@ Rules::Rules() {
   add("InstanceConfig.max_connection_age", Between(absl::Seconds(1), absl::Hours(24 * 30)));
   add("InstanceConfig.max_prepared_statements", Between(1, 100'000));
   add("InstanceConfig.tenant_restraint", OneOf({"auto", "off"}));
+  add("InstanceConfig.ca_file", Path());
+  add("InstanceConfig.channel_binding", OneOf({"disable", "prefer", "require"}));
   add("TenantShareConfig.tenants", Printing("a glob over tenant ids of 1 to 64 bytes", 64));
   add("TenantShareConfig.weight", Between(0, 1'000));
   add("TenantShareConfig.max_connections", Between(0, 10'000));

@@ -81,6 +81,7 @@ GatewayClient::GatewayClient(std::string address, absl::Duration connect_patienc
   pools_ = v1::PoolService::NewStub(channel);
   doctor_ = v1::DoctorService::NewStub(channel);
   logs_ = v1::LogService::NewStub(channel);
+  audit_ = v1::AuditService::NewStub(channel);
 }
 
 std::chrono::system_clock::time_point GatewayClient::Deadline(absl::Duration patience) {

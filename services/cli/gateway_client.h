@@ -9,6 +9,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "leasehold/v1/audit.grpc.pb.h"
 #include "leasehold/v1/backup.grpc.pb.h"
 #include "leasehold/v1/doctor.grpc.pb.h"
 #include "leasehold/v1/lease.grpc.pb.h"
@@ -34,6 +35,7 @@ class GatewayClient {
   v1::PoolService::StubInterface& pools() { return *pools_; }
   v1::DoctorService::StubInterface& doctor() { return *doctor_; }
   v1::LogService::StubInterface& logs() { return *logs_; }
+  v1::AuditService::StubInterface& audit() { return *audit_; }
 
   // One call:  client.Call(client.tenants(), &v1::TenantService::StubInterface::GetTenant, request)
   template <typename Stub, typename Request, typename Response>
@@ -70,6 +72,7 @@ class GatewayClient {
   std::unique_ptr<v1::PoolService::StubInterface> pools_;
   std::unique_ptr<v1::DoctorService::StubInterface> doctor_;
   std::unique_ptr<v1::LogService::StubInterface> logs_;
+  std::unique_ptr<v1::AuditService::StubInterface> audit_;
 };
 
 }  // namespace leasehold::cli

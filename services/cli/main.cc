@@ -15,6 +15,7 @@ int main(int argc, char** argv) {
   cli::AddMigrate(app, command);
   cli::AddPools(app, command);
   cli::AddDoctor(app, command);
+  cli::AddAudit(app, command);
   cli::AddLog(app, command);
   cli::AddStack(app, command);
   cli::AddVersion(app, command);

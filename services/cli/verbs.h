@@ -13,6 +13,7 @@ void AddBackup(CLI::App& app, Command& command);
 void AddMigrate(CLI::App& app, Command& command);
 void AddPools(CLI::App& app, Command& command);
 void AddDoctor(CLI::App& app, Command& command);
+void AddAudit(CLI::App& app, Command& command);
 void AddLog(CLI::App& app, Command& command);
 void AddStack(CLI::App& app, Command& command);
 void AddVersion(CLI::App& app, Command& command);

@@ -18,6 +18,7 @@
 #include "common/telemetry/log.h"
 #include "common/telemetry/metrics.h"
 #include "common/version/version.h"
+#include "services/gateway/api/audit_service.h"
 #include "services/gateway/api/backup_service.h"
 #include "services/gateway/api/doctor_service.h"
 #include "services/gateway/api/lease_service.h"
@@ -27,6 +28,8 @@
 #include "services/gateway/api/pool_service.h"
 #include "services/gateway/api/provisioner_service.h"
 #include "services/gateway/api/tenant_service.h"
+#include "services/gateway/audit/recorder.h"
+#include "services/gateway/audit/trail.h"
 #include "services/gateway/lease/replicator.h"
 #include "services/gateway/lease/signed_authority.h"
 #include "services/gateway/registry/registry.h"
@@ -101,7 +104,7 @@ absl::Status Run(const std::string& config_file) {
                       ParseHostPort("gateway.http_listen", config.gateway().http_listen()));
   LH_ASSIGN_OR_RETURN(const HostPort advertised,
                       ParseHostPort("gateway.sql_advertise", config.gateway().sql_advertise()));
-  LH_ASSIGN_OR_RETURN(const SqlEndpoint::Options sql_options, SqlOptions(config, secrets));
+  LH_ASSIGN_OR_RETURN(SqlEndpoint::Options sql_options, SqlOptions(config, secrets));
   const absl::Duration max_ttl = ToDuration(config.leases().max_ttl());
 
   const SystemClock clock;
@@ -111,7 +114,14 @@ absl::Status Run(const std::string& config_file) {
   HttpEndpoint http(health, metrics);
 
   LH_ASSIGN_OR_RETURN(const auto nats, jetstream::Client::Connect({.url = config.nats().url(), .name = "gateway"}));
-  Registry registry({.config = config, .password = secrets.registry_password}, *nats, clock, metrics, health);
+  AuditRecorder audit(config.audit(), clock, metrics);
+  Registry registry({.config = config, .password = secrets.registry_password, .audit = &audit}, *nats, clock, metrics,
+                    health);
+  AuditTrail trail({.registry = registry.connection(),
+                    .gateway = AuditGatewayName(),
+                    .replicas = config.nats().replicas(),
+                    .stream_retention = ToDuration(config.audit().stream_retention())},
+                   audit, *nats, metrics);
 
   const KnownServices services(config);
   Timer timer(clock);
@@ -121,6 +131,7 @@ absl::Status Run(const std::string& config_file) {
   LeaseReplicator replicator(*nats, book, outbox, {.replicas = config.nats().replicas(), .max_ttl = max_ttl});
   LeaseIssuer issuer(secrets.signing_keys, services, book, advertised);
   SignedLeaseAuthority authority(secrets.signing_keys, services, book, watchers, registry.directory());
+  sql_options.audit = &audit;
   SqlEndpoint sql(sql_options, authority, metrics, clock);
 
   LeaseService leases({issuer, book, watchers, registry.directory(), timer, services}, config.leases(), metrics);
@@ -133,6 +144,7 @@ absl::Status Run(const std::string& config_file) {
   LogService logs(sql.query_log(), config);
   MigrationAsker migration_asker(*nats, services);
   MigrationService migrations(migration_asker, registry, timer);
+  AuditService audits(registry.connection());
 
   prometheus::Gauge& active =
       metrics.Gauge("leasehold_leases", "Leases that this gateway knows of", {{"state", "active"}});
@@ -155,11 +167,12 @@ absl::Status Run(const std::string& config_file) {
     absl::SleepFor(absl::Milliseconds(10));
   }
   LH_RETURN_IF_ERROR(sql.Start());
-  const std::array<grpc::Service*, 9> grpc_services = {&tenants, &operations, &backups,    &provisioners, &leases,
-                                                       &pools,   &doctor,     &migrations, &logs};
-  LH_ASSIGN_OR_RETURN(const auto rpc, StartRpcServer(config.gateway().grpc_listen(), grpc_services));
+  const std::array<grpc::Service*, 10> grpc_services = {&tenants, &operations, &backups,    &provisioners, &leases,
+                                                        &pools,   &doctor,     &migrations, &logs,         &audits};
+  LH_ASSIGN_OR_RETURN(const auto rpc, StartRpcServer(config.gateway().grpc_listen(), grpc_services, audit));
   health.Set("listeners", absl::OkStatus());
   registry.Start();
+  trail.Start();
   timer.Start();
   Log(Level::kInfo, "started",
       {{"version", Version()},
@@ -177,6 +190,7 @@ absl::Status Run(const std::string& config_file) {
   rpc->Shutdown(absl::ToChronoTime(absl::Now() + kRpcPatience));
   sql.Stop();
   replicator.Stop();
+  trail.Stop();
   registry.Stop();
   timer.Stop();
   http.Stop();

@@ -5,9 +5,12 @@
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/health_check_service_interface.h>
 
+#include <utility>
+
 #include "common/status/error.h"
 #include "common/telemetry/log.h"
 #include "services/gateway/api/undecodable_request.h"
+#include "services/gateway/audit/rpc_audit.h"
 
 namespace leasehold::gateway {
 namespace {
@@ -33,7 +36,8 @@ void LogProtobuf(google::protobuf::LogLevel level, const char* file, int /*line*
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<grpc::Server>> StartRpcServer(const std::string& listen,
-                                                             std::span<grpc::Service* const> services) {
+                                                             std::span<grpc::Service* const> services,
+                                                             AuditRecorder& audit) {
   gpr_set_log_function(LogGrpc);
   google::protobuf::SetLogHandler(LogProtobuf);
   grpc::EnableDefaultHealthCheckService(true);
@@ -46,7 +50,9 @@ absl::StatusOr<std::unique_ptr<grpc::Server>> StartRpcServer(const std::string& 
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, kMinPingIntervalMs);
-  builder.experimental().SetInterceptorCreators(RefuseUndecodableRequests());
+  auto interceptors = RefuseUndecodableRequests();
+  interceptors.push_back(RecordCalls(audit));
+  builder.experimental().SetInterceptorCreators(std::move(interceptors));
   builder.SetMaxReceiveMessageSize(kMaxRequestBytes);
   builder.SetMaxSendMessageSize(kMaxAnswerBytes);
   int port = 0;

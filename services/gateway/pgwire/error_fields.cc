@@ -21,8 +21,11 @@ std::string_view FieldOf(std::string_view body, char wanted) {
 }  // namespace
 
 ErrorFields ToErrorFields(const absl::Status& status) {
-  return {
-      .code = std::string(SqlStateOf(status)), .message = std::string(ClientText(status)), .detail = "", .hint = ""};
+  return {.code = std::string(SqlStateOf(status)),
+          .message = std::string(ClientText(status)),
+          .detail = "",
+          .hint = "",
+          .reason = ReasonOf(status)};
 }
 
 ErrorFields ReadErrorFields(std::string_view body) {

@@ -315,10 +315,10 @@ Session::Ran Session::Run(const BoundCommand& bound, std::optional<TenantId>& at
 Session::Ran Session::Move(std::optional<TenantId> target, std::optional<TenantId>& at) {
   Ran ran{.row = {target ? target->str() : ""}, .error = std::nullopt, .waits = false};
   if (target == at) return ran;
+  absl::Status refused = context_.audit == nullptr ? absl::OkStatus() : context_.audit->Admit();
   if (exchange_.transaction_status() != 'I' || exchange_.batch_has_run()) {
-    ran.error =
-        pgwire::ToErrorFields(Error(v1::REASON_IN_TRANSACTION, "leasehold.tenant cannot change inside a transaction"));
-  } else {
+    refused = Error(v1::REASON_IN_TRANSACTION, "leasehold.tenant cannot change inside a transaction");
+  } else if (refused.ok()) {
     const std::optional<absl::StatusOr<Route>> route = Resolve(target);
     if (!route) {
       stage_ = Stage::kResolving;
@@ -328,11 +328,13 @@ Session::Ran Session::Move(std::optional<TenantId> target, std::optional<TenantI
     if (route->ok()) {
       resolved_.insert_or_assign(target ? target->str() : "", *route);
     } else {
-      ran.error = pgwire::ToErrorFields(route->status());
+      refused = route->status();
     }
   }
-  if (ran.error) {
+  if (!refused.ok()) {
+    ran.error = pgwire::ToErrorFields(refused);
     context_.metrics.CountSwitch(ran.error->code);
+    RecordSwitch(target, ReasonOf(refused));
   } else {
     at = std::move(target);
     next_line_ = &pool_.LineFor(TargetOf(*resolved_.at(at ? at->str() : "")));
@@ -344,6 +346,7 @@ Session::Ran Session::Move(std::optional<TenantId> target, std::optional<TenantI
 // nothing.
 void Session::MoveTo(const std::optional<TenantId>& tenant) {
   if (tenant == tenant_) return;
+  RecordSwitch(tenant, v1::REASON_UNSPECIFIED);
   if (server_ != nullptr) GiveBack(held() || unknown_ ? Leftover::kUnknown : Leftover::kNothing);
   exchange_.Reset();
   // What SQL's PREPARE made is made again; the rest belonged to the database that is left.
@@ -378,10 +381,26 @@ void Session::GoHome(bool discard) {
     changes_told_ = false;
   }
   if (tenant_ == grant_->home_tenant) return;
+  RecordSwitch(grant_->home_tenant, v1::REASON_UNSPECIFIED);
   tenant_ = grant_->home_tenant;
   line_ = nullptr;
   CountIn(&pool_.ShareFor(tenant_ ? tenant_->str() : ""));
   attachment_->MovedTo(tenant_);
+}
+
+void Session::RecordSwitch(const std::optional<TenantId>& to, v1::Reason outcome) {
+  if (context_.audit == nullptr || !context_.audit->on()) return;
+  if (address_.empty()) address_ = client_.PeerAddress();
+  const std::string_view from = tenant_ ? std::string_view(tenant_->str()) : grant_->connection;
+  context_.audit->Record({.action = v1::AUDIT_ACTION_SESSION_SWITCH,
+                          .outcome = outcome,
+                          .holder = grant_->holder,
+                          .address = address_,
+                          .tenant = to ? std::string_view(to->str()) : "",
+                          .service = grant_->service.str(),
+                          .lease = grant_->id.str(),
+                          .subject = to ? "" : grant_->connection,
+                          .detail = absl::StrCat("from ", AbslView(from))});
 }
 
 std::string Session::PinsText() const {

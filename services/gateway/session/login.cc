@@ -41,7 +41,8 @@ pgwire::ErrorFields NoSuchDatabase(std::string_view database) {
   return {.code = "3D000",
           .message = std::format("database \"{}\" does not exist or is not the lease's", Printable(database)),
           .detail = "",
-          .hint = "Leave the database name out to start where the lease begins."};
+          .hint = "Leave the database name out to start where the lease begins.",
+          .reason = v1::REASON_TENANT_NOT_FOUND};
 }
 
 bool SameWord(std::string_view a, std::string_view b) { return absl::EqualsIgnoreCase(AbslView(a), AbslView(b)); }
@@ -123,6 +124,8 @@ Task<std::optional<Admission>> Login::Serve() {
 Task<void> Login::Refuse(pgwire::ErrorFields why) {
   context_.metrics.CountLogin(why.code);
   Log(Level::kInfo, "log-in refused", {{"sqlstate", why.code}, {"error", why.message}, {"user", Printable(user_, 80)}});
+  Record(v1::AUDIT_ACTION_SESSION_LOGIN, why.reason == v1::REASON_UNSPECIFIED ? v1::REASON_INVALID_FIELD : why.reason,
+         why.code);
   std::string words;
   pgwire::ErrorResponse(words, pgwire::Severity::kFatal, why);
   LimitTo(kFarewell);
@@ -164,8 +167,31 @@ Task<Login::Outcome> Login::Admit() {
   if (Outcome outcome = co_await ChooseStart(startup->database == startup->user ? "" : startup->database); !outcome) {
     co_return outcome;
   }
+  if (tenant_ != grant_->start_tenant && tenant_ != grant_->home_tenant) {
+    if (context_.audit != nullptr) {
+      if (const absl::Status admitted = context_.audit->Admit(); !admitted.ok()) {
+        co_return std::unexpected(pgwire::ToErrorFields(admitted));
+      }
+    }
+    Record(v1::AUDIT_ACTION_SESSION_SWITCH, v1::REASON_UNSPECIFIED, "at log-in");
+  }
   pgwire::AuthenticationOk(answers_);
   co_return Outcome();
+}
+
+void Login::Record(v1::AuditAction action, v1::Reason outcome, std::string_view detail) {
+  if (context_.audit == nullptr || !context_.audit->on()) return;
+  const std::string address = client_.transport().PeerAddress();
+  std::string lease;
+  AuditEntry entry{.action = action, .outcome = outcome, .address = address, .detail = detail};
+  if (grant_) {
+    entry.holder = grant_->holder;
+    lease = grant_->id.str();
+    entry.lease = lease;
+    entry.service = grant_->service.str();
+    if (tenant_) entry.tenant = tenant_->str();
+  }
+  context_.audit->Record(entry);
 }
 
 Task<absl::StatusOr<Route>> Login::Resolve(std::optional<TenantId> tenant) {

@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 
@@ -41,13 +42,18 @@ class SignalWaiter {
 class Health {
  public:
   explicit Health(const Clock& clock) : clock_(clock) {}
-  // OK or what is wrong (client-safe text is shown). A component starts as unknown = not ready.
-  void Set(const std::string& component, const absl::Status& status);
+  // OK or what is wrong (client-safe text is shown), and how long it took to answer, if that was measured: the last
+  // measurement stays. A component starts as unknown = not ready.
+  void Set(const std::string& component, const absl::Status& status,
+           std::optional<absl::Duration> latency = std::nullopt);
   // A component that must be OK for /readyz.
   void Require(const std::string& component);
   bool Ready() const;
-  // {"status":"ok|failing","components":{"nats":{"status":"ok|failing|unknown","since":"…","error":"…"}}}. The whole is
-  // "ok" when Ready(); `since` is when a component last changed between ok and failing.
+  // Of one component; nullopt: unknown.
+  std::optional<bool> Well(const std::string& component) const;
+  // {"status":"ok|failing","components":{"nats":{"status":"ok|failing|unknown","since":"…","latency_ms":0.4,"error":"…"}}}.
+  // The whole is "ok" when Ready(); `since` is when a component last changed between ok and failing. One that is ok and
+  // was not has "last_error" and "last_error_time" in place of "error".
   std::string Json() const;
 
  private:
@@ -56,11 +62,17 @@ class Health {
     bool required = false;
     absl::Status status;
     absl::Time since;
+    std::optional<absl::Duration> latency;
+    std::string last_error;
+    absl::Time last_error_time;
   };
   const Clock& clock_;
   mutable absl::Mutex mu_;
   std::map<std::string, Component> components_ ABSL_GUARDED_BY(mu_);
 };
+
+// The component that is the PostgreSQL instance of `service`.
+inline std::string InstanceComponent(const std::string& service) { return "instance/" + service; }
 
 struct HttpAnswer {
   int status = 200;

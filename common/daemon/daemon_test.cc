@@ -79,5 +79,24 @@ TEST(Health, TellsSinceWhenAndOnlyWhatStrangersMayRead) {
   EXPECT_THAT(health.Json(), Not(HasSubstr("secret_role")));
 }
 
+TEST(Health, RemembersTheLastErrorAndTheLastLatency) {
+  FakeClock clock(absl::FromUnixSeconds(1'800'000'000));
+  Health health(clock);
+  health.Set("instance/core", absl::OkStatus(), absl::Microseconds(1250));
+  const auto core = [&health] { return Component(Parsed(health.Json()), "instance/core").fields(); };
+  EXPECT_EQ(core().at("latency_ms").number_value(), 1.25);
+  EXPECT_FALSE(core().contains("last_error"));
+  health.Set("instance/core", Error(v1::REASON_INSTANCE_UNAVAILABLE, "the core instance does not answer"));
+  EXPECT_EQ(core().at("latency_ms").number_value(), 1.25) << "of the last answer";
+  EXPECT_FALSE(core().contains("last_error")) << "it is the present one";
+  clock.Advance(absl::Seconds(5));
+  health.Set("instance/core", absl::OkStatus(), absl::Milliseconds(2));
+  EXPECT_EQ(core().at("status").string_value(), "ok");
+  EXPECT_EQ(core().at("since").string_value(), "2027-01-15T08:00:05.000Z");
+  EXPECT_EQ(core().at("latency_ms").number_value(), 2);
+  EXPECT_EQ(core().at("last_error").string_value(), "the core instance does not answer");
+  EXPECT_EQ(core().at("last_error_time").string_value(), "2027-01-15T08:00:00.000Z");
+}
+
 }  // namespace
 }  // namespace leasehold

@@ -22,12 +22,17 @@ std::string Instant(absl::Time time) { return absl::FormatTime("%Y-%m-%dT%H:%M:%
 
 }  // namespace
 
-void Health::Set(const std::string& component, const absl::Status& status) {
+void Health::Set(const std::string& component, const absl::Status& status, std::optional<absl::Duration> latency) {
   const absl::MutexLock lock(&mu_);
   Component& c = components_[component];
   if (!c.known || c.status.ok() != status.ok()) c.since = clock_.Now();
   c.known = true;
   c.status = status;
+  if (latency) c.latency = latency;
+  if (!status.ok()) {
+    c.last_error = ClientText(status);
+    c.last_error_time = clock_.Now();
+  }
 }
 
 void Health::Require(const std::string& component) {
@@ -45,6 +50,13 @@ bool Health::Ready() const {
   return true;
 }
 
+std::optional<bool> Health::Well(const std::string& component) const {
+  const absl::MutexLock lock(&mu_);
+  const auto found = components_.find(component);
+  if (found == components_.end() || !found->second.known) return std::nullopt;
+  return found->second.status.ok();
+}
+
 std::string Health::Json() const {
   const bool ready = Ready();
   std::string components;
@@ -53,7 +65,13 @@ std::string Health::Json() const {
     if (!components.empty()) components += ",";
     const std::string_view status = !c.known ? "unknown" : c.status.ok() ? "ok" : "failing";
     components += std::format(R"({}:{{"status":"{}","since":"{}")", Quoted(name), status, Instant(c.since));
-    if (!c.status.ok()) components += std::format(R"(,"error":{})", Quoted(ClientText(c.status)));
+    if (c.latency) components += std::format(R"(,"latency_ms":{:.3f})", absl::ToDoubleMilliseconds(*c.latency));
+    if (!c.status.ok()) {
+      components += std::format(R"(,"error":{})", Quoted(c.last_error));
+    } else if (!c.last_error.empty()) {
+      components +=
+          std::format(R"(,"last_error":{},"last_error_time":"{}")", Quoted(c.last_error), Instant(c.last_error_time));
+    }
     components += "}";
   }
   return std::format(R"({{"status":"{}","components":{{{}}}}})", ready ? "ok" : "failing", components);

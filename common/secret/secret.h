@@ -57,10 +57,12 @@ absl::StatusOr<std::string> FromHex(std::string_view text);
 enum class RoleKind { kOwner, kReadOnly };
 class RoleKey {
  public:
+  // The database id of a service's central database; a tenant database's are 16 hex digits.
+  static constexpr std::string_view kCentralId = "central";
+
   // 64 hex digits, with or without a trailing newline. INVALID_FIELD without the value otherwise.
   static absl::StatusOr<RoleKey> Parse(std::string_view text);
   static absl::StatusOr<RoleKey> ReadFile(const std::string& path);
-  // `database_id`: 16 hex digits of a tenant database; "central" for the central one.
   Secret PasswordOf(std::string_view database_id, RoleKind kind) const;
 
  private:

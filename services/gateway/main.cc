@@ -42,6 +42,7 @@ namespace {
 
 // How late a lease's end may be noticed; DESIGN allows a second for all that follows.
 constexpr absl::Duration kBookTick = absl::Milliseconds(100);
+constexpr absl::Duration kHealthTick = absl::Milliseconds(100);
 // For calls in progress at the end; those that wait have been answered before.
 constexpr absl::Duration kRevocationsPatience = absl::Seconds(2);
 constexpr absl::Duration kRpcPatience = absl::Seconds(2);
@@ -61,7 +62,9 @@ std::vector<TenantShare> Shares(const v1::InstanceConfig& instance) {
   return shares;
 }
 
-absl::StatusOr<SqlEndpoint::Options> SqlOptions(const v1::Config& config, const Secrets& secrets) {
+// `health` hears of each instance as "instance/<service>": one that fails takes no other service's leases with it, so
+// none of them decides on readiness.
+absl::StatusOr<SqlEndpoint::Options> SqlOptions(const v1::Config& config, const Secrets& secrets, Health& health) {
   const v1::GatewayConfig& gateway = config.gateway();
   SqlEndpoint::Options options;
   LH_ASSIGN_OR_RETURN(options.listen, ParseHostPort("gateway.sql_listen", gateway.sql_listen()));
@@ -77,6 +80,15 @@ absl::StatusOr<SqlEndpoint::Options> SqlOptions(const v1::Config& config, const 
     LH_ASSIGN_OR_RETURN(ServiceName service, ServiceName::Parse(config.services(i).name()));
     const absl::StatusOr<TlsMode> tls = ParseTlsMode(instance.sslmode());
     if (!tls.ok()) return WithFieldPrefix(tls.status(), std::format("services[{}].instance", i));
+    LoginTarget probe{.database = instance.database(),
+                      .role = CentralRole(service),
+                      .database_id = std::string(RoleKey::kCentralId),
+                      .kind = RoleKind::kOwner,
+                      .tenant = ""};
+    auto on_vitals = [&health, component = InstanceComponent(service.str())](const absl::Status& status,
+                                                                             std::optional<absl::Duration> took) {
+      health.Set(component, status, took);
+    };
     options.instances.push_back({.service = std::move(service),
                                  .address = {instance.host(), instance.port(), *tls},
                                  .role_key = secrets.role_keys.at(config.services(i).name()),
@@ -89,7 +101,9 @@ absl::StatusOr<SqlEndpoint::Options> SqlOptions(const v1::Config& config, const 
                                  .health_check_interval = ToDuration(instance.health_check_interval()),
                                  .health_check_timeout = ToDuration(instance.health_check_timeout()),
                                  .max_prepared_statements = static_cast<size_t>(instance.max_prepared_statements()),
-                                 .tenant_restraint = instance.tenant_restraint() != "off"});
+                                 .tenant_restraint = instance.tenant_restraint() != "off",
+                                 .probe = std::move(probe),
+                                 .on_vitals = std::move(on_vitals)});
   }
   return options;
 }
@@ -104,7 +118,6 @@ absl::Status Run(const std::string& config_file) {
                       ParseHostPort("gateway.http_listen", config.gateway().http_listen()));
   LH_ASSIGN_OR_RETURN(const HostPort advertised,
                       ParseHostPort("gateway.sql_advertise", config.gateway().sql_advertise()));
-  LH_ASSIGN_OR_RETURN(SqlEndpoint::Options sql_options, SqlOptions(config, secrets));
   const absl::Duration max_ttl = ToDuration(config.leases().max_ttl());
 
   const SystemClock clock;
@@ -112,6 +125,7 @@ absl::Status Run(const std::string& config_file) {
   Health health(clock);
   for (const char* component : {"registry", "nats", "leases", "listeners"}) health.Require(component);
   HttpEndpoint http(health, metrics);
+  LH_ASSIGN_OR_RETURN(SqlEndpoint::Options sql_options, SqlOptions(config, secrets, health));
 
   LH_ASSIGN_OR_RETURN(const auto nats, jetstream::Client::Connect({.url = config.nats().url(), .name = "gateway"}));
   AuditRecorder audit(config.audit(), clock, metrics);
@@ -171,6 +185,7 @@ absl::Status Run(const std::string& config_file) {
                                                         &pools,   &doctor,     &migrations, &logs,         &audits};
   LH_ASSIGN_OR_RETURN(const auto rpc, StartRpcServer(config.gateway().grpc_listen(), grpc_services, audit));
   health.Set("listeners", absl::OkStatus());
+  timer.Every(kHealthTick, [&rpc, &health, names = services.names()] { TellHealth(*rpc, health, names); });
   registry.Start();
   trail.Start();
   timer.Start();

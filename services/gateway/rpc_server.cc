@@ -5,10 +5,21 @@
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/health_check_service_interface.h>
 
+#include <array>
+#include <optional>
 #include <utility>
 
 #include "common/status/error.h"
 #include "common/telemetry/log.h"
+#include "leasehold/v1/backup.grpc.pb.h"
+#include "leasehold/v1/doctor.grpc.pb.h"
+#include "leasehold/v1/lease.grpc.pb.h"
+#include "leasehold/v1/log.grpc.pb.h"
+#include "leasehold/v1/migration.grpc.pb.h"
+#include "leasehold/v1/operation.grpc.pb.h"
+#include "leasehold/v1/pool.grpc.pb.h"
+#include "leasehold/v1/provisioner.grpc.pb.h"
+#include "leasehold/v1/tenant.grpc.pb.h"
 #include "services/gateway/api/undecodable_request.h"
 #include "services/gateway/audit/rpc_audit.h"
 
@@ -24,6 +35,18 @@ constexpr int kKeepaliveMs = 10'000;
 constexpr int kKeepaliveTimeoutMs = 5'000;
 // Callers may ask us as often.
 constexpr int kMinPingIntervalMs = 5'000;
+
+// The names under which the gateway as a whole is asked for its health.
+constexpr std::array<const char*, 10> kAnsweringForAll = {"",
+                                                          v1::TenantService::service_full_name(),
+                                                          v1::OperationService::service_full_name(),
+                                                          v1::BackupService::service_full_name(),
+                                                          v1::ProvisionerService::service_full_name(),
+                                                          v1::LeaseService::service_full_name(),
+                                                          v1::PoolService::service_full_name(),
+                                                          v1::DoctorService::service_full_name(),
+                                                          v1::MigrationService::service_full_name(),
+                                                          v1::LogService::service_full_name()};
 
 void LogGrpc(gpr_log_func_args* args) { Log(Level::kDebug, "gRPC", {{"text", args->message}, {"file", args->file}}); }
 
@@ -63,6 +86,17 @@ absl::StatusOr<std::unique_ptr<grpc::Server>> StartRpcServer(const std::string& 
     return InvalidField("gateway.grpc_listen", listen, "an address of this machine with a port that nobody listens on");
   }
   return server;
+}
+
+void TellHealth(grpc::Server& server, const Health& health, std::span<const std::string> services) {
+  grpc::HealthCheckServiceInterface& answers = *server.GetHealthCheckService();
+  const bool ready = health.Ready();
+  for (const char* name : kAnsweringForAll) answers.SetServingStatus(name, ready);
+  for (const std::string& service : services) {
+    if (const std::optional<bool> well = health.Well(InstanceComponent(service))) {
+      answers.SetServingStatus(service, *well);
+    }
+  }
 }
 
 }  // namespace leasehold::gateway

@@ -26,6 +26,13 @@ class KnownServices {
     return FindService(config_, name).status();
   }
 
+  // In the configuration's order.
+  std::vector<std::string> names() const {
+    std::vector<std::string> names;
+    for (const v1::ServiceConfig& service : config_.services()) names.push_back(service.name());
+    return names;
+  }
+
   // Of a service that passes Check.
   const std::string& CentralDatabase(const ServiceName& name) const { return central_databases_.at(name.str()); }
 

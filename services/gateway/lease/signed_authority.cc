@@ -10,9 +10,6 @@
 namespace leasehold::gateway {
 namespace {
 
-// What RoleKey::PasswordOf takes for the central database.
-constexpr std::string_view kCentralDatabaseId = "central";
-
 Route RouteTo(const Grant& grant, const TenantId& tenant, std::string database_id) {
   Route route{grant.service,          tenant,         TenantDatabaseName(tenant, grant.service), "",
               std::move(database_id), grant.read_only};
@@ -136,7 +133,7 @@ void SignedLeaseAuthority::Resolve(const GrantPtr& grant, const std::optional<Te
     }
     return done(Route{grant->service, std::nullopt, services_.CentralDatabase(grant->service),
                       grant->read_only ? CentralReadOnlyRole(grant->service) : CentralRole(grant->service),
-                      std::string(kCentralDatabaseId), grant->read_only});
+                      std::string(RoleKey::kCentralId), grant->read_only});
   }
   if (!grant->MayUse(*tenant)) {
     return done(Error(v1::REASON_SWITCH_NOT_ALLOWED, std::format("this lease may not use tenant {}", tenant->str())));

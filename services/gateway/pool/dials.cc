@@ -62,6 +62,7 @@ void InstancePool::OnDialled(Line& line, std::expected<Dialled, LoginFailure> re
   }
   line.failures = 0;
   retry_at_ = absl::ZeroDuration();
+  vitals_.Answered(loop_.now(), result->took);
   connect_seconds_.Observe(absl::ToDoubleSeconds(result->took));
   connect_time_ = connect_time_ * 0.8 + result->took * 0.2;
   dial_rate_.Took(result->took, loop_.now());
@@ -79,6 +80,11 @@ void InstancePool::OnDialled(Line& line, std::expected<Dialled, LoginFailure> re
 void InstancePool::OnDialFailed(Line& line, const LoginFailure& failure) {
   const bool lasting = IsLasting(failure);
   line.failure = failure.from_server ? failure.from_server->code : "";
+  if (lasting && failure.from_server) {
+    vitals_.Answered(loop_.now());
+  } else {
+    vitals_.Failed(loop_.now(), NotReached(line.failure, "it is tried again every second"));
+  }
   if (line.failures++ == 0 || lasting) {
     Log(Level::kWarning, "no server connection",
         {{"service", options_.service.str()},
@@ -120,16 +126,40 @@ pgwire::ErrorFields InstancePool::ForClient(const LoginFailure& failure) const {
       Error(v1::REASON_INSTANCE_UNAVAILABLE, std::format("the {} instance refuses connections", service)));
 }
 
-// Nobody has come by a server of `line` in time, and connecting failed.
-absl::Status InstancePool::NotReached(const Line& line) const {
-  const std::string waited = absl::FormatDuration(options_.connection_timeout);
+// Connecting failed, with what PostgreSQL said or, if that is empty, without a word from it.
+absl::Status InstancePool::NotReached(std::string_view sqlstate, std::string_view remark) const {
   const std::string& service = options_.service.str();
-  if (line.failure == "53300") {
+  if (sqlstate == "53300") {
     return Error(v1::REASON_INSTANCE_CONNECTIONS_EXHAUSTED,
-                 std::format("the {} instance has no connection left for the gateway (waited {})", service, waited));
+                 std::format("the {} instance has no connection left for the gateway ({})", service, remark));
   }
-  const std::string_view how = line.failure.starts_with("57P") ? "is starting or stopping" : "does not answer";
-  return Error(v1::REASON_INSTANCE_UNAVAILABLE, std::format("the {} instance {} (waited {})", service, how, waited));
+  const std::string_view how = sqlstate.starts_with("57P") ? "is starting or stopping" : "does not answer";
+  return Error(v1::REASON_INSTANCE_UNAVAILABLE, std::format("the {} instance {} ({})", service, how, remark));
+}
+
+// Whoever came when it began to fail has waited in vain by now.
+bool InstancePool::Hopeless() const { return vitals_.FailingFor(loop_.now()) >= options_.connection_timeout; }
+
+void InstancePool::CheckVitals() {
+  if (options_.probe && !shut_) Probe();
+  if (!options_.on_vitals || !vitals_.heard()) return;
+  std::pair now(vitals_.status(), vitals_.took());
+  if (told_ == now) return;
+  options_.on_vitals(now.first, now.second);
+  told_ = std::move(now);
+}
+
+// Through the pool like anybody else, so that it counts under the cap.
+void InstancePool::Probe() {
+  if (!vitals_.failing() && vitals_.QuietFor(loop_.now()) < options_.health_check_interval) return;
+  Line& line = LineFor(*options_.probe);
+  if (!line.idle.empty()) {
+    Server& server = *line.idle.back();
+    RemoveIdle(server);
+    AskForSignOfLife(server);
+  } else if (line.dialling == 0 && used_ < options_.max_connections) {
+    StartDial(line);
+  }
 }
 
 }  // namespace leasehold::gateway

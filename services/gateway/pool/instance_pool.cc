@@ -24,6 +24,9 @@ constexpr absl::Duration kCancelAtMost = absl::Seconds(10);
 // A backend whose connection is gone notices with its next answer, or by client_connection_check_interval (dialer.cc).
 constexpr absl::Duration kLastBreath = absl::Milliseconds(1300);
 
+// Since when somebody waits who came too late for any hope: the next tick says so.
+constexpr absl::Duration kInVain = -absl::InfiniteDuration();
+
 // Everything that a session can leave behind but prepared statements, which have names of the gateway's own.
 constexpr std::string_view kCleanUp =
     "RESET SESSION AUTHORIZATION; RESET ALL; CLOSE ALL; UNLISTEN *; SELECT pg_catalog.pg_advisory_unlock_all(); "
@@ -92,7 +95,7 @@ Server* InstancePool::Acquire(Line& line, ServerClient& client) {
   }
   ++line.share->tally.waits;
   ++waiting_;
-  client.since_ = loop_.now();
+  client.since_ = Hopeless() ? kInVain : loop_.now();
   client.waiting_in_ = &line;
   client.place_ = line.waiting.insert(line.waiting.end(), &client);
   waiting_lines_.insert(&line);
@@ -126,16 +129,24 @@ Server* InstancePool::TakeIdle(Line& line) {
     line.idle.pop_back();
     --idle_;
     if (loop_.now() - server->idle_since < options_.health_check_interval) return server;
-    // It comes back through Offer if it still answers.
-    errands_[server] = std::make_unique<Errand>(loop_, *server, ";", options_.health_check_timeout,
-                                                [this](Server& s, bool well) { FinishErrand(s, well); });
+    AskForSignOfLife(*server);
   }
   return nullptr;
+}
+
+// It comes back through Offer if it still answers.
+void InstancePool::AskForSignOfLife(Server& server) {
+  errands_[&server] = std::make_unique<Errand>(loop_, server, ";", options_.health_check_timeout,
+                                               [this, began = loop_.now()](Server& s, bool well) {
+                                                 if (well) vitals_.Answered(loop_.now(), loop_.now() - began);
+                                                 FinishErrand(s, well);
+                                               });
 }
 
 void InstancePool::RemoveIdle(Server& server) { idle_ -= static_cast<int>(std::erase(server.line.idle, &server)); }
 
 void InstancePool::Release(Server& server, Leftover leftover) {
+  vitals_.Answered(loop_.now());
   server.user = nullptr;
   EndWork(server);
   if (server.cancels > 0) {
@@ -321,7 +332,7 @@ void InstancePool::Tick() {
     while (!line->waiting.empty() && loop_.now() - line->waiting.front()->since_ >= options_.connection_timeout) {
       ServerClient& late = *line->waiting.front();
       DropFromLine(late);
-      late.OnNoServer(Exhausted(*line));
+      late.OnNoServer(late.since_ == kInVain ? pgwire::ToErrorFields(vitals_.status()) : Exhausted(*line));
     }
     if (!line->waiting.empty()) Demand(*line);
   }
@@ -352,6 +363,7 @@ void InstancePool::Reap() {
     RemoveIdle(*server);
     BeginClose(*server);
   }
+  CheckVitals();
   loop_.After(kReapEvery, [this] { Reap(); });
 }
 
@@ -368,7 +380,9 @@ void InstancePool::Close() {
 pgwire::ErrorFields InstancePool::Exhausted(const Line& line) const {
   const std::string waited = absl::FormatDuration(options_.connection_timeout);
   const std::string& service = options_.service.str();
-  if (line.failures > 0 && line.servers == 0) return pgwire::ToErrorFields(NotReached(line));
+  if (line.failures > 0 && line.servers == 0) {
+    return pgwire::ToErrorFields(NotReached(line.failure, std::format("waited {}", waited)));
+  }
   const bool own_limit = line.share->servers >= line.share->limit && line.share->limit < options_.max_connections;
   return pgwire::ToErrorFields(Error(
       v1::REASON_INSTANCE_CONNECTIONS_EXHAUSTED,

@@ -8,6 +8,8 @@
 //   eviction   At the cap, an idle server of the coldest line gives way: docs/adr/0008-eviction.md.
 //   fairness   At the cap and nobody idle, the next server that comes free goes to the line that claims it, if that
 //              makes shares more even: max-min over servers per weight; tenants without any take turns.
+//   vitals     Who comes when nobody has been let in for as long as one waits is told at once: no line grows before a
+//              door that stays shut. The pool goes on trying by itself.
 //   restraint  While others are there, a tenant gets no more servers at a time than add to what PostgreSQL answers:
 //              restraint.h.
 #pragma once
@@ -17,6 +19,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -36,6 +39,7 @@
 #include "services/gateway/pool/server.h"
 #include "services/gateway/pool/setting_table.h"
 #include "services/gateway/pool/statement.h"
+#include "services/gateway/pool/vitals.h"
 
 namespace leasehold::gateway {
 
@@ -61,13 +65,18 @@ struct InstanceOptions {
   absl::Duration idle_timeout = absl::Minutes(30);
   // Older ones are closed when they come free. PgBouncer's server_lifetime.
   absl::Duration max_age = absl::Hours(1);
-  // Unused for so long, a server is asked for a sign of life before a client gets it; how long it has for that.
+  // Unused for so long, a server is asked for a sign of life before a client gets it; how long it has for that. With a
+  // `probe`, whom nobody has heard of for so long is asked as well: by that log-in, or the connection it has left.
   absl::Duration health_check_interval = absl::Seconds(60);
   absl::Duration health_check_timeout = absl::Seconds(5);
   // Of one server connection; the least recently used are closed for new ones.
   size_t max_prepared_statements = 500;
   // Whether tenants are held to a bound of servers at work while others are there.
   bool tenant_restraint = true;
+  std::optional<LoginTarget> probe = std::nullopt;
+  // Told of how the instance is when that changes, and of each probe: OK and how long it took, or why not. On the loop;
+  // must not block.
+  std::function<void(const absl::Status&, std::optional<absl::Duration> took)> on_vitals = {};
 };
 
 // What a server was left in.
@@ -134,7 +143,10 @@ class InstancePool {
   void OnDialFailed(Line& line, const LoginFailure& failure);
   bool MayDial(const Line& line) const;
   pgwire::ErrorFields ForClient(const LoginFailure& failure) const;
-  absl::Status NotReached(const Line& line) const;
+  absl::Status NotReached(std::string_view sqlstate, std::string_view remark) const;
+  bool Hopeless() const;
+  void CheckVitals();
+  void Probe();
 
   // sharing.cc
   void Demand(Line& line);
@@ -177,6 +189,7 @@ class InstancePool {
     Server* server_;
     uint64_t mark_;
   };
+  void AskForSignOfLife(Server& server);
   void FinishErrand(Server& server, bool well);
   void Tick();
   void ArmTick();
@@ -199,6 +212,8 @@ class InstancePool {
   std::deque<Line*> claims_;
   std::deque<Line*> held_;
   Restraint restraint_;
+  Vitals vitals_;
+  std::optional<std::pair<absl::Status, std::optional<absl::Duration>>> told_;  // on_vitals
   DialRate dial_rate_;
   int dialling_ = 0;
   int idle_ = 0;

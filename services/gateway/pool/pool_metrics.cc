@@ -102,6 +102,11 @@ std::vector<MetricFamily> FamiliesOf(std::span<const PoolReport> reports) {
   WriteCommon(of_pools, pools);
   of_pools.Begin("server_connections_max", "The cap of server connections: max_connections.", MetricType::Gauge);
   for (const auto& [labels, pool] : pools) of_pools.Gauge(labels, pool->cap);
+  of_pools.Begin("instance_up", "1: the instance answers, 0: it does not. None before anything was heard of it.",
+                 MetricType::Gauge);
+  for (const auto& [labels, pool] : pools) {
+    if (pool->up) of_pools.Gauge(labels, *pool->up ? 1 : 0);
+  }
   of_pools.Begin("server_dials_total", "Server connections begun, those that failed among them.", MetricType::Counter);
   for (const auto& [labels, pool] : pools) of_pools.Counter(labels, pool->dials);
   of_pools.Begin("transaction_seconds", "From a transaction's first message, with its wait for a server, to its end.",

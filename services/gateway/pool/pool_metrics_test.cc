@@ -15,7 +15,8 @@ std::string Text(const std::vector<PoolReport>& reports) {
 }
 
 TEST(PoolMetricsTest, OfThePoolAndOfEachTenantThatIsNamed) {
-  PoolReport report{.service = "core", .clients = 7, .cap = 20, .servers = 5, .idle = 2, .waiting = 1, .dials = 9};
+  PoolReport report{
+      .service = "core", .clients = 7, .cap = 20, .servers = 5, .idle = 2, .waiting = 1, .up = true, .dials = 9};
   report.tally = {.hits = 30, .waits = 4, .evictions = 3, .bytes_in = 1'000, .bytes_out = 2'000};
   report.tally.queries.Observe(absl::Milliseconds(2));
   report.tally.queries.Observe(absl::Hours(1));
@@ -33,6 +34,7 @@ TEST(PoolMetricsTest, OfThePoolAndOfEachTenantThatIsNamed) {
            "leasehold_sql_server_connections_idle{service=\"core\"} 2\n",
            "leasehold_sql_server_connections_max{service=\"core\"} 20\n",
            "leasehold_sql_server_connection_waiting{service=\"core\"} 1\n",
+           "leasehold_sql_instance_up{service=\"core\"} 1\n",
            "leasehold_sql_server_dials_total{service=\"core\"} 9\n",
            "leasehold_sql_pool_hits_total{service=\"core\"} 30\n",
            "leasehold_sql_pool_waits_total{service=\"core\"} 4\n",

@@ -19,6 +19,7 @@ PoolReport InstancePool::Report(const ReportScope& scope) const {
                     .waiting = waiting_,
                     .dials = dials_,
                     .transactions = transactions_};
+  if (vitals_.heard()) report.up = !vitals_.failing();
   struct Row {
     const std::string* tenant = nullptr;
     const Share* share = nullptr;

@@ -44,6 +44,7 @@ struct PoolReport {
   int working = 0;  // those that run a statement: neither idle nor idle in a transaction
   std::optional<int> working_bound = std::nullopt;  // at so many, tenants with more than their share wait
   int waiting = 0;
+  std::optional<bool> up = std::nullopt;  // whether the instance answers; nullopt: nothing has been heard of it
   uint64_t dials = 0;
   Tally tally = {};  // of all tenants, those left out among them
   DurationHistogram transactions = {};

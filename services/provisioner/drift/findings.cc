@@ -3,6 +3,7 @@
 #include <format>
 #include <utility>
 
+#include "common/secret/secret.h"
 #include "common/status/error.h"
 
 namespace leasehold::provisioner {
@@ -10,7 +11,6 @@ namespace {
 
 constexpr std::string_view kStaging = "leasehold_new_";
 constexpr std::string_view kAside = "leasehold_drop_";
-constexpr std::string_view kCentralId = "central";
 
 class Diagnostician {
  public:
@@ -49,7 +49,7 @@ class Diagnostician {
   }
 
   bool IsKnown(std::string_view database_id) const {
-    return database_id == kCentralId || by_database_id_.contains(database_id) ||
+    return database_id == RoleKey::kCentralId || by_database_id_.contains(database_id) ||
            in_.in_use.contains(std::string(database_id));
   }
 

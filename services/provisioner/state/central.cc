@@ -46,7 +46,8 @@ absl::Status MakeCentralRoles(postgres::Transaction& tx, const Instance& instanc
                               const RoleSpec& reader) {
   for (const RoleSpec* role : {&owner, &reader}) {
     // Always renewed: so a new role key takes effect at the next start.
-    LH_RETURN_IF_ERROR(MakeRole(tx, *role, instance.RoleSecret(kCentralId, role->kind), /*renew_secret=*/true));
+    LH_RETURN_IF_ERROR(
+        MakeRole(tx, *role, instance.RoleSecret(RoleKey::kCentralId, role->kind), /*renew_secret=*/true));
     LH_RETURN_IF_ERROR(SetLogin(tx, *role, true));
   }
   return absl::OkStatus();
@@ -86,9 +87,11 @@ absl::StatusOr<bool> IsToMigrate(postgres::Connection& central, const Migrations
 absl::Status PrepareCentral(const Instance& instance, const Migrations& migrations,
                             const std::function<absl::Status()>& go_on, bool keep_version) {
   const std::string name = instance.central_database();
-  const RoleSpec owner{.name = CentralRole(instance.service()), .mark = MarkOf(kCentralId), .kind = RoleKind::kOwner};
-  const RoleSpec reader{
-      .name = CentralReadOnlyRole(instance.service()), .mark = MarkOf(kCentralId), .kind = RoleKind::kReadOnly};
+  const RoleSpec owner{
+      .name = CentralRole(instance.service()), .mark = MarkOf(RoleKey::kCentralId), .kind = RoleKind::kOwner};
+  const RoleSpec reader{.name = CentralReadOnlyRole(instance.service()),
+                        .mark = MarkOf(RoleKey::kCentralId),
+                        .kind = RoleKind::kReadOnly};
 
   LH_RETURN_IF_ERROR(go_on());
   postgres::Connection central(instance.AsLogin(name));
@@ -102,7 +105,7 @@ absl::Status PrepareCentral(const Instance& instance, const Migrations& migratio
     LH_RETURN_IF_ERROR(MakeClaimer(tx, ClaimerOf(instance.login())));
     LH_RETURN_IF_ERROR(MakeCentralRoles(tx, instance, owner, reader));
     LH_RETURN_IF_ERROR(GrantCentral(tx, instance, owner, reader));
-    return PrepareHistory(tx, owner.name, instance.HistorySecret(kCentralId));
+    return PrepareHistory(tx, owner.name, instance.HistorySecret(RoleKey::kCentralId));
   });
   LH_RETURN_IF_ERROR(Explain(prepared, "preparing the central database"));
 
@@ -110,10 +113,11 @@ absl::Status PrepareCentral(const Instance& instance, const Migrations& migratio
   LH_ASSIGN_OR_RETURN(const bool migrate, IsToMigrate(central, migrations, keep_version));
   if (!migrate) return absl::OkStatus();
   MigrateResult result;
-  const MigrationTarget target{.database = name, .owner = owner.name, .id = std::string(kCentralId)};
+  const MigrationTarget target{.database = name, .owner = owner.name, .id = std::string(RoleKey::kCentralId)};
   LH_RETURN_IF_ERROR(Explain(MigrateDatabase(instance, target, migrations, {.go_on = go_on}, result),
                              "migrating the central database"));
-  const SchemaNote note{.database_id = std::string(kCentralId), .version = *result.version, .digest = result.digest};
+  const SchemaNote note{
+      .database_id = std::string(RoleKey::kCentralId), .version = *result.version, .digest = result.digest};
   return Explain(NoteSchema(central, note), "recording the schema's version");
 }
 

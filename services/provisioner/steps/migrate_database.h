@@ -14,12 +14,9 @@ namespace leasehold::provisioner {
 struct MigrationTarget {
   std::string database{};
   std::string owner{};    // the role
-  std::string id{};       // the database id; kCentralId for the central one
+  std::string id{};       // the database id; RoleKey::kCentralId for the central one
   std::string role_id{};  // which the role's password is derived from; empty: `id`
 };
-
-// Of the central database, where tenants' have their database ids.
-inline constexpr std::string_view kCentralId = "central";
 
 using MigrationWork = std::function<absl::Status(postgres::Connection& owner, const Secret& secret)>;
 

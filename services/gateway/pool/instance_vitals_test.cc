@@ -1,0 +1,80 @@
+// What a pool knows of its instance's health, and what clients are told of it.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "services/gateway/pool/pool_rig.h"
+
+namespace leasehold::gateway {
+namespace {
+
+using testing::HasSubstr;
+
+// What a pool says of its instance. Any thread.
+class VitalsHeard {
+ public:
+  auto Recorder() {
+    return [this](const absl::Status& status, std::optional<absl::Duration> took) {
+      absl::MutexLock lock(&mu_);
+      last_ = status.ok() ? "ok" : std::string(status.message());
+      took_ = took;
+    };
+  }
+  // False: not in half a minute.
+  bool Becomes(std::string_view part) {
+    absl::MutexLock lock(&mu_);
+    const auto says = [&] { return last_.contains(part); };
+    return mu_.AwaitWithTimeout(absl::Condition(&says), absl::Seconds(30));
+  }
+  std::optional<absl::Duration> took() {
+    absl::MutexLock lock(&mu_);
+    return took_;
+  }
+
+ private:
+  absl::Mutex mu_;
+  std::string last_ ABSL_GUARDED_BY(mu_) = "nothing yet";
+  std::optional<absl::Duration> took_ ABSL_GUARDED_BY(mu_);
+};
+
+class InstanceVitalsTest : public InstancePoolTest {};
+
+TEST_F(InstanceVitalsTest, WhoIsNotAskedForAnythingIsAskedForASignOfLife) {
+  VitalsHeard heard;
+  InstanceOptions options = Options();
+  options.health_check_interval = absl::Seconds(1);
+  options.probe = {.database = "central", .role = "role", .database_id = "central", .tenant = ""};
+  options.on_vitals = heard.Recorder();
+  Rig rig(options);
+  EXPECT_TRUE(heard.Becomes("ok"));
+  EXPECT_GT(heard.took(), absl::ZeroDuration());
+  postgres_.Refuse("central", "57P03");
+  postgres_.HangUp();
+  EXPECT_TRUE(heard.Becomes("the identity instance is starting or stopping"));
+  EXPECT_EQ(rig.Report().up, false);
+  postgres_.Refuse("central", std::nullopt);
+  EXPECT_TRUE(heard.Becomes("ok"));
+  EXPECT_EQ(rig.Report().up, true);
+  EXPECT_LE(postgres_.most(), 1u);
+}
+
+TEST_F(InstanceVitalsTest, WhoComesAfterAWholeTimeOutOfFailureIsToldAtOnce) {
+  InstanceOptions options = Options();
+  options.connection_timeout = absl::Milliseconds(300);
+  Rig rig(options);
+  postgres_.Refuse("acme", "57P03");
+  postgres_.Refuse("globex", "57P03");
+  EXPECT_THAT(Use(rig, "acme"), HasSubstr("is starting or stopping (waited 300ms)"));
+  EXPECT_THAT(Use(rig, "acme"), HasSubstr("(waited 300ms)")) << "who came before that waits";
+  EXPECT_THAT(Use(rig, "globex"), HasSubstr("is starting or stopping (it is tried again every second)"));
+  postgres_.Refuse("acme", std::nullopt);
+  while (Use(rig, "acme") != "served") {
+  }
+  EXPECT_EQ(rig.Report().up, true);
+}
+
+}  // namespace
+}  // namespace leasehold::gateway

@@ -1,0 +1,103 @@
+// What a gateway says of its health while one of its instances is away, and what leases on that one and others do.
+#include <gmock/gmock.h>
+#include <google/protobuf/struct.pb.h>
+#include <google/protobuf/util/json_util.h>
+#include <grpcpp/generic/generic_stub.h>
+#include <grpcpp/support/byte_buffer.h>
+#include <gtest/gtest.h>
+#include <httplib.h>
+
+#include <csignal>
+
+#include "absl/strings/str_cat.h"
+#include "absl/synchronization/notification.h"
+#include "tests/stack/stack.h"
+
+namespace leasehold::testing {
+namespace {
+
+using ::testing::HasSubstr;
+
+// grpc.health.v1.Health/Check, for which no header is installed: "SERVING", "NOT_SERVING" or the error's code.
+std::string RpcHealth(Stack& stack, const std::string& service) {
+  grpc::ClientContext context;
+  grpc::GenericStub stub(stack.channel());
+  const std::string bytes = absl::StrCat("\n", std::string(1, static_cast<char>(service.size())), service);
+  const grpc::Slice slice(bytes);
+  const grpc::ByteBuffer request(&slice, 1);
+  grpc::ByteBuffer response;
+  absl::Notification done;
+  grpc::Status status;
+  stub.UnaryCall(&context, "/grpc.health.v1.Health/Check", {}, &request, &response, [&](grpc::Status result) {
+    status = std::move(result);
+    done.Notify();
+  });
+  done.WaitForNotification();
+  if (!status.ok()) return absl::StrCat("error ", static_cast<int>(status.error_code()));
+  grpc::Slice answer;
+  EXPECT_TRUE(response.DumpToSingleSlice(&answer).ok());
+  return std::string(answer.begin(), answer.end()) == std::string("\x08\x01") ? "SERVING" : "NOT_SERVING";
+}
+
+class HealthTest : public ::testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    stack_ = new Stack({"DISTRIBUTED_CONNECTION_TIMEOUT=2", "DB_HEALTH_CHECK_INTERVAL=1", "DB_HEALTH_CHECK_TIMEOUT=1"});
+  }
+  static void TearDownTestSuite() { delete std::exchange(stack_, nullptr); }
+
+  static google::protobuf::Struct Component(const std::string& name) {
+    const httplib::Result result = httplib::Client("http://" + stack_->Env("LEASEHOLD_HTTP")).Get("/healthz");
+    google::protobuf::Struct json;
+    if (!result || !google::protobuf::util::JsonStringToMessage(result->body, &json).ok()) return {};
+    return json.fields().at("components").struct_value().fields().at(name).struct_value();
+  }
+  static std::string StatusOf(const std::string& name) {
+    const google::protobuf::Struct component = Component(name);
+    return component.fields().contains("status") ? component.fields().at("status").string_value() : "";
+  }
+
+  static inline Stack* stack_ = nullptr;
+};
+
+TEST_F(HealthTest, AnInstanceThatIsAwayFailsItsOwnLeasesAtOnceAndNoOthers) {
+  Stack& stack = *stack_;
+  const std::string id = stack.CreateTenant(FreshTenantId());
+  const std::string alpha = stack.Acquire(id, "alpha").credentials().dsn();
+  const std::string beta = stack.Acquire(id, "beta").credentials().dsn();
+  const auto works = [](const std::string& dsn) {
+    return SqlStateOf([&] {
+      pqxx::connection connection(dsn);
+      pqxx::nontransaction(connection).query_value<int>("SELECT 1");
+    });
+  };
+  ASSERT_EQ(works(alpha), "");
+  EXPECT_TRUE(Eventually([&] { return StatusOf("instance/alpha") == "ok"; }));
+  EXPECT_GT(Component("instance/alpha").fields().at("latency_ms").number_value(), 0);
+  EXPECT_TRUE(Eventually([&] { return RpcHealth(stack, "alpha") == "SERVING"; }));
+  EXPECT_EQ(RpcHealth(stack, "nobody"), absl::StrCat("error ", static_cast<int>(grpc::StatusCode::NOT_FOUND)));
+  {
+    const Stack::WithoutSupervisor alone(stack);
+    stack.Kill("postgres/alpha");
+    EXPECT_TRUE(Eventually([&] { return StatusOf("instance/alpha") == "failing"; }));
+    EXPECT_THAT(Component("instance/alpha").fields().at("error").string_value(),
+                HasSubstr("the alpha instance does not answer"));
+    EXPECT_TRUE(Eventually([&] { return RpcHealth(stack, "alpha") == "NOT_SERVING"; }));
+    EXPECT_EQ(RpcHealth(stack, "beta"), "SERVING");
+    EXPECT_EQ(RpcHealth(stack, "leasehold.v1.LeaseService"), "SERVING");
+    // Who comes after a whole time-out of that is told at once, others notice nothing.
+    EXPECT_TRUE(Eventually([&] {
+      const absl::Time before = absl::Now();
+      return works(alpha) == "08006" && absl::Now() - before < absl::Seconds(1);
+    }));
+    EXPECT_EQ(works(beta), "");
+    EXPECT_EQ(httplib::Client("http://" + stack.Env("LEASEHOLD_HTTP")).Get("/readyz")->status, 200);
+  }
+  EXPECT_TRUE(Eventually([&] { return StatusOf("instance/alpha") == "ok"; }));
+  EXPECT_TRUE(Eventually([&] { return works(alpha) == ""; }));
+  EXPECT_THAT(Component("instance/alpha").fields().at("last_error").string_value(), HasSubstr("does not answer"));
+  EXPECT_TRUE(Eventually([&] { return RpcHealth(stack, "alpha") == "SERVING"; }));
+}
+
+}  // namespace
+}  // namespace leasehold::testing

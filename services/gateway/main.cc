@@ -148,7 +148,7 @@ absl::Status Run(const std::string& config_file) {
   sql_options.audit = &audit;
   SqlEndpoint sql(sql_options, authority, metrics, clock);
 
-  LeaseService leases({issuer, book, watchers, registry.directory(), timer, services}, config.leases(), metrics);
+  LeaseService leases({issuer, book, watchers, registry.directory(), timer, services, &audit}, config.leases(), metrics);
   TenantService tenants(registry);
   OperationService operations(registry);
   BackupService backups(registry, !config.provisioner().backup_folder().empty());
@@ -156,7 +156,7 @@ absl::Status Run(const std::string& config_file) {
   DoctorService doctor(registry, clock, ToDuration(config.provisioner().resync_interval()));
   PoolService pools(sql, services);
   LogService logs(sql.query_log(), config);
-  MigrationAsker migration_asker(*nats, services);
+  MigrationAsker migration_asker(*nats, services, &audit);
   MigrationService migrations(migration_asker, registry, timer);
   AuditService audits(registry.connection());
 

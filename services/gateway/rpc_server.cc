@@ -11,6 +11,7 @@
 
 #include "common/status/error.h"
 #include "common/telemetry/log.h"
+#include "leasehold/v1/audit.grpc.pb.h"
 #include "leasehold/v1/backup.grpc.pb.h"
 #include "leasehold/v1/doctor.grpc.pb.h"
 #include "leasehold/v1/lease.grpc.pb.h"
@@ -37,7 +38,7 @@ constexpr int kKeepaliveTimeoutMs = 5'000;
 constexpr int kMinPingIntervalMs = 5'000;
 
 // The names under which the gateway as a whole is asked for its health.
-constexpr std::array<const char*, 10> kAnsweringForAll = {"",
+constexpr std::array<const char*, 11> kAnsweringForAll = {"",
                                                           v1::TenantService::service_full_name(),
                                                           v1::OperationService::service_full_name(),
                                                           v1::BackupService::service_full_name(),
@@ -46,7 +47,8 @@ constexpr std::array<const char*, 10> kAnsweringForAll = {"",
                                                           v1::PoolService::service_full_name(),
                                                           v1::DoctorService::service_full_name(),
                                                           v1::MigrationService::service_full_name(),
-                                                          v1::LogService::service_full_name()};
+                                                          v1::LogService::service_full_name(),
+                                                          v1::AuditService::service_full_name()};
 
 void LogGrpc(gpr_log_func_args* args) { Log(Level::kDebug, "gRPC", {{"text", args->message}, {"file", args->file}}); }
 

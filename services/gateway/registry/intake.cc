@@ -55,9 +55,6 @@ absl::Status TenantIntake::Announced(const events::TenantEvent& event, jetstream
                          .domain = event.data.domain(),
                          .settings = event.data.settings(),
                          .active = !event.data.has_is_active() || event.data.is_active()};
-  if (audit_ != nullptr) {
-    if (const absl::Status admitted = audit_->Admit(); !admitted.ok()) return disposal_.Failed(message, admitted);
-  }
   const absl::Status status = store_.Create(tenant, KeyOf(event)).status();
   LH_FAILPOINT("before acknowledging an announcement");
   if (ReasonOf(status) == v1::REASON_TENANT_EXISTS) return Exists(*id, message);

@@ -50,7 +50,9 @@ struct Registry::Impl {
                    .list_ids = [this](const std::string& after, int limit) { return store.ListIds(after, limit); }},
                   executor, clock, {.ttl = ToDuration(given.config.registry().cache_ttl())}),
         tenant_intake(store, nats, metrics, given.audit),
-        report_intake(store, nats, metrics) {}
+        report_intake(store, nats, metrics) {
+    if (given.audit != nullptr) store.AdmitBy([audit = given.audit] { return audit->Admit(); });
+  }
 
   postgres::Listener::Handlers Notifications() {
     return {.on_notify =

@@ -7,7 +7,6 @@
 #include <thread>
 
 #include "absl/strings/str_split.h"
-
 #include "services/gateway/api/lease_service_fixture.h"
 #include "services/gateway/api/registry_service_fixture.h"
 #include "services/gateway/api/undecodable_request.h"

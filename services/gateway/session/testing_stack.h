@@ -299,6 +299,7 @@ class EndpointTest : public testing::Test {
     size_t max_prepared_statements = 500;
     size_t metrics_tenants = 100;
     bool tenant_restraint = true;
+    AuditRecorder* audit = nullptr;
   };
   void Begin(const Tuning& tuning) {
     endpoint_.reset();
@@ -310,6 +311,7 @@ class EndpointTest : public testing::Test {
     options.max_clients = tuning.max_clients;
     options.login_timeout = tuning.login_timeout;
     options.metrics_tenants = tuning.metrics_tenants;
+    options.audit = tuning.audit;
     options.instances.push_back(
         {.service = Identity(),
          .address = {.host = "127.0.0.1",

@@ -18,9 +18,9 @@ struct Identity {
 absl::Status CheckPair(const Identity& identity) {
   if (identity.certificate.empty() == identity.key.empty()) return absl::OkStatus();
   const bool no_key = identity.key.empty();
-  return InvalidField(std::format("{}{}", identity.name, no_key ? "key_file" : "certificate_file"), "",
-                      std::format("a path, as {}{} is set; or neither", identity.name,
-                                  no_key ? "certificate_file" : "key_file"));
+  return InvalidField(
+      std::format("{}{}", identity.name, no_key ? "key_file" : "certificate_file"), "",
+      std::format("a path, as {}{} is set; or neither", identity.name, no_key ? "certificate_file" : "key_file"));
 }
 
 absl::Status Needs(const std::string& field, const std::string& value, const std::string& needed,

@@ -30,7 +30,9 @@ class Vitals {
   bool heard() const { return std::max(last_answer_, last_failure_) > absl::ZeroDuration(); }
   bool failing() const { return last_failure_ > last_answer_; }
   // Zero: it is not.
-  absl::Duration FailingFor(absl::Duration now) const { return failing() ? now - failing_since_ : absl::ZeroDuration(); }
+  absl::Duration FailingFor(absl::Duration now) const {
+    return failing() ? now - failing_since_ : absl::ZeroDuration();
+  }
   // Since anything was heard, good or bad.
   absl::Duration QuietFor(absl::Duration now) const { return now - std::max(last_answer_, last_failure_); }
 

@@ -94,6 +94,10 @@ size_t Session::Digest(std::string_view data) {
       } else {
         interrupt(part);
       }
+      if (from_server_ == 0 && exchange_.answer_due()) {
+        interrupt(0);
+        exchange_.TakeAnswers(outbox_);
+      }
       continue;
     }
     const std::string_view rest = data.substr(at);
@@ -122,16 +126,6 @@ size_t Session::Digest(std::string_view data) {
       pgwire::NotificationResponse(outbox_, key_.process_id,
                                    rest.substr(0, frame.size).substr(pgwire::kHeaderSize + 4));
       continue;
-    }
-    if (exchange_.answer_due() && frame.size <= rest.size()) {
-      from_server_ = 0;
-      if (passing_on_) {
-        at += frame.size;
-        interrupt(0);
-      } else {
-        interrupt(frame.size);
-      }
-      exchange_.TakeAnswers(outbox_);
     }
   }
   const std::string_view out = data.substr(run, at - run);

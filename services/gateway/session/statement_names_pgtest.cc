@@ -72,6 +72,20 @@ TEST_F(StatementNamesTest, WhatIsDeallocatedInPart) {
   EXPECT_EQ(one.One("execute first"), "again");
 }
 
+// The answers that are the gateway's own, to a Close or to a Parse of what the server has already, are in their places
+// also behind a message that comes in several reads.
+TEST_F(StatementNamesTest, WhatIsAnsweredBehindALongDescription) {
+  Client client = Connect();
+  Wire wire(client);
+  std::string wide = "select 0 as c";
+  for (int i = 1; i < 1600; ++i) wide += std::format(", {} as {}_{}", i, std::string(50, 'c'), i);
+  ASSERT_EQ(wire.Parse("wide", wide).Parse("x", "select 'x'").Parse("y", "select 'y'").Sync().Talk(), "1 1 1 Z(I)");
+  EXPECT_EQ(wire.Describe('S', "wide").Close("x").Sync().Talk(), "t T1600 3 Z(I)");
+  EXPECT_EQ(wire.Describe('S', "wide").Parse("z", "select 'y'").Sync().Talk(), "t T1600 1 Z(I)");
+  EXPECT_EQ(wire.Describe('S', "wide").Close("y").Describe('S', "z").Sync().Talk(), "t T1600 3 t T1 Z(I)");
+  EXPECT_EQ(wire.Bind("z").Execute().Sync().Talk(), "2 D(y) C(SELECT 1) Z(I)");
+}
+
 TEST_F(StatementNamesTest, ManyOfThemAreReadBackAtOnce) {
   Client one = Connect();
   for (int i = 0; i < 500; ++i) ASSERT_EQ(one.One(std::format("prepare p{} as select {}", i, i)), "PREPARE");

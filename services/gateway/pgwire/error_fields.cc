@@ -21,11 +21,8 @@ std::string_view FieldOf(std::string_view body, char wanted) {
 }  // namespace
 
 ErrorFields ToErrorFields(const absl::Status& status) {
-  return {.code = std::string(SqlStateOf(status)),
-          .message = std::string(ClientText(status)),
-          .detail = "",
-          .hint = "",
-          .reason = ReasonOf(status)};
+  return {
+      .code = std::string(SqlStateOf(status)), .message = std::string(ClientText(status)), .detail = "", .hint = ""};
 }
 
 ErrorFields ReadErrorFields(std::string_view body) {

@@ -5,7 +5,6 @@
 #include <string_view>
 
 #include "absl/status/status.h"
-#include "common/status/error.h"
 
 namespace leasehold::gateway::pgwire {
 
@@ -14,7 +13,6 @@ struct ErrorFields {
   std::string message;
   std::string detail;
   std::string hint;
-  Reason reason = v1::REASON_UNSPECIFIED;  // where it is one of Leasehold's
 };
 
 // The client-safe text and the SQLSTATE of `status`.

@@ -1,6 +1,5 @@
 #include "services/gateway/pool/transport.h"
 
-#include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -9,7 +8,6 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <format>
 #include <utility>
 
 namespace leasehold::gateway {
@@ -116,22 +114,6 @@ Transport::Want Transport::Handshake() {
     default:
       return Want::kFailed;
   }
-}
-
-std::string Transport::PeerAddress() const {
-  sockaddr_storage storage{};
-  socklen_t size = sizeof(storage);
-  if (getpeername(fd_, reinterpret_cast<sockaddr*>(&storage), &size) != 0) return "";
-  char text[INET6_ADDRSTRLEN] = "";
-  if (storage.ss_family == AF_INET) {
-    const auto& address = reinterpret_cast<const sockaddr_in&>(storage);
-    inet_ntop(AF_INET, &address.sin_addr, text, sizeof(text));
-    return std::format("{}:{}", text, ntohs(address.sin_port));
-  }
-  if (storage.ss_family != AF_INET6) return "";
-  const auto& address = reinterpret_cast<const sockaddr_in6&>(storage);
-  inet_ntop(AF_INET6, &address.sin6_addr, text, sizeof(text));
-  return std::format("[{}]:{}", text, ntohs(address.sin6_port));
 }
 
 void Transport::ShutdownWrite() {

@@ -6,7 +6,6 @@
 #include <cstddef>
 #include <memory>
 #include <span>
-#include <string>
 #include <string_view>
 
 namespace leasehold::gateway {
@@ -42,8 +41,6 @@ class Transport {
   bool tls() const { return tls_ != nullptr; }
   SSL* ssl() const { return tls_.get(); }
   int fd() const { return fd_; }
-  // "address:port" of the other end; empty if it has gone.
-  std::string PeerAddress() const;
   bool open() const { return fd_ >= 0; }
 
   void ShutdownWrite();

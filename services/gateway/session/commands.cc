@@ -12,6 +12,7 @@
 #include "services/gateway/pgwire/encode.h"
 #include "services/gateway/pgwire/extended.h"
 #include "services/gateway/session/limits.h"
+#include "services/gateway/session/peer_address.h"
 #include "services/gateway/session/session.h"
 
 namespace leasehold::gateway {
@@ -390,7 +391,7 @@ void Session::GoHome(bool discard) {
 
 void Session::RecordSwitch(const std::optional<TenantId>& to, v1::Reason outcome) {
   if (context_.audit == nullptr || !context_.audit->on()) return;
-  if (address_.empty()) address_ = client_.PeerAddress();
+  if (address_.empty()) address_ = PeerAddress(client_.fd());
   const std::string_view from = tenant_ ? std::string_view(tenant_->str()) : grant_->connection;
   context_.audit->Record({.action = v1::AUDIT_ACTION_SESSION_SWITCH,
                           .outcome = outcome,

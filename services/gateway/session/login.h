@@ -67,8 +67,8 @@ class Login final {
   Task<Outcome> ChooseStart(std::string database);
   Task<absl::StatusOr<Route>> Resolve(std::optional<TenantId> tenant);
   Task<void> Refuse(pgwire::ErrorFields why);
-  // Of log-ins only those that were refused are recorded, and those that begin at another tenant than their lease does.
   std::unexpected<pgwire::ErrorFields> Because(const absl::Status& why);
+  // Of log-ins only those that were refused are recorded, and those that begin at another tenant than their lease does.
   void Record(v1::AuditAction action, v1::Reason outcome, std::string_view detail);
   Task<bool> ReadMore();
   Task<bool> Flush();

@@ -76,7 +76,7 @@ TEST(Kills, AKillAtAnyBoundaryOfAClaimOrARefill) {
   Stack& stack = FaultyStack();
   KillAtEach(
       Provisioner::Spares::kAsConfigured,
-      Chosen({"before committing a claim", "before finishing the spare", "after committing a claim",
+      Chosen({"before claiming a spare", "before finishing the spare", "after committing a claim",
               "before offering a spare"},
              2),
       [&] {
@@ -278,6 +278,92 @@ TEST(Kills, AKillAtAnyBoundaryOfABackup) {
         return stack.backups().ListBackups(Deadline().get(), request, &response).ok() && response.backups_size() == 1 &&
                response.backups(0).state() == v1::BACKUP_STATE_COMPLETE;
       });
+}
+
+TEST(Kills, AKillAtAnyBoundaryOfTheRemovalOfABackup) {
+  Stack& stack = FaultyStack();
+  const auto folder_of = [&](const std::string& id) {
+    return std::filesystem::path(stack.state_dir()) / "backups" / absl::StrCat(id, ".2");
+  };
+  KillAtEach(
+      Provisioner::Spares::kAsConfigured,
+      Chosen({"before removing a backup", "after removing a service's part of a backup", "before recording a backup",
+              "after recording a backup"},
+             2),
+      [&] {
+        const std::string id = stack.CreateTenant(FreshTenantId());
+        EXPECT_EQ(stack.Run({"backup", "create", id, "--wait"}).exit_code, 0);
+        EXPECT_TRUE(std::filesystem::exists(folder_of(id) / "alpha" / "manifest.json"));
+        return id;
+      },
+      [&](const std::string& id) { ASSERT_EQ(stack.Run({"backup", "delete", absl::StrCat(id, ".2")}).exit_code, 0); },
+      [&](const std::string& id) {
+        return !std::filesystem::exists(folder_of(id)) &&
+               stack.OnInstance("alpha", absl::StrCat("SELECT state FROM leasehold.backups WHERE id = '", id, ".2'"),
+                                "alpha_central") == "removed";
+      });
+}
+
+// A restore that is cancelled in the middle, by one provisioner, and whose leftovers another one discards.
+void KillOverDiscarding(bool in_place, const std::function<bool(const std::string&)>& settled) {
+  Stack& stack = FaultyStack();
+  for (const std::string& point :
+       Chosen({"before dropping what was being filled", "after dropping what was being filled",
+               "before recording the outcome", "after recording the outcome"},
+              2)) {
+    const std::string id = stack.CreateTenant(FreshTenantId());
+    WriteNote(stack, id, "kept");
+    ASSERT_EQ(stack.Run({"backup", "create", id, "--wait"}).exit_code, 0);
+    WriteNote(stack, id, "later");
+    pid_t supervised = 0;
+    {
+      const Stack::WithoutSupervisor alone(stack);
+      supervised = stack.Kill("provisioner/alpha");
+      const std::string target = in_place ? id : absl::StrCat(id, "-copy");
+      {
+        Provisioner doomed(stack, "alpha", "before checking the copy:kill");
+        const std::string how = in_place ? "--in-place" : absl::StrCat("--into=", target);
+        ASSERT_EQ(stack.Run({"backup", "restore", absl::StrCat(id, ".2"), how}).exit_code, 0);
+        ASSERT_TRUE(Eventually([&] { return !doomed.Running(); }, absl::Minutes(1))) << doomed.Log();
+      }
+      EXPECT_GT(stack.OnInstance("alpha", "SELECT count(*) FROM leasehold.tenants WHERE fill_database_id IS NOT NULL",
+                                 "alpha_central"),
+                "0");
+      const std::string operation = absl::StrCat(target, in_place ? ".3" : ".1");
+      ASSERT_EQ(stack.Run({"operation", "cancel", operation}).exit_code, 0);
+      {
+        Provisioner doomed(stack, "alpha", absl::StrCat(point, ":kill"));
+        ASSERT_TRUE(Eventually([&] { return !doomed.Running(); }, absl::Minutes(1)))
+            << "never came to: " << point << "\n"
+            << doomed.Log();
+      }
+      Provisioner heir(stack, "alpha");
+      EXPECT_TRUE(Eventually(
+          [&] {
+            return settled(target) && stack.Strays("alpha") == 0 &&
+                   stack.OnInstance("alpha",
+                                    "SELECT count(*) FROM leasehold.tenants WHERE fill_database_id IS NOT NULL",
+                                    "alpha_central") == "0";
+          },
+          absl::Minutes(1)))
+          << point << "\n"
+          << heir.Log();
+      EXPECT_EQ(NotesOf(stack, id), "kept, later");
+    }
+    stack.AwaitAgain("provisioner/alpha", supervised);
+  }
+}
+
+TEST(Kills, AKillAtAnyBoundaryOfDiscardingARestoreInPlace) {
+  KillOverDiscarding(/*in_place=*/true, [](const std::string& id) {
+    return FaultyStack().StateOf(id) == v1::TENANT_STATE_ACTIVE && IsOpen(FaultyStack(), id);
+  });
+}
+
+TEST(Kills, AKillAtAnyBoundaryOfDiscardingARestoreIntoANewTenant) {
+  KillOverDiscarding(/*in_place=*/false, [](const std::string& id) {
+    return FaultyStack().StateOf(id) == v1::TENANT_STATE_UNSPECIFIED && NothingIsLeftOf(FaultyStack(), id);
+  });
 }
 
 TEST(Kills, AKillBetweenCommitAndAcknowledgementOfTheGateway) {

@@ -46,7 +46,9 @@ class Health {
   // measurement stays. A component starts as unknown = not ready.
   void Set(const std::string& component, const absl::Status& status,
            std::optional<absl::Duration> latency = std::nullopt);
-  // A component that must be OK for /readyz.
+  // A component that is shown as unknown until something is known of it.
+  void Expect(const std::string& component);
+  // … and that must be OK for /readyz.
   void Require(const std::string& component);
   bool Ready() const;
   // Of one component; nullopt: unknown.
@@ -60,11 +62,11 @@ class Health {
   struct Component {
     bool known = false;
     bool required = false;
-    absl::Status status;
-    absl::Time since;
-    std::optional<absl::Duration> latency;
-    std::string last_error;
-    absl::Time last_error_time;
+    absl::Status status = {};
+    absl::Time since = {};
+    std::optional<absl::Duration> latency = std::nullopt;
+    std::string last_error = {};
+    absl::Time last_error_time = {};
   };
   const Clock& clock_;
   mutable absl::Mutex mu_;

@@ -54,6 +54,9 @@ TEST(Health, IsReadyWhenAllThatIsRequiredIsWell) {
   EXPECT_FALSE(health.Ready()) << "unknown is not ready";
   EXPECT_EQ(Component(Parsed(health.Json()), "registry").fields().at("status").string_value(), "unknown");
   health.Set("registry", absl::OkStatus());
+  health.Expect("instance/core");
+  EXPECT_EQ(Component(Parsed(health.Json()), "instance/core").fields().at("status").string_value(), "unknown");
+  EXPECT_TRUE(health.Ready());
   health.Set("instance/core", absl::UnavailableError("down"));
   EXPECT_TRUE(health.Ready()) << "not required";
   health.Set("registry", Error(v1::REASON_REGISTRY_UNAVAILABLE, "the registry does not answer"));

@@ -35,11 +35,15 @@ void Health::Set(const std::string& component, const absl::Status& status, std::
   }
 }
 
-void Health::Require(const std::string& component) {
+void Health::Expect(const std::string& component) {
   const absl::MutexLock lock(&mu_);
-  Component& c = components_[component];
-  if (!c.required && !c.known) c.since = clock_.Now();
-  c.required = true;
+  components_.try_emplace(component, Component{.since = clock_.Now()});
+}
+
+void Health::Require(const std::string& component) {
+  Expect(component);
+  const absl::MutexLock lock(&mu_);
+  components_[component].required = true;
 }
 
 bool Health::Ready() const {

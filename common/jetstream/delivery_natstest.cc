@@ -60,6 +60,33 @@ TEST_F(JetStreamTest, FetchReturnsAsSoonAsAMessageComes) {
   EXPECT_LT(absl::Now() - begin, absl::Seconds(10));
 }
 
+TEST_F(JetStreamTest, FetchReturnsNoMoreThanItWasAskedFor) {
+  ASSERT_TRUE(client_->EnsureStream(TenantsStream(1)).ok());
+  auto consumer = Subscribe();
+  EXPECT_THAT(TakeNow(*consumer), IsEmpty()) << "and its request for ten stays open";
+  for (const char* payload : {"1", "2", "3"}) ASSERT_TRUE(Publish("tenants.a.created", payload).ok());
+  std::vector<std::string> payloads;
+  while (payloads.size() < 3) {
+    const Messages one = Take(*consumer, 1);
+    ASSERT_THAT(one, SizeIs(1));
+    payloads.emplace_back(one[0]->payload());
+    one[0]->Ack();
+  }
+  EXPECT_THAT(payloads, ElementsAre("1", "2", "3"));
+}
+
+TEST_F(JetStreamTest, AConsumerThatIsGoneTakesNothing) {
+  ASSERT_TRUE(client_->EnsureStream(TenantsStream(1)).ok());
+  auto gone = Subscribe();
+  auto other = Subscribe();
+  EXPECT_THAT(TakeNow(*gone), IsEmpty()) << "and its request stays open";
+  gone.reset();
+  ASSERT_TRUE(Publish("tenants.a.created", "1").ok());
+  Messages messages = Take(*other);
+  ASSERT_THAT(messages, SizeIs(1));
+  EXPECT_EQ(messages[0]->deliveries(), 1u);
+}
+
 TEST_F(JetStreamTest, AcknowledgedMessagesDoNotComeAgain) {
   ASSERT_TRUE(client_->EnsureStream(TenantsStream(1)).ok());
   ASSERT_TRUE(Publish("tenants.a.created", "1").ok());

@@ -1,6 +1,9 @@
 #include "common/jetstream/pull_consumer.h"
 
 #include <algorithm>
+#include <format>
+#include <iterator>
+#include <string_view>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -12,23 +15,38 @@
 namespace leasehold::jetstream {
 namespace {
 
+constexpr std::string_view kRequestExpired = "408";
 // The server forgets a pull request when it restarts, and says nothing: ask again at least this often.
 constexpr absl::Duration kLongestRequest = absl::Seconds(1);
 // Between attempts, so that a server that refuses is not flooded.
 constexpr absl::Duration kRetryPause = absl::Milliseconds(50);
 
-struct FetchedList : natsMsgList {
-  FetchedList() : natsMsgList{nullptr, 0} {}
-  ~FetchedList() { natsMsgList_Destroy(this); }
-  FetchedList(const FetchedList&) = delete;
-  FetchedList& operator=(const FetchedList&) = delete;
-};
+// After the time at which the server ends a request, until this client takes it for ended.
+constexpr absl::Duration kGrace = absl::Milliseconds(20);
+
+natsStatus NewInbox(std::string& inbox) {
+  natsInbox* raw = nullptr;
+  const natsStatus status = natsInbox_Create(&raw);
+  if (status == NATS_OK) inbox = raw;
+  natsInbox_Destroy(raw);
+  return status;
+}
+
+// What the server says of a request itself has a status and, unlike a message, nowhere to be acknowledged.
+std::string_view AboutRequest(natsMsg* message) {
+  const char* status = nullptr;
+  if (natsMsg_GetReply(message) != nullptr) return {};
+  return natsMsgHeader_Get(message, "Status", &status) == NATS_OK && status != nullptr ? status : std::string_view();
+}
 
 }  // namespace
 
 DurablePullConsumer::DurablePullConsumer(std::shared_ptr<Connection> connection, std::shared_ptr<Streams> streams,
                                          ConsumerOptions options)
-    : connection_(std::move(connection)), streams_(std::move(streams)), options_(std::move(options)) {}
+    : connection_(std::move(connection)),
+      streams_(std::move(streams)),
+      options_(std::move(options)),
+      request_subject_(absl::StrCat("$JS.API.CONSUMER.MSG.NEXT.", options_.stream, ".", options_.durable)) {}
 
 absl::Status DurablePullConsumer::AddConsumer() {
   jsConsumerConfig config;
@@ -55,30 +73,68 @@ absl::Status DurablePullConsumer::Bind() {
   }
   LH_RETURN_IF_ERROR(added);
 
-  // Bound to what exists: a consumer that the subscription itself made would be deleted with it.
-  jsSubOptions sub_options;
-  LH_RETURN_IF_ERROR(ToStatus(jsSubOptions_Init(&sub_options), "consumer options"));
-  sub_options.Stream = options_.stream.c_str();
-  sub_options.Consumer = options_.durable.c_str();
+  // A new inbox, so that nothing comes of what was asked before.
+  const std::string what = absl::StrCat("consumer ", options_.durable);
+  LH_RETURN_IF_ERROR(ToStatus(NewInbox(inbox_), what));
   natsSubscription* subscription = nullptr;
-  jsErrCode code = {};
-  const natsStatus status = js_PullSubscribe(&subscription, connection_->jetstream(), options_.filter_subject.c_str(),
-                                             options_.durable.c_str(), nullptr, &sub_options, &code);
-  LH_RETURN_IF_ERROR(ToStatus(status, absl::StrCat("consumer ", options_.durable), code));
+  LH_RETURN_IF_ERROR(ToStatus(natsConnection_SubscribeSync(&subscription, connection_->nats(), inbox_.c_str()), what));
   subscription_.reset(subscription);
+  open_ = 0;
   return absl::OkStatus();
 }
 
+absl::Status DurablePullConsumer::Request(int max) {
+  const uint64_t epoch = connection_->epoch();
+  const absl::Time now = absl::Now();
+  if (open_ > 0 && open_epoch_ == epoch && now < open_until_ + kGrace) return absl::OkStatus();
+  const std::string request =
+      absl::StrCat("{\"batch\":", max, ",\"expires\":", absl::ToInt64Nanoseconds(kLongestRequest), "}");
+  const natsStatus sent = natsConnection_PublishRequest(connection_->nats(), request_subject_.c_str(), inbox_.c_str(),
+                                                        request.data(), static_cast<int>(request.size()));
+  LH_RETURN_IF_ERROR(ToStatus(sent, absl::StrCat("fetch of ", options_.durable)));
+  open_ = max;
+  open_until_ = now + kLongestRequest;
+  open_epoch_ = epoch;
+  return absl::OkStatus();
+}
+
+absl::StatusOr<NatsMsgPtr> DurablePullConsumer::Next(absl::Duration wait) {
+  const std::string doing = absl::StrCat("fetch of ", options_.durable);
+  natsMsg* raw = nullptr;
+  const natsStatus status =
+      natsSubscription_NextMsg(&raw, subscription_.get(), std::max<int64_t>(1, absl::ToInt64Milliseconds(wait)));
+  NatsMsgPtr message(raw);
+  if (status == NATS_TIMEOUT) return nullptr;
+  LH_RETURN_IF_ERROR(ToStatus(status, doing));
+  const std::string_view about = AboutRequest(raw);
+  if (about.empty()) {
+    --open_;
+    return message;
+  }
+  open_ = 0;
+  if (about == kRequestExpired) return nullptr;
+  const char* description = nullptr;
+  (void)natsMsgHeader_Get(raw, "Description", &description);
+  return absl::NotFoundError(std::format("{}: {} {}", doing, about, description == nullptr ? "" : description));
+}
+
 absl::StatusOr<std::vector<std::unique_ptr<Message>>> DurablePullConsumer::FetchOnce(int max, absl::Duration wait) {
-  FetchedList list;
-  jsErrCode code = {};
-  const int64_t milliseconds = std::max<int64_t>(1, absl::ToInt64Milliseconds(wait));
-  const natsStatus status = natsSubscription_Fetch(&list, subscription_.get(), max, milliseconds, &code);
+  LH_RETURN_IF_ERROR(Request(max));
   std::vector<std::unique_ptr<Message>> messages;
-  if (status == NATS_TIMEOUT || (status == NATS_NOT_FOUND && code == 0)) return messages;
-  LH_RETURN_IF_ERROR(ToStatus(status, absl::StrCat("fetch of ", options_.durable), code));
-  for (int i = 0; i < list.Count; ++i) {
-    messages.push_back(std::make_unique<TakenMessage>(connection_, NatsMsgPtr(std::exchange(list.Msgs[i], nullptr))));
+  const absl::Duration patience = std::min(wait, open_until_ + kGrace - absl::Now());
+  LH_ASSIGN_OR_RETURN(NatsMsgPtr next, Next(patience));
+  // And what has come with it.
+  while (next != nullptr) {
+    messages.push_back(std::make_unique<TakenMessage>(connection_, std::move(next)));
+    int waiting = 0;
+    if (std::ssize(messages) >= max || natsSubscription_GetPending(subscription_.get(), &waiting, nullptr) != NATS_OK ||
+        waiting == 0) {
+      break;
+    }
+    // An error is met again by the next request: these messages are good.
+    absl::StatusOr<NatsMsgPtr> more = Next(absl::ZeroDuration());
+    if (!more.ok()) break;
+    next = *std::move(more);
   }
   return messages;
 }

@@ -85,6 +85,7 @@ absl::StatusOr<SqlEndpoint::Options> SqlOptions(const v1::Config& config, const 
                       .database_id = std::string(RoleKey::kCentralId),
                       .kind = RoleKind::kOwner,
                       .tenant = ""};
+    health.Expect(InstanceComponent(service.str()));
     auto on_vitals = [&health, component = InstanceComponent(service.str())](const absl::Status& status,
                                                                              std::optional<absl::Duration> took) {
       health.Set(component, status, took);

@@ -178,10 +178,10 @@ TEST_F(InstancePoolTest, WhatMayPassIsTriedAgain) {
 TEST_F(InstancePoolTest, WhoWaitedInVainForWhatMayPassIsToldWhatItWas) {
   InstanceOptions options = Options();
   options.connection_timeout = absl::Milliseconds(100);
-  Rig rig(std::move(options));
   for (const auto& [sqlstate, says] : {std::pair("53300", "53300: the identity instance has no connection left"),
                                        std::pair("57P03", "08006: the identity instance is starting or stopping"),
                                        std::pair("", "08006: the identity instance does not answer (waited 100ms)")}) {
+    Rig rig(options);
     const std::string tenant = "tenant" + std::string(sqlstate);
     postgres_.Refuse(tenant, sqlstate);
     EXPECT_THAT(Use(rig, tenant), HasSubstr(says));

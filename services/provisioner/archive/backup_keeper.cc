@@ -260,8 +260,10 @@ absl::Status BackupKeeper::WriteManifest(BackupRecord& record, const TenantRecor
 
 absl::Status BackupKeeper::Remove(const BackupRecord& record) {
   const BackupPlace place(options_.folder, record.id, parts_.instance.service().str());
+  LH_FAILPOINT("before removing a backup");
   LH_RETURN_IF_ERROR(place.RemoveUnfinished());
   LH_RETURN_IF_ERROR(RemoveFolder(place.folder));
+  LH_FAILPOINT("after removing a service's part of a backup");
   std::error_code not_empty;  // other services' parts, which they remove themselves
   std::filesystem::remove(place.folder.parent_path(), not_empty);
   return absl::OkStatus();

@@ -83,6 +83,7 @@ absl::Status Refill::Discard(const GoOn& go_on) {
   if (elsewhere_) return absl::OkStatus();
   return Step("dropping what was being filled", [this]() -> absl::Status {
     LH_RETURN_IF_ERROR(DropStaging());
+    LH_FAILPOINT("after dropping what was being filled");
     if (!record_.database_id.empty()) return absl::OkStatus();  // the roles are those of the old one
     return central_.InTransaction([this](postgres::Transaction& tx) -> absl::Status {
       LH_RETURN_IF_ERROR(lock_.Check(tx));

@@ -9,8 +9,8 @@
 #include "services/provisioner/events/status_reporter.h"
 #include "services/provisioner/events/tenant_events.h"
 #include "services/provisioner/reconcile/reconciler.h"
-#include "services/provisioner/testing/fake_gateway.h"
 #include "services/provisioner/testing/instance_suite.h"
+#include "services/provisioner/testing/reconciler_ground.h"
 
 namespace leasehold::provisioner {
 namespace {
@@ -21,8 +21,10 @@ using ::testing::IsEmpty;
 
 constexpr absl::Duration kPatience = absl::Seconds(60);
 
-class ProvisioningTest : public InstanceSuite {
+class ProvisioningTest : public InstanceSuite, protected ReconcilerGround<SystemClock> {
  protected:
+  ProvisioningTest() : ReconcilerGround(*test_, /*connections=*/5) {}
+
   void SetUp() override {
     auto nats = localserver::NatsServer::Start({.data_dir = directory_.path() + "/nats"});
     ASSERT_TRUE(nats.ok()) << nats.status();
@@ -48,15 +50,7 @@ class ProvisioningTest : public InstanceSuite {
                                                                    .parallelism = 2,
                                                                    .tenant_migrations = *migrations,
                                                                    .central_migrations = {}},
-                                               Reconciler::Parts{.instance = test_->instance(),
-                                                                 .central = pool_,
-                                                                 .records = records_,
-                                                                 .desired = gateway_,
-                                                                 .instance_health = instance_health_,
-                                                                 .gateway_health = gateway_health_,
-                                                                 .clock = clock_,
-                                                                 .metrics = metrics_,
-                                                                 .on_status = [this] { reporter_->Wake(); }});
+                                               PartsWith([this] { reporter_->Wake(); }));
     reporter_ = std::make_unique<StatusReporter>(*client_, records_, test_->instance().service(), metrics_);
     events_ = std::make_unique<TenantEvents>(
         *client_, test_->instance().service(), 1,
@@ -135,14 +129,6 @@ class ProvisioningTest : public InstanceSuite {
   localserver::TemporaryDirectory directory_;
   std::unique_ptr<localserver::NatsServer> nats_;
   std::unique_ptr<jetstream::Client> client_;
-  SystemClock clock_;
-  Metrics metrics_;
-  Health health_{clock_};
-  Dependency instance_health_{health_, "instance"};
-  Dependency gateway_health_{health_, "gateway"};
-  postgres::ConnectionPool pool_{test_->instance().AsLogin("identity_central"), 5};
-  Records records_{pool_, clock_};
-  FakeGateway gateway_;
   std::unique_ptr<Reconciler> reconciler_;
   std::unique_ptr<StatusReporter> reporter_;
   std::unique_ptr<TenantEvents> events_;

@@ -1,5 +1,6 @@
 #include "services/provisioner/events/status_reporter.h"
 
+#include <algorithm>
 #include <format>
 #include <string_view>
 #include <utility>
@@ -17,6 +18,9 @@ namespace {
 constexpr int kBatch = 100;
 constexpr absl::Duration kInterval = absl::Seconds(5);
 constexpr absl::Duration kRetryMin = absl::Milliseconds(200);
+// What was published is marked so much later, together with what came meanwhile: nobody waits for the mark, but tenants
+// may wait for the processor.
+constexpr absl::Duration kMarkAfter = absl::Seconds(1);
 
 std::string_view NameOf(v1::ServiceState state) {
   switch (state) {
@@ -96,9 +100,10 @@ void StatusReporter::Report(TenantRecord status) {
 
 absl::Status StatusReporter::PublishPending() {
   while (true) {
+    LH_RETURN_IF_ERROR(Mark());
     LH_ASSIGN_OR_RETURN(const std::vector<TenantRecord> unreported, records_.Unreported(kBatch));
     LH_RETURN_IF_ERROR(PublishAll(unreported));
-    if (unreported.size() < kBatch) return absl::OkStatus();
+    if (unreported.size() < kBatch) return Mark();
   }
 }
 
@@ -112,17 +117,22 @@ absl::Status StatusReporter::PublishFresh() {
 }
 
 absl::Status StatusReporter::PublishAll(std::span<const TenantRecord> statuses) {
-  absl::Status status;
-  size_t published = 0;
-  while (published < statuses.size() && status.ok()) {
+  for (const TenantRecord& status : statuses) {
     LH_FAILPOINT("before publishing a status");
-    status = Publish(statuses[published]);
-    if (status.ok()) ++published;
+    LH_RETURN_IF_ERROR(Publish(status));
     LH_FAILPOINT("after publishing a status");
+    if (published_.empty()) mark_time_ = absl::Now() + kMarkAfter;
+    published_.push_back(status);
   }
+  return absl::OkStatus();
+}
+
+absl::Status StatusReporter::Mark() {
   // What is marked twice or not at all does no harm: the stream knows it by its message id.
-  const absl::Status marked = records_.MarkReported(statuses.first(published));
-  return status.ok() ? marked : status;
+  LH_RETURN_IF_ERROR(records_.MarkReported(published_));
+  published_.clear();
+  mark_time_ = absl::InfiniteFuture();
+  return absl::OkStatus();
 }
 
 absl::Status StatusReporter::Publish(const TenantRecord& record) {
@@ -154,22 +164,29 @@ void StatusReporter::Run() {
   Backoff backoff(kRetryMin, kInterval);
   int failures = 0;
   bool look = true;
+  absl::Time looked = absl::InfinitePast();
   absl::Time counted = absl::InfinitePast();
   while (true) {
     absl::Status status = PublishFresh();
-    // What could not be published stands in the records.
-    if (look || !status.ok()) status = PublishPending();
+    if (look || !status.ok()) {
+      // What could not be published stands in the records.
+      status = PublishPending();
+      looked = absl::Now();
+    } else if (absl::Now() >= mark_time_) {
+      status = Mark();
+    }
     if (!status.ok()) Log(Level::kDebug, "statuses cannot be reported now", {{"error", ClientText(status)}});
     failures = status.ok() ? 0 : failures + 1;
     if (absl::Now() - counted >= kInterval) {
       CountTenants();
       counted = absl::Now();
     }
+    const absl::Time next = std::min(looked + kInterval, mark_time_);
     const absl::MutexLock lock(&mu_);
     // After a failure also when woken: whoever finishes tenants meanwhile must not turn the wait into a spin.
     const bool* until = status.ok() ? &woken_ : &stopping_;
-    const bool rang = mu_.AwaitWithTimeout(absl::Condition(until), status.ok() ? kInterval : backoff.Wait(failures));
-    look = look_ || !rang || !status.ok();
+    mu_.AwaitWithTimeout(absl::Condition(until), status.ok() ? next - absl::Now() : backoff.Wait(failures));
+    look = look_ || !status.ok() || absl::Now() >= looked + kInterval;
     look_ = woken_ = false;
     if (stopping_) return;
   }

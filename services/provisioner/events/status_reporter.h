@@ -1,5 +1,5 @@
 // Tells the gateway what this provisioner has made of each tenant: every status in the records that the stream
-// PROVISIONING does not hold yet is published, and marked only after the stream has stored it.
+// PROVISIONING does not hold yet is published, and marked only after the stream has stored it, some of them together.
 #pragma once
 
 #include <span>
@@ -9,6 +9,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
 #include "common/clock/clock.h"
 #include "common/identity/identity.h"
 #include "common/jetstream/jetstream.h"
@@ -34,7 +35,7 @@ class StatusReporter {
   void Report(TenantRecord status);
 
   // Publishes all that is unreported. UNAVAILABLE if the stream or the records could not be reached: the rest follows
-  // later.
+  // later. Not while Start()'s thread runs.
   absl::Status PublishPending();
 
  private:
@@ -42,12 +43,16 @@ class StatusReporter {
   absl::Status PublishFresh() ABSL_LOCKS_EXCLUDED(mu_);
   absl::Status PublishAll(std::span<const TenantRecord> statuses);
   absl::Status Publish(const TenantRecord& record);
+  absl::Status Mark();
   void CountTenants();
 
   jetstream::Client& client_;
   Records& records_;
   const ServiceName service_;
   Metrics& metrics_;
+
+  std::vector<TenantRecord> published_;  // and not marked yet
+  absl::Time mark_time_ = absl::InfiniteFuture();
 
   absl::Mutex mu_;
   std::vector<TenantRecord> fresh_ ABSL_GUARDED_BY(mu_);

@@ -5,10 +5,8 @@
 #include <cstring>
 #include <format>
 
-#include "services/provisioner/reconcile/reconciler.h"
-#include "services/provisioner/testing/fake_gateway.h"
+#include "services/provisioner/testing/reconciler_ground.h"
 #include "services/provisioner/testing/small_disk.h"
-#include "services/provisioner/testing/test_instance.h"
 
 namespace leasehold::provisioner {
 namespace {
@@ -25,23 +23,9 @@ TEST(DiskFull, ACreationIsTriedAgainUntilThereIsRoom) {
   }
   ASSERT_EQ((*test)->server().Restart(), absl::OkStatus());
 
-  FakeClock clock;
-  Metrics metrics;
-  Health health(clock);
-  Dependency instance_health(health, "instance"), gateway_health(health, "gateway");
-  postgres::ConnectionPool pool((*test)->instance().AsLogin("identity_central"), 4);
-  Records records(pool, clock);
-  FakeGateway gateway;
+  ReconcilerGround<> ground(**test, /*connections=*/4);
   Reconciler reconciler({.min_backoff = absl::Seconds(1), .max_backoff = absl::Seconds(1), .parallelism = 1},
-                        {.instance = (*test)->instance(),
-                         .central = pool,
-                         .records = records,
-                         .desired = gateway,
-                         .instance_health = instance_health,
-                         .gateway_health = gateway_health,
-                         .clock = clock,
-                         .metrics = metrics,
-                         .on_status = [] {}});
+                        ground.PartsWith([] {}));
   ASSERT_EQ(reconciler.Prepare(), absl::OkStatus());
   const auto work = [&] {
     EXPECT_EQ(reconciler.Pass(), absl::OkStatus());
@@ -51,12 +35,12 @@ TEST(DiskFull, ACreationIsTriedAgainUntilThereIsRoom) {
   const std::string before = (*test)->Ask("postgres", "SELECT count(*) FROM pg_database");
   // A new database takes 2 MiB at once, and more at the next checkpoint.
   disk.Fill(1 << 20);
-  for (int i = 0; i < kTenants; ++i) gateway.Set(std::format("full{}", i), 1, v1::DESIRED_STATE_PRESENT);
+  for (int i = 0; i < kTenants; ++i) ground.gateway_.Set(std::format("full{}", i), 1, v1::DESIRED_STATE_PRESENT);
   work();
   const auto count = [&](v1::ServiceState state) {
     int tenants = 0;
     for (int i = 0; i < kTenants; ++i) {
-      const TenantRecord record = **records.Get(*TenantId::Parse(std::format("full{}", i)));
+      const TenantRecord record = **ground.records_.Get(*TenantId::Parse(std::format("full{}", i)));
       if (record.state != state) continue;
       ++tenants;
       if (state == v1::SERVICE_STATE_FAILED) {
@@ -68,7 +52,7 @@ TEST(DiskFull, ACreationIsTriedAgainUntilThereIsRoom) {
   EXPECT_EQ(count(v1::SERVICE_STATE_FAILED), kTenants);
   EXPECT_EQ((*test)->Ask("postgres", "SELECT count(*) FROM pg_database"), before);
   disk.Clear();
-  clock.Advance(absl::Minutes(1));
+  ground.clock_.Advance(absl::Minutes(1));
   work();
   EXPECT_EQ(count(v1::SERVICE_STATE_READY), kTenants);
   EXPECT_EQ((*test)->Ask("postgres", "SELECT count(*) FROM pg_database WHERE starts_with(datname, 'leasehold_new_')"),

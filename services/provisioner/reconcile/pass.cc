@@ -60,8 +60,14 @@ absl::Status Reconciler::Pass() {
     gateway_answered_ = listed.ok();
     if (listed.ok()) {
       CountUnlisted(*listed, records);
-      for (const v1::DesiredTenant& tenant : *listed) LH_RETURN_IF_ERROR(ApplyListed(tenant, records));
-      LH_ASSIGN_OR_RETURN(records, read_records());
+      bool changed = false;
+      for (const v1::DesiredTenant& tenant : *listed) {
+        LH_ASSIGN_OR_RETURN(const bool this_one, ApplyListed(tenant, records));
+        changed = changed || this_one;
+      }
+      if (changed) {
+        LH_ASSIGN_OR_RETURN(records, read_records());
+      }
     }
     auto central = parts_.central.Take();
     LH_RETURN_IF_ERROR(DropSetAside(*central));  // left by a run that ended between the two moves of a drop
@@ -95,11 +101,12 @@ absl::Status Reconciler::Pass() {
   return status;
 }
 
-absl::Status Reconciler::ApplyListed(const v1::DesiredTenant& listed, const std::map<TenantId, TenantRecord>& records) {
+absl::StatusOr<bool> Reconciler::ApplyListed(const v1::DesiredTenant& listed,
+                                             const std::map<TenantId, TenantRecord>& records) {
   const absl::StatusOr<TenantId> id = TenantId::Parse(listed.id());
   if (!MakesSense(listed)) {
     Log(Level::kWarning, "the gateway listed a tenant that makes no sense", {{"tenant", Printable(listed.id())}});
-    return absl::OkStatus();
+    return false;
   }
   const auto known = records.find(*id);
   const TenantRecord* record = known == records.end() ? nullptr : &known->second;
@@ -109,11 +116,12 @@ absl::Status Reconciler::ApplyListed(const v1::DesiredTenant& listed, const std:
                             std::max(record->origin.generation, origin.generation) > record->filled_generation;
   if (record == nullptr || record->generation < listed.generation() || record->desired != listed.desired() ||
       other_origin || (record->desired == v1::DESIRED_STATE_ABSENT && !record->confirmed)) {
-    return Record(*id, DesireOf(listed)).status();
+    return Record(*id, DesireOf(listed));
   }
   const int64_t create_generation =
       listed.create_generation() == 0 ? record->create_generation : listed.create_generation();
-  if (!record->confirmed || record->create_generation != create_generation) {
+  const bool confirms = !record->confirmed || record->create_generation != create_generation;
+  if (confirms) {
     LH_RETURN_IF_ERROR(parts_.records.Confirm(*record, create_generation));
   }
   const bool settled = record->state != v1::SERVICE_STATE_PENDING && record->state_generation == record->generation;
@@ -122,7 +130,7 @@ absl::Status Reconciler::ApplyListed(const v1::DesiredTenant& listed, const std:
     LH_RETURN_IF_ERROR(parts_.records.ReportAgain(*id));
     parts_.on_status();
   }
-  return absl::OkStatus();
+  return confirms;
 }
 
 void Reconciler::CountUnlisted(std::span<const v1::DesiredTenant> listed,
@@ -135,7 +143,7 @@ void Reconciler::CountUnlisted(std::span<const v1::DesiredTenant> listed,
   unlisted_.Set(static_cast<double>(unlisted));
 }
 
-absl::Status Reconciler::Overrule(const TenantRecord& record, const v1::DesiredTenant& listed) {
+absl::StatusOr<bool> Reconciler::Overrule(const TenantRecord& record, const v1::DesiredTenant& listed) {
   // The registry's own later word is overruled by an older one, unless that would destroy: a registry that was restored
   // has forgotten tenants, and what it forgot is not dropped. Making the tenant again takes its database over.
   const bool destroys =
@@ -146,8 +154,8 @@ absl::Status Reconciler::Overrule(const TenantRecord& record, const v1::DesiredT
       {{"tenant", record.id.str()},
        {"recorded", std::format("{}", record.generation)},
        {"listed", std::format("{}", listed.generation())}});
-  if (destroys) return absl::OkStatus();
-  return Record(record.id, DesireOf(listed), record.generation).status();
+  if (destroys) return false;
+  return Record(record.id, DesireOf(listed), record.generation);
 }
 
 }  // namespace leasehold::provisioner

@@ -113,10 +113,11 @@ class Reconciler {
   absl::StatusOr<bool> Record(const TenantId& id, const Desire& desire,
                               std::optional<int64_t> overrules = std::nullopt);
   void Settled(const TenantRecord& before, const TenantRecord& now);
-  absl::Status ApplyListed(const v1::DesiredTenant& listed, const std::map<TenantId, TenantRecord>& records);
+  // True if records may have changed.
+  absl::StatusOr<bool> ApplyListed(const v1::DesiredTenant& listed, const std::map<TenantId, TenantRecord>& records);
   void CountUnlisted(std::span<const v1::DesiredTenant> listed, const std::map<TenantId, TenantRecord>& records);
   // `listed` has an older generation than `record`, which is as it was before the listing began.
-  absl::Status Overrule(const TenantRecord& record, const v1::DesiredTenant& listed);
+  absl::StatusOr<bool> Overrule(const TenantRecord& record, const v1::DesiredTenant& listed);
   void Look(const TenantId& id);
   // Not OK only if the records could not be reached.
   absl::Status LookAt(const TenantId& id);

@@ -1,4 +1,4 @@
-// Giving a spare to a tenant: three renames and two rows in one transaction of the central database. There is no moment
+// Giving a spare to a tenant: three renames and two rows in one statement to the central database. There is no moment
 // in which a crash leaves half of it.
 #pragma once
 
@@ -50,15 +50,9 @@ class Claims {
   absl::StatusOr<std::optional<TenantRecord>> Take(const TenantRecord& record);
 
  private:
-  // What a transaction came to, for after its end.
-  struct Attempt {
-    std::string database_id{};
-    std::optional<TenantRecord> settled{};
-  };
-  absl::Status ClaimIn(postgres::Transaction& tx, const TenantRecord& record, Attempt& attempt);
-  // OK if `status` was the claim's own failure: then the same may be done without it.
-  absl::Status Forgive(const absl::Status& status, const TenantId& id, const Attempt& attempt);
-  void Count(const Attempt& attempt);
+  SpareClaim ClaimOf(const TenantId& id) const;
+  // True if the tenant was given a spare; counts and tells.
+  bool Conclude(const Spared& spared);
 
   const std::function<Standard()> standard_;
   const Parts parts_;

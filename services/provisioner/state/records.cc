@@ -31,6 +31,78 @@ absl::StatusOr<std::vector<TenantRecord>> RecordsOf(const pqxx::result& rows) {
   return records;
 }
 
+// INSERT … ON CONFLICT … up to RETURNING. `adopts`: a condition under which the tenant stays READY.
+std::string WantSql(const Desire& desire, std::string_view adopts) {
+  const std::string_view insert =
+      "INSERT INTO leasehold.tenants AS t (id, generation, desired, confirmed, desired_time, update_time, "
+      "create_generation, origin_tenant, origin_backup, origin_generation) VALUES ($1, $2, $3, $4, $5, $5, $6, $7, $8, "
+      "$9) ON CONFLICT (id) DO ";
+  if (!desire.generation.has_value()) return std::format("{}NOTHING ", insert);
+  return std::format(
+      "{1}UPDATE SET generation = excluded.generation, desired = excluded.desired, "
+      "confirmed = excluded.confirmed, desired_time = excluded.desired_time, update_time = excluded.update_time, "
+      "message = '', next_attempt_time = NULL, state = CASE WHEN {0} THEN 'ready' ELSE 'pending' END, "
+      "state_generation = CASE WHEN {0} THEN excluded.generation ELSE t.state_generation END, "
+      "status_version = t.status_version + CASE WHEN {0} THEN 1 ELSE 0 END, "
+      "attempts = CASE WHEN {0} THEN t.attempts ELSE 0 END, "
+      "create_generation = CASE excluded.create_generation WHEN 0 THEN t.create_generation "
+      "ELSE excluded.create_generation END, "
+      // After an overruled generation, whose number says nothing.
+      "database_generation = CASE WHEN {0} THEN excluded.generation "
+      "ELSE least(t.database_generation, excluded.generation) END, "
+      "filled_generation = least(t.filled_generation, excluded.generation), "
+      "origin_tenant = excluded.origin_tenant, origin_backup = excluded.origin_backup, "
+      "origin_generation = excluded.origin_generation "
+      "WHERE t.generation < excluded.generation OR (excluded.confirmed AND (t.generation = $10 OR "
+      "(t.generation = excluded.generation "
+      "AND (t.desired <> excluded.desired OR (excluded.desired = 'absent' AND NOT t.confirmed) OR "
+      "((t.origin_tenant, t.origin_backup, t.origin_generation) "
+      "<> (excluded.origin_tenant, excluded.origin_backup, excluded.origin_generation) "
+      "AND greatest(t.origin_generation, excluded.origin_generation) > t.filled_generation))))) ",
+      adopts, insert);
+}
+
+std::vector<Param> WantParams(const TenantId& id, const Desire& desire, std::optional<int64_t> overrules,
+                              absl::Time now) {
+  std::vector<Param> params{id.str(),
+                            std::format("{}", desire.generation.value_or(0)),
+                            TextOf(kDesired, desire.state),
+                            desire.confirmed ? "true" : "false",
+                            Timestamp(now),
+                            std::format("{}", desire.create_generation),
+                            desire.origin.tenant,
+                            desire.origin.backup,
+                            std::format("{}", desire.origin.generation)};
+  // Only an update has a use for it.
+  if (desire.generation.has_value()) {
+    params.push_back(overrules.has_value() ? Param(std::format("{}", *overrules)) : std::nullopt);
+  }
+  return params;
+}
+
+// Rows of `from`, of each the record `row`; AddClaim()'s parameters come after `before` others.
+std::string SpareSql(std::string_view row, std::string_view from, size_t before) {
+  return std::format(
+      "SELECT {}, asked, coalesce(spare, ''), coalesce(trouble, '') FROM (SELECT (g.became).*, g.asked, g.spare, "
+      "g.trouble FROM {} CROSS JOIN LATERAL leasehold.take_spare({}, ${}, ${}, ${}, ${}, ${}) AS g) AS given",
+      kRecordColumns, from, row, before + 1, before + 2, before + 3, before + 4, before + 5);
+}
+
+void AddClaim(std::vector<Param>& params, const SpareClaim& claim, absl::Time now) {
+  params.insert(params.end(), {claim.database, claim.read_only_role, std::format("{}", claim.standard.schema_version),
+                               claim.standard.role_key, Timestamp(now)});
+}
+
+absl::StatusOr<std::optional<Spared>> SparedOf(const pqxx::result& rows) {
+  if (rows.empty()) return std::nullopt;
+  const pqxx::row row = rows[0];
+  LH_ASSIGN_OR_RETURN(TenantRecord record, RecordOf(row));
+  return Spared{.record = std::move(record),
+                .asked = row["asked"].as<bool>(),
+                .database_id = row[row.size() - 2].as<std::string>(),
+                .trouble = row[row.size() - 1].as<std::string>()};
+}
+
 }  // namespace
 
 #define LH_TIME(column) "(extract(epoch from " column ") * 1000000)::bigint"
@@ -90,72 +162,34 @@ absl::StatusOr<pqxx::result> Records::Run(std::string_view sql, std::span<const 
   return central_.Take()->ExecAlone(sql, params);  // one round trip, not three
 }
 
-absl::StatusOr<bool> Records::Want(const TenantId& id, const Desire& desire, std::optional<int64_t> overrules,
-                                   const AndThen& and_then) {
+absl::StatusOr<bool> Records::Want(const TenantId& id, const Desire& desire, std::optional<int64_t> overrules) {
+  const std::vector<Param> params = WantParams(id, desire, overrules, clock_.Now());
+  LH_ASSIGN_OR_RETURN(const pqxx::result rows, Run(WantSql(desire, "false") + "RETURNING id", params));
+  return !rows.empty();
+}
+
+absl::StatusOr<std::optional<Spared>> Records::Want(const TenantId& id, const Desire& desire,
+                                                    std::optional<int64_t> overrules, const SpareClaim& claim) {
   // With somebody to hear of it, the registry taking an announced tenant in is no work.
-  const std::string_view adopts =
-      and_then ? "t.generation = 0 AND t.state = 'ready' AND t.desired = 'present' AND t.database_id IS NOT NULL "
-                 "AND excluded.desired = 'present' AND excluded.origin_generation = 0"
-               : "false";
-  std::string sql =
-      "INSERT INTO leasehold.tenants AS t (id, generation, desired, confirmed, desired_time, update_time, "
-      "create_generation, origin_tenant, origin_backup, origin_generation) VALUES ($1, $2, $3, $4, $5, $5, $6, $7, $8, "
-      "$9) ON CONFLICT (id) DO ";
-  if (desire.generation.has_value()) {
-    sql += std::format(
-        "UPDATE SET generation = excluded.generation, desired = excluded.desired, "
-        "confirmed = excluded.confirmed, desired_time = excluded.desired_time, update_time = excluded.update_time, "
-        "message = '', next_attempt_time = NULL, state = CASE WHEN {0} THEN 'ready' ELSE 'pending' END, "
-        "state_generation = CASE WHEN {0} THEN excluded.generation ELSE t.state_generation END, "
-        "status_version = t.status_version + CASE WHEN {0} THEN 1 ELSE 0 END, "
-        "attempts = CASE WHEN {0} THEN t.attempts ELSE 0 END, "
-        "create_generation = CASE excluded.create_generation WHEN 0 THEN t.create_generation "
-        "ELSE excluded.create_generation END, "
-        // After an overruled generation, whose number says nothing.
-        "database_generation = CASE WHEN {0} THEN excluded.generation "
-        "ELSE least(t.database_generation, excluded.generation) END, "
-        "filled_generation = least(t.filled_generation, excluded.generation), "
-        "origin_tenant = excluded.origin_tenant, origin_backup = excluded.origin_backup, "
-        "origin_generation = excluded.origin_generation "
-        "WHERE t.generation < excluded.generation OR (excluded.confirmed AND (t.generation = $10 OR "
-        "(t.generation = excluded.generation "
-        "AND (t.desired <> excluded.desired OR (excluded.desired = 'absent' AND NOT t.confirmed) OR "
-        "((t.origin_tenant, t.origin_backup, t.origin_generation) "
-        "<> (excluded.origin_tenant, excluded.origin_backup, excluded.origin_generation) "
-        "AND greatest(t.origin_generation, excluded.origin_generation) > t.filled_generation))))) ",
-        adopts);
-  } else {
-    sql += "NOTHING ";
-  }
-  sql += and_then ? std::format("RETURNING {}", kRecordColumns) : "RETURNING id";
-  const std::array<Param, 10> params{
-      id.str(),
-      std::format("{}", desire.generation.value_or(0)),
-      TextOf(kDesired, desire.state),
-      desire.confirmed ? "true" : "false",
-      Timestamp(clock_.Now()),
-      std::format("{}", desire.create_generation),
-      desire.origin.tenant,
-      desire.origin.backup,
-      std::format("{}", desire.origin.generation),
-      overrules.has_value() ? Param(std::format("{}", *overrules)) : std::nullopt,
-  };
-  // Only an update has a use for the last one.
-  const std::span<const Param> used = std::span(params).first(desire.generation.has_value() ? 10 : 9);
-  bool changed = false;
-  if (!and_then) {
-    LH_ASSIGN_OR_RETURN(const pqxx::result rows, Run(sql, used));
-    return !rows.empty();
-  }
-  const absl::Status done = central_.InTransaction([&](postgres::Transaction& tx) -> absl::Status {
-    LH_ASSIGN_OR_RETURN(const pqxx::result rows, tx.Exec(sql, used));
-    changed = !rows.empty();
-    if (!changed) return absl::OkStatus();
-    LH_ASSIGN_OR_RETURN(const TenantRecord record, RecordOf(rows[0]));
-    return and_then(tx, record);
-  });
-  LH_RETURN_IF_ERROR(done);
-  return changed;
+  constexpr std::string_view kAdopts =
+      "t.generation = 0 AND t.state = 'ready' AND t.desired = 'present' AND t.database_id IS NOT NULL "
+      "AND excluded.desired = 'present' AND excluded.origin_generation = 0";
+  std::vector<Param> params = WantParams(id, desire, overrules, clock_.Now());
+  const std::string sql = std::format("WITH wanted AS ({} RETURNING t.*) {}", WantSql(desire, kAdopts),
+                                      SpareSql("ROW(wanted.*)::leasehold.tenants", "wanted", params.size()));
+  AddClaim(params, claim, clock_.Now());
+  LH_ASSIGN_OR_RETURN(const pqxx::result rows, Run(sql, params));
+  return SparedOf(rows);
+}
+
+absl::StatusOr<std::optional<Spared>> Records::TakeSpare(const TenantRecord& record, const SpareClaim& claim) {
+  std::vector<Param> params{record.id.str(), std::format("{}", record.generation)};
+  const std::string sql =
+      SpareSql("still", "(SELECT t FROM leasehold.tenants t WHERE id = $1 AND generation = $2 FOR UPDATE) AS t (still)",
+               params.size());
+  AddClaim(params, claim, clock_.Now());
+  LH_ASSIGN_OR_RETURN(const pqxx::result rows, Run(sql, params));
+  return SparedOf(rows);
 }
 
 absl::Status Records::Confirm(const TenantRecord& record, int64_t create_generation) {

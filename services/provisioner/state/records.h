@@ -3,7 +3,6 @@
 // back.
 #pragma once
 
-#include <functional>
 #include <map>
 #include <optional>
 #include <span>
@@ -18,6 +17,7 @@
 #include "common/postgres/postgres.h"
 #include "leasehold/v1/event.pb.h"
 #include "leasehold/v1/tenant.pb.h"
+#include "services/provisioner/state/standard.h"
 
 namespace leasehold::provisioner {
 
@@ -97,6 +97,21 @@ struct Outcome {
 extern const std::string_view kRecordColumns;
 absl::StatusOr<TenantRecord> RecordOf(const pqxx::row& row);
 
+// What a spare that is given to a tenant becomes.
+struct SpareClaim {
+  std::string database{};
+  std::string read_only_role{};
+  Standard standard{};  // only one of these is given
+};
+
+// What became of that.
+struct Spared {
+  TenantRecord record;
+  bool asked = false;         // the tenant was to be given one, and nothing but the stock stood in the way
+  std::string database_id{};  // of the spare, now the tenant's, or of the one that could not be had; else empty
+  std::string trouble{};      // why it could not be had; for the log. It is kept, for who keeps the spares to look at
+};
+
 // Any thread; every call blocks on one short transaction. Errors: those of postgres::ConnectionPool.
 class Records {
  public:
@@ -106,11 +121,14 @@ class Records {
   // than the recorded one changes nothing, unless it is confirmed and the record still has generation `overrules`; the
   // same one only if it is confirmed and differs, or confirms an ABSENT; without a generation only an unknown tenant is
   // recorded, under generation 0.
-  // `and_then` runs in the same transaction, on the changed record; what it returns, if not OK, undoes the change. With
-  // it a tenant that was announced, and has its database, stays READY when the registry takes it in.
-  using AndThen = std::function<absl::Status(postgres::Transaction&, const TenantRecord&)>;
-  absl::StatusOr<bool> Want(const TenantId& id, const Desire& desire, std::optional<int64_t> overrules = std::nullopt,
-                            const AndThen& and_then = {});
+  absl::StatusOr<bool> Want(const TenantId& id, const Desire& desire, std::optional<int64_t> overrules = std::nullopt);
+
+  // Want, and in the same statement a spare for the tenant if it is to have a database and has none. Here a tenant that
+  // was announced, and has its database, stays READY when the registry takes it in. nullopt: nothing changed.
+  absl::StatusOr<std::optional<Spared>> Want(const TenantId& id, const Desire& desire, std::optional<int64_t> overrules,
+                                             const SpareClaim& claim);
+  // A spare for a tenant whose desire is recorded. nullopt: `record` is not what holds now.
+  absl::StatusOr<std::optional<Spared>> TakeSpare(const TenantRecord& record, const SpareClaim& claim);
 
   // The registry itself said what `record` holds, and in which generation the tenant began; nothing else changes. No
   // effect if the record has moved on.

@@ -129,6 +129,58 @@ CREATE TABLE leasehold.run_tasks (
   PRIMARY KEY (run, database_id)
 );
 COMMENT ON COLUMN leasehold.run_tasks.report IS 'files, failure and findings: leasehold.v1.MigrationTask')",
+    // Of spares the oldest that fits. One that somebody is connected to is passed over, since a rename would wait up to
+    // five seconds for them; and one that is not what it was when it was offered, for whoever keeps the spares to look
+    // at. The conditions are asked of one after another until one holds. shobj_description() is planned anew at each
+    // call.
+    R"(CREATE FUNCTION leasehold.take_spare(wanted leasehold.tenants, database text, reader text, newest int, key text,
+  at_time timestamptz, OUT asked boolean, OUT spare text, OUT trouble text, OUT became leasehold.tenants)
+LANGUAGE plpgsql AS $function$
+BEGIN
+  became := wanted;
+  asked := wanted.desired = 'present' AND wanted.database_id IS NULL AND wanted.fill_database_id IS NULL
+           AND wanted.origin_generation <= wanted.filled_generation;
+  IF NOT asked THEN
+    RETURN;
+  END IF;
+  BEGIN
+    DELETE FROM leasehold.spares WHERE database_id = ANY (ARRAY(
+      SELECT s.database_id FROM (
+        SELECT database_id, 'leasehold_new_' || database_id AS name, 'leasehold:1:' || database_id AS mark
+        FROM leasehold.spares WHERE state = 'ready' AND schema_version = newest AND role_key = key
+        ORDER BY create_time, database_id FOR UPDATE SKIP LOCKED) s
+      WHERE (SELECT count(*) FROM pg_database d
+             WHERE d.datname = s.name AND pg_stat_get_db_numbackends(d.oid) = 0
+             AND s.mark = (SELECT description FROM pg_shdescription
+                           WHERE objoid = d.oid AND classoid = 'pg_database'::regclass)
+             AND s.mark = (SELECT description FROM pg_shdescription
+                           WHERE objoid = d.datdba AND classoid = 'pg_authid'::regclass)
+             AND (SELECT bool_or(m.admin_option) FROM pg_auth_members m WHERE m.roleid = d.datdba
+                  AND m.member = (SELECT oid FROM pg_roles WHERE rolname = current_user))) = 1
+      LIMIT 1))
+    RETURNING database_id INTO spare;
+    IF spare IS NULL THEN
+      RETURN;
+    END IF;
+    EXECUTE format('ALTER ROLE %1$I RENAME TO %3$I; ALTER ROLE %2$I RENAME TO %4$I; ALTER ROLE %3$I LOGIN; '
+                   'ALTER ROLE %4$I LOGIN; ALTER DATABASE %1$I RENAME TO %3$I',
+                   'leasehold_new_' || spare, 'leasehold_new_' || spare || '_ro', database, reader);
+    UPDATE leasehold.tenants t SET database_id = spare, database_generation = generation, state = 'ready',
+      state_generation = generation, message = '', attempts = attempts + 1, next_attempt_time = NULL,
+      schema_version = newest, role_key = key, status_version = status_version + 1, update_time = at_time
+    WHERE t.id = wanted.id RETURNING t.* INTO became;
+  EXCEPTION
+    WHEN duplicate_database OR duplicate_object THEN
+      asked := false;
+      spare := NULL;
+    WHEN OTHERS THEN
+      asked := false;
+      trouble := SQLERRM;
+      UPDATE leasehold.spares SET state = 'building' WHERE database_id = spare;
+  END;
+END
+$function$;
+COMMENT ON FUNCTION leasehold.take_spare IS 'gives the tenant of the row `wanted` a spare if it is to have a database and has none; all or nothing')",
 };
 
 }  // namespace

@@ -1,5 +1,5 @@
-// PostgreSQL keeps tenants apart by itself: what somebody can do who has a tenant's own roles, by a lease and by a direct
-// log-in past the gateway, and what the provisioner's login can do (docs/security.md, "Instances").
+// PostgreSQL keeps tenants apart by itself: what somebody can do who has a tenant's own roles, by a lease and by a
+// direct log-in past the gateway, and what the provisioner's login can do (docs/security.md, "Instances").
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -142,8 +142,10 @@ class Separation : public ::testing::Test {
   // As a role of a tenant, with the password that gateways derive.
   std::string RoleDsn(const std::string& tenant, RoleKind kind, const std::string& database) {
     const std::string id = stack_.OnInstance(
-        "alpha", absl::StrCat("SELECT regexp_replace(shobj_description(oid, 'pg_database'), '^.* ', '') FROM pg_database"
-                              " WHERE datname = '", DatabaseOf(tenant), "'"));
+        "alpha",
+        absl::StrCat("SELECT regexp_replace(shobj_description(oid, 'pg_database'), '^.* ', '') FROM pg_database"
+                     " WHERE datname = '",
+                     DatabaseOf(tenant), "'"));
     const Secret password = RoleKey::Parse(SecretOf("role-key-alpha")).value().PasswordOf(id, kind);
     return Dsn(absl::StrCat(DatabaseOf(tenant), kind == RoleKind::kOwner ? "" : "_ro"), password.reveal(), database);
   }
@@ -199,7 +201,8 @@ TEST_F(Separation, NorDoesADirectLogIn) {
       const std::string sqlstate = Try(direct, attempt.sql);
       EXPECT_NE(sqlstate, "") << attempt.sql;
       // What reads only is refused some of these for that, before PostgreSQL looks at privileges.
-      const std::string allowed = kind == RoleKind::kOwner ? attempt.sqlstate : absl::StrCat(attempt.sqlstate, "|25006");
+      const std::string allowed =
+          kind == RoleKind::kOwner ? attempt.sqlstate : absl::StrCat(attempt.sqlstate, "|25006");
       EXPECT_THAT(allowed, ::testing::HasSubstr(sqlstate)) << attempt.sql;
     }
   }
@@ -217,15 +220,15 @@ TEST_F(Separation, OthersStatementsAreNotToBeSeen) {
   pqxx::nontransaction open(*theirs_);
   open.exec("SELECT 'told in confidence'");
   const std::string theirs_is = absl::StrCat("pid = ", theirs_->backendpid());
-  for (const std::string& dsn : {stack_.Acquire(mine_, "alpha").credentials().dsn(),
-                                 RoleDsn(mine_, RoleKind::kOwner, DatabaseOf(mine_)),
-                                 RoleDsn(mine_, RoleKind::kReadOnly, DatabaseOf(mine_))}) {
+  for (const std::string& dsn :
+       {stack_.Acquire(mine_, "alpha").credentials().dsn(), RoleDsn(mine_, RoleKind::kOwner, DatabaseOf(mine_)),
+        RoleDsn(mine_, RoleKind::kReadOnly, DatabaseOf(mine_))}) {
     pqxx::connection mine(dsn);
     pqxx::nontransaction work(mine);
     const pqxx::result seen = work.exec(
-        absl::StrCat("SELECT count(*) FILTER (WHERE query LIKE '%told in ' || 'confidence%'), count(*) FILTER (WHERE ", theirs_is,
-                     "), string_agg(DISTINCT query, '|') FILTER (WHERE ", theirs_is, "), count(client_addr) FILTER (WHERE ",
-                     theirs_is, ") FROM pg_stat_activity"));
+        absl::StrCat("SELECT count(*) FILTER (WHERE query LIKE '%told in ' || 'confidence%'), count(*) FILTER (WHERE ",
+                     theirs_is, "), string_agg(DISTINCT query, '|') FILTER (WHERE ", theirs_is,
+                     "), count(client_addr) FILTER (WHERE ", theirs_is, ") FROM pg_stat_activity"));
     EXPECT_EQ(seen[0][0].as<int>(), 0);
     EXPECT_EQ(seen[0][1].as<int>(), 1);  // that there is somebody is no secret
     EXPECT_EQ(seen[0][2].as<std::string>(), "<insufficient privilege>");
@@ -270,8 +273,8 @@ TEST_F(Separation, TemporaryTablesEndWithTheirSession) {
   }
 }
 
-// Functions in public that stand for PostgreSQL's own, with the database set to look there first: they would run with the
-// provisioner's rights if its sessions looked at them.
+// Functions in public that stand for PostgreSQL's own, with the database set to look there first: they would run with
+// the provisioner's rights if its sessions looked at them.
 TEST_F(Separation, FunctionsInPublicAreNotTheProvisioners) {
   pqxx::connection owner(stack_.Acquire(mine_, "alpha").credentials().dsn());
   ASSERT_EQ(StateOf([&] {
@@ -320,32 +323,37 @@ END $$)sql");
   ASSERT_TRUE(stack_.AwaitState(mine_, v1::TENANT_STATE_ACTIVE));
   stack_.KillAndAwait("provisioner/alpha");  // its start makes a pass
   EXPECT_TRUE(stack_.AwaitState(mine_, v1::TENANT_STATE_ACTIVE));
-  EXPECT_EQ(stack_.OnInstance("alpha", "SELECT count(*) FROM public.captured WHERE session <> '" + DatabaseOf(mine_) + "'",
-                              DatabaseOf(mine_)),
-            "0");
+  EXPECT_EQ(
+      stack_.OnInstance("alpha", "SELECT count(*) FROM public.captured WHERE session <> '" + DatabaseOf(mine_) + "'",
+                        DatabaseOf(mine_)),
+      "0");
 }
 
 TEST_F(Separation, TheProvisionersLoginIsNoSuperuser) {
   pqxx::connection login(Dsn("leasehold", SecretOf("login-alpha"), "alpha_central"));
-  EXPECT_EQ(*Value(login, "SELECT concat_ws(' ', rolsuper, rolcreatedb, rolcreaterole, rolreplication, rolbypassrls)"
-                          " FROM pg_roles WHERE rolname = current_user"),
+  EXPECT_EQ(*Value(login,
+                   "SELECT concat_ws(' ', rolsuper, rolcreatedb, rolcreaterole, rolreplication, rolbypassrls)"
+                   " FROM pg_roles WHERE rolname = current_user"),
             "f t t f f");
   // None of PostgreSQL's own roles.
-  EXPECT_EQ(*Value(login, "SELECT count(*) FROM pg_roles WHERE rolname LIKE 'pg\\_%' AND pg_has_role(current_user, oid, 'MEMBER')"),
-            "0");
+  EXPECT_EQ(
+      *Value(login,
+             "SELECT count(*) FROM pg_roles WHERE rolname LIKE 'pg\\_%' AND pg_has_role(current_user, oid, 'MEMBER')"),
+      "0");
   for (const char* sql :
        {"SET ROLE postgres", "SET SESSION AUTHORIZATION postgres", "SELECT rolpassword FROM pg_authid",
         "SELECT pg_read_file('/etc/passwd')", "COPY (SELECT 1) TO PROGRAM 'true'", "COPY (SELECT 1) TO '/tmp/intruder'",
         "CREATE EXTENSION dblink", "ALTER SYSTEM SET log_statement = 'all'", "ALTER ROLE postgres PASSWORD 'x'",
         "ALTER ROLE CURRENT_USER SUPERUSER", "CREATE ROLE intruder SUPERUSER", "CREATE ROLE intruder REPLICATION",
-        "CREATE ROLE intruder BYPASSRLS", "CREATE ROLE intruder IN ROLE pg_read_all_data", "GRANT pg_monitor TO CURRENT_USER",
-        "DROP DATABASE postgres", "ALTER DATABASE postgres SET search_path = public", "SELECT lo_import('/etc/passwd')"}) {
+        "CREATE ROLE intruder BYPASSRLS", "CREATE ROLE intruder IN ROLE pg_read_all_data",
+        "GRANT pg_monitor TO CURRENT_USER", "DROP DATABASE postgres",
+        "ALTER DATABASE postgres SET search_path = public", "SELECT lo_import('/etc/passwd')"}) {
     EXPECT_EQ(Try(login, sql), kDenied) << sql;
   }
   // A role and a database that it did not make are not its to touch.
   stack_.OnInstance("alpha", "CREATE ROLE somebody_elses LOGIN; SELECT 1");
-  for (const char* sql : {"ALTER ROLE somebody_elses PASSWORD 'x'", "DROP ROLE somebody_elses", "SET ROLE somebody_elses",
-                          "GRANT somebody_elses TO CURRENT_USER"}) {
+  for (const char* sql : {"ALTER ROLE somebody_elses PASSWORD 'x'", "DROP ROLE somebody_elses",
+                          "SET ROLE somebody_elses", "GRANT somebody_elses TO CURRENT_USER"}) {
     EXPECT_EQ(Try(login, sql), kDenied) << sql;
   }
   stack_.OnInstance("alpha", "DROP ROLE somebody_elses; SELECT 1");

@@ -39,7 +39,8 @@ void SetTime(const char* name, const std::string& text, google::protobuf::Timest
   }
   absl::Time parsed;
   if (!absl::ParseTime(absl::RFC3339_full, text, &parsed, nullptr)) {
-    UsageError(absl::StrCat(name, " is '", Printable(text), "'; allowed: a time such as 2026-01-31T12:00:00Z, or how long ago: 15m"));
+    UsageError(absl::StrCat(name, " is '", Printable(text),
+                            "'; allowed: a time such as 2026-01-31T12:00:00Z, or how long ago: 15m"));
   }
   time = FromTime(parsed);
 }
@@ -57,7 +58,8 @@ v1::AuditAction ActionOf(const std::string& word) {
 }
 
 // The newest `limit` events, the oldest of them first.
-absl::StatusOr<v1::ListAuditEventsResponse> Newest(GatewayClient& client, v1::ListAuditEventsRequest request, int limit) {
+absl::StatusOr<v1::ListAuditEventsResponse> Newest(GatewayClient& client, v1::ListAuditEventsRequest request,
+                                                   int limit) {
   std::vector<v1::AuditEvent> events;
   do {
     request.set_page_size(std::min(limit - static_cast<int>(events.size()), kLargestPage));
@@ -67,7 +69,8 @@ absl::StatusOr<v1::ListAuditEventsResponse> Newest(GatewayClient& client, v1::Li
     request.set_page_token(page.next_page_token());
   } while (!request.page_token().empty() && events.size() < static_cast<size_t>(limit));
   v1::ListAuditEventsResponse all;
-  std::for_each(events.rbegin(), events.rend(), [&all](v1::AuditEvent& event) { *all.add_events() = std::move(event); });
+  std::for_each(events.rbegin(), events.rend(),
+                [&all](v1::AuditEvent& event) { *all.add_events() = std::move(event); });
   return all;
 }
 
@@ -112,7 +115,8 @@ absl::StatusOr<int> Verify(const Command& command, int64_t from) {
   request.set_number(from);
   v1::VerifyAuditResponse all;
   while (!all.done()) {
-    LH_ASSIGN_OR_RETURN(const v1::VerifyAuditResponse part, client.Call(client.audit(), &Service::VerifyAudit, request));
+    LH_ASSIGN_OR_RETURN(const v1::VerifyAuditResponse part,
+                        client.Call(client.audit(), &Service::VerifyAudit, request));
     const int64_t records = all.records() + part.records();
     const int64_t events = all.events() + part.events();
     all = part;
@@ -127,8 +131,9 @@ absl::StatusOr<int> Verify(const Command& command, int64_t from) {
   } else if (!broken) {
     std::cout << absl::StrCat(all.records(), " records with ", all.events(), " events are as they were written\n");
   } else {
-    std::cerr << ErrorLine(absl::StrCat("record ", all.broken_number(), " of the audit trail is broken: ", all.broken_why(),
-                                        "; the ", all.records(), " records before it are as they were written"));
+    std::cerr << ErrorLine(absl::StrCat("record ", all.broken_number(),
+                                        " of the audit trail is broken: ", all.broken_why(), "; the ", all.records(),
+                                        " records before it are as they were written"));
   }
   return broken ? kFailed : kDone;
 }
@@ -151,7 +156,8 @@ void AddAudit(CLI::App& app, Command& command) {
   audit->add_flag("--follow", flags->follow, "And what comes from now on");
 
   auto from = std::make_shared<int>(0);
-  CLI::App* verify = audit->add_subcommand("verify", "Compute the trail's hashes anew; 1 if a record is not as it was written");
+  CLI::App* verify =
+      audit->add_subcommand("verify", "Compute the trail's hashes anew; 1 if a record is not as it was written");
   AddCount(*verify, "--from", *from, "The first record to check; what it continues is taken as it is");
   audit->callback([flags, from, verify, &command] {
     if (verify->parsed()) {

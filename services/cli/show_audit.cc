@@ -21,7 +21,8 @@ std::string OutcomeOf(const v1::AuditEvent& event) {
 
 std::string WhoOf(const v1::AuditEvent& event) {
   if (event.holder().empty()) return Printable(event.principal());
-  return Printable(event.principal().empty() ? event.holder() : absl::StrCat(event.principal(), " (", event.holder(), ")"));
+  return Printable(event.principal().empty() ? event.holder()
+                                             : absl::StrCat(event.principal(), " (", event.holder(), ")"));
 }
 
 std::vector<Cell> CellsOf(const v1::AuditEvent& event) {

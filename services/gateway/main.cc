@@ -149,7 +149,8 @@ absl::Status Run(const std::string& config_file) {
   sql_options.audit = &audit;
   SqlEndpoint sql(sql_options, authority, metrics, clock);
 
-  LeaseService leases({issuer, book, watchers, registry.directory(), timer, services, &audit}, config.leases(), metrics);
+  LeaseService leases({issuer, book, watchers, registry.directory(), timer, services, &audit}, config.leases(),
+                      metrics);
   TenantService tenants(registry);
   OperationService operations(registry);
   BackupService backups(registry, !config.provisioner().backup_folder().empty());

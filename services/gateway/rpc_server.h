@@ -14,8 +14,8 @@
 namespace leasehold::gateway {
 
 // Serves at once. INVALID_FIELD "gateway.grpc_listen" if the address cannot be listened on. `services` outlive the
-// server, and so does `audit`, which records the calls. Process-wide, and so once: gRPC's and protobuf's own log lines go
-// to ours, at level debug.
+// server, and so does `audit`, which records the calls. Process-wide, and so once: gRPC's and protobuf's own log lines
+// go to ours, at level debug.
 absl::StatusOr<std::unique_ptr<grpc::Server>> StartRpcServer(const std::string& listen,
                                                              std::span<grpc::Service* const> services,
                                                              AuditRecorder& audit);

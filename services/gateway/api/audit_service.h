@@ -9,8 +9,8 @@
 
 namespace leasehold::gateway {
 
-// Nothing blocks: calls run on a thread of its own, one after another, so that a long look through the trail keeps nobody
-// else waiting.
+// Nothing blocks: calls run on a thread of its own, one after another, so that a long look through the trail keeps
+// nobody else waiting.
 class AuditService : public v1::AuditService::CallbackService {
  public:
   explicit AuditService(const postgres::ConnectOptions& registry) : pool_(registry, 1), executor_("audit", 1) {}

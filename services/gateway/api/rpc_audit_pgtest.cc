@@ -11,17 +11,10 @@
 #include "services/gateway/api/registry_service_fixture.h"
 #include "services/gateway/api/undecodable_request.h"
 #include "services/gateway/audit/line.h"
+#include "services/gateway/audit/testing_config.h"
 
 namespace leasehold::gateway {
 namespace {
-
-v1::AuditConfig AuditConfigOf(const std::string& on_failure) {
-  v1::AuditConfig config;
-  config.set_record("on");
-  config.set_on_failure(on_failure);
-  config.set_buffer(1000);
-  return config;
-}
 
 std::vector<v1::AuditEvent> TakeEvents(AuditRecorder& recorder) {
   std::vector<v1::AuditEvent> events;

@@ -33,15 +33,16 @@ class AuditBuffer {
 
   explicit AuditBuffer(int64_t capacity) : capacity_(capacity) {}
 
-  // False: the buffer is full, and the event is lost; `stored` is told so. With `stored`, what waits is written at once.
+  // False: the buffer is full, and the event is lost; `stored` is told so. With `stored`, what waits is written at
+  // once.
   bool Add(absl::Time time, std::string_view line, Stored stored = nullptr);
 
   // Of events; those of a batch that was taken count until Done().
   int64_t size() const { return size_.load(std::memory_order_relaxed); }
   bool full() const { return size() >= capacity_; }
 
-  // The writer's. Waits for an event for up to `patience`, and from then on for `gather`, for more, unless somebody waits
-  // for it or there is enough for a record. nullopt: nothing came, or it is closed and empty.
+  // The writer's. Waits for an event for up to `patience`, and from then on for `gather`, for more, unless somebody
+  // waits for it or there is enough for a record. nullopt: nothing came, or it is closed and empty.
   std::optional<Batch> Take(absl::Duration patience, absl::Duration gather);
   // The batch is stored.
   void Done(const Batch& batch) { size_.fetch_sub(batch.events, std::memory_order_relaxed); }

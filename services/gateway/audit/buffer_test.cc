@@ -7,6 +7,7 @@
 #include "common/clock/clock.h"
 #include "common/status/error.h"
 #include "services/gateway/audit/recorder.h"
+#include "services/gateway/audit/testing_config.h"
 
 namespace leasehold::gateway {
 namespace {
@@ -14,14 +15,6 @@ namespace {
 constexpr absl::Duration kNow = absl::ZeroDuration();
 constexpr absl::Duration kLong = absl::Seconds(60);
 const absl::Time kTime = absl::FromUnixSeconds(1'800'000'000);
-
-v1::AuditConfig Config(const std::string& on_failure, int buffer = 1000, const std::string& record = "on") {
-  v1::AuditConfig config;
-  config.set_record(record);
-  config.set_on_failure(on_failure);
-  config.set_buffer(buffer);
-  return config;
-}
 
 TEST(AuditBuffer, KeepsTheOrderAndTheTimes) {
   AuditBuffer buffer(1000);
@@ -97,7 +90,7 @@ TEST(AuditBuffer, TellsWhoWaitsThatItDoesNotWorkAndKeepsTheEvent) {
 TEST(AuditRecorder, RefusesWhileFullWhereItIsToldTo) {
   const FakeClock clock;
   Metrics metrics;
-  AuditRecorder recorder(Config("refuse"), clock, metrics);
+  AuditRecorder recorder(AuditConfigOf("refuse"), clock, metrics);
   EXPECT_TRUE(recorder.Admit().ok());
   for (int i = 0; i < 1000; ++i) recorder.Record({.action = v1::AUDIT_ACTION_LEASE_RENEW});
   EXPECT_EQ(ReasonOf(recorder.Admit()), v1::REASON_AUDIT_UNAVAILABLE);
@@ -109,7 +102,7 @@ TEST(AuditRecorder, RefusesWhileFullWhereItIsToldTo) {
 TEST(AuditRecorder, GoesOnAndCountsWhereItIsToldTo) {
   const FakeClock clock;
   Metrics metrics;
-  AuditRecorder recorder(Config("continue"), clock, metrics);
+  AuditRecorder recorder(AuditConfigOf("continue"), clock, metrics);
   for (int i = 0; i < 1003; ++i) recorder.Record({.action = v1::AUDIT_ACTION_LEASE_RENEW});
   EXPECT_TRUE(recorder.Admit().ok());
   EXPECT_TRUE(metrics.Expose().contains("leasehold_audit_lost_total 3"));
@@ -121,7 +114,7 @@ TEST(AuditRecorder, GoesOnAndCountsWhereItIsToldTo) {
 TEST(AuditRecorder, AChangeIsAnsweredWhenItIsStored) {
   const FakeClock clock;
   Metrics metrics;
-  AuditRecorder recorder(Config("refuse"), clock, metrics);
+  AuditRecorder recorder(AuditConfigOf("refuse"), clock, metrics);
   bool answered = false;
   recorder.RecordChange({.action = v1::AUDIT_ACTION_TENANT_CREATE}, [&](const absl::Status&) { answered = true; });
   EXPECT_FALSE(answered);
@@ -133,7 +126,7 @@ TEST(AuditRecorder, AChangeIsAnsweredWhenItIsStored) {
 TEST(AuditRecorder, OffRecordsNothingAndRefusesNothing) {
   const FakeClock clock;
   Metrics metrics;
-  AuditRecorder recorder(Config("refuse", 1000, "off"), clock, metrics);
+  AuditRecorder recorder(AuditConfigOf("refuse", 1000, "off"), clock, metrics);
   bool answered = false;
   recorder.RecordChange({.action = v1::AUDIT_ACTION_TENANT_CREATE}, [&](const absl::Status& s) { answered = s.ok(); });
   EXPECT_TRUE(answered);

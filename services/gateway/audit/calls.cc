@@ -105,7 +105,8 @@ void TellNumbered(const Request& request, const Response* /*response*/, CallTold
 void TellRestore(const v1::RestoreBackupRequest& request, const v1::TenantChange* response, CallTold& told) {
   told.entry.tenant = request.tenant().id().empty() ? TenantOf(request.backup()) : request.tenant().id();
   told.entry.subject = request.backup();
-  if (response != nullptr) absl::StrAppend(&told.detail, request.in_place() ? "in place: " : "", response->operation().id());
+  if (response != nullptr)
+    absl::StrAppend(&told.detail, request.in_place() ? "in place: " : "", response->operation().id());
 }
 
 void TellRun(const v1::StartMigrationRunRequest& request, const v1::MigrationRun* response, CallTold& told) {

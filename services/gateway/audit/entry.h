@@ -8,8 +8,8 @@
 
 namespace leasehold::gateway {
 
-// As v1::AuditEvent; what the texts point to is used during the call that is given the entry, and no longer. They are cut
-// to 256 bytes. Never a secret.
+// As v1::AuditEvent; what the texts point to is used during the call that is given the entry, and no longer. They are
+// cut to 256 bytes. Never a secret.
 struct AuditEntry {
   v1::AuditAction action = v1::AUDIT_ACTION_UNSPECIFIED;
   v1::Reason outcome = v1::REASON_UNSPECIFIED;  // done

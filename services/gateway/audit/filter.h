@@ -18,7 +18,8 @@ class AuditFilter {
 
   bool Matches(const v1::AuditEvent& event) const;
 
-  // What the line of an event that matches holds in any case: most records are told apart by these without being parsed.
+  // What the line of an event that matches holds in any case: most records are told apart by these without being
+  // parsed.
   const std::vector<std::string>& marks() const { return marks_; }
   absl::Time since() const { return since_; }
   absl::Time until() const { return until_; }

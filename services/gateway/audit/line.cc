@@ -25,7 +25,8 @@ void AppendTime(std::string& out, absl::Time time) {
     text = absl::FormatTime("%Y-%m-%d%ET%H:%M:%S", absl::FromUnixSeconds(second), absl::UTCTimeZone());
   }
   char fraction[] = ".000000Z";
-  for (int64_t i = 6, rest = micros % 1'000'000; i > 0; --i, rest /= 10) fraction[i] = static_cast<char>('0' + rest % 10);
+  for (int64_t i = 6, rest = micros % 1'000'000; i > 0; --i, rest /= 10)
+    fraction[i] = static_cast<char>('0' + rest % 10);
   out += text;
   out += fraction;
 }

@@ -11,8 +11,9 @@
 
 namespace leasehold::gateway {
 
-// protobuf's JSON mapping of the v1::AuditEvent without `id`, members in the order of the fields, and a newline. A tenant,
-// service or lease that is none by its grammar is left out: who asks for it by that name may have mistaken the field.
+// protobuf's JSON mapping of the v1::AuditEvent without `id`, members in the order of the fields, and a newline. A
+// tenant, service or lease that is none by its grammar is left out: who asks for it by that name may have mistaken the
+// field.
 void AppendAuditLine(std::string& out, absl::Time time, const AuditEntry& entry);
 
 // With or without the newline.

@@ -50,7 +50,8 @@ struct Position {
   }
 };
 
-// Records next to `from` whose text holds the filter's marks; the scan ends after kMostLooked of them, whatever they hold.
+// Records next to `from` whose text holds the filter's marks; the scan ends after kMostLooked of them, whatever they
+// hold.
 absl::StatusOr<pqxx::result> Look(postgres::Transaction& tx, const AuditFilter& filter, int64_t from, bool upwards) {
   std::string conditions;
   std::vector<postgres::Param> params = {std::to_string(from), std::to_string(kLookedAtOnce)};
@@ -113,7 +114,8 @@ absl::StatusOr<v1::ListAuditEventsResponse> ListAuditEvents(postgres::Transactio
       if (!upwards) std::ranges::reverse(lines);
       for (const auto& [at, line] : lines) {
         if (after && (upwards ? at <= *after : at >= *after)) continue;
-        if (!std::ranges::all_of(filter.marks(), [&](const std::string& mark) { return line.contains(mark); })) continue;
+        if (!std::ranges::all_of(filter.marks(), [&](const std::string& mark) { return line.contains(mark); }))
+          continue;
         const absl::StatusOr<v1::AuditEvent> event = ParseAuditLine(line);
         if (!event.ok() || !filter.Matches(*event)) continue;
         *response.add_events() = *event;

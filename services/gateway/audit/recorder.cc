@@ -13,7 +13,8 @@ AuditRecorder::AuditRecorder(const v1::AuditConfig& config, const Clock& clock, 
       refuse_(config.on_failure() == "refuse"),
       clock_(clock),
       buffer_(config.buffer()),
-      lost_(metrics.Counter("leasehold_audit_lost_total", "Events that found the buffer full and are not in the trail")) {}
+      lost_(metrics.Counter("leasehold_audit_lost_total",
+                            "Events that found the buffer full and are not in the trail")) {}
 
 absl::Status AuditRecorder::Admit() const {
   if (!on_ || !refuse_ || !buffer_.full()) return absl::OkStatus();

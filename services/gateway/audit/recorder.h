@@ -22,8 +22,8 @@ class AuditRecorder {
 
   void Record(const AuditEntry& entry);
 
-  // `stored` once the event is in the trail's table, or with AUDIT_UNAVAILABLE when that does not work for now (it is tried
-  // on). With `continue`, and with audit off, at once. On any thread, this one too: it must not block.
+  // `stored` once the event is in the trail's table, or with AUDIT_UNAVAILABLE when that does not work for now (it is
+  // tried on). With `continue`, and with audit off, at once. On any thread, this one too: it must not block.
   void RecordChange(const AuditEntry& entry, AuditBuffer::Stored stored);
 
   // The writer's.

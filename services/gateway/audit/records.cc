@@ -32,8 +32,9 @@ absl::StatusOr<Appended> Append(postgres::Connection& connection, const std::str
   const absl::Status status = connection.InTransaction([&](postgres::Transaction& tx) -> absl::Status {
     done = {};
     LH_RETURN_IF_ERROR(tx.Exec(kLockAppending).status());
-    LH_ASSIGN_OR_RETURN(const pqxx::result newest,
-                        tx.Exec("SELECT number, encode(hash, 'hex') FROM leasehold.audit ORDER BY number DESC LIMIT 1"));
+    LH_ASSIGN_OR_RETURN(
+        const pqxx::result newest,
+        tx.Exec("SELECT number, encode(hash, 'hex') FROM leasehold.audit ORDER BY number DESC LIMIT 1"));
     LH_ASSIGN_OR_RETURN(AuditHead before, HeadOf(newest));
     if (before.number > known.number) {
       LH_ASSIGN_OR_RETURN(const pqxx::result ours,
@@ -51,12 +52,13 @@ absl::StatusOr<Appended> Append(postgres::Connection& connection, const std::str
     done.head.number = before.number + 1;
     done.head.hash = AuditHash(before.hash, done.head.number, gateway, batch.lines);
     return tx
-        .Exec("INSERT INTO leasehold.audit (number, gateway, first_time, last_time, event_count, events, previous, hash)"
-              " VALUES ($1, $2, to_timestamp($3::bigint / 1e6), to_timestamp($4::bigint / 1e6), $5, $6,"
-              " decode($7, 'hex'), decode($8, 'hex'))",
-              {std::to_string(done.head.number), gateway, std::to_string(absl::ToUnixMicros(batch.first)),
-               std::to_string(absl::ToUnixMicros(batch.last)), std::to_string(batch.events), batch.lines,
-               Hex(before.hash), Hex(done.head.hash)})
+        .Exec(
+            "INSERT INTO leasehold.audit (number, gateway, first_time, last_time, event_count, events, previous, hash)"
+            " VALUES ($1, $2, to_timestamp($3::bigint / 1e6), to_timestamp($4::bigint / 1e6), $5, $6,"
+            " decode($7, 'hex'), decode($8, 'hex'))",
+            {std::to_string(done.head.number), gateway, std::to_string(absl::ToUnixMicros(batch.first)),
+             std::to_string(absl::ToUnixMicros(batch.last)), std::to_string(batch.events), batch.lines,
+             Hex(before.hash), Hex(done.head.hash)})
         .status();
   });
   LH_RETURN_IF_ERROR(status);

@@ -1,5 +1,6 @@
-// Carries what was recorded into the trail: a thread that appends it to the table, and one that carries the table's records
-// to the stream AUDIT. Each gateway runs both; appending they wait for each other, and one of them at a time publishes.
+// Carries what was recorded into the trail: a thread that appends it to the table, and one that carries the table's
+// records to the stream AUDIT. Each gateway runs both; appending they wait for each other, and one of them at a time
+// publishes.
 #pragma once
 
 #include <string>
@@ -12,8 +13,8 @@
 #include "common/jetstream/jetstream.h"
 #include "common/postgres/postgres.h"
 #include "common/telemetry/metrics.h"
-#include "services/gateway/audit/records.h"
 #include "services/gateway/audit/recorder.h"
+#include "services/gateway/audit/records.h"
 
 namespace leasehold::gateway {
 
@@ -36,8 +37,8 @@ class AuditTrail {
   AuditTrail(Options options, AuditRecorder& recorder, jetstream::Client& nats, Metrics& metrics);
   ~AuditTrail();  // Stop()
 
-  // At most once each, from one thread. Nothing is connected to before Start(), which returns at once; the table may come
-  // later. Stop() first takes the recorder's last events.
+  // At most once each, from one thread. Nothing is connected to before Start(), which returns at once; the table may
+  // come later. Stop() first takes the recorder's last events.
   void Start();
   void Stop();
 

@@ -15,6 +15,7 @@
 #include "common/status/error.h"
 #include "services/gateway/audit/line.h"
 #include "services/gateway/audit/reading.h"
+#include "services/gateway/audit/testing_config.h"
 #include "services/gateway/registry/database_suite.h"
 #include "services/gateway/registry/schema.h"
 
@@ -35,14 +36,6 @@ bool Eventually(const std::function<bool()>& true_now) {
   return false;
 }
 
-v1::AuditConfig Config(const std::string& on_failure) {
-  v1::AuditConfig config;
-  config.set_record("on");
-  config.set_on_failure(on_failure);
-  config.set_buffer(1000);
-  return config;
-}
-
 AuditEntry Acquire(std::string_view tenant) {
   return {.action = v1::AUDIT_ACTION_LEASE_ACQUIRE,
           .principal = "dns:payroll",
@@ -56,7 +49,7 @@ class TrailTest : public DatabaseSuite {
   // One gateway: what records, and what carries it on.
   struct Gateway {
     Gateway(const TrailTest& test, const std::string& name, const std::string& on_failure)
-        : recorder(Config(on_failure), test.clock_, metrics),
+        : recorder(AuditConfigOf(on_failure), test.clock_, metrics),
           trail({.registry = Options(test.database_), .gateway = name, .tick = absl::Milliseconds(50)}, recorder,
                 *test.client_, metrics) {}
 
@@ -264,8 +257,10 @@ TEST_F(TrailTest, TheTableIsAppendedToOnly) {
     EXPECT_THAT(Ask(sql), HasSubstr("only appended to")) << sql;
   }
   // Whoever else may write to the schema's tables has no privilege for it.
-  EXPECT_EQ(Ask("CREATE ROLE " + database_ + "_writer; GRANT USAGE ON SCHEMA leasehold TO " + database_ + "_writer"), "");
-  EXPECT_THAT(Ask("SET LOCAL ROLE " + database_ + "_writer; DELETE FROM leasehold.audit"), HasSubstr("permission denied"));
+  EXPECT_EQ(Ask("CREATE ROLE " + database_ + "_writer; GRANT USAGE ON SCHEMA leasehold TO " + database_ + "_writer"),
+            "");
+  EXPECT_THAT(Ask("SET LOCAL ROLE " + database_ + "_writer; DELETE FROM leasehold.audit"),
+              HasSubstr("permission denied"));
   EXPECT_EQ(Ask("SELECT string_agg(p.privilege_type, ' ' ORDER BY p.privilege_type) FROM pg_class c,"
                 " aclexplode(c.relacl) p WHERE c.oid = 'leasehold.audit'::regclass"),
             "INSERT MAINTAIN REFERENCES SELECT TRIGGER");
@@ -285,8 +280,9 @@ TEST_F(TrailTest, VerifyNamesTheFirstRecordThatIsNotAsWritten) {
   EXPECT_EQ(Verify(5).has_broken_number(), false);
 
   // Whoever computes the record's hash anew breaks the next one.
-  Tamper("UPDATE leasehold.audit SET hash = sha256(previous || convert_to(number || E'\\n' || gateway || E'\\n' || events,"
-         " 'UTF8')) WHERE number = 4");
+  Tamper(
+      "UPDATE leasehold.audit SET hash = sha256(previous || convert_to(number || E'\\n' || gateway || E'\\n' || events,"
+      " 'UTF8')) WHERE number = 4");
   EXPECT_EQ(Verify().broken_number(), 5);
   EXPECT_THAT(Verify().broken_why(), HasSubstr("does not continue"));
 
@@ -331,8 +327,9 @@ TEST_F(TrailTest, SeveralGatewaysWriteOneChain) {
   EXPECT_EQ(verified.events(), 600);
   EXPECT_EQ(Ask("SELECT count(DISTINCT gateway) FROM leasehold.audit"), "3");
   // The stream gets each once, in order.
-  ASSERT_TRUE(Eventually(
-      [&] { return Ask("SELECT (SELECT number FROM leasehold.audit_published) = max(number) FROM leasehold.audit") == "t"; }));
+  ASSERT_TRUE(Eventually([&] {
+    return Ask("SELECT (SELECT number FROM leasehold.audit_published) = max(number) FROM leasehold.audit") == "t";
+  }));
   auto consumer = client_->Subscribe({.stream = "AUDIT", .durable = "siem", .filter_subject = ""});
   ASSERT_TRUE(consumer.ok()) << consumer.status();
   int64_t number = 0;

@@ -9,6 +9,7 @@
 #include "common/status/view.h"
 #include "services/gateway/audit/line.h"
 #include "services/gateway/audit/recorder.h"
+#include "services/gateway/audit/testing_config.h"
 #include "services/gateway/session/testing_wire.h"
 
 namespace leasehold::gateway::testing_stack {
@@ -24,12 +25,8 @@ class AuditTest : public EndpointTest {
   }
 
   void Record(const std::string& on_failure) {
-    v1::AuditConfig config;
-    config.set_record("on");
-    config.set_on_failure(on_failure);
-    config.set_buffer(1000);
     endpoint_.reset();
-    recorder_.emplace(config, clock_, recorder_metrics_);
+    recorder_.emplace(AuditConfigOf(on_failure), clock_, recorder_metrics_);
     Begin({.audit = &*recorder_});
   }
   void TearDown() override {
@@ -77,8 +74,8 @@ TEST_F(AuditTest, EverySwitchInEveryForm) {
   EXPECT_EQ(client.One("SET leasehold.tenant = 'globex'"), "SET");
   EXPECT_EQ(client.One("DISCARD ALL"), "DISCARD ALL");
   EXPECT_EQ(client.One("select 1"), "1");
-  EXPECT_THAT(Switches(), ElementsAre("globex from acme", "initech from globex", "acme from initech", "globex from acme",
-                                      "acme from globex"));
+  EXPECT_THAT(Switches(), ElementsAre("globex from acme", "initech from globex", "acme from initech",
+                                      "globex from acme", "acme from globex"));
 }
 
 TEST_F(AuditTest, SwitchesThatAreRefused) {
@@ -88,9 +85,9 @@ TEST_F(AuditTest, SwitchesThatAreRefused) {
   EXPECT_EQ(client.OneBound("select set_config('leasehold.tenant', $1, false)", {"globex"}), "!42501");
   EXPECT_EQ(client.One("begin"), "BEGIN");
   EXPECT_EQ(client.One("SET leasehold.tenant = 'globex'"), "!25001");
-  EXPECT_THAT(Switches(), ElementsAre("!REASON_SWITCH_NOT_ALLOWED globex from acme",
-                                      "!REASON_SWITCH_NOT_ALLOWED globex from acme",
-                                      "!REASON_IN_TRANSACTION globex from acme"));
+  EXPECT_THAT(Switches(),
+              ElementsAre("!REASON_SWITCH_NOT_ALLOWED globex from acme", "!REASON_SWITCH_NOT_ALLOWED globex from acme",
+                          "!REASON_IN_TRANSACTION globex from acme"));
 }
 
 TEST_F(AuditTest, LogInsThatAreRefused) {

@@ -1,11 +1,10 @@
 #include "common/telemetry/log_line.h"
 
 #include <format>
-#include <iterator>
 #include <limits>
 
 #include "common/status/error.h"
-#include "common/status/utf8.h"
+#include "common/telemetry/json_text.h"
 
 namespace leasehold {
 namespace {
@@ -38,35 +37,6 @@ std::string_view ColourOf(Level level) {
   return "";
 }
 
-void AppendJson(std::string& out, std::string_view text) {
-  out += '"';
-  while (!text.empty()) {
-    const Utf8Character c = DecodeUtf8(text);
-    if (c.bytes == 0) {
-      out += "\\ufffd";
-      text.remove_prefix(1);
-      continue;
-    }
-    if (c.code_point == '"' || c.code_point == '\\') {
-      out += '\\';
-      out += text.front();
-    } else if (IsControl(c.code_point)) {
-      std::format_to(std::back_inserter(out), "\\u{:04x}", static_cast<unsigned>(c.code_point));
-    } else {
-      out += text.substr(0, c.bytes);
-    }
-    text.remove_prefix(c.bytes);
-  }
-  out += '"';
-}
-
-void AppendMember(std::string& out, std::string_view name, std::string_view value) {
-  if (!out.ends_with('{')) out += ',';
-  AppendJson(out, name);
-  out += ':';
-  AppendJson(out, value);
-}
-
 std::string ForPeople(std::string_view text) { return Printable(text, std::numeric_limits<size_t>::max()); }
 
 std::string Quoted(std::string_view value) {
@@ -83,13 +53,13 @@ std::string Quoted(std::string_view value) {
 
 std::string JsonLine(const LogEvent& event) {
   std::string line = "{";
-  AppendMember(line, "time", absl::FormatTime("%Y-%m-%d%ET%H:%M:%E3SZ", event.time, absl::UTCTimeZone()));
-  AppendMember(line, "level", NameOf(event.level));
-  AppendMember(line, "component", event.component);
-  AppendMember(line, "message", event.message);
+  AppendJsonMember(line, "time", absl::FormatTime("%Y-%m-%d%ET%H:%M:%E3SZ", event.time, absl::UTCTimeZone()));
+  AppendJsonMember(line, "level", NameOf(event.level));
+  AppendJsonMember(line, "component", event.component);
+  AppendJsonMember(line, "message", event.message);
   if (!event.fields.empty()) {
     line += ",\"fields\":{";
-    for (const auto& [name, value] : event.fields) AppendMember(line, name, value);
+    for (const auto& [name, value] : event.fields) AppendJsonMember(line, name, value);
     line += '}';
   }
   line += "}\n";

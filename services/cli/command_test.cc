@@ -43,6 +43,7 @@ Outcome Execute(std::vector<std::string> args, const Environment& env = NoVariab
   AddOperation(app, command);
   AddMigrate(app, command);
   AddPools(app, command);
+  AddAudit(app, command);
   AddLog(app, command);
   AddDevCerts(app, command);
   AddStack(app, command);

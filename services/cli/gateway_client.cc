@@ -76,6 +76,7 @@ GatewayClient::GatewayClient(GatewayTarget target, absl::Duration connect_patien
   doctor_ = v1::DoctorService::NewStub(channel);
   logs_ = v1::LogService::NewStub(channel);
   policy_ = v1::PolicyService::NewStub(channel);
+  audit_ = v1::AuditService::NewStub(channel);
 }
 
 std::chrono::system_clock::time_point GatewayClient::Deadline(absl::Duration patience) {

@@ -11,6 +11,7 @@
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "common/tls/credentials.h"
+#include "leasehold/v1/audit.grpc.pb.h"
 #include "leasehold/v1/backup.grpc.pb.h"
 #include "leasehold/v1/doctor.grpc.pb.h"
 #include "leasehold/v1/lease.grpc.pb.h"
@@ -46,6 +47,7 @@ class GatewayClient {
   v1::DoctorService::StubInterface& doctor() { return *doctor_; }
   v1::LogService::StubInterface& logs() { return *logs_; }
   v1::PolicyService::StubInterface& policy() { return *policy_; }
+  v1::AuditService::StubInterface& audit() { return *audit_; }
 
   // One call:  client.Call(client.tenants(), &v1::TenantService::StubInterface::GetTenant, request)
   template <typename Stub, typename Request, typename Response>
@@ -84,6 +86,7 @@ class GatewayClient {
   std::unique_ptr<v1::DoctorService::StubInterface> doctor_;
   std::unique_ptr<v1::LogService::StubInterface> logs_;
   std::unique_ptr<v1::PolicyService::StubInterface> policy_;
+  std::unique_ptr<v1::AuditService::StubInterface> audit_;
 };
 
 }  // namespace leasehold::cli

@@ -17,6 +17,7 @@ int main(int argc, char** argv) {
   cli::AddToken(app, command);
   cli::AddPools(app, command);
   cli::AddDoctor(app, command);
+  cli::AddAudit(app, command);
   cli::AddLog(app, command);
   cli::AddDevCerts(app, command);
   cli::AddStack(app, command);

@@ -6,6 +6,7 @@
 
 #include "absl/time/time.h"
 #include "google/protobuf/repeated_ptr_field.h"
+#include "leasehold/v1/audit.pb.h"
 #include "leasehold/v1/backup.pb.h"
 #include "leasehold/v1/doctor.pb.h"
 #include "leasehold/v1/lease.pb.h"
@@ -54,6 +55,11 @@ std::string Bytes(int64_t bytes);
 
 // The pools, then what each tenant has of them.
 std::string ShowPools(const google::protobuf::RepeatedPtrField<v1::Pool>& pools, const Terminal& terminal);
+
+std::string Word(v1::AuditAction action);  // "lease-acquire"
+std::string ShowAudit(const google::protobuf::RepeatedPtrField<v1::AuditEvent>& events, const Terminal& terminal);
+// One event as it comes.
+std::string AuditLine(const v1::AuditEvent& event, const Terminal& terminal);
 
 std::string Word(v1::FindingKind kind);
 std::string Word(v1::FindingRemedy remedy);

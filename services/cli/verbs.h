@@ -14,6 +14,7 @@ void AddMigrate(CLI::App& app, Command& command);
 void AddPolicy(CLI::App& app, Command& command);
 void AddPools(CLI::App& app, Command& command);
 void AddDoctor(CLI::App& app, Command& command);
+void AddAudit(CLI::App& app, Command& command);
 void AddLog(CLI::App& app, Command& command);
 void AddDevCerts(CLI::App& app, Command& command);
 void AddStack(CLI::App& app, Command& command);

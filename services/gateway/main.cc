@@ -20,6 +20,7 @@
 #include "common/telemetry/log.h"
 #include "common/telemetry/metrics.h"
 #include "common/version/version.h"
+#include "services/gateway/api/audit_service.h"
 #include "services/gateway/api/backup_service.h"
 #include "services/gateway/api/doctor_service.h"
 #include "services/gateway/api/lease_service.h"
@@ -30,6 +31,8 @@
 #include "services/gateway/api/pool_service.h"
 #include "services/gateway/api/provisioner_service.h"
 #include "services/gateway/api/tenant_service.h"
+#include "services/gateway/audit/recorder.h"
+#include "services/gateway/audit/trail.h"
 #include "services/gateway/callers.h"
 #include "services/gateway/encryption.h"
 #include "services/gateway/gate/gates.h"
@@ -153,13 +156,20 @@ absl::Status Run(const Arguments& arguments) {
   tls::Watcher certificates(clock, metrics);
   LH_ASSIGN_OR_RETURN(const Encryption encryption, ReadEncryption(config, certificates));
   HttpEndpoint http(health, metrics, {}, encryption.http);
-  LH_ASSIGN_OR_RETURN(const SqlEndpoint::Options sql_options, SqlOptions(config, secrets, encryption, health));
+  LH_ASSIGN_OR_RETURN(SqlEndpoint::Options sql_options, SqlOptions(config, secrets, encryption, health));
   if (arguments.check_config) return absl::OkStatus();
 
   LH_ASSIGN_OR_RETURN(const jetstream::Security nats_security, jetstream::ReadSecurity(config.nats(), environment));
   LH_ASSIGN_OR_RETURN(const auto nats,
                       jetstream::Connect({.url = config.nats().url(), .name = "gateway"}, nats_security));
-  Registry registry({.config = config, .password = secrets.registry_password}, *nats, clock, metrics, health);
+  AuditRecorder audit(config.audit(), clock, metrics);
+  Registry registry({.config = config, .password = secrets.registry_password, .audit = &audit}, *nats, clock, metrics,
+                    health);
+  AuditTrail trail({.registry = registry.connection(),
+                    .gateway = AuditGatewayName(),
+                    .replicas = config.nats().replicas(),
+                    .stream_retention = ToDuration(config.audit().stream_retention())},
+                   audit, *nats, metrics);
 
   const KnownServices services(config);
   Timer timer(clock);
@@ -169,10 +179,12 @@ absl::Status Run(const Arguments& arguments) {
   LeaseReplicator replicator(*nats, book, outbox, {.replicas = config.nats().replicas(), .max_ttl = max_ttl});
   LeaseIssuer issuer(secrets.signing_keys, services, book, advertised);
   SignedLeaseAuthority authority(secrets.signing_keys, services, book, watchers, registry.directory());
+  sql_options.audit = &audit;
   SqlEndpoint sql(sql_options, authority, metrics, clock);
 
   LH_ASSIGN_OR_RETURN(const auto callers, Callers::Make(config, registry.directory(), book, clock, metrics));
-  LeaseService leases({issuer, book, watchers, registry.directory(), timer, services}, config.leases(), metrics);
+  LeaseService leases({issuer, book, watchers, registry.directory(), timer, services, &audit}, config.leases(),
+                      metrics);
   TenantService tenants(registry);
   OperationService operations(registry);
   BackupService backups(registry, !config.provisioner().backup_folder().empty());
@@ -181,8 +193,9 @@ absl::Status Run(const Arguments& arguments) {
   PoolService pools(sql, services);
   LogService logs(sql.query_log(), config);
   PolicyService policies(callers->gate());
-  MigrationAsker migration_asker(*nats, services);
+  MigrationAsker migration_asker(*nats, services, &audit);
   MigrationService migrations(migration_asker, registry, timer);
+  AuditService audits(registry.connection());
 
   prometheus::Gauge& active =
       metrics.Gauge("leasehold_leases", "Leases that this gateway knows of", {{"state", "active"}});
@@ -218,17 +231,19 @@ absl::Status Run(const Arguments& arguments) {
   MigrationServiceGate migration_gate(migrations);
   LogServiceGate log_gate(logs);
   PolicyServiceGate policy_gate(policies);
-  const std::array<Gated*, 10> gates = {&tenant_gate, &operation_gate, &backup_gate, &provisioner_gate,
+  AuditServiceGate audit_gate(audits);
+  const std::array<Gated*, 11> gates = {&tenant_gate, &operation_gate, &backup_gate, &provisioner_gate,
                                         &lease_gate,  &pool_gate,      &doctor_gate, &migration_gate,
-                                        &log_gate,    &policy_gate};
+                                        &log_gate,    &policy_gate,    &audit_gate};
   LH_ASSIGN_OR_RETURN(const auto rpc,
                       StartRpcServer(config.gateway().grpc_listen(),
                                      rpc::ServerCredentials(encryption.grpc, ClientCertificateOf(config.gateway())),
-                                     callers->gate(), gates));
+                                     callers->gate(), audit, gates));
   certificates.Start();
   health.Set("listeners", absl::OkStatus());
   timer.Every(kHealthTick, [&rpc, &health, names = services.names()] { TellHealth(*rpc, health, names); });
   registry.Start();
+  trail.Start();
   timer.Start();
   callers->Start();
   Log(Level::kInfo, "started",
@@ -247,6 +262,7 @@ absl::Status Run(const Arguments& arguments) {
   rpc->Shutdown(absl::ToChronoTime(absl::Now() + kRpcPatience));
   sql.Stop();
   replicator.Stop();
+  trail.Stop();
   registry.Stop();
   timer.Stop();
   http.Stop();

@@ -7,9 +7,11 @@
 
 #include <array>
 #include <optional>
+#include <utility>
 
 #include "common/status/error.h"
 #include "common/telemetry/log.h"
+#include "leasehold/v1/audit.grpc.pb.h"
 #include "leasehold/v1/backup.grpc.pb.h"
 #include "leasehold/v1/doctor.grpc.pb.h"
 #include "leasehold/v1/lease.grpc.pb.h"
@@ -21,6 +23,7 @@
 #include "leasehold/v1/provisioner.grpc.pb.h"
 #include "leasehold/v1/tenant.grpc.pb.h"
 #include "services/gateway/api/undecodable_request.h"
+#include "services/gateway/audit/rpc_audit.h"
 
 namespace leasehold::gateway {
 namespace {
@@ -39,7 +42,7 @@ constexpr int kMinPingIntervalMs = 5'000;
 constexpr int kHandshakeMs = 10'000;
 
 // The names under which the gateway as a whole is asked for its health.
-constexpr std::array<const char*, 11> kAnsweringForAll = {"",
+constexpr std::array<const char*, 12> kAnsweringForAll = {"",
                                                           v1::TenantService::service_full_name(),
                                                           v1::OperationService::service_full_name(),
                                                           v1::BackupService::service_full_name(),
@@ -49,7 +52,8 @@ constexpr std::array<const char*, 11> kAnsweringForAll = {"",
                                                           v1::DoctorService::service_full_name(),
                                                           v1::MigrationService::service_full_name(),
                                                           v1::LogService::service_full_name(),
-                                                          v1::PolicyService::service_full_name()};
+                                                          v1::PolicyService::service_full_name(),
+                                                          v1::AuditService::service_full_name()};
 
 void LogGrpc(gpr_log_func_args* args) { Log(Level::kDebug, "gRPC", {{"text", args->message}, {"file", args->file}}); }
 
@@ -63,7 +67,7 @@ void LogProtobuf(google::protobuf::LogLevel level, const char* file, int /*line*
 
 absl::StatusOr<std::shared_ptr<grpc::Server>> StartRpcServer(
     const std::string& listen, const std::shared_ptr<grpc::ServerCredentials>& credentials, Gate& gate,
-    std::span<Gated* const> services) {
+    AuditRecorder& audit, std::span<Gated* const> services) {
   gpr_set_log_function(LogGrpc);
   google::protobuf::SetLogHandler(LogProtobuf);
   grpc::EnableDefaultHealthCheckService(true);
@@ -79,6 +83,7 @@ absl::StatusOr<std::shared_ptr<grpc::Server>> StartRpcServer(
   builder.AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, kHandshakeMs);
   auto interceptors = RefuseUndecodableRequests();
   interceptors.push_back(CheckCallsAt(gate));
+  interceptors.push_back(RecordCalls(audit));
   builder.experimental().SetInterceptorCreators(std::move(interceptors));
   builder.SetContextAllocator(NewGatedContexts());
   builder.SetMaxReceiveMessageSize(kMaxRequestBytes);

@@ -9,16 +9,18 @@
 
 #include "absl/status/statusor.h"
 #include "common/daemon/daemon.h"
+#include "services/gateway/audit/recorder.h"
 #include "services/gateway/gate/gate.h"
 
 namespace leasehold::gateway {
 
 // Serves at once, and lets in what `gate` does; what there is to call is told only where everybody may call it.
-// INVALID_FIELD "gateway.grpc_listen" if the address cannot be listened on. `gate` and `services` outlive the server.
-// Process-wide, and so once: gRPC's and protobuf's own log lines go to ours, at level debug.
+// INVALID_FIELD "gateway.grpc_listen" if the address cannot be listened on. `gate`, `audit`, which records the calls,
+// and `services` outlive the server. Process-wide, and so once: gRPC's and protobuf's own log lines go to ours, at
+// level debug.
 absl::StatusOr<std::shared_ptr<grpc::Server>> StartRpcServer(
     const std::string& listen, const std::shared_ptr<grpc::ServerCredentials>& credentials, Gate& gate,
-    std::span<Gated* const> services);
+    AuditRecorder& audit, std::span<Gated* const> services);
 
 // What grpc.health.v1 answers from now on: whether the gateway is ready, under "" and the name of each of our gRPC
 // services ("leasehold.v1.LeaseService"); and whether the instance of each of `services` answers, under that service's

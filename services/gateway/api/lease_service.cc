@@ -195,6 +195,7 @@ grpc::ServerUnaryReactor* LeaseService::AcquireLease(grpc::CallbackServerContext
                                                      const v1::AcquireLeaseRequest* request,
                                                      v1::AcquireLeaseResponse* response) {
   auto terms = ParseTerms(*request, parts_.services, default_ttl_, max_ttl_);
+  if (const absl::Status admitted = Admit(); terms.ok() && !admitted.ok()) terms = admitted;
   if (!terms.ok()) {
     OnAcquired(terms.status());
     return AnswerNow(context, terms.status());
@@ -206,6 +207,7 @@ grpc::ServerUnaryReactor* LeaseService::AcquireLease(grpc::CallbackServerContext
 grpc::ServerWriteReactor<v1::AcquireLeaseResponse>* LeaseService::HoldLease(grpc::CallbackServerContext* context,
                                                                             const v1::AcquireLeaseRequest* request) {
   auto terms = ParseTerms(*request, parts_.services, kHoldTtl, max_ttl_);
+  if (const absl::Status admitted = Admit(); terms.ok() && !admitted.ok()) terms = admitted;
   if (!terms.ok()) {
     OnAcquired(terms.status());
     return Refused<v1::AcquireLeaseResponse>(terms.status());
@@ -286,6 +288,7 @@ grpc::ServerUnaryReactor* LeaseService::SwitchLease(grpc::CallbackServerContext*
 absl::StatusOr<LeaseService::SwitchTarget> LeaseService::CheckSwitch(const v1::SwitchLeaseRequest& request) const {
   LH_RETURN_IF_ERROR(CheckLabel("request_id", request.request_id()));
   LH_ASSIGN_OR_RETURN(LeaseId id, ParseId(request.id()));
+  LH_RETURN_IF_ERROR(Admit());
   LH_ASSIGN_OR_RETURN(const v1::LeaseRecord record, parts_.book.Get(id));
   LH_RETURN_IF_ERROR(StatusOfState(record.state()));
   LH_ASSIGN_OR_RETURN(ServiceName service, ServiceName::Parse(record.claims().service()));
@@ -316,6 +319,7 @@ absl::Status LeaseService::Renew(const v1::RenewLeaseRequest& request, v1::Lease
   if (request.has_ttl()) {
     LH_ASSIGN_OR_RETURN(ttl, ParseTtl(request.ttl(), max_ttl_));
   }
+  LH_RETURN_IF_ERROR(Admit());
   LH_ASSIGN_OR_RETURN(const v1::LeaseRecord record, parts_.book.Renew(id, ttl));
   response = LeaseNow(record);
   LogLease("lease renewed", response);

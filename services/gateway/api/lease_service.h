@@ -14,6 +14,7 @@
 #include "leasehold/v1/config.pb.h"
 #include "leasehold/v1/lease.grpc.pb.h"
 #include "services/gateway/api/lease_hold.h"
+#include "services/gateway/audit/recorder.h"
 #include "services/gateway/directory/directory.h"
 #include "services/gateway/lease/acquisition.h"
 #include "services/gateway/lease/book.h"
@@ -35,6 +36,8 @@ class LeaseService : public v1::LeaseService::CallbackService {
     TenantDirectory& directory;
     Timer& timer;
     const KnownServices& services;
+    // Asked before a lease is given out, prolonged or moved; none: nobody is.
+    const AuditRecorder* audit = nullptr;
   };
   LeaseService(const Parts& parts, const v1::LeasesConfig& config, Metrics& metrics);
 
@@ -62,6 +65,7 @@ class LeaseService : public v1::LeaseService::CallbackService {
  private:
   class AcquireCall;
 
+  absl::Status Admit() const { return parts_.audit == nullptr ? absl::OkStatus() : parts_.audit->Admit(); }
   absl::Status Renew(const v1::RenewLeaseRequest& request, v1::Lease& response);
   absl::Status Release(const v1::ReleaseLeaseRequest& request, v1::Lease& response);
   absl::Status Get(const v1::GetLeaseRequest& request, v1::Lease& response) const;

@@ -16,12 +16,14 @@ constexpr absl::Duration kPatienceWithOne = absl::Seconds(2);
 
 }  // namespace
 
-MigrationAsker::MigrationAsker(jetstream::Client& nats, const KnownServices& services)
-    : nats_(nats), services_(services), executor_("migrations", kThreads) {}
+MigrationAsker::MigrationAsker(jetstream::Client& nats, const KnownServices& services, const AuditRecorder* audit)
+    : nats_(nats), services_(services), audit_(audit), executor_("migrations", kThreads) {}
 
 absl::StatusOr<v1::MigrationAnswer> MigrationAsker::Ask(std::string_view service, const v1::MigrationCall& call) {
   LH_ASSIGN_OR_RETURN(const ServiceName name, ServiceName::Parse(service));
   LH_RETURN_IF_ERROR(services_.Check(name));
+  const bool changes = call.has_start() || call.has_cancel() || call.has_resume();
+  if (changes && audit_ != nullptr) LH_RETURN_IF_ERROR(audit_->Admit());
   const absl::StatusOr<std::string> bytes =
       nats_.Request(MigrationSubject(name), call.SerializeAsString(), kPatience,
                     {.subject = MigrationSubjectOfAll(name), .after = kPatienceWithOne});

@@ -9,6 +9,7 @@
 #include "common/identity/identity.h"
 #include "common/jetstream/jetstream.h"
 #include "leasehold/v1/migration.pb.h"
+#include "services/gateway/audit/recorder.h"
 #include "services/gateway/lease/services.h"
 
 namespace leasehold::gateway {
@@ -16,7 +17,8 @@ namespace leasehold::gateway {
 // Any thread.
 class MigrationAsker {
  public:
-  MigrationAsker(jetstream::Client& nats, const KnownServices& services);
+  // `audit`: asked before runs are begun, cancelled or resumed; may be none.
+  MigrationAsker(jetstream::Client& nats, const KnownServices& services, const AuditRecorder* audit = nullptr);
 
   // Blocks, at most ten seconds, two of them on a provisioner that stands still while others could answer: a call may
   // reach several, and once more when that one goes on, so each kind of call is such that this does no harm.
@@ -31,6 +33,7 @@ class MigrationAsker {
  private:
   jetstream::Client& nats_;
   const KnownServices& services_;
+  const AuditRecorder* const audit_;
   Executor executor_;
 };
 

@@ -44,6 +44,7 @@ class RegistryServiceTest : public DatabaseSuite {
     builder.RegisterService(&*operation_service_);
     builder.RegisterService(&*backup_service_);
     builder.RegisterService(&*provisioner_service_);
+    Configure(builder);
     server_ = builder.BuildAndStart();
     const auto channel = server_->InProcessChannel({});
     tenants_ = v1::TenantService::NewStub(channel);
@@ -62,6 +63,7 @@ class RegistryServiceTest : public DatabaseSuite {
   }
 
   virtual bool HasBackupFolder() const { return true; }
+  virtual void Configure(grpc::ServerBuilder& /*builder*/) {}
 
   absl::Status Create(const std::string& id, v1::TenantChange* change = nullptr, const std::string& request_id = "") {
     v1::CreateTenantRequest request;

@@ -26,7 +26,10 @@ absl::Duration RetryDelay(uint64_t deliveries) {
   return std::min(absl::Milliseconds(500) * static_cast<int64_t>(deliveries), absl::Seconds(10));
 }
 
-bool MustWait(const absl::Status& status) { return ReasonOf(status) == v1::REASON_REGISTRY_UNAVAILABLE; }
+bool MustWait(const absl::Status& status) {
+  const Reason reason = ReasonOf(status);
+  return reason == v1::REASON_REGISTRY_UNAVAILABLE || reason == v1::REASON_AUDIT_UNAVAILABLE;
+}
 
 Disposal::Disposal(std::string_view stream, jetstream::Client& nats, Metrics& metrics)
     : stream_(stream), nats_(nats), metrics_(metrics) {}

@@ -46,7 +46,7 @@ class Disposal {
 // The n-th wait for something that will come about by itself.
 absl::Duration RetryDelay(uint64_t deliveries);
 
-// Trying again later helps: the registry's PostgreSQL does not answer.
+// Trying again later helps: the registry's PostgreSQL does not answer, or what must be recorded cannot be.
 bool MustWait(const absl::Status& status);
 
 }  // namespace leasehold::gateway

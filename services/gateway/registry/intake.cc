@@ -29,8 +29,8 @@ RequestKey KeyOf(const events::TenantEvent& event) {
 
 }  // namespace
 
-TenantIntake::TenantIntake(Store& store, jetstream::Client& nats, Metrics& metrics)
-    : store_(store), disposal_(kTenants, nats, metrics) {}
+TenantIntake::TenantIntake(Store& store, jetstream::Client& nats, Metrics& metrics, AuditRecorder* audit)
+    : store_(store), audit_(audit), disposal_(kTenants, nats, metrics) {}
 
 jetstream::ConsumerOptions TenantIntake::Consumer() { return IntakeConsumer(kTenants, "tenants.>"); }
 
@@ -57,9 +57,19 @@ absl::Status TenantIntake::Announced(const events::TenantEvent& event, jetstream
                          .active = !event.data.has_is_active() || event.data.is_active()};
   const absl::Status status = store_.Create(tenant, KeyOf(event)).status();
   LH_FAILPOINT("before acknowledging an announcement");
-  if (status.ok()) return disposal_.Ack(message, "created");
   if (ReasonOf(status) == v1::REASON_TENANT_EXISTS) return Exists(*id, message);
-  if (ClientSafe(status) && !MustWait(status)) return Refuse(*id, status, message);
+  if (ClientSafe(status) && !MustWait(status)) {
+    // Who says that it comes from there need not prove it.
+    if (audit_ != nullptr) {
+      audit_->Record({.action = v1::AUDIT_ACTION_TENANT_EVENT,
+                      .outcome = ReasonOf(status),
+                      .holder = event.envelope.source(),
+                      .tenant = id->str(),
+                      .subject = event.envelope.id(),
+                      .detail = event.envelope.type()});
+    }
+    return status.ok() ? disposal_.Ack(message, "created") : Refuse(*id, status, message);
+  }
   return disposal_.Failed(message, status);
 }
 

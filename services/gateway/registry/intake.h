@@ -5,6 +5,7 @@
 #include "common/events/events.h"
 #include "common/jetstream/jetstream.h"
 #include "common/telemetry/metrics.h"
+#include "services/gateway/audit/recorder.h"
 #include "services/gateway/registry/disposal.h"
 #include "services/gateway/registry/store.h"
 
@@ -15,7 +16,8 @@ namespace leasehold::gateway {
 // The gateways' own events pass. What cannot be understood or accepted is parked on `provisioning.dead.registry`.
 class TenantIntake {
  public:
-  TenantIntake(Store& store, jetstream::Client& nats, Metrics& metrics);
+  // `audit`: where announcements are recorded; may be none.
+  TenantIntake(Store& store, jetstream::Client& nats, Metrics& metrics, AuditRecorder* audit);
   absl::Status Handle(jetstream::Message& message);
   static jetstream::ConsumerOptions Consumer();
 
@@ -27,6 +29,7 @@ class TenantIntake {
   absl::Status Refuse(const TenantId& id, const absl::Status& reason, jetstream::Message& message);
 
   Store& store_;
+  AuditRecorder* const audit_;
   Disposal disposal_;
 };
 

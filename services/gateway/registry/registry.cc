@@ -49,8 +49,10 @@ struct Registry::Impl {
                    .read_domain = [this](const std::string& domain) { return store.GetByDomain(domain); },
                    .list_ids = [this](const std::string& after, int limit) { return store.ListIds(after, limit); }},
                   executor, clock, {.ttl = ToDuration(given.config.registry().cache_ttl())}),
-        tenant_intake(store, nats, metrics),
-        report_intake(store, nats, metrics) {}
+        tenant_intake(store, nats, metrics, given.audit),
+        report_intake(store, nats, metrics) {
+    if (given.audit != nullptr) store.AdmitBy([audit = given.audit] { return audit->Admit(); });
+  }
 
   postgres::Listener::Handlers Notifications() {
     return {.on_notify =
@@ -122,6 +124,7 @@ void Registry::Stop() {
 }
 
 TenantDirectory& Registry::directory() { return impl_->directory; }
+const postgres::ConnectOptions& Registry::connection() const { return impl_->connect; }
 Store& Registry::store() { return impl_->store; }
 Executor& Registry::executor() { return impl_->executor; }
 const std::vector<std::string>& Registry::services() const { return impl_->store.services(); }

@@ -19,6 +19,7 @@
 #include "common/daemon/daemon.h"
 #include "common/executor/executor.h"
 #include "common/jetstream/jetstream.h"
+#include "common/postgres/postgres.h"
 #include "common/secret/secret.h"
 #include "common/telemetry/metrics.h"
 #include "leasehold/v1/config.pb.h"
@@ -26,6 +27,7 @@
 
 namespace leasehold::gateway {
 
+class AuditRecorder;
 class Store;
 
 // Any thread, but Start() and Stop() once each, from one.
@@ -38,6 +40,8 @@ class Registry {
     Secret password;
     // How often due purges, old rows and gauges are looked at, and the outbox without a notification.
     absl::Duration tick = absl::Seconds(1);
+    // Where tenants that others announce are recorded; outlives the registry. None: nowhere.
+    AuditRecorder* audit = nullptr;
   };
 
   // `nats`, `clock`, `metrics` and `health` outlive the registry. Connects to nothing yet.
@@ -56,6 +60,9 @@ class Registry {
   void Stop();
 
   TenantDirectory& directory();
+
+  // Of its database.
+  const postgres::ConnectOptions& connection() const;
 
   // For the services in services/gateway/api.
   Store& store();

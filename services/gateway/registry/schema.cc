@@ -165,6 +165,53 @@ CREATE TABLE leasehold.passes (
   trouble     text NOT NULL DEFAULT ''
 )
 )sql"},
+    {6, R"sql(
+-- The trail (docs/audit.md): what one gateway has recorded at once, on a chain of hashes. Appended to, never changed.
+CREATE TABLE leasehold.audit (
+  number      bigint PRIMARY KEY CHECK (number > 0),
+  gateway     text COLLATE "C" NOT NULL,
+  first_time  timestamptz NOT NULL,
+  last_time   timestamptz NOT NULL,
+  event_count integer NOT NULL,
+  events      text NOT NULL,
+  previous    bytea NOT NULL CHECK (octet_length(previous) = 32),
+  hash        bytea NOT NULL CHECK (octet_length(hash) = 32)
+);
+
+-- PostgreSQL's own compression takes several times as long as all the rest of an INSERT; it may be built without this one.
+DO $$ BEGIN
+  ALTER TABLE leasehold.audit ALTER COLUMN events SET COMPRESSION lz4;
+EXCEPTION WHEN feature_not_supported THEN
+  ALTER TABLE leasehold.audit ALTER COLUMN events SET STORAGE EXTERNAL;
+END $$;
+
+CREATE FUNCTION leasehold.refuse_audit_change() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+  RAISE EXCEPTION 'leasehold.audit is only appended to: % refused', TG_OP USING ERRCODE = 'insufficient_privilege';
+END $$;
+
+CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON leasehold.audit
+  FOR EACH STATEMENT EXECUTE FUNCTION leasehold.refuse_audit_change();
+
+-- Also where session_replication_role leaves other triggers out.
+ALTER TABLE leasehold.audit ENABLE ALWAYS TRIGGER append_only;
+
+REVOKE UPDATE, DELETE, TRUNCATE ON leasehold.audit FROM PUBLIC, CURRENT_USER;
+
+CREATE VIEW leasehold.audit_events AS
+  SELECT a.number, l.position, (l.event ->> 'time')::timestamptz AS time, l.event ->> 'action' AS action,
+         l.event ->> 'outcome' AS outcome, l.event ->> 'principal' AS principal, l.event ->> 'holder' AS holder,
+         l.event ->> 'address' AS address, l.event ->> 'traceId' AS trace_id, l.event ->> 'tenant' AS tenant,
+         l.event ->> 'service' AS service, l.event ->> 'lease' AS lease, l.event ->> 'subject' AS subject,
+         l.event ->> 'detail' AS detail, a.gateway
+    FROM leasehold.audit a,
+         LATERAL (SELECT t.position, t.line::jsonb AS event
+                    FROM string_to_table(rtrim(a.events, E'\n'), E'\n') WITH ORDINALITY AS t (line, position)) l;
+
+-- The newest record that the stream AUDIT has.
+CREATE TABLE leasehold.audit_published (number bigint NOT NULL);
+
+INSERT INTO leasehold.audit_published VALUES (0)
+)sql"},
 };
 
 // Any number that nothing else in this database locks.

@@ -57,6 +57,10 @@ class Store {
   Store(postgres::ConnectionPool& pool, const Clock& clock, std::vector<std::string> services,
         absl::Duration retention);
 
+  // Asked before each write that somebody called for; what it does not let through is answered with that. At most once,
+  // before the first write.
+  void AdmitBy(std::function<absl::Status()> admits) { admits_ = std::move(admits); }
+
   // Writes, as TenantService documents them. A change that changes nothing answers with the operation that last worked
   // on the instances.
   absl::StatusOr<v1::TenantChange> Create(const NewTenant& tenant, const RequestKey& key = {});
@@ -192,11 +196,13 @@ class Store {
   const Clock& clock_;
   const std::vector<std::string> services_;
   const absl::Duration retention_;
+  std::function<absl::Status()> admits_ = [] { return absl::OkStatus(); };
 };
 
 template <typename Answer>
 absl::StatusOr<Answer> Store::Once(const RequestKey& key,
                                    const std::function<absl::StatusOr<Answer>(postgres::Transaction&)>& work) {
+  LH_RETURN_IF_ERROR(admits_());
   Answer answer;
   const absl::Status done = Transact([&](postgres::Transaction& tx) -> absl::Status {
     LH_ASSIGN_OR_RETURN(const std::optional<std::string> before, ClaimRequest(tx, key, clock_.Now()));

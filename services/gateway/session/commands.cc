@@ -14,6 +14,7 @@
 #include "services/gateway/pgwire/encode.h"
 #include "services/gateway/pgwire/extended.h"
 #include "services/gateway/session/limits.h"
+#include "services/gateway/session/peer_address.h"
 #include "services/gateway/session/session.h"
 
 namespace leasehold::gateway {
@@ -317,10 +318,10 @@ Session::Ran Session::Run(const Command& command, const Binding& binding, std::o
 Session::Ran Session::Move(std::optional<TenantId> target, std::optional<TenantId>& at) {
   Ran ran{.row = {target ? target->str() : ""}, .error = std::nullopt, .waits = false};
   if (target == at) return ran;
+  absl::Status refused = context_.audit == nullptr ? absl::OkStatus() : context_.audit->Admit();
   if (exchange_.transaction_status() != 'I' || exchange_.batch_has_run()) {
-    ran.error =
-        pgwire::ToErrorFields(Error(v1::REASON_IN_TRANSACTION, "leasehold.tenant cannot change inside a transaction"));
-  } else {
+    refused = Error(v1::REASON_IN_TRANSACTION, "leasehold.tenant cannot change inside a transaction");
+  } else if (refused.ok()) {
     std::optional<absl::StatusOr<Route>> route = Resolve(target);
     if (!route) {
       stage_ = Stage::kResolving;
@@ -331,10 +332,14 @@ Session::Ran Session::Move(std::optional<TenantId> target, std::optional<TenantI
       at = std::move(target);
       next_line_ = &pool_.LineFor(TargetOf(**std::move(route)));
     } else {
-      ran.error = pgwire::ToErrorFields(route->status());
+      refused = route->status();
     }
   }
-  if (ran.error) context_.metrics.CountSwitch(ran.error->code);
+  if (!refused.ok()) {
+    ran.error = pgwire::ToErrorFields(refused);
+    context_.metrics.CountSwitch(ran.error->code);
+    RecordSwitch(target, ReasonOf(refused));
+  }
   return ran;
 }
 
@@ -342,6 +347,7 @@ Session::Ran Session::Move(std::optional<TenantId> target, std::optional<TenantI
 // nothing.
 void Session::MoveTo(const std::optional<TenantId>& tenant) {
   if (tenant == tenant_) return;
+  RecordSwitch(tenant, v1::REASON_UNSPECIFIED);
   if (server_ != nullptr) GiveBack(held() || unknown_ ? Leftover::kUnknown : Leftover::kNothing);
   exchange_.Reset();
   // What SQL's PREPARE made is made again; the rest belonged to the database that is left.
@@ -376,10 +382,26 @@ void Session::GoHome(bool discard) {
     changes_told_ = false;
   }
   if (tenant_ == grant_->home_tenant) return;
+  RecordSwitch(grant_->home_tenant, v1::REASON_UNSPECIFIED);
   tenant_ = grant_->home_tenant;
   line_ = nullptr;
   CountIn(&pool_.ShareFor(tenant_ ? tenant_->str() : ""));
   attachment_->MovedTo(tenant_);
+}
+
+void Session::RecordSwitch(const std::optional<TenantId>& to, v1::Reason outcome) {
+  if (context_.audit == nullptr || !context_.audit->on()) return;
+  if (address_.empty()) address_ = PeerAddress(client_.fd());
+  const std::string_view from = tenant_ ? std::string_view(tenant_->str()) : grant_->connection;
+  context_.audit->Record({.action = v1::AUDIT_ACTION_SESSION_SWITCH,
+                          .outcome = outcome,
+                          .holder = grant_->holder,
+                          .address = address_,
+                          .tenant = to ? std::string_view(to->str()) : "",
+                          .service = grant_->service.str(),
+                          .lease = grant_->id.str(),
+                          .subject = to ? "" : grant_->connection,
+                          .detail = absl::StrCat("from ", AbslView(from))});
 }
 
 std::string Session::PinsText() const {

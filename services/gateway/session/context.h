@@ -14,6 +14,7 @@
 #include "common/clock/clock.h"
 #include "common/telemetry/metrics.h"
 #include "common/tls/live_credentials.h"
+#include "services/gateway/audit/recorder.h"
 #include "services/gateway/lease/authority.h"
 #include "services/gateway/pool/instance_pool.h"
 #include "services/gateway/session/cancel_keys.h"
@@ -81,6 +82,7 @@ struct SessionContext {
   int max_clients = 0;
   absl::Duration login_timeout;
   QueryLog query_log;
+  AuditRecorder* audit = nullptr;  // none: nothing is recorded
   ClientCount clients;
   std::atomic<bool> draining = false;
 };

@@ -233,6 +233,7 @@ SqlEndpoint::SqlEndpoint(Options options, LeaseAuthority& authority, Metrics& me
                .max_clients = options_.max_clients,
                .login_timeout = options_.login_timeout,
                .query_log = QueryLog(ServicesOf(options_), options_.log_queries),
+               .audit = options_.audit,
                .clients = {},
                .draining = false} {
   const int cores = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));

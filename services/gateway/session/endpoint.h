@@ -37,6 +37,7 @@ class SqlEndpoint {
     bool log_queries = false;                          // statement texts, never bound values; QueryLog from then on
     size_t metrics_tenants = 100;                      // of each service, that the metrics tell of by name
     std::vector<InstanceOptions> instances;            // one per service
+    AuditRecorder* audit = nullptr;                    // outlives the endpoint; none: nothing is recorded
   };
 
   // `authority`, `metrics` and `clock` outlive the endpoint.

@@ -15,6 +15,7 @@
 #include "common/tls/end_point.h"
 #include "services/gateway/pgwire/encode.h"
 #include "services/gateway/pgwire/frame.h"
+#include "services/gateway/session/peer_address.h"
 #include "services/gateway/session/resolve.h"
 
 namespace leasehold::gateway {
@@ -29,8 +30,8 @@ constexpr absl::Duration kResolvePatience = absl::Seconds(10);
 constexpr size_t kMostSettings = 64;
 
 // The same whether the name is unknown or the password wrong.
-pgwire::ErrorFields BadCredentials() {
-  return pgwire::ToErrorFields(Error(v1::REASON_BAD_CREDENTIALS, "the lease's user name or password is wrong"));
+absl::Status BadCredentials() {
+  return Error(v1::REASON_BAD_CREDENTIALS, "the lease's user name or password is wrong");
 }
 
 pgwire::ErrorFields Violation(std::string message) {
@@ -123,6 +124,7 @@ Task<std::optional<Admission>> Login::Serve() {
 Task<void> Login::Refuse(pgwire::ErrorFields why) {
   context_.metrics.CountLogin(why.code);
   Log(Level::kInfo, "log-in refused", {{"sqlstate", why.code}, {"error", why.message}, {"user", Printable(user_, 80)}});
+  Record(v1::AUDIT_ACTION_SESSION_LOGIN, why.code == "3D000" ? v1::REASON_TENANT_NOT_FOUND : why_, why.code);
   std::string words;
   pgwire::ErrorResponse(words, pgwire::Severity::kFatal, why);
   LimitTo(kFarewell);
@@ -159,19 +161,47 @@ Task<Login::Outcome> Login::Admit() {
   }
   if (startup->NeedsNegotiation()) pgwire::NegotiateProtocolVersion(answers_, startup->protocol_options);
   if (context_.clients.count() > context_.max_clients) {
-    co_return std::unexpected(pgwire::ToErrorFields(Error(
-        v1::REASON_TOO_MANY_CLIENTS, std::format("this gateway serves its {} clients already", context_.max_clients))));
+    co_return Because(Error(v1::REASON_TOO_MANY_CLIENTS,
+                            std::format("this gateway serves its {} clients already", context_.max_clients)));
   }
   if (context_.draining) {
-    co_return std::unexpected(pgwire::ToErrorFields(Error(v1::REASON_SHUTTING_DOWN, "the gateway is shutting down")));
+    co_return Because(Error(v1::REASON_SHUTTING_DOWN, "the gateway is shutting down"));
   }
   if (Outcome outcome = co_await Authenticate(); !outcome) co_return outcome;
   if (Outcome outcome = TakeSettings(*startup); !outcome) co_return outcome;
   if (Outcome outcome = co_await ChooseStart(startup->database == startup->user ? "" : startup->database); !outcome) {
     co_return outcome;
   }
+  if (tenant_ != grant_->start_tenant && tenant_ != grant_->home_tenant) {
+    if (context_.audit != nullptr) {
+      if (const absl::Status admitted = context_.audit->Admit(); !admitted.ok()) {
+        co_return Because(admitted);
+      }
+    }
+    Record(v1::AUDIT_ACTION_SESSION_SWITCH, v1::REASON_UNSPECIFIED, "at log-in");
+  }
   pgwire::AuthenticationOk(answers_);
   co_return Outcome();
+}
+
+std::unexpected<pgwire::ErrorFields> Login::Because(const absl::Status& why) {
+  why_ = ReasonOf(why);
+  return std::unexpected(pgwire::ToErrorFields(why));
+}
+
+void Login::Record(v1::AuditAction action, v1::Reason outcome, std::string_view detail) {
+  if (context_.audit == nullptr || !context_.audit->on()) return;
+  const std::string address = PeerAddress(client_.transport().fd());
+  std::string lease;
+  AuditEntry entry{.action = action, .outcome = outcome, .address = address, .detail = detail};
+  if (grant_) {
+    entry.holder = grant_->holder;
+    lease = grant_->id.str();
+    entry.lease = lease;
+    entry.service = grant_->service.str();
+    if (tenant_) entry.tenant = tenant_->str();
+  }
+  context_.audit->Record(entry);
 }
 
 Task<absl::StatusOr<Route>> Login::Resolve(std::optional<TenantId> tenant) {
@@ -324,16 +354,16 @@ Task<Login::Outcome> Login::Authenticate() {
     co_return std::unexpected(Violation("expected SCRAM-SHA-256 or SCRAM-SHA-256-PLUS"));
   }
   absl::StatusOr<std::string> server_first = exchange.OnClientFirst(client_first, mechanism);
-  if (!server_first.ok()) co_return std::unexpected(BadCredentials());
+  if (!server_first.ok()) co_return Because(BadCredentials());
 
   pgwire::AuthenticationSaslContinue(answers_, *server_first);
   auto client_final = co_await ReadPassword();
   if (!client_final) co_return std::unexpected(std::move(client_final.error()));
   absl::StatusOr<std::string> server_final = exchange.OnClientFinal(*client_final);
   if (!grant.ok() && ReasonOf(grant.status()) != v1::REASON_BAD_CREDENTIALS) {
-    co_return std::unexpected(pgwire::ToErrorFields(grant.status()));
+    co_return Because(grant.status());
   }
-  if (!grant.ok() || !server_final.ok()) co_return std::unexpected(BadCredentials());
+  if (!grant.ok() || !server_final.ok()) co_return Because(BadCredentials());
   pgwire::AuthenticationSaslFinal(answers_, *server_final);  // goes out with what follows
   context_.verifiers.Proven(user_name);
   grant_ = *grant;
@@ -346,7 +376,7 @@ Login::Outcome Login::TakeSettings(pgwire::StartupMessage& startup) {
     if (SameWord(name, "leasehold.tenant")) {
       if (value.empty()) continue;
       absl::StatusOr<TenantId> tenant = TenantId::Parse(value);
-      if (!tenant.ok()) return std::unexpected(pgwire::ToErrorFields(tenant.status()));
+      if (!tenant.ok()) return Because(tenant.status());
       tenant_ = *std::move(tenant);
     } else if (absl::StartsWithIgnoreCase(name, "leasehold.")) {
       return std::unexpected(
@@ -384,7 +414,7 @@ Task<Login::Outcome> Login::ChooseStart(std::string database) {
     // Not a tenant's: then it can only be the named connection's.
     if (grant_->home_tenant) co_return std::unexpected(NoSuchDatabase(database));
     const absl::StatusOr<Route> home = co_await Resolve(std::nullopt);
-    if (!home.ok()) co_return std::unexpected(pgwire::ToErrorFields(home.status()));
+    if (!home.ok()) co_return Because(home.status());
     if (home->database != database) co_return std::unexpected(NoSuchDatabase(database));
   }
   if (route.ok()) {
@@ -395,7 +425,7 @@ Task<Login::Outcome> Login::ChooseStart(std::string database) {
   if (named && named == tenant_ && (reason == v1::REASON_SWITCH_NOT_ALLOWED || reason == v1::REASON_TENANT_NOT_FOUND)) {
     co_return std::unexpected(NoSuchDatabase(database));
   }
-  co_return std::unexpected(pgwire::ToErrorFields(route.status()));
+  co_return Because(route.status());
 }
 
 }  // namespace leasehold::gateway

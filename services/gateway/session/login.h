@@ -67,6 +67,9 @@ class Login final {
   Task<Outcome> ChooseStart(std::string database);
   Task<absl::StatusOr<Route>> Resolve(std::optional<TenantId> tenant);
   Task<void> Refuse(pgwire::ErrorFields why);
+  std::unexpected<pgwire::ErrorFields> Because(const absl::Status& why);
+  // Of log-ins only those that were refused are recorded, and those that begin at another tenant than their lease does.
+  void Record(v1::AuditAction action, v1::Reason outcome, std::string_view detail);
   Task<bool> ReadMore();
   Task<bool> Flush();
   Task<void> GoToDesk();
@@ -87,6 +90,8 @@ class Login final {
   ReadBuffer inbox_;
   std::string answers_;
   std::string user_;
+  // Of the refusal, for the audit: what is not of our making is a violation of the protocol.
+  Reason why_ = v1::REASON_INVALID_FIELD;
   GrantPtr grant_;
   std::optional<TenantId> tenant_;
   std::optional<Route> route_;

@@ -217,6 +217,7 @@ class Session final : public Loop::Watcher, public ServerClient, public std::ena
   Ran Run(const pgwire::Command& command, const Binding& binding, std::optional<TenantId>& at);
   Ran Move(std::optional<TenantId> target, std::optional<TenantId>& at);
   void MoveTo(const std::optional<TenantId>& tenant);
+  void RecordSwitch(const std::optional<TenantId>& to, v1::Reason outcome);
   void ResetAll(bool discard);
   void GoHome(bool discard);
   std::vector<std::string> SessionRow() const;
@@ -241,6 +242,7 @@ class Session final : public Loop::Watcher, public ServerClient, public std::ena
   const std::function<void(Session&)> on_gone_;
   std::unique_ptr<ClientTicket> ticket_;
   Transport client_;
+  std::string address_;           // of the client, once something of it was recorded
   bool client_readable_ = false;  // the loop tells, once it watches
   bool client_hung_up_ = false;
   Stage stage_ = Stage::kGreeting;

@@ -306,6 +306,7 @@ class EndpointTest : public testing::Test {
     size_t max_prepared_statements = 500;
     size_t metrics_tenants = 100;
     bool tenant_restraint = true;
+    AuditRecorder* audit = nullptr;
   };
   void Begin(const Tuning& tuning) {
     endpoint_.reset();
@@ -317,6 +318,7 @@ class EndpointTest : public testing::Test {
     options.max_clients = tuning.max_clients;
     options.login_timeout = tuning.login_timeout;
     options.metrics_tenants = tuning.metrics_tenants;
+    options.audit = tuning.audit;
     options.instances.push_back(
         {.service = Identity(),
          .address = {.host = tuning.instance_host,

@@ -1,0 +1,93 @@
+#include "services/gateway/audit/records.h"
+
+#include <algorithm>
+
+#include "common/secret/secret.h"
+#include "common/status/error.h"
+
+namespace leasehold::gateway {
+namespace {
+
+// Any numbers that nothing else in this database locks.
+constexpr std::string_view kLockAppending = "SELECT pg_advisory_xact_lock(7450000003)";
+constexpr std::string_view kTryLockPublishing = "SELECT pg_try_advisory_xact_lock(7450000004)";
+
+constexpr std::string_view kFrom =
+    "SELECT number, gateway, events, encode(previous, 'hex'), encode(hash, 'hex') FROM leasehold.audit"
+    " WHERE number >= $1 ORDER BY number LIMIT $2";
+
+absl::StatusOr<AuditHead> HeadOf(const pqxx::result& found) {
+  AuditHead head;
+  if (found.empty()) return head;
+  head.number = found[0][0].as<int64_t>();
+  LH_ASSIGN_OR_RETURN(head.hash, FromHex(found[0][1].view()));
+  return head;
+}
+
+}  // namespace
+
+absl::StatusOr<Appended> Append(postgres::Connection& connection, const std::string& gateway,
+                                const AuditBuffer::Batch& batch, const AuditHead& known) {
+  Appended done;
+  const absl::Status status = connection.InTransaction([&](postgres::Transaction& tx) -> absl::Status {
+    done = {};
+    LH_RETURN_IF_ERROR(tx.Exec(kLockAppending).status());
+    LH_ASSIGN_OR_RETURN(
+        const pqxx::result newest,
+        tx.Exec("SELECT number, encode(hash, 'hex') FROM leasehold.audit ORDER BY number DESC LIMIT 1"));
+    LH_ASSIGN_OR_RETURN(AuditHead before, HeadOf(newest));
+    if (before.number > known.number) {
+      LH_ASSIGN_OR_RETURN(const pqxx::result ours,
+                          tx.Exec("SELECT number, encode(hash, 'hex') FROM leasehold.audit"
+                                  " WHERE number > $1 AND gateway = $2 ORDER BY number DESC LIMIT 1",
+                                  {std::to_string(known.number), gateway}));
+      if (!ours.empty()) {
+        LH_ASSIGN_OR_RETURN(done.head, HeadOf(ours));
+        return absl::OkStatus();
+      }
+    } else if (before.number < known.number || before.hash != known.hash) {
+      done.tampered = true;
+      before = known;
+    }
+    done.head.number = before.number + 1;
+    done.head.hash = AuditHash(before.hash, done.head.number, gateway, batch.lines);
+    return tx
+        .Exec(
+            "INSERT INTO leasehold.audit (number, gateway, first_time, last_time, event_count, events, previous, hash)"
+            " VALUES ($1, $2, to_timestamp($3::bigint / 1e6), to_timestamp($4::bigint / 1e6), $5, $6,"
+            " decode($7, 'hex'), decode($8, 'hex'))",
+            {std::to_string(done.head.number), gateway, std::to_string(absl::ToUnixMicros(batch.first)),
+             std::to_string(absl::ToUnixMicros(batch.last)), std::to_string(batch.events), batch.lines,
+             Hex(before.hash), Hex(done.head.hash)})
+        .status();
+  });
+  LH_RETURN_IF_ERROR(status);
+  return done;
+}
+
+absl::StatusOr<std::vector<v1::AuditRecord>> ReadRecords(postgres::Transaction& tx, int64_t number, int limit) {
+  LH_ASSIGN_OR_RETURN(const pqxx::result found, tx.Exec(kFrom, {std::to_string(number), std::to_string(limit)}));
+  std::vector<v1::AuditRecord> records;
+  for (const pqxx::row& row : found) {
+    v1::AuditRecord& record = records.emplace_back();
+    record.set_number(row[0].as<int64_t>());
+    record.set_gateway(row[1].as<std::string>());
+    record.set_events(row[2].as<std::string>());
+    LH_ASSIGN_OR_RETURN(*record.mutable_previous(), FromHex(row[3].view()));
+    LH_ASSIGN_OR_RETURN(*record.mutable_hash(), FromHex(row[4].view()));
+  }
+  return records;
+}
+
+absl::StatusOr<std::vector<v1::AuditRecord>> TakeUnpublished(postgres::Transaction& tx, int limit) {
+  LH_ASSIGN_OR_RETURN(const pqxx::result mine, tx.Exec(kTryLockPublishing));
+  if (!mine[0][0].as<bool>()) return std::vector<v1::AuditRecord>();
+  LH_ASSIGN_OR_RETURN(const pqxx::result published, tx.Exec("SELECT number FROM leasehold.audit_published"));
+  return ReadRecords(tx, published[0][0].as<int64_t>() + 1, limit);
+}
+
+absl::Status MarkPublished(postgres::Transaction& tx, int64_t number) {
+  return tx.Exec("UPDATE leasehold.audit_published SET number = $1", {std::to_string(number)}).status();
+}
+
+}  // namespace leasehold::gateway

@@ -1,0 +1,43 @@
+// The trail's table: leasehold.audit of the registry's database, one row a record, appended to and never changed.
+// Everything blocks.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "common/postgres/postgres.h"
+#include "leasehold/v1/audit.pb.h"
+#include "services/gateway/audit/buffer.h"
+#include "services/gateway/audit/chain.h"
+
+namespace leasehold::gateway {
+
+// The newest record that somebody knows of.
+struct AuditHead {
+  int64_t number = 0;  // none
+  std::string hash = AuditChainStart();
+};
+
+struct Appended {
+  AuditHead head;
+  // The record `known` is not in the table any more, or is another one: somebody has changed it.
+  bool tampered = false;
+};
+
+// Appends what `gateway` has gathered, behind what all gateways have. `known`: the last head that this gateway's only
+// writer appended; if a record of its is behind it, an earlier call has come through without having been told. Never
+// takes a number again whose record has vanished, so that the gap tells of it.
+absl::StatusOr<Appended> Append(postgres::Connection& connection, const std::string& gateway,
+                                const AuditBuffer::Batch& batch, const AuditHead& known);
+
+// Up to `limit` records from `number` on, in their order.
+absl::StatusOr<std::vector<v1::AuditRecord>> ReadRecords(postgres::Transaction& tx, int64_t number, int limit);
+
+// Takes the relay's turn and returns what the stream has not got, at most `limit`; none if another gateway has the
+// turn, which lasts as long as the transaction.
+absl::StatusOr<std::vector<v1::AuditRecord>> TakeUnpublished(postgres::Transaction& tx, int limit);
+absl::Status MarkPublished(postgres::Transaction& tx, int64_t number);
+
+}  // namespace leasehold::gateway

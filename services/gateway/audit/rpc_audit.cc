@@ -1,0 +1,131 @@
+#include "services/gateway/audit/rpc_audit.h"
+
+#include <string>
+#include <utility>
+
+#include "common/status/error.h"
+#include "common/status/grpc.h"
+#include "services/gateway/audit/calls.h"
+#include "services/gateway/caller/caller.h"
+
+namespace leasehold::gateway {
+namespace {
+
+using grpc::experimental::InterceptionHookPoints;
+using grpc::experimental::InterceptorBatchMethods;
+
+v1::Reason OutcomeOf(const grpc::Status& status) {
+  if (status.ok()) return v1::REASON_UNSPECIFIED;
+  if (status.error_code() == grpc::StatusCode::CANCELLED) return v1::REASON_CANCELLED;
+  return ReasonOf(FromGrpc(status, ""));
+}
+
+class Interceptor : public grpc::experimental::Interceptor {
+ public:
+  Interceptor(grpc::experimental::ServerRpcInfo& info, const AuditedCall* call, AuditRecorder& recorder)
+      : info_(info), call_(call), recorder_(recorder) {}
+
+  void Intercept(InterceptorBatchMethods* batch) override {
+    if (batch->QueryInterceptionHookPoint(InterceptionHookPoints::POST_RECV_MESSAGE)) {
+      request_ = batch->GetRecvMessage();
+    }
+    if (batch->QueryInterceptionHookPoint(InterceptionHookPoints::PRE_SEND_MESSAGE)) Sends(*batch);
+    if (!batch->QueryInterceptionHookPoint(InterceptionHookPoints::PRE_SEND_STATUS) || !Ends(*batch)) batch->Proceed();
+  }
+
+ private:
+  bool streams() const { return info_.type() != grpc::experimental::ServerRpcInfo::Type::UNARY; }
+
+  void Sends(InterceptorBatchMethods& batch) {
+    if (call_ == nullptr) return;
+    const void* const message = batch.GetSendMessage();
+    if (!streams()) {
+      response_ = message;
+      return;
+    }
+    // A lease that lives as long as its stream: given out with the first message.
+    if (std::exchange(told_, true) || request_ == nullptr) return;
+    CallTold told;
+    call_->tell(request_, message, told);
+    held_ = told.entry.lease;
+    Complete(told.entry, v1::REASON_UNSPECIFIED);
+    recorder_.Record(told.entry);
+  }
+
+  // True: goes on later.
+  bool Ends(InterceptorBatchMethods& batch) {
+    const v1::Reason outcome = OutcomeOf(batch.GetSendStatus());
+    if (call_ == nullptr || request_ == nullptr) {
+      const auto code = CodeOf(outcome);
+      if (code == absl::StatusCode::kUnauthenticated || code == absl::StatusCode::kPermissionDenied) {
+        AuditEntry entry{.action = v1::AUDIT_ACTION_CALL, .subject = info_.method()};
+        Complete(entry, outcome);
+        recorder_.Record(entry);
+      }
+      return false;
+    }
+    CallTold told;
+    if (!held_.empty()) {
+      told.entry.action = v1::AUDIT_ACTION_LEASE_RELEASE;
+      told.entry.lease = held_;
+      told.entry.detail = "with its stream";
+      Complete(told.entry, v1::REASON_UNSPECIFIED);
+      recorder_.Record(told.entry);
+      return false;
+    }
+    call_->tell(request_, outcome == v1::REASON_UNSPECIFIED ? response_ : nullptr, told);
+    Complete(told.entry, outcome);
+    if (!call_->change || outcome != v1::REASON_UNSPECIFIED) {
+      recorder_.Record(told.entry);
+      return false;
+    }
+    recorder_.RecordChange(told.entry, [&batch](const absl::Status& stored) {
+      if (!stored.ok()) batch.ModifySendStatus(ToGrpc(stored));
+      batch.Proceed();
+    });
+    return true;
+  }
+
+  // What is the same for all calls. `entry` points into `caller_`.
+  void Complete(AuditEntry& entry, v1::Reason outcome) {
+    // All services have callback methods.
+    caller_ = CallerOf(static_cast<const grpc::CallbackServerContext&>(*info_.server_context()));
+    if (entry.action == v1::AUDIT_ACTION_UNSPECIFIED) entry.action = call_->action;
+    entry.outcome = outcome;
+    entry.principal = caller_.principal;
+    entry.address = caller_.address;
+    entry.trace_id = caller_.trace_id;
+  }
+
+  grpc::experimental::ServerRpcInfo& info_;
+  const AuditedCall* const call_;
+  AuditRecorder& recorder_;
+  const void* request_ = nullptr;
+  const void* response_ = nullptr;
+  bool told_ = false;
+  std::string held_;
+  Caller caller_;
+};
+
+class Factory : public grpc::experimental::ServerInterceptorFactoryInterface {
+ public:
+  explicit Factory(AuditRecorder& recorder) : recorder_(recorder) {}
+
+  grpc::experimental::Interceptor* CreateServerInterceptor(grpc::experimental::ServerRpcInfo* info) override {
+    static constexpr std::string_view kOurs = "/leasehold.v1.";
+    const std::string_view method = info->method();
+    if (!recorder_.on() || !method.starts_with(kOurs)) return nullptr;
+    return new Interceptor(*info, FindAuditedCall(method), recorder_);
+  }
+
+ private:
+  AuditRecorder& recorder_;
+};
+
+}  // namespace
+
+std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface> RecordCalls(AuditRecorder& recorder) {
+  return std::make_unique<Factory>(recorder);
+}
+
+}  // namespace leasehold::gateway

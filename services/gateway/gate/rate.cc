@@ -12,7 +12,7 @@ std::optional<absl::Duration> RateLimiter::Take(std::string_view principal, cons
     absl::erase_if(buckets_, [now](const auto& entry) { return entry.second.full <= now; });
     sweep_at_ = std::max(kSweepFrom, 2 * buckets_.size());
   }
-  const auto [entry, is_new] = buckets_.try_emplace(principal);
+  const auto [entry, is_new] = buckets_.try_emplace(std::string(principal));
   Bucket& bucket = entry->second;
   if (is_new) bucket = {.tokens = burst, .filled = now, .full = now};
   // A clock that was set back fills nothing.

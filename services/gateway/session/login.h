@@ -91,7 +91,7 @@ class Login final {
   std::string answers_;
   std::string user_;
   // Of the refusal, for the audit: what is not of our making is a violation of the protocol.
-  Reason why_ = v1::REASON_INVALID_FIELD;
+  v1::Reason why_ = v1::REASON_INVALID_FIELD;
   GrantPtr grant_;
   std::optional<TenantId> tenant_;
   std::optional<Route> route_;

@@ -65,8 +65,8 @@ TEST(MigrationKills, AKillAtAnyBoundaryOfAnApply) {
   int number = 0;
   for (const std::string& point :
        Chosen({"before recording what a run is about", "after recording what a run is about",
-               "after looking for what is in the way", "before a database's turn", "before recording a migration",
-               "before committing a migration", "after committing a migration", "after a database's turn",
+               "after looking for what is in the way", "before a database's turn", "before sending a migration",
+               "after committing a migration", "after a database's turn",
                "before noting what became of databases", "after noting what became of databases"},
               3)) {
     const std::string table = std::format("applied{}", ++number);

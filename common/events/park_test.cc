@@ -24,6 +24,10 @@ class FakeClient : public jetstream::Client {
   absl::StatusOr<std::string> Request(const std::string&, std::string_view, absl::Duration) override {
     return absl::UnimplementedError("unused");
   }
+  absl::StatusOr<std::string> Request(const std::string&, std::string_view, absl::Duration,
+                                      const jetstream::SecondTry&) override {
+    return absl::UnimplementedError("unused");
+  }
   absl::StatusOr<std::unique_ptr<jetstream::Responder>> Respond(const std::string&, const std::string&,
                                                                 std::function<std::string(std::string_view)>) override {
     return absl::UnimplementedError("unused");

@@ -77,11 +77,19 @@ class NatsClient : public Client {
     return SendRequest(*connection_, subject, payload, patience);
   }
 
+  absl::StatusOr<std::string> Request(const std::string& subject, std::string_view payload, absl::Duration patience,
+                                      const SecondTry& second) override {
+    LH_RETURN_IF_ERROR(CheckSubject(subject));
+    LH_RETURN_IF_ERROR(CheckSubject(second.subject));
+    LH_RETURN_IF_ERROR(connection_->CheckConnected());
+    return SendRequest(*connection_, subject, payload, patience, second);
+  }
+
   absl::StatusOr<std::unique_ptr<Responder>> Respond(
       const std::string& subject, const std::string& queue,
       std::function<std::string(std::string_view request)> handler) override {
     LH_RETURN_IF_ERROR(CheckSubject(subject));
-    LH_RETURN_IF_ERROR(CheckName("queue", queue));
+    if (!queue.empty()) LH_RETURN_IF_ERROR(CheckName("queue", queue));
     return QueueResponder::Open(connection_, subject, queue, std::move(handler));
   }
 

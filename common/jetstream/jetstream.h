@@ -83,6 +83,12 @@ struct KeyValueWatch {
   std::function<void()> on_synced = {};
 };
 
+// Where else a request goes when nobody has answered it for a while.
+struct SecondTry {
+  std::string subject = {};
+  absl::Duration after = absl::Seconds(2);
+};
+
 // Answers requests until it is destroyed; then its handler is not running and will not run again.
 class Responder {
  public:
@@ -118,7 +124,10 @@ class Client {
   // subject, or nobody answered within `patience`.
   virtual absl::StatusOr<std::string> Request(const std::string& subject, std::string_view payload,
                                               absl::Duration patience) = 0;
-  // Each request goes to one of those that respond with the same `queue`. `handler` runs on a thread of its own, one
+  // The same, and the first answer counts, whoever it is from: one that was asked first may stand still, or be slow.
+  virtual absl::StatusOr<std::string> Request(const std::string& subject, std::string_view payload,
+                                              absl::Duration patience, const SecondTry& second) = 0;
+  // Each request goes to one of those that respond with the same `queue`; to each that has none (""). `handler` runs on a thread of its own, one
   // request at a time.
   virtual absl::StatusOr<std::unique_ptr<Responder>> Respond(
       const std::string& subject, const std::string& queue,

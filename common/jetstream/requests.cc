@@ -1,12 +1,28 @@
 #include "common/jetstream/requests.h"
 
+#include <algorithm>
+#include <memory>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "common/jetstream/nats_status.h"
 #include "common/status/error.h"
+#include "common/status/view.h"
 
 namespace leasehold::jetstream {
+namespace {
+
+absl::Status NobodyListens(std::string_view subject) {
+  return WithRetryAfter(Error(v1::REASON_NATS_UNAVAILABLE, absl::StrCat("nobody listens on ", AbslView(subject))),
+                        absl::Seconds(1));
+}
+
+std::string DataOf(natsMsg* message) {
+  return std::string(natsMsg_GetData(message), static_cast<size_t>(natsMsg_GetDataLength(message)));
+}
+
+}  // namespace
 
 absl::StatusOr<std::string> SendRequest(const Connection& connection, const std::string& subject,
                                         std::string_view payload, absl::Duration patience) {
@@ -16,11 +32,37 @@ absl::StatusOr<std::string> SendRequest(const Connection& connection, const std:
                              absl::ToInt64Milliseconds(patience));
   const NatsMsgPtr answer(raw);
   if (status == NATS_NO_RESPONDERS) {
-    return WithRetryAfter(Error(v1::REASON_NATS_UNAVAILABLE, absl::StrCat("nobody listens on ", subject)),
-                          absl::Seconds(1));
+    return NobodyListens(subject);
   }
   LH_RETURN_IF_ERROR(ToStatus(status, absl::StrCat("request to ", subject)));
-  return std::string(natsMsg_GetData(raw), static_cast<size_t>(natsMsg_GetDataLength(raw)));
+  return DataOf(raw);
+}
+
+absl::StatusOr<std::string> SendRequest(const Connection& connection, const std::string& subject,
+                                        std::string_view payload, absl::Duration patience, const SecondTry& second) {
+  const absl::Time give_up = absl::Now() + patience;
+  natsConnection* const nats = connection.nats();
+  natsInbox* raw_inbox = nullptr;
+  LH_RETURN_IF_ERROR(ToStatus(natsInbox_Create(&raw_inbox), "request"));
+  const std::unique_ptr<natsInbox, decltype(&natsInbox_Destroy)> inbox(raw_inbox, natsInbox_Destroy);
+  natsSubscription* raw_answers = nullptr;
+  LH_RETURN_IF_ERROR(ToStatus(natsConnection_SubscribeSync(&raw_answers, nats, inbox.get()), "request"));
+  const NatsSubscriptionPtr answers(raw_answers);
+  for (const bool first : {true, false}) {
+    const std::string& asked = first ? subject : second.subject;
+    LH_RETURN_IF_ERROR(ToStatus(natsConnection_PublishRequest(nats, asked.c_str(), inbox.get(), payload.data(),
+                                                              static_cast<int>(payload.size())),
+                                absl::StrCat("request to ", asked)));
+    const absl::Time until = first ? std::min(give_up, absl::Now() + second.after) : give_up;
+    natsMsg* raw = nullptr;
+    const natsStatus status = natsSubscription_NextMsg(
+        &raw, answers.get(), std::max<int64_t>(1, absl::ToInt64Milliseconds(until - absl::Now())));
+    const NatsMsgPtr answer(raw);
+    if (status == NATS_OK) return DataOf(raw);
+    if (status == NATS_NO_RESPONDERS) return NobodyListens(asked);
+    if (!first || status != NATS_TIMEOUT) return ToStatus(status, absl::StrCat("request to ", asked));
+  }
+  return NobodyListens(subject);
 }
 
 absl::StatusOr<std::unique_ptr<Responder>> QueueResponder::Open(std::shared_ptr<Connection> connection,
@@ -28,9 +70,12 @@ absl::StatusOr<std::unique_ptr<Responder>> QueueResponder::Open(std::shared_ptr<
                                                                 Handler handler) {
   std::unique_ptr<QueueResponder> responder(new QueueResponder(std::move(connection), std::move(handler)));
   natsSubscription* raw = nullptr;
-  LH_RETURN_IF_ERROR(ToStatus(natsConnection_QueueSubscribe(&raw, responder->connection_->nats(), subject.c_str(),
-                                                            queue.c_str(), OnRequest, responder.get()),
-                              absl::StrCat("listening on ", subject)));
+  natsConnection* const nats = responder->connection_->nats();
+  const natsStatus listening =
+      queue.empty()
+          ? natsConnection_Subscribe(&raw, nats, subject.c_str(), OnRequest, responder.get())
+          : natsConnection_QueueSubscribe(&raw, nats, subject.c_str(), queue.c_str(), OnRequest, responder.get());
+  LH_RETURN_IF_ERROR(ToStatus(listening, absl::StrCat("listening on ", subject)));
   responder->subscription_.reset(raw);
   LH_RETURN_IF_ERROR(ToStatus(natsSubscription_SetOnCompleteCB(raw, OnComplete, responder.get()), "subscription"));
   return responder;

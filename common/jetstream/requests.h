@@ -19,6 +19,8 @@ namespace leasehold::jetstream {
 // As Client::Request.
 absl::StatusOr<std::string> SendRequest(const Connection& connection, const std::string& subject,
                                         std::string_view payload, absl::Duration patience);
+absl::StatusOr<std::string> SendRequest(const Connection& connection, const std::string& subject,
+                                        std::string_view payload, absl::Duration patience, const SecondTry& second);
 
 // As Client::Respond. nats.c calls the handler on the subscription's own thread, and renews the subscription after a
 // reconnection.

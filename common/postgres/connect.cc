@@ -19,12 +19,14 @@ using RawConnection = std::unique_ptr<PGconn, decltype(&PQfinish)>;
 // libpq lets later entries win: before the connection string what it may override, behind it what it may not.
 RawConnection StartConnecting(const ConnectOptions& options) {
   const std::string password(options.password.reveal());
-  std::vector<const char*> names = {"application_name", "keepalives_idle", "keepalives_interval", "keepalives_count",
-                                    "tcp_user_timeout", "dbname",          "client_encoding"};
+  // Roles log in by password: looking for Kerberos credentials would be in vain.
+  std::vector<const char*> names = {"application_name", "keepalives_idle",  "keepalives_interval",
+                                    "keepalives_count", "tcp_user_timeout", "gssencmode",
+                                    "dbname",           "client_encoding"};
   // Milliseconds: a server that has vanished with a statement on the way is noticed after 30 s, not a quarter of an
   // hour.
   std::vector<const char*> values = {
-      options.application_name.c_str(), "30", "10", "3", "30000", options.dsn.c_str(), "UTF8"};
+      options.application_name.c_str(), "30", "10", "3", "30000", "disable", options.dsn.c_str(), "UTF8"};
   if (!password.empty()) {
     names.push_back("password");
     values.push_back(password.c_str());
@@ -51,7 +53,7 @@ Waited WaitFor(int fd, short events, int interrupt_fd, absl::Time give_up) {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<pqxx::connection>> OpenConnection(const ConnectOptions& options, int interrupt_fd) {
+absl::StatusOr<Opened> OpenConnection(const ConnectOptions& options, int interrupt_fd) {
   RawConnection raw = StartConnecting(options);
   if (raw == nullptr) return absl::ResourceExhaustedError("out of memory");
   PQsetErrorVerbosity(raw.get(), PQERRORS_VERBOSE);  // puts the SQLSTATE into the text
@@ -72,10 +74,11 @@ absl::StatusOr<std::unique_ptr<pqxx::connection>> OpenConnection(const ConnectOp
   }
   if (step != PGRES_POLLING_OK) return FromConnectError(PQerrorMessage(raw.get()));
   try {
+    PGconn* const handle = raw.get();
     auto connection = std::make_unique<pqxx::connection>(pqxx::connection::seize_raw_connection(raw.release()));
     connection->set_verbosity(pqxx::error_verbosity::terse);
     connection->set_notice_handler([](pqxx::zview) {});  // else libpqxx prints them
-    return connection;
+    return Opened{.connection = std::move(connection), .raw = handle};
   } catch (const std::exception& error) {
     return FromException(error, false);
   }

@@ -10,7 +10,12 @@
 
 namespace leasehold::postgres {
 
+struct Opened {
+  std::unique_ptr<pqxx::connection> connection{};
+  pg_conn* raw = nullptr;  // libpq's view of it, for what libpqxx does not offer
+};
+
 // Blocks. `interrupt_fd`: gives up as soon as it is readable; -1 for none.
-absl::StatusOr<std::unique_ptr<pqxx::connection>> OpenConnection(const ConnectOptions& options, int interrupt_fd = -1);
+absl::StatusOr<Opened> OpenConnection(const ConnectOptions& options, int interrupt_fd = -1);
 
 }  // namespace leasehold::postgres

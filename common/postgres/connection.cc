@@ -83,7 +83,9 @@ Connection::~Connection() = default;
 absl::Status Connection::Connect() {
   connection_.reset();
   prepared_.Forget();
-  LH_ASSIGN_OR_RETURN(connection_, OpenConnection(options_));
+  LH_ASSIGN_OR_RETURN(Opened opened, OpenConnection(options_));
+  connection_ = std::move(opened.connection);
+  raw_ = opened.raw;
   return absl::OkStatus();
 }
 

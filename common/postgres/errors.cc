@@ -102,16 +102,18 @@ std::string SqlStateFrom(const pqxx::sql_error& error) {
 absl::Status FromException(const std::exception& error, bool connection_open) {
   // Not every lost connection is a pqxx::broken_connection: a terminated backend says 57P01 first.
   if (const auto* sql = dynamic_cast<const pqxx::sql_error*>(&error)) {
-    const bool broken = !connection_open;
-    const std::string sqlstate = SqlStateFrom(*sql);
-    const absl::StatusCode code = broken ? absl::StatusCode::kUnavailable : CodeOfSqlState(sqlstate);
-    return Make(code, sqlstate, sql->what(), broken);
+    return FromServer(SqlStateFrom(*sql), sql->what(), connection_open);
   }
   if (dynamic_cast<const pqxx::broken_connection*>(&error) != nullptr ||
       dynamic_cast<const pqxx::in_doubt_error*>(&error) != nullptr || !connection_open) {
     return Make(absl::StatusCode::kUnavailable, "", error.what(), true);
   }
   return Make(absl::StatusCode::kInternal, "", error.what(), false);
+}
+
+absl::Status FromServer(std::string_view sqlstate, std::string_view text, bool connection_open) {
+  const absl::StatusCode code = connection_open ? CodeOfSqlState(sqlstate) : absl::StatusCode::kUnavailable;
+  return Make(code, sqlstate, text, !connection_open);
 }
 
 absl::Status FromConnectError(std::string_view text) {

@@ -38,7 +38,7 @@ struct Listener::Impl {
       absl::Status lost = opened.status();
       if (opened.ok()) {
         bool listened = false;
-        lost = Listen(**opened, listened);
+        lost = Listen(*opened->connection, listened);
         if (listened) {
           attempt = 0;
           told = false;

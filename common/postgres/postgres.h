@@ -20,6 +20,8 @@
 #include "absl/time/time.h"
 #include "common/secret/secret.h"
 
+struct pg_conn;  // libpq's
+
 namespace leasehold::postgres {
 
 struct ConnectOptions {
@@ -51,6 +53,14 @@ bool IsConnectionFailure(const absl::Status& status);
 using Param = std::optional<std::string>;
 
 class Connection;
+
+// What came of statements that were sent as one message.
+struct Together {
+  using Rows = std::vector<std::vector<std::optional<std::string>>>;
+  std::vector<Rows> rows{};  // of those that ran, in their order
+  absl::Status status{};     // of the first that failed; OK: all ran
+  size_t failed = 0;         // which that is, from 0
+};
 
 // The statements with parameters that a connection has prepared: from their second use on PostgreSQL neither parses nor
 // (once it finds that the parameters make no difference) plans them again.
@@ -116,6 +126,12 @@ class Connection {
     return ExecAlone(sql, std::span<const Param>(params.begin(), params.size()));
   }
 
+  // All of `statements`, one or more, as one message and in one round trip; each ends where its text does, and none is
+  // empty. The first that fails is the last that runs, and a syntax error in any of them lets none run. They are one
+  // transaction, unless BEGIN and COMMIT among them say otherwise: one that they leave open is there for the next call
+  // (Stay(), so that it is the same session). What COPY sends is dropped. Never retried once sent.
+  Together ExecTogether(std::span<const std::string> statements);
+
  private:
   absl::Status EnsureUsable();
   // A new connection in place of a broken one.
@@ -125,6 +141,7 @@ class Connection {
 
   const ConnectOptions options_;
   std::unique_ptr<pqxx::connection> connection_;
+  pg_conn* raw_ = nullptr;  // the same, which owns it
   PreparedStatements prepared_;
   bool stay_ = false;
 };

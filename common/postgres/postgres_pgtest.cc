@@ -355,6 +355,79 @@ TEST(Listener, HearsAndReconnectsAfterARestart) {
               ElementsAre("connected", "outbox=1", "Odd \"name\"=it's", "lost", "connected", "outbox=2"));
 }
 
+std::string Value(const Together& together, size_t statement) {
+  if (statement >= together.rows.size()) return Message(together.status);
+  const Together::Rows& rows = together.rows[statement];
+  return rows.empty() ? "no row" : rows[0][0].value_or("NULL");
+}
+
+TEST(Together, RunsAllInOneMessage) {
+  Connection connection(Options());
+  const Together together = connection.ExecTogether(std::vector<std::string>{
+      "SELECT 1 -- one", "CREATE TEMPORARY TABLE t (i int)", "SELECT NULL", "SELECT 2 /* two; */"});
+  EXPECT_EQ(together.status, absl::OkStatus());
+  EXPECT_EQ(Value(together, 0), "1");
+  EXPECT_EQ(Value(together, 1), "no row");
+  EXPECT_EQ(Value(together, 2), "NULL");
+  EXPECT_EQ(Value(together, 3), "2");
+}
+
+TEST(Together, IsOneTransactionUnlessItSaysOtherwise) {
+  Connection connection(Options());
+  EXPECT_EQ(SqlStateOf(connection.ExecTogether(std::vector<std::string>{"CREATE TABLE together (i int)", "SELECT 1 / 0"})
+                           .status),
+            "22012");
+  EXPECT_EQ(First(connection.ExecAlone("SELECT to_regclass('together')")), "NULL");
+  EXPECT_TRUE(connection.ExecTogether(std::vector<std::string>{"BEGIN", "CREATE TABLE together (i int)"}).status.ok());
+  EXPECT_TRUE(
+      connection.ExecTogether(std::vector<std::string>{"INSERT INTO together VALUES (7)", "COMMIT"}).status.ok());
+  EXPECT_EQ(First(connection.ExecAlone("SELECT i FROM together")), "7");
+  EXPECT_TRUE(connection.ExecAlone("DROP TABLE together").ok());
+}
+
+TEST(Together, SaysWhichStatementFailedAndWhere) {
+  Connection connection(Options());
+  const Together late = connection.ExecTogether(std::vector<std::string>{"SELECT 1", "SELECT 1 / 0", "SELECT 2"});
+  EXPECT_EQ(late.rows.size(), 1u);
+  EXPECT_EQ(late.failed, 1u);
+  EXPECT_EQ(SqlStateOf(late.status), "22012");
+  // In characters, as the server counts them.
+  const Together placed =
+      connection.ExecTogether(std::vector<std::string>{"SELECT 'ä'", "SELECT 'ü', nowhere", "SELECT 2"});
+  EXPECT_EQ(placed.failed, 1u);
+  EXPECT_THAT(Message(placed.status), HasSubstr("at character 13"));
+  const Together syntax = connection.ExecTogether(std::vector<std::string>{"SELECT 1", "SELECT 2", "SELEC 3"});
+  EXPECT_EQ(syntax.rows.size(), 0u) << "nothing runs";
+  EXPECT_EQ(syntax.failed, 2u);
+  EXPECT_THAT(Message(syntax.status), HasSubstr("at character 1 "));
+  EXPECT_EQ(connection.ExecTogether(std::vector<std::string>{"SELECT 1", std::string("SELECT '\0'", 10)}).failed, 1u);
+  EXPECT_EQ(First(connection.ExecAlone("SELECT 4")), "4") << "and the connection goes on";
+}
+
+TEST(Together, DropsWhatCopySends) {
+  Connection connection(Options());
+  const Together together = connection.ExecTogether(
+      std::vector<std::string>{"COPY (SELECT generate_series(1, 1000)) TO STDOUT", "SELECT 1"});
+  EXPECT_EQ(together.status, absl::OkStatus());
+  EXPECT_EQ(Value(together, 1), "1");
+  EXPECT_FALSE(connection
+                   .ExecTogether(std::vector<std::string>{"CREATE TEMPORARY TABLE t (i int)", "COPY t FROM STDIN"})
+                   .status.ok());
+  EXPECT_EQ(First(connection.ExecAlone("SELECT 1")), "1");
+}
+
+TEST(Together, ASessionThatEndsIsAConnectionFailure) {
+  Connection connection(Options());
+  const Together together = connection.ExecTogether(
+      std::vector<std::string>{"BEGIN", "SELECT pg_terminate_backend(pg_backend_pid())", "SELECT 1"});
+  EXPECT_TRUE(IsConnectionFailure(together.status)) << together.status;
+  EXPECT_EQ(SqlStateOf(together.status), "57P01");
+  connection.Stay(true);
+  EXPECT_TRUE(IsConnectionFailure(connection.ExecTogether(std::vector<std::string>{"SELECT 1"}).status));
+  connection.Stay(false);
+  EXPECT_TRUE(connection.ExecTogether(std::vector<std::string>{"SELECT 1"}).status.ok()) << "another one";
+}
+
 TEST(Listener, TellsOfAnUnreachableServerOnceAndStopsAtOnce) {
   Heard heard;
   const absl::Time start = absl::Now();

@@ -183,11 +183,15 @@ absl::Status Provisioner::Start() {
   LH_ASSIGN_OR_RETURN(migration_responder_,
                       nats_->Respond(MigrationSubject(instance_.service()), "provisioners",
                                      [this](std::string_view call) { return migration_calls_.Answer(call); }));
+  LH_ASSIGN_OR_RETURN(second_migration_responder_,
+                      nats_->Respond(MigrationSubjectOfAll(instance_.service()), /*queue=*/"",
+                                     [this](std::string_view call) { return migration_calls_.Answer(call); }));
   return absl::OkStatus();
 }
 
 bool Provisioner::Stop(absl::Duration patience) {
   migration_responder_.reset();
+  second_migration_responder_.reset();
   if (events_ != nullptr) events_->Stop();
   backups_.Stop();
   spares_.RequestStop();

@@ -76,6 +76,7 @@ class Provisioner {
   MigrationCalls migration_calls_;
   std::unique_ptr<jetstream::Client> nats_;
   std::unique_ptr<jetstream::Responder> migration_responder_;
+  std::unique_ptr<jetstream::Responder> second_migration_responder_;  // for what all are asked
   std::unique_ptr<StatusReporter> reporter_;
   std::unique_ptr<TenantEvents> events_;
 };

@@ -11,6 +11,8 @@ namespace {
 
 constexpr int kThreads = 4;
 constexpr absl::Duration kPatience = absl::Seconds(10);
+// Then the others are asked too: NATS goes on choosing one that stands still until it misses its pings, minutes later.
+constexpr absl::Duration kPatienceWithOne = absl::Seconds(2);
 
 }  // namespace
 
@@ -20,7 +22,9 @@ MigrationAsker::MigrationAsker(jetstream::Client& nats, const KnownServices& ser
 absl::StatusOr<v1::MigrationAnswer> MigrationAsker::Ask(std::string_view service, const v1::MigrationCall& call) {
   LH_ASSIGN_OR_RETURN(const ServiceName name, ServiceName::Parse(service));
   LH_RETURN_IF_ERROR(services_.Check(name));
-  const absl::StatusOr<std::string> bytes = nats_.Request(MigrationSubject(name), call.SerializeAsString(), kPatience);
+  const absl::StatusOr<std::string> bytes =
+      nats_.Request(MigrationSubject(name), call.SerializeAsString(), kPatience,
+                    {.subject = MigrationSubjectOfAll(name), .after = kPatienceWithOne});
   if (!bytes.ok() && ReasonOf(bytes.status()) == v1::REASON_NATS_UNAVAILABLE && nats_.connected()) {
     return WithRetryAfter(
         Error(v1::REASON_INSTANCE_UNAVAILABLE, std::format("no provisioner of {} answers", name.str())),

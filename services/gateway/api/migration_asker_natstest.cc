@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "absl/synchronization/notification.h"
 #include "absl/time/clock.h"
 #include "common/events/migration_subject.h"
 #include "common/localserver/localserver.h"
@@ -69,6 +70,26 @@ TEST_F(MigrationAskerTest, AProvisionersErrorComesAsItIs) {
   const absl::Status status = Ask().status();
   EXPECT_EQ(ReasonOf(status), v1::REASON_OPERATION_NOT_FOUND);
   EXPECT_EQ(status.message(), "there is no run identity.7");
+}
+
+TEST_F(MigrationAskerTest, AProvisionerThatStandsStillIsPassedOver) {
+  absl::Notification over;
+  const auto still = Answer([&over](std::string_view) {
+    over.WaitForNotification();
+    return std::string();
+  });
+  const auto other = client_->Respond("migration.identity.all", "", [](std::string_view) {
+    v1::MigrationAnswer answer;
+    answer.mutable_run()->set_id("identity.8");
+    return answer.SerializeAsString();
+  });
+  ASSERT_TRUE(other.ok());
+  const absl::Time begun = absl::Now();
+  const auto answer = Ask();
+  ASSERT_TRUE(answer.ok()) << answer.status();
+  EXPECT_EQ(answer->run().id(), "identity.8");
+  EXPECT_LT(absl::Now() - begun, absl::Seconds(9)) << "as long as one waits in all";
+  over.Notify();
 }
 
 TEST_F(MigrationAskerTest, SaysWhoIsNotThere) {

@@ -164,6 +164,7 @@ class Diagnostician {
   }
 
   void OfOther(const std::string& name, const ObservedDatabase& database) {
+    if (database.of_another) return;
     if (name.starts_with(kAside)) {
       return Add(v1::FINDING_KIND_LEFTOVER, "", name, "a database that was to be dropped is still there");
     }
@@ -197,7 +198,7 @@ class Diagnostician {
     const auto record = by_database_id_.find(made_for);
     if (record != by_database_id_.end()) {
       Add(v1::FINDING_KIND_LEFTOVER, record->second->id.str(), name, "a role of the tenant under another name");
-    } else if (!IsKnown(made_for)) {
+    } else if (!role.of_another && !IsKnown(made_for)) {
       Add(v1::FINDING_KIND_LEFTOVER, "", name, "the role bears Leasehold's mark and belongs to no tenant");
     }
   }

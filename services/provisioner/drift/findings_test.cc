@@ -184,5 +184,16 @@ TEST_F(FindingsTest, MarkedThingsUnderStrangeNames) {
                                             "LEFTOVER acme renamed REPORTED", "LEFTOVER  unknown REPORTED"));
 }
 
+TEST_F(FindingsTest, WhatAnotherServiceOfTheInstanceMadeIsNotAmiss) {
+  seen_.other_databases["tenant_acme_employee"] = {.mark = MarkOf("feed"), .of_another = true};
+  seen_.other_databases[StagingName("feed")] = {.owner_mark = MarkOf("feed"), .of_another = true};
+  seen_.other_databases["leasehold_drop_18"] = {.mark = MarkOf("feed"), .of_another = true};
+  seen_.other_roles["tenant_acme_employee"] = {.mark = MarkOf("feed"), .of_another = true};
+  EXPECT_THAT(Found(), IsEmpty());
+  // One of our own that somebody gave away is told of all the same.
+  seen_.other_roles["renamed"] = {.mark = MarkOf(kId), .of_another = true};
+  EXPECT_THAT(Found(), ElementsAre("LEFTOVER acme renamed REPORTED"));
+}
+
 }  // namespace
 }  // namespace leasehold::provisioner

@@ -89,7 +89,7 @@ class AloneFile {
 
 absl::Status RunAlone(postgres::Connection& owner, const Secret& secret, const Migration& file, const HistoryRow& row,
                       const MigrateOptions& options, MigrateResult& result) {
-  LH_RETURN_IF_ERROR(owner.ExecAlone(SettingsFor(options, "SET")).status());
+  LH_RETURN_IF_ERROR(owner.ExecTogether(SettingsFor(options, "SET")).status);
   const absl::Status status = AloneFile(owner, secret, file, options, result).Run(row);
   if (postgres::IsConnectionFailure(status)) return status;
   LH_RETURN_IF_ERROR(owner

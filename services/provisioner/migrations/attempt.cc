@@ -27,11 +27,15 @@ std::string Milliseconds(absl::Duration time) {
 
 }  // namespace
 
-std::string SettingsFor(const MigrateOptions& options, std::string_view set) {
-  return std::format(
-      "{0} search_path = \"$user\", public; {0} lock_timeout = {1}; {0} statement_timeout = {2}; "
-      "{0} idle_in_transaction_session_timeout = 0; {0} transaction_timeout = 0",
-      set, Milliseconds(options.lock_timeout), Milliseconds(options.statement_timeout));
+std::vector<std::string> SettingsFor(const MigrateOptions& options, std::string_view set) {
+  std::vector<std::string> statements;
+  for (const std::string& setting :
+       {std::string("search_path = \"$user\", public"), "lock_timeout = " + Milliseconds(options.lock_timeout),
+        "statement_timeout = " + Milliseconds(options.statement_timeout),
+        std::string("idle_in_transaction_session_timeout = 0"), std::string("transaction_timeout = 0")}) {
+    statements.push_back(std::format("{} {}", set, setting));
+  }
+  return statements;
 }
 
 absl::Status FailedAt(const std::string& file, std::span<const SqlStatement> statements, size_t index,

@@ -5,6 +5,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "services/provisioner/migrations/runner.h"
@@ -12,7 +13,7 @@
 namespace leasehold::provisioner {
 
 // "SET LOCAL …" or "SET …" of time limits and search path.
-std::string SettingsFor(const MigrateOptions& options, std::string_view set);
+std::vector<std::string> SettingsFor(const MigrateOptions& options, std::string_view set);
 
 // `status` of statements[index] of `file` as MIGRATION_FAILED, noted in `result`; a lost connection stays as it is.
 absl::Status FailedAt(const std::string& file, std::span<const SqlStatement> statements, size_t index,

@@ -3,9 +3,12 @@
 #include <algorithm>
 #include <array>
 #include <format>
+#include <optional>
+#include <span>
 #include <utility>
 #include <vector>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_join.h"
 #include "common/status/error.h"
 #include "services/provisioner/migrations/concurrent.h"
@@ -17,7 +20,7 @@ using postgres::QuoteIdentifier;
 using postgres::QuoteLiteral;
 
 // Also a part of the comment on the schema: another text there means that PrepareHistory() has something to do.
-constexpr std::string_view kLayout = "leasehold history 2";
+constexpr std::string_view kLayout = "leasehold history 3";
 
 constexpr std::string_view kTables =
     "CREATE TABLE IF NOT EXISTS leasehold.migrations (version int PRIMARY KEY, name text NOT NULL, "
@@ -35,29 +38,35 @@ constexpr std::string_view kSettle =
     "DELETE FROM leasehold.migrations WHERE applied_at IS NULL AND transaction IS NOT NULL "
     "AND pg_xact_status(transaction) = 'aborted'";
 
-// What a token must be for the arguments $1 to $N−1 given as {0}, $N being the token.
-constexpr std::string_view kAllowed =
-    "SELECT FROM leasehold.keeper WHERE {1} = encode(sha256(secret || sha256(convert_to("
-    "concat_ws('|', pg_current_xact_id()::text, {0}), 'UTF8'))), 'hex')";
+// What a token must be for the arguments $1 to $N−1 given as {}.
+constexpr std::string_view kToken =
+    "encode(sha256(secret || sha256(convert_to(concat_ws('|', pg_current_xact_id()::text, {}), 'UTF8'))), 'hex')";
 
-constexpr std::string_view kColumns =
-    "version, name, checksum, applied_at IS NOT NULL, run, done, begun, applied_at IS NULL AND transaction IS NOT NULL";
+constexpr std::string_view kHistory =
+    "SELECT version, name, checksum, applied_at IS NOT NULL, run, done, begun, applied_at IS NULL AND transaction IS "
+    "NOT NULL FROM leasehold.migrations";
 
 struct Function {
   std::string_view signature;
   std::string body;
 };
 
+std::string Allowed(std::string_view arguments, std::string_view token) {
+  return std::format("SELECT FROM leasehold.keeper WHERE {} = {}", token,
+                     std::vformat(kToken, std::make_format_args(arguments)));
+}
+
+// In a session that has just begun, finding and planning what they use is nearly all that these cost. The one that each
+// migration calls is therefore kept parsed, and as plain as can be: with another token the name is NULL, which the
+// table refuses.
 std::vector<Function> Functions() {
+  constexpr std::string_view kRecorded = "$1, $2, $3, $4";
   return {
-      {"migration_history() RETURNS TABLE (version int, name text, checksum text, applied boolean, run text, done int, "
-       "begun int, unknown boolean)",
-       std::format("SELECT {} FROM leasehold.migrations", kColumns)},
-      {"record_migration(int, text, text, text, text) RETURNS boolean",
-       std::format("WITH written AS (INSERT INTO leasehold.migrations (version, name, checksum, run, applied_at, "
-                   "transaction) SELECT $1, $2, $3, $4, now(), pg_current_xact_id() WHERE EXISTS ({}) RETURNING 1) "
-                   "SELECT EXISTS (SELECT FROM written)",
-                   std::format(kAllowed, "$1, $2, $3, $4", "$5"))},
+      {"record_applied(int, text, text, text, text) RETURNS void",
+       std::format("BEGIN ATOMIC INSERT INTO leasehold.migrations (version, name, checksum, run, applied_at, "
+                   "transaction) VALUES ($1, CASE WHEN $5 = (SELECT {} FROM leasehold.keeper) THEN $2 END, $3, $4, "
+                   "now(), pg_current_xact_id()); END",
+                   std::vformat(kToken, std::make_format_args(kRecorded)))},
       // $5 done, $6 begun, $7 whether that is all
       {"note_migration(int, text, text, text, int, int, boolean, text) RETURNS boolean",
        std::format(
@@ -67,11 +76,11 @@ std::vector<Function> Functions() {
            "excluded.run, "
            "done = excluded.done, begun = excluded.begun, applied_at = excluded.applied_at WHERE m.applied_at IS NULL "
            "RETURNING 1) SELECT EXISTS (SELECT FROM written)",
-           std::format(kAllowed, "$1, $2, $3, $4, $5, $6, $7", "$8"))},
+           Allowed("$1, $2, $3, $4, $5, $6, $7", "$8"))},
       {"undo_migration(int, text) RETURNS boolean",
        std::format("WITH written AS (DELETE FROM leasehold.migrations WHERE version = $1 AND EXISTS ({}) RETURNING 1) "
                    "SELECT EXISTS (SELECT FROM written)",
-                   std::format(kAllowed, "$1", "$2"))},
+                   Allowed("$1", "$2"))},
   };
 }
 
@@ -79,16 +88,22 @@ std::string NameAndTypes(std::string_view signature) {
   return std::string(signature.substr(0, signature.find(" RETURNS")));
 }
 
+// A body that is kept parsed means what it did when it was made; the other kind is read at each call.
+std::string AsBody(const std::string& body) {
+  return body.starts_with("BEGIN ATOMIC") ? body : std::format("SET search_path = pg_catalog, pg_temp AS {}", QuoteLiteral(body));
+}
+
 absl::Status MakeFunctions(postgres::Transaction& tx) {
+  // So that nothing of a tenant's own gets into a body.
+  LH_RETURN_IF_ERROR(tx.Exec("SET LOCAL search_path = pg_catalog, pg_temp").status());
   for (const Function& function : Functions()) {
     const std::string name = NameAndTypes(function.signature);
-    LH_RETURN_IF_ERROR(tx.Exec(std::format("CREATE OR REPLACE FUNCTION leasehold.{} LANGUAGE sql SECURITY DEFINER "
-                                           "SET search_path = pg_catalog, pg_temp AS {};"
+    LH_RETURN_IF_ERROR(tx.Exec(std::format("CREATE OR REPLACE FUNCTION leasehold.{} LANGUAGE sql SECURITY DEFINER {};"
                                            "REVOKE ALL ON FUNCTION leasehold.{} FROM PUBLIC",
-                                           function.signature, QuoteLiteral(function.body), name))
+                                           function.signature, AsBody(function.body), name))
                            .status());
   }
-  return absl::OkStatus();
+  return tx.Exec("SET LOCAL search_path TO DEFAULT").status();
 }
 
 absl::Status MakeLayout(postgres::Transaction& tx) {
@@ -102,7 +117,8 @@ absl::Status MakeLayout(postgres::Transaction& tx) {
 
 absl::Status GrantTo(postgres::Transaction& tx, std::string_view owner) {
   const std::string role = QuoteIdentifier(owner);
-  std::string sql = std::format("GRANT USAGE ON SCHEMA leasehold TO {}", role);
+  std::string sql = std::format(
+      "GRANT USAGE ON SCHEMA leasehold TO {0}; GRANT SELECT ON leasehold.migrations TO {0}", role);
   for (const Function& function : Functions()) {
     sql += std::format("; GRANT EXECUTE ON FUNCTION leasehold.{} TO {}", NameAndTypes(function.signature), role);
   }
@@ -114,18 +130,22 @@ std::string Digest(std::string_view text) {
   return std::string(reinterpret_cast<const char*>(digest.data()), digest.size());
 }
 
-History HistoryOf(const pqxx::result& rows) {
-  History history;
-  for (const auto& row : rows) {
-    history[row[0].as<int>()] = {.name = row[1].as<std::string>(),
-                                 .checksum = row[2].as<std::string>(),
-                                 .applied = row[3].as<bool>(),
-                                 .run = row[4].as<std::string>(),
-                                 .done = row[5].as<int>(),
-                                 .begun = row[6].as<int>(),
-                                 .unknown = row[7].as<bool>()};
-  }
-  return history;
+int NumberIn(const std::optional<std::string>& field) {
+  int number = 0;
+  return field.has_value() && absl::SimpleAtoi(*field, &number) ? number : 0;
+}
+
+std::vector<std::string> RecordOf(const Migration& file, std::string_view run) {
+  return {std::format("{}", file.version), file.name, file.checksum, std::string(run)};
+}
+
+std::string TokenOf(const Secret& secret, std::string_view transaction, std::span<const std::string> arguments) {
+  const std::string text = std::format("{}|{}", transaction, absl::StrJoin(arguments, "|"));
+  return Hex(Digest(std::format("{}{}", secret.reveal(), Digest(text))));
+}
+
+absl::Status WrongKey() {
+  return Error(v1::REASON_INSUFFICIENT_PRIVILEGE, "the history of migrations cannot be written with this role key");
 }
 
 // Of a file of which a part has run: whether the rest can be run.
@@ -157,21 +177,36 @@ absl::Status PrepareHistory(postgres::Transaction& tx, std::string_view owner, c
 bool IsUnprepared(const absl::Status& status) {
   if (ReasonOf(status) == v1::REASON_INSUFFICIENT_PRIVILEGE) return true;
   const std::string_view sqlstate = postgres::SqlStateOf(status);
-  return sqlstate == "42883" || sqlstate == "42501" || sqlstate == "3F000";
+  return sqlstate == "42883" || sqlstate == "42501" || sqlstate == "3F000" || sqlstate == "42P01";
+}
+
+std::string_view HistoryQuery() { return kHistory; }
+
+History HistoryOf(const postgres::Together::Rows& rows) {
+  History history;
+  for (const auto& row : rows) {
+    history[NumberIn(row[0])] = {.name = row[1].value_or(""),
+                                 .checksum = row[2].value_or(""),
+                                 .applied = row[3] == "t",
+                                 .run = row[4].value_or(""),
+                                 .done = NumberIn(row[5]),
+                                 .begun = NumberIn(row[6]),
+                                 .unknown = row[7] == "t"};
+  }
+  return history;
 }
 
 absl::StatusOr<History> ReadHistory(postgres::Connection& owner) {
-  LH_ASSIGN_OR_RETURN(const pqxx::result rows, owner.ExecAlone("SELECT * FROM leasehold.migration_history()"));
-  return HistoryOf(rows);
+  const postgres::Together read = owner.ExecTogether(std::vector<std::string>{std::string(kHistory)});
+  LH_RETURN_IF_ERROR(read.status);
+  return HistoryOf(read.rows[0]);
 }
 
 absl::StatusOr<History> ReadHistoryAsKeeper(postgres::Connection& keeper) {
   LH_ASSIGN_OR_RETURN(const pqxx::result known,
                       keeper.ExecAlone("SELECT to_regclass('leasehold.migrations') IS NOT NULL"));
   if (!known[0][0].as<bool>()) return History();
-  LH_ASSIGN_OR_RETURN(const pqxx::result rows,
-                      keeper.ExecAlone(std::format("SELECT {} FROM leasehold.migrations", kColumns)));
-  return HistoryOf(rows);
+  return ReadHistory(keeper);
 }
 
 std::string DigestOf(const History& history) {
@@ -236,10 +271,28 @@ absl::Status StatusOf(const HistoryMismatch& mismatch) {
   return Error(v1::REASON_MIGRATION_FAILED, std::format("migration {} {}", mismatch.file, mismatch.detail));
 }
 
-absl::Status HistoryWriter::Call(std::string_view function, std::vector<std::string> arguments) {
+std::string RecordStatement(const Secret& secret, std::string_view id, const Migration& file, std::string_view run) {
+  std::vector<std::string> arguments = RecordOf(file, run);
+  arguments.push_back(TokenOf(secret, id, arguments));
+  std::string literals;
+  for (const std::string& argument : arguments) {
+    literals += std::format("{}{}", literals.empty() ? "" : ", ", QuoteLiteral(argument));
+  }
+  return std::format("SELECT leasehold.record_applied({})", literals);
+}
+
+bool IsUnrecorded(const absl::Status& status) {
+  return postgres::SqlStateOf(status) == "23502" || IsUnprepared(status);
+}
+
+absl::StatusOr<std::string> HistoryWriter::TransactionId() {
   LH_ASSIGN_OR_RETURN(const pqxx::result id, tx_.Exec("SELECT pg_catalog.pg_current_xact_id()::text"));
-  const std::string text = std::format("{}|{}", id[0][0].as<std::string>(), absl::StrJoin(arguments, "|"));
-  arguments.push_back(Hex(Digest(std::format("{}{}", secret_.reveal(), Digest(text)))));
+  return id[0][0].as<std::string>();
+}
+
+absl::Status HistoryWriter::Call(std::string_view function, std::vector<std::string> arguments) {
+  LH_ASSIGN_OR_RETURN(const std::string id, TransactionId());
+  arguments.push_back(TokenOf(secret_, id, arguments));
   std::vector<postgres::Param> params;
   std::string places;
   for (std::string& argument : arguments) {
@@ -248,18 +301,20 @@ absl::Status HistoryWriter::Call(std::string_view function, std::vector<std::str
   }
   LH_ASSIGN_OR_RETURN(const pqxx::result written,
                       tx_.Exec(std::format("SELECT leasehold.{}({})", function, places), params));
-  if (written[0][0].as<bool>()) return absl::OkStatus();
-  return Error(v1::REASON_INSUFFICIENT_PRIVILEGE, "the history of migrations cannot be written with this role key");
+  return written[0][0].as<bool>() ? absl::OkStatus() : WrongKey();
 }
 
 absl::Status HistoryWriter::Applied(const Migration& file, std::string_view run) {
-  return Call("record_migration", {std::format("{}", file.version), file.name, file.checksum, std::string(run)});
+  LH_ASSIGN_OR_RETURN(const std::string id, TransactionId());
+  const absl::Status recorded = tx_.Exec(RecordStatement(secret_, id, file, run)).status();
+  return IsUnrecorded(recorded) ? WrongKey() : recorded;
 }
 
 absl::Status HistoryWriter::Noted(const Migration& file, std::string_view run, int done, int begun) {
   const bool all = static_cast<size_t>(done) == file.statements.size();
-  return Call("note_migration", {std::format("{}", file.version), file.name, file.checksum, std::string(run),
-                                 std::format("{}", done), std::format("{}", begun), all ? "t" : "f"});
+  std::vector<std::string> arguments = RecordOf(file, run);
+  arguments.insert(arguments.end(), {std::format("{}", done), std::format("{}", begun), all ? "t" : "f"});
+  return Call("note_migration", std::move(arguments));
 }
 
 absl::Status HistoryWriter::Undone(int version) { return Call("undo_migration", {std::format("{}", version)}); }

@@ -43,6 +43,9 @@ bool IsUnprepared(const absl::Status& status);
 
 // As the owner.
 absl::StatusOr<History> ReadHistory(postgres::Connection& owner);
+// The same in two parts, for who reads it together with other things: the statement, and its rows.
+std::string_view HistoryQuery();
+History HistoryOf(const postgres::Together::Rows& rows);
 // As the provisioner's login; an absent table is an empty history.
 absl::StatusOr<History> ReadHistoryAsKeeper(postgres::Connection& keeper);
 
@@ -65,6 +68,11 @@ struct HistoryMismatch {
 std::vector<HistoryMismatch> CompareHistory(const History& history, const Migrations& migrations);
 absl::Status StatusOf(const HistoryMismatch& mismatch);
 
+// The statement that records `file` in the owner's transaction `id` (pg_current_xact_id()). It fails, and with it the
+// transaction, if the secret is not the database's: IsUnrecorded().
+std::string RecordStatement(const Secret& secret, std::string_view id, const Migration& file, std::string_view run);
+bool IsUnrecorded(const absl::Status& status);
+
 // Writes of one transaction; `tx`: the owner's. INSUFFICIENT_PRIVILEGE (IsUnprepared) if the secret is not the
 // database's.
 class HistoryWriter {
@@ -77,6 +85,7 @@ class HistoryWriter {
   absl::Status Undone(int version);
 
  private:
+  absl::StatusOr<std::string> TransactionId();
   absl::Status Call(std::string_view function, std::vector<std::string> arguments);
 
   postgres::Transaction& tx_;

@@ -6,6 +6,7 @@
 #include <span>
 #include <utility>
 
+#include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
 #include "common/failpoint/failpoint.h"
 #include "common/status/error.h"
@@ -17,6 +18,9 @@ namespace {
 
 // Of the session, so that it outlives the transactions of one run. "lhmg".
 constexpr std::string_view kTryLock = "SELECT pg_catalog.pg_try_advisory_lock(1818783079)";
+// The same lock, until the transaction's end; and the transaction's id.
+constexpr std::string_view kTryLockInTransaction =
+    "SELECT pg_catalog.pg_try_advisory_xact_lock(1818783079), pg_catalog.pg_current_xact_id()";
 constexpr std::string_view kUnlock = "SELECT pg_catalog.pg_advisory_unlock(1818783079)";
 constexpr absl::Duration kLockPause = absl::Milliseconds(50);
 
@@ -52,12 +56,21 @@ absl::Status CheckHistory(const History& history, const Migrations& migrations) 
              : status;
 }
 
+absl::Status AnotherRunner() {
+  return WithRetryAfter(Error(v1::REASON_MIGRATION_FAILED, "another runner is migrating this database"),
+                        absl::Seconds(1));
+}
+
 bool IsApplied(const History& history, const Migration& file) {
   const auto row = history.find(file.version);
   return row != history.end() && row->second.applied;
 }
 
 size_t LastOf(std::span<const SqlStatement> statements) { return statements.empty() ? 0 : statements.size() - 1; }
+
+absl::Status Limit(postgres::Transaction& tx, const MigrateOptions& options) {
+  return tx.Exec(absl::StrJoin(SettingsFor(options, "SET LOCAL"), ";")).status();
+}
 
 // One transaction: the statements and their record. A constraint that is checked at the commit fails the last one.
 absl::Status InOneTransaction(postgres::Connection& owner, const std::string& file,
@@ -67,7 +80,7 @@ absl::Status InOneTransaction(postgres::Connection& owner, const std::string& fi
   return WithRetries(options, result, [&]() -> absl::Status {
     bool recorded = false;
     const absl::Status status = owner.InTransaction([&](postgres::Transaction& tx) -> absl::Status {
-      LH_RETURN_IF_ERROR(tx.Exec(SettingsFor(options, "SET LOCAL")).status());
+      LH_RETURN_IF_ERROR(Limit(tx, options));
       LH_RETURN_IF_ERROR(RunStatements(tx, file, statements, result));
       LH_FAILPOINT("before recording a migration");
       LH_RETURN_IF_ERROR(record(tx));
@@ -81,16 +94,131 @@ absl::Status InOneTransaction(postgres::Connection& owner, const std::string& fi
   });
 }
 
-absl::Status ApplyFile(postgres::Connection& owner, const Secret& secret, const Migration& file, const History& history,
-                       const MigrateOptions& options, MigrateResult& result) {
-  if (file.transactional) {
-    return InOneTransaction(owner, file.name, file.statements, options, result, [&](postgres::Transaction& tx) {
-      return HistoryWriter(tx, secret).Applied(file, options.run);
+// One file at a time: a transaction that takes the migration lock, looks at the history, and then, in one message, runs
+// the file, records it and commits. A fresh session costs more than what it does, and what it does is paid by the
+// statement, so there are as few as can be (docs/adr/0016-two-messages-a-migration.md).
+class Application {
+ public:
+  Application(postgres::Connection& owner, const Secret& secret, const Migrations& migrations,
+              const MigrateOptions& options, MigrateResult& result)
+      : owner_(owner), secret_(secret), migrations_(migrations), options_(options), result_(result) {}
+
+  absl::Status Run() {
+    absl::Status status;
+    do {
+      alone_ = nullptr;
+      status = WithRetries(options_, result_, [this] { return Turn(); });
+      owner_.Stay(false);
+      if (status.ok() && alone_ != nullptr) status = ApplyAlone(*alone_);
+    } while (status.ok() && more_);
+    if (postgres::IsConnectionFailure(status)) result_.version.reset();
+    return status;
+  }
+
+ private:
+  // Applies the first file that is pending, or leaves it in alone_.
+  absl::Status Turn() {
+    more_ = false;
+    LH_RETURN_IF_ERROR(Begin());
+    const auto pending = [this](const Migration& file) { return !IsApplied(history_, file); };
+    const auto file = std::ranges::find_if(migrations_, pending);
+    const absl::Status checked = CheckHistory(history_, migrations_);
+    if (!checked.ok() || file == migrations_.end() || !file->transactional) {
+      LH_RETURN_IF_ERROR(RollBack());
+      LH_RETURN_IF_ERROR(checked);
+      if (file != migrations_.end()) alone_ = &*file;
+    } else {
+      LH_RETURN_IF_ERROR(Apply(*file));
+    }
+    more_ = file != migrations_.end() && std::find_if(file + 1, migrations_.end(), pending) != migrations_.end();
+    return absl::OkStatus();
+  }
+
+  // Leaves a transaction with the lock open; history_ and transaction_ are of it.
+  absl::Status Begin() {
+    const absl::Time end = absl::Now() + options_.runner_patience;
+    std::vector<std::string> statements = SettingsFor(options_, "SET LOCAL");
+    statements.insert(statements.begin(), "BEGIN");
+    statements.emplace_back(kTryLockInTransaction);
+    statements.emplace_back(HistoryQuery());
+    while (true) {
+      const postgres::Together begun = owner_.ExecTogether(statements);
+      if (!begun.status.ok()) {
+        result_.unprepared = IsUnprepared(begun.status);
+        if (!postgres::IsConnectionFailure(begun.status)) (void)RollBack();
+        return begun.status;
+      }
+      const auto& lock = begun.rows[statements.size() - 2][0];
+      if (lock[0] == "t") {
+        // What follows is of this session or of none.
+        owner_.Stay(true);
+        transaction_ = lock[1].value_or("");
+        Know(HistoryOf(begun.rows.back()));
+        return absl::OkStatus();
+      }
+      LH_RETURN_IF_ERROR(RollBack());
+      if (absl::Now() >= end) return AnotherRunner();
+      LH_RETURN_IF_ERROR(Pause(options_, kLockPause));
+    }
+  }
+
+  absl::Status RollBack() { return owner_.ExecTogether(std::vector<std::string>{"ROLLBACK"}).status; }
+
+  absl::Status Apply(const Migration& file) {
+    std::vector<std::string> statements;
+    for (const SqlStatement& statement : file.statements) statements.push_back(statement.text);
+    statements.push_back(RecordStatement(secret_, transaction_, file, options_.run));
+    statements.emplace_back("COMMIT");
+    LH_FAILPOINT("before sending a migration");
+    const postgres::Together applied = owner_.ExecTogether(statements);
+    if (applied.status.ok()) {
+      LH_FAILPOINT("after committing a migration");
+      history_[file.version] = {.name = file.name, .checksum = file.checksum, .run = options_.run};
+      Know(std::move(history_));
+      result_.files.push_back(file.name);
+      return absl::OkStatus();
+    }
+    if (postgres::IsConnectionFailure(applied.status)) return applied.status;
+    LH_RETURN_IF_ERROR(RollBack());
+    if (applied.failed == file.statements.size() && IsUnrecorded(applied.status)) {
+      result_.unprepared = true;
+      return applied.status;
+    }
+    // A constraint that is checked at the commit fails the last one.
+    return FailedAt(file.name, file.statements, std::min(applied.failed, LastOf(file.statements)), applied.status,
+                    result_);
+  }
+
+  // Under a lock of the session: its statements are transactions of their own.
+  absl::Status ApplyAlone(const Migration& file) {
+    return WithHistory(owner_, options_, result_, [&](History& history) -> absl::Status {
+      LH_RETURN_IF_ERROR(CheckHistory(history, migrations_));
+      if (IsApplied(history, file)) return absl::OkStatus();
+      const auto row = history.find(file.version);
+      LH_RETURN_IF_ERROR(RunAlone(owner_, secret_, file, row == history.end() ? HistoryRow() : row->second, options_,
+                                  result_));
+      history[file.version] = {.name = file.name, .checksum = file.checksum, .run = options_.run};
+      result_.files.push_back(file.name);
+      return absl::OkStatus();
     });
   }
-  const auto row = history.find(file.version);
-  return RunAlone(owner, secret, file, row == history.end() ? HistoryRow() : row->second, options, result);
-}
+
+  void Know(History history) {
+    history_ = std::move(history);
+    result_.version = NewestVersion(history_);
+    result_.digest = DigestOf(history_);
+  }
+
+  postgres::Connection& owner_;
+  const Secret& secret_;
+  const Migrations& migrations_;
+  const MigrateOptions& options_;
+  MigrateResult& result_;
+  History history_;
+  std::string transaction_;            // the open one's id
+  const Migration* alone_ = nullptr;   // the next one, which has no transaction
+  bool more_ = false;                  // there are others behind it
+};
 
 absl::Status NoDown(const Migration& file) {
   return Error(v1::REASON_MIGRATION_FAILED, std::format("migration {} has no down file", file.name));
@@ -135,26 +263,14 @@ absl::Status LockMigrations(postgres::Connection& owner, const MigrateOptions& o
       owner.Stay(true);
       return absl::OkStatus();
     }
-    if (absl::Now() >= end) {
-      return WithRetryAfter(Error(v1::REASON_MIGRATION_FAILED, "another runner is migrating this database"),
-                            absl::Seconds(1));
-    }
+    if (absl::Now() >= end) return AnotherRunner();
     LH_RETURN_IF_ERROR(Pause(options, kLockPause));
   }
 }
 
 absl::Status Migrate(postgres::Connection& owner, const Secret& secret, const Migrations& migrations,
                      const MigrateOptions& options, MigrateResult& result) {
-  return WithHistory(owner, options, result, [&](History& history) -> absl::Status {
-    LH_RETURN_IF_ERROR(CheckHistory(history, migrations));
-    for (const Migration& file : migrations) {
-      if (IsApplied(history, file)) continue;
-      LH_RETURN_IF_ERROR(ApplyFile(owner, secret, file, history, options, result));
-      history[file.version] = {.name = file.name, .checksum = file.checksum, .run = options.run};
-      result.files.push_back(file.name);
-    }
-    return absl::OkStatus();
-  });
+  return Application(owner, secret, migrations, options, result).Run();
 }
 
 absl::Status DryRun(postgres::Connection& owner, const Secret& secret, const Migrations& migrations,
@@ -175,7 +291,7 @@ absl::Status DryRun(postgres::Connection& owner, const Secret& secret, const Mig
       result.files.clear();
       return owner.InTransaction([&](postgres::Transaction& tx) -> absl::Status {
         for (const Migration* file : pending) {
-          LH_RETURN_IF_ERROR(tx.Exec(SettingsFor(options, "SET LOCAL")).status());
+          LH_RETURN_IF_ERROR(Limit(tx, options));
           LH_RETURN_IF_ERROR(RunStatements(tx, file->name, file->statements, result));
           const absl::Status checked = tx.Exec("SET CONSTRAINTS ALL IMMEDIATE").status();
           if (!checked.ok()) {

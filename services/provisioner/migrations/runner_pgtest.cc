@@ -61,6 +61,22 @@ TEST_F(RunnerTest, AFailureNamesFileLineStatementAndState) {
   EXPECT_EQ(Ask("SELECT count(*) FROM leasehold.migrations"), "0");
 }
 
+TEST_F(RunnerTest, ASyntaxErrorIsFoundBeforeAnythingRuns) {
+  const absl::Status status = Run({{"0001_a.sql", "SELECT 'ä'; -- first\nSELECT 1 / 0;\nSELECT 1,\n  'ü' FORM a;"}});
+  EXPECT_THAT(std::string(status.message()), AllOf(HasSubstr("line 4, statement 3"), HasSubstr("42601")));
+  EXPECT_EQ(result_.failure->text, "SELECT 1,\n  'ü' FORM a");
+  EXPECT_EQ(result_.version, 0);
+}
+
+TEST_F(RunnerTest, StatementsMayEndInACommentAndAnswer) {
+  EXPECT_EQ(Run({{"0001_a.sql",
+                  "SELECT 1 -- one\n;CREATE TABLE a (i int) /* two */;\nSELECT generate_series(1, 100);\n"
+                  "COPY (SELECT 1) TO STDOUT;\nINSERT INTO a VALUES (1) -- no semicolon"}}),
+            absl::OkStatus());
+  EXPECT_EQ(Ask("SELECT count(*) FROM a"), "1");
+  EXPECT_EQ(Applied(), "0001_a.sql");
+}
+
 TEST_F(RunnerTest, AConstraintThatFailsAtCommitFailsTheFile) {
   const absl::Status status = Run({{"0001_a.sql",
                                     "CREATE TABLE a (i int UNIQUE DEFERRABLE INITIALLY DEFERRED);\n"
@@ -179,10 +195,29 @@ TEST_F(RunnerTest, WithoutTheRightSecretNothingIsWritten) {
   EXPECT_FALSE(Migrate(owner, other, *files, options_, result_).ok());
   EXPECT_TRUE(result_.unprepared);
   EXPECT_EQ(Ask("SELECT to_regclass('a')"), "");
-  EXPECT_EQ(Ask("SELECT leasehold.record_migration(7, 'x', 'y', '', 'made up')"), "f");
+  EXPECT_THAT(Ask("SELECT leasehold.record_applied(7, 'x', 'y', '', 'made up')"), HasSubstr("23502"));
+  EXPECT_THAT(Ask("SELECT leasehold.record_applied(7, 'x', 'y', '', NULL)"), HasSubstr("23502"));
   EXPECT_EQ(Ask("SELECT leasehold.undo_migration(7, NULL)"), "f");
   EXPECT_EQ(Ask("SELECT leasehold.note_migration(7, 'x', 'y', '', 1, 0, true, '')"), "f");
   EXPECT_EQ(Ask("SELECT count(*) FROM leasehold.migrations"), "0");
+}
+
+TEST_F(RunnerTest, ATokenIsOfOneTransaction) {
+  const auto files = MigrationsOf({{"0001_a.sql", "SELECT 1"}});
+  const std::string elsewhere = RecordStatement(secret_, Ask("SELECT pg_current_xact_id()"), files->front(), "");
+  EXPECT_THAT(Ask(elsewhere), HasSubstr("23502"));
+  EXPECT_EQ(Applied(), "");
+}
+
+TEST_F(RunnerTest, NothingOfATenantsOwnIsUsedByTheFunctions) {
+  ASSERT_EQ(Ask("DROP SCHEMA leasehold CASCADE"), "");
+  ASSERT_EQ(Ask("CREATE FUNCTION public.concat_ws(text, text, int, text, text, text) RETURNS text LANGUAGE sql AS "
+                "$$SELECT 'planted'$$; CREATE FUNCTION public.encode(bytea, text) RETURNS text LANGUAGE sql AS "
+                "$$SELECT 'planted'$$"),
+            "");
+  ASSERT_EQ(Prepare(), absl::OkStatus());
+  EXPECT_EQ(Run({{"0001_a.sql", "SELECT 1"}, {"0002_b.sql", "-- leasehold: no-transaction\nVACUUM"}}),
+            absl::OkStatus());
 }
 
 TEST_F(RunnerTest, AHistoryOfTheOlderLayoutIsTakenOver) {

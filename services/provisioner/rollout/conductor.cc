@@ -10,6 +10,7 @@
 #include "common/failpoint/failpoint.h"
 #include "common/secret/secret.h"
 #include "common/status/error.h"
+#include "common/status/view.h"
 #include "common/telemetry/log.h"
 
 namespace leasehold::provisioner {
@@ -255,7 +256,10 @@ absl::Status Conductor::End() {
        {"state", v1::MigrationRunState_Name(state)},
        {"done", std::format("{}", run.done())},
        {"failed", std::format("{}", run.failed())}});
-  return parts_.store.Finish(stored_.number, state, message);
+  LH_RETURN_IF_ERROR(parts_.store.Finish(stored_.number, state, message));
+  const absl::Status pruned = parts_.store.Prune();
+  if (!pruned.ok()) Log(Level::kWarning, "old migration runs stay", {{"error", StdView(pruned.message())}});
+  return absl::OkStatus();
 }
 
 absl::Status Conductor::ForEach(std::span<const FleetDatabase> databases, const Work& work, bool notes) {

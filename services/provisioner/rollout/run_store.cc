@@ -215,6 +215,14 @@ absl::Status RunStore::Resume(int64_t number, bool failed) {
   return Error(v1::REASON_MIGRATION_FAILED, std::format("run {} has succeeded", run.run.id()));
 }
 
+absl::Status RunStore::Prune() {
+  return Exec(
+             "DELETE FROM leasehold.runs WHERE state <> 'running' AND end_time < $1 "
+             "AND id < (SELECT min(id) FROM (SELECT id FROM leasehold.runs ORDER BY id DESC LIMIT $2) newest)",
+             {Timestamp(clock_.Now() - kKeptTime), Number(kKeptRuns)})
+      .status();
+}
+
 absl::Status RunStore::ForgetGone() {
   return Exec(
              "DELETE FROM leasehold.schemas s WHERE database_id <> 'central' "

@@ -66,6 +66,11 @@ class RunStore {
   // MIGRATION_FAILED if it succeeded, or another one is under way; a run that is under way stays so.
   absl::Status Resume(int64_t number, bool failed);
 
+  // Forgets runs of which both is true: there are kKeptRuns newer ones, and they ended kKeptTime ago.
+  static constexpr int kKeptRuns = 100;
+  static constexpr absl::Duration kKeptTime = absl::Hours(24 * 30);
+  absl::Status Prune();
+
   // Drops from the summary what is no tenant's database and no spare any more.
   absl::Status ForgetGone();
   // Databases that are not in it yet.

@@ -31,6 +31,7 @@ struct ObservedDatabase {
   bool open_to_public = false;  // PUBLIC may connect or make temporary tables
   std::string other_owner{};    // who owns it, if that is not the role of the database's name
   bool may_alter = true;        // the provisioner's login may do what its owner may
+  bool of_another = false;      // its owner is a role of another service's login
   std::string surplus{};        // who was granted more than a tenant's two roles should have
   std::string lacking{};        // which of these two lacks something
 };
@@ -45,6 +46,7 @@ struct ObservedRole {
   std::string members{};     // who else, but the provisioner's login, is a member of it
   std::string belongs_to{};  // what it is a member of
   bool may_restore = true;   // the provisioner's login may take all of these back
+  bool of_another = false;   // another service's login made it, and may drop it
 };
 
 struct ObservedTenant {

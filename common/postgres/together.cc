@@ -1,0 +1,134 @@
+#include <postgresql/libpq-fe.h>
+
+#include <algorithm>
+#include <format>
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include "absl/strings/numbers.h"
+#include "common/postgres/errors.h"
+#include "common/postgres/postgres.h"
+#include "common/status/view.h"
+
+namespace leasehold::postgres {
+namespace {
+
+using Result = std::unique_ptr<PGresult, decltype(&PQclear)>;
+
+// As the server counts in UTF-8.
+size_t CharactersIn(std::string_view text) {
+  return static_cast<size_t>(
+      std::ranges::count_if(text, [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
+}
+
+std::string_view Field(const PGresult& result, int code) {
+  const char* const value = PQresultErrorField(&result, code);
+  return value == nullptr ? std::string_view() : std::string_view(value);
+}
+
+Together::Rows RowsOf(const PGresult& result) {
+  Together::Rows rows(static_cast<size_t>(PQntuples(&result)));
+  for (int i = 0; i < PQntuples(&result); ++i) {
+    for (int j = 0; j < PQnfields(&result); ++j) {
+      auto& value = rows[static_cast<size_t>(i)].emplace_back();
+      if (PQgetisnull(&result, i, j) != 0) continue;
+      value.emplace(PQgetvalue(&result, i, j), static_cast<size_t>(PQgetlength(&result, i, j)));
+    }
+  }
+  return rows;
+}
+
+void DropCopy(PGconn* connection, ExecStatusType state) {
+  if (state == PGRES_COPY_IN) {
+    PQputCopyEnd(connection, "nothing is sent");
+    return;
+  }
+  char* row = nullptr;
+  while (PQgetCopyData(connection, &row, 0) > 0) PQfreemem(row);
+}
+
+struct Failure {
+  std::string sqlstate{};  // empty: libpq's own, because the connection broke
+  std::string text{};
+  size_t statement = 0;
+};
+
+// One message out of several statements, and which of them a position in it belongs to.
+class Message {
+ public:
+  explicit Message(std::span<const std::string> statements) {
+    size_t characters = 0;
+    for (const std::string& statement : statements) {
+      begins_.push_back(characters);
+      // The line's end also ends a comment that a statement may end with.
+      const size_t begin = text_.size();
+      text_ += statement;
+      text_ += "\n;";
+      characters += CharactersIn(std::string_view(text_).substr(begin));
+    }
+  }
+
+  const std::string& text() const { return text_; }
+
+  // What `result`, an error after `ran` statements, says.
+  Failure FailureOf(const PGresult& result, size_t ran) const {
+    Failure failure{
+        .sqlstate = std::string(Field(result, PG_DIAG_SQLSTATE)),
+        .text = std::format("{}:  {}", Field(result, PG_DIAG_SEVERITY), Field(result, PG_DIAG_MESSAGE_PRIMARY)),
+        .statement = std::min(ran, begins_.size() - 1)};
+    size_t position = 0;
+    if (absl::SimpleAtoi(AbslView(Field(result, PG_DIAG_STATEMENT_POSITION)), &position) && position > 0) {
+      failure.statement = static_cast<size_t>(std::ranges::upper_bound(begins_, position - 1) - begins_.begin()) - 1;
+      failure.text += std::format(" at character {}", position - begins_[failure.statement]);
+    }
+    return failure;
+  }
+
+ private:
+  std::string text_;
+  std::vector<size_t> begins_;  // in characters, from 0
+};
+
+}  // namespace
+
+Together Connection::ExecTogether(std::span<const std::string> statements) {
+  Together together;
+  for (const std::string& statement : statements) {
+    if (!statement.contains('\0')) continue;
+    together.failed = static_cast<size_t>(&statement - statements.data());
+    together.status = absl::InvalidArgumentError("a statement holds a NUL byte");
+    return together;
+  }
+  if (together.status = EnsureUsable(); !together.status.ok()) return together;
+  const Message message(statements);
+  std::optional<Failure> failure;
+  const bool sent = PQsendQuery(raw_, message.text().c_str()) != 0;
+  while (sent) {
+    const Result result(PQgetResult(raw_), PQclear);
+    if (result == nullptr) break;
+    switch (const ExecStatusType state = PQresultStatus(result.get())) {
+      case PGRES_TUPLES_OK:
+      case PGRES_COMMAND_OK:
+        together.rows.push_back(RowsOf(*result));
+        break;
+      case PGRES_COPY_IN:
+      case PGRES_COPY_OUT:
+        DropCopy(raw_, state);
+        break;
+      default:
+        if (!failure.has_value()) failure = message.FailureOf(*result, together.rows.size());
+    }
+  }
+  const bool open = PQstatus(raw_) == CONNECTION_OK;
+  if (!open || !sent) connection_.reset();
+  if (failure.has_value() && !failure->sqlstate.empty()) {
+    together.failed = failure->statement;
+    together.status = FromServer(failure->sqlstate, failure->text, open);
+  } else if (failure.has_value() || !open || !sent) {
+    together.status = ConnectionLost();
+  }
+  return together;
+}
+
+}  // namespace leasehold::postgres

@@ -66,8 +66,8 @@ TEST(MigrationKills, AKillAtAnyBoundaryOfAnApply) {
   for (const std::string& point :
        Chosen({"before recording what a run is about", "after recording what a run is about",
                "after looking for what is in the way", "before a database's turn", "before sending a migration",
-               "after committing a migration", "after a database's turn",
-               "before noting what became of databases", "after noting what became of databases"},
+               "after committing a migration", "after a database's turn", "before noting what became of databases",
+               "after noting what became of databases"},
               3)) {
     const std::string table = std::format("applied{}", ++number);
     const std::string file =

@@ -127,8 +127,8 @@ class Client {
   // The same, and the first answer counts, whoever it is from: one that was asked first may stand still, or be slow.
   virtual absl::StatusOr<std::string> Request(const std::string& subject, std::string_view payload,
                                               absl::Duration patience, const SecondTry& second) = 0;
-  // Each request goes to one of those that respond with the same `queue`; to each that has none (""). `handler` runs on a thread of its own, one
-  // request at a time.
+  // Each request goes to one of those that respond with the same `queue`; to each that has none (""). `handler` runs on
+  // a thread of its own, one request at a time.
   virtual absl::StatusOr<std::unique_ptr<Responder>> Respond(
       const std::string& subject, const std::string& queue,
       std::function<std::string(std::string_view request)> handler) = 0;

@@ -53,7 +53,8 @@ TEST_F(RequestsTest, WhoStandsStillIsPassedOver) {
     over.WaitForNotification();
     return std::string("late");
   });
-  const auto one = client_->Respond("ask.all", "", [](std::string_view request) { return "one " + std::string(request); });
+  const auto one =
+      client_->Respond("ask.all", "", [](std::string_view request) { return "one " + std::string(request); });
   ASSERT_TRUE(still.ok() && one.ok());
   const SecondTry second{.subject = "ask.all", .after = absl::Milliseconds(100)};
   EXPECT_EQ(*client_->Request("ask.me", "why", absl::Seconds(60), second), "one why");

@@ -374,9 +374,10 @@ TEST(Together, RunsAllInOneMessage) {
 
 TEST(Together, IsOneTransactionUnlessItSaysOtherwise) {
   Connection connection(Options());
-  EXPECT_EQ(SqlStateOf(connection.ExecTogether(std::vector<std::string>{"CREATE TABLE together (i int)", "SELECT 1 / 0"})
-                           .status),
-            "22012");
+  EXPECT_EQ(
+      SqlStateOf(
+          connection.ExecTogether(std::vector<std::string>{"CREATE TABLE together (i int)", "SELECT 1 / 0"}).status),
+      "22012");
   EXPECT_EQ(First(connection.ExecAlone("SELECT to_regclass('together')")), "NULL");
   EXPECT_TRUE(connection.ExecTogether(std::vector<std::string>{"BEGIN", "CREATE TABLE together (i int)"}).status.ok());
   EXPECT_TRUE(
@@ -406,13 +407,13 @@ TEST(Together, SaysWhichStatementFailedAndWhere) {
 
 TEST(Together, DropsWhatCopySends) {
   Connection connection(Options());
-  const Together together = connection.ExecTogether(
-      std::vector<std::string>{"COPY (SELECT generate_series(1, 1000)) TO STDOUT", "SELECT 1"});
+  const Together together =
+      connection.ExecTogether(std::vector<std::string>{"COPY (SELECT generate_series(1, 1000)) TO STDOUT", "SELECT 1"});
   EXPECT_EQ(together.status, absl::OkStatus());
   EXPECT_EQ(Value(together, 1), "1");
-  EXPECT_FALSE(connection
-                   .ExecTogether(std::vector<std::string>{"CREATE TEMPORARY TABLE t (i int)", "COPY t FROM STDIN"})
-                   .status.ok());
+  EXPECT_FALSE(
+      connection.ExecTogether(std::vector<std::string>{"CREATE TEMPORARY TABLE t (i int)", "COPY t FROM STDIN"})
+          .status.ok());
   EXPECT_EQ(First(connection.ExecAlone("SELECT 1")), "1");
 }
 

@@ -84,6 +84,15 @@ class Fleet:
         return [f"postgresql://{PEER}:bench-only@127.0.0.1:{self.stack.port}/{self.stack.database_of(tenant)}"
                 for tenant in self.migrated]
 
+    def settled(self):
+        """What a run tells the registry of its tenants, it tells when it is over: not in another side's turn."""
+        end = time.monotonic() + 60
+        while self.stack.psql("SELECT count(*) FROM leasehold.tenants WHERE status_version > reported_version",
+                              "core_central") != "0":
+            if time.monotonic() > end:
+                raise Failure("what became of the tenants is not reported")
+            time.sleep(0.2)
+
     def statement(self, side):
         """A small change that nobody has made yet."""
         self.newest += 1
@@ -99,6 +108,7 @@ class Fleet:
 
 
 def timed(fleet, name, work):
+    fleet.settled()
     start = time.monotonic()
     work()
     elapsed = time.monotonic() - start

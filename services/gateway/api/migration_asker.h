@@ -19,8 +19,8 @@ class MigrationAsker {
   MigrationAsker(jetstream::Client& nats, const KnownServices& services);
 
   // Blocks, at most ten seconds, two of them on a provisioner that stands still while others could answer: a call may
-  // reach several, and once more when that one goes on, so each kind of call is such that this does no harm. SERVICE_NOT_FOUND; INSTANCE_UNAVAILABLE if no provisioner of the service answers; what
-  // the provisioner says.
+  // reach several, and once more when that one goes on, so each kind of call is such that this does no harm.
+  // SERVICE_NOT_FOUND; INSTANCE_UNAVAILABLE if no provisioner of the service answers; what the provisioner says.
   absl::StatusOr<v1::MigrationAnswer> Ask(std::string_view service, const v1::MigrationCall& call);
   // The service of a run's id, "identity.7". OPERATION_NOT_FOUND for what is no id.
   static absl::StatusOr<std::string> ServiceOf(std::string_view run);

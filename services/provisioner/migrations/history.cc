@@ -90,7 +90,9 @@ std::string NameAndTypes(std::string_view signature) {
 
 // A body that is kept parsed means what it did when it was made; the other kind is read at each call.
 std::string AsBody(const std::string& body) {
-  return body.starts_with("BEGIN ATOMIC") ? body : std::format("SET search_path = pg_catalog, pg_temp AS {}", QuoteLiteral(body));
+  return body.starts_with("BEGIN ATOMIC")
+             ? body
+             : std::format("SET search_path = pg_catalog, pg_temp AS {}", QuoteLiteral(body));
 }
 
 absl::Status MakeFunctions(postgres::Transaction& tx) {
@@ -117,8 +119,8 @@ absl::Status MakeLayout(postgres::Transaction& tx) {
 
 absl::Status GrantTo(postgres::Transaction& tx, std::string_view owner) {
   const std::string role = QuoteIdentifier(owner);
-  std::string sql = std::format(
-      "GRANT USAGE ON SCHEMA leasehold TO {0}; GRANT SELECT ON leasehold.migrations TO {0}", role);
+  std::string sql =
+      std::format("GRANT USAGE ON SCHEMA leasehold TO {0}; GRANT SELECT ON leasehold.migrations TO {0}", role);
   for (const Function& function : Functions()) {
     sql += std::format("; GRANT EXECUTE ON FUNCTION leasehold.{} TO {}", NameAndTypes(function.signature), role);
   }
@@ -177,7 +179,9 @@ absl::Status PrepareHistory(postgres::Transaction& tx, std::string_view owner, c
 bool IsUnprepared(const absl::Status& status) {
   if (ReasonOf(status) == v1::REASON_INSUFFICIENT_PRIVILEGE) return true;
   const std::string_view sqlstate = postgres::SqlStateOf(status);
-  return sqlstate == "42883" || sqlstate == "42501" || sqlstate == "3F000" || sqlstate == "42P01";
+  // No function, no privilege, no schema, no table, no column.
+  constexpr std::string_view kOfAnotherLayout[] = {"42883", "42501", "3F000", "42P01", "42703"};
+  return std::ranges::find(kOfAnotherLayout, sqlstate) != std::end(kOfAnotherLayout);
 }
 
 std::string_view HistoryQuery() { return kHistory; }

@@ -195,8 +195,8 @@ class Application {
       LH_RETURN_IF_ERROR(CheckHistory(history, migrations_));
       if (IsApplied(history, file)) return absl::OkStatus();
       const auto row = history.find(file.version);
-      LH_RETURN_IF_ERROR(RunAlone(owner_, secret_, file, row == history.end() ? HistoryRow() : row->second, options_,
-                                  result_));
+      LH_RETURN_IF_ERROR(
+          RunAlone(owner_, secret_, file, row == history.end() ? HistoryRow() : row->second, options_, result_));
       history[file.version] = {.name = file.name, .checksum = file.checksum, .run = options_.run};
       result_.files.push_back(file.name);
       return absl::OkStatus();
@@ -215,9 +215,9 @@ class Application {
   const MigrateOptions& options_;
   MigrateResult& result_;
   History history_;
-  std::string transaction_;            // the open one's id
-  const Migration* alone_ = nullptr;   // the next one, which has no transaction
-  bool more_ = false;                  // there are others behind it
+  std::string transaction_;           // the open one's id
+  const Migration* alone_ = nullptr;  // the next one, which has no transaction
+  bool more_ = false;                 // there are others behind it
 };
 
 absl::Status NoDown(const Migration& file) {

@@ -1,9 +1,9 @@
 // Applies migrations to one database, each exactly once; tries them out; takes them back.
 //
 // `owner` in all of these: a connection that logged in as the role that shall own what the files make. Its session
-// holds the database's migration lock for the time of the call, and is replaced by no other meanwhile
-// (postgres::Connection::Stay): two runners on one database wait for each other, and for what a killed one left running
-// in the server. All block.
+// holds the database's migration lock, Migrate()'s for a file at a time and the others' for the time of the call, and
+// is replaced by no other meanwhile (postgres::Connection::Stay): two runners on one database wait for each other, and
+// for what a killed one left running in the server. All block.
 #pragma once
 
 #include <functional>
@@ -56,8 +56,8 @@ struct MigrateResult {
   bool unprepared = false;
 };
 
-// Takes the database's migration lock, which goes with the session; the connection stays from then on. The others take
-// it, and let it go, themselves.
+// Takes the database's migration lock, which goes with the session; the connection stays from then on. All others here
+// take it, and let it go, themselves.
 absl::Status LockMigrations(postgres::Connection& owner, const MigrateOptions& options);
 
 // Brings the database to the newest version. MIGRATION_FAILED names the file and, for a failed statement, its line and

@@ -117,10 +117,11 @@ absl::StatusOr<v1::MigrationStatus> MigrationCalls::Status(const v1::GetMigratio
   status.set_service(rollout_.instance().service().str());
   status.set_newest_tenant_version(NewestVersion(*files.tenant));
   status.set_newest_central_version(NewestVersion(*files.central));
+  Differences differences(files);
   for (size_t i = 0; i < fleet.size(); ++i) {
     const FleetDatabase& database = fleet[i];
     const auto pending = static_cast<int>(PendingFor(database, files).size());
-    const bool differs = Differs(database, files);
+    const bool differs = differences.Has(database);
     if (begin == 0) {
       status.set_total(status.total() + 1);
       if (pending > 0) status.set_behind(status.behind() + 1);

@@ -100,10 +100,11 @@ absl::Status Conductor::List() {
   LH_RETURN_IF_ERROR(parts_.store.ForgetGone());
   LH_ASSIGN_OR_RETURN(std::vector<FleetDatabase> fleet, ListFleet(central_, parts_.instance));
   const v1::MigrationSpec& spec = stored_.run.spec();
+  Differences differences(parts_.files);
   std::erase_if(fleet, [&](const FleetDatabase& database) {
     if (!IsSelected(spec.selection(), database)) return true;
     // One that differs has nothing pending perhaps, and is not as the files are for all that.
-    return OnlyBehind(kind()) && PendingFor(database, parts_.files).empty() && !Differs(database, parts_.files);
+    return OnlyBehind(kind()) && PendingFor(database, parts_.files).empty() && !differences.Has(database);
   });
   stored_.run.set_waves(AssignWaves(spec, fleet));
   LH_FAILPOINT("before recording what a run is about");
@@ -286,6 +287,8 @@ absl::Status Conductor::ForEach(std::span<const FleetDatabase> databases, const 
       if (!written.ok()) lost_ = true;
     }
   }
+  // Not with each bundle: what the registry hears of each tenant costs as much as a small migration.
+  if (notes && parts_.on_status) parts_.on_status();
   LH_RETURN_IF_ERROR(written);
   const absl::MutexLock lock(&mu_);
   failed_ += failures_;
@@ -359,7 +362,6 @@ absl::Status Conductor::Flush() {
   LH_FAILPOINT("before noting what became of databases");
   LH_RETURN_IF_ERROR(parts_.store.Note(stored_.number, list));
   LH_FAILPOINT("after noting what became of databases");
-  if (parts_.on_status) parts_.on_status();
   return absl::OkStatus();
 }
 

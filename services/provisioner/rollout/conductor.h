@@ -36,8 +36,8 @@ class Conductor {
     Metrics& metrics;
     int parallelism = 4;  // where the run does not say
     absl::Duration tenant_patience = absl::Seconds(30);
-    std::function<bool()> stopping{};  // the provisioner is shutting down; any thread
-    std::function<void()> on_status{};
+    std::function<bool()> stopping{};   // the provisioner is shutting down; any thread
+    std::function<void()> on_status{};  // tenants' versions have changed; once a wave
   };
   // `holder`: a connection of the provisioner's login to the central database that stays, and holds the lock of runs:
   // when it breaks, somebody else may take the run up.

@@ -184,6 +184,7 @@ absl::Status CheckDatabases(postgres::Connection& central, std::span<const Fleet
   LH_ASSIGN_OR_RETURN(const pqxx::result rows, central.ExecAlone(kDatabases));
   std::map<std::string, std::pair<bool, bool>> present;
   for (const auto& row : rows) present[row[0].as<std::string>()] = {row[1].as<bool>(), row[2].as<bool>()};
+  Differences differences(files);
   for (const FleetDatabase& database : databases) {
     const auto found = present.find(database.database);
     if (found == present.end()) {
@@ -195,7 +196,7 @@ absl::Status CheckDatabases(postgres::Connection& central, std::span<const Fleet
       findings.push_back(MakeFinding(kError, "unreachable", database.database, database.database,
                                      "nobody can log in to the database as its owner", "`leasehold doctor`"));
     }
-    if (Differs(database, files)) {
+    if (differences.Has(database)) {
       findings.push_back(MakeFinding(kError, "history-differs", database.database, "leasehold.migrations",
                                      "what was applied is not what the files are now: one was edited, renamed, is "
                                      "missing or came late",

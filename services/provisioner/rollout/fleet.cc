@@ -156,8 +156,11 @@ std::vector<const Migration*> PendingFor(const FleetDatabase& database, const Fl
   return pending;
 }
 
-bool Differs(const FleetDatabase& database, const FleetMigrations& files) {
-  return !database.digest.empty() && database.digest != DigestOf(files.Of(database.tenant), database.version);
+bool Differences::Has(const FleetDatabase& database) {
+  if (database.digest.empty()) return false;
+  const auto [digest, is_new] = digests_.try_emplace(std::pair(!database.tenant.empty(), database.version));
+  if (is_new) digest->second = DigestOf(files_.Of(database.tenant), database.version);
+  return database.digest != digest->second;
 }
 
 std::vector<v1::MigrationFile> FilesOf(const FleetMigrations& files) {

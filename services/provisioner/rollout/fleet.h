@@ -1,9 +1,11 @@
 // The databases of a service as its central one knows them, and which of them a run is about.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -51,9 +53,19 @@ int AssignWaves(const v1::MigrationSpec& spec, std::vector<FleetDatabase>& datab
 // Files that the database lacks, by its version alone.
 std::vector<const Migration*> PendingFor(const FleetDatabase& database, const FleetMigrations& files);
 
-// Its history is not that of the files up to its version: one was edited, renamed, removed or came late. By the summary
-// alone.
-bool Differs(const FleetDatabase& database, const FleetMigrations& files);
+// Which databases' histories are not those of the files up to their versions: one was edited, renamed, removed or came
+// late. By the summary alone. Keeps what it has computed: most databases are of one version.
+class Differences {
+ public:
+  // `files` outlives it.
+  explicit Differences(const FleetMigrations& files) : files_(files) {}
+
+  bool Has(const FleetDatabase& database);
+
+ private:
+  const FleetMigrations& files_;
+  std::map<std::pair<bool, int>, std::string> digests_;  // by whether it is a tenant's, and the version
+};
 
 // Names and checksums of both kinds of files.
 std::vector<v1::MigrationFile> FilesOf(const FleetMigrations& files);

@@ -8,14 +8,15 @@ class RunsTest : public RolloutFixture {
  protected:
   // Runs that ended so long ago, each with a database.
   void AddRuns(int number, std::string_view ago) {
-    ASSERT_EQ(Central(std::format(
-                  "WITH made AS (INSERT INTO leasehold.runs (kind, spec, files, state, phase, create_time, update_time, "
-                  "end_time) SELECT 'MIGRATION_KIND_APPLY', '', '', 'succeeded', 'ended', t, t, t FROM "
-                  "(SELECT now() - interval '{}' AS t) ended, generate_series(1, {}) RETURNING id) "
-                  "INSERT INTO leasehold.run_tasks (run, database_id, database, tenant, wave) "
-                  "SELECT id, 'x', 'x', 'x', 1 FROM made",
-                  ago, number)),
-              "");
+    ASSERT_EQ(
+        Central(std::format(
+            "WITH made AS (INSERT INTO leasehold.runs (kind, spec, files, state, phase, create_time, update_time, "
+            "end_time) SELECT 'MIGRATION_KIND_APPLY', '', '', 'succeeded', 'ended', t, t, t FROM "
+            "(SELECT now() - interval '{}' AS t) ended, generate_series(1, {}) RETURNING id) "
+            "INSERT INTO leasehold.run_tasks (run, database_id, database, tenant, wave) "
+            "SELECT id, 'x', 'x', 'x', 1 FROM made",
+            ago, number)),
+        "");
   }
   std::string Runs() { return Central("SELECT count(*) FROM leasehold.runs"); }
 };

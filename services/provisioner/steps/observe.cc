@@ -19,9 +19,9 @@ SELECT d.datname, coalesce(m.mark, ''), d.datconnlimit <> -2, coalesce(m.owner_m
   pg_has_role(d.datdba, 'USAGE'), coalesce(a.surplus, ''),
   concat_ws(', ', CASE WHEN a.owner_has < 3 THEN d.datname END,
             CASE WHEN NOT coalesce(a.reader_connects, false) THEN d.datname || '_ro' END),
-  (SELECT coalesce(bool_or(k.rolcreaterole AND NOT k.rolsuper), false)
-      AND NOT coalesce(bool_or(pg_has_role(k.oid, 'MEMBER')), false)
-   FROM pg_auth_members am JOIN pg_roles k ON k.oid = am.member WHERE am.roleid = d.datdba AND am.admin_option)
+  NOT pg_has_role(d.datdba, 'USAGE') AND EXISTS (SELECT FROM pg_auth_members am WHERE am.roleid = d.datdba
+    AND am.admin_option AND am.member = ANY (ARRAY(SELECT k.oid FROM pg_roles k WHERE k.rolcreaterole
+      AND NOT k.rolsuper AND NOT pg_has_role(k.oid, 'MEMBER'))))
 FROM pg_database d
 JOIN pg_roles w ON w.oid = d.datdba
 LEFT JOIN pg_roles o ON o.rolname = d.datname
@@ -57,7 +57,9 @@ SELECT r.rolname, coalesce(m.mark, ''), r.rolcanlogin,
   me.rolsuper OR (NOT r.rolsuper AND coalesce(i.administered, false)
     AND (me.rolreplication OR NOT r.rolreplication) AND (me.rolbypassrls OR NOT r.rolbypassrls)
     AND coalesce(i.may_revoke, true) AND coalesce(b.may_revoke, true)),
-  coalesce(i.another_makes_roles, false) AND NOT coalesce(i.administered, false)
+  NOT coalesce(i.administered, false) AND EXISTS (SELECT FROM pg_auth_members am WHERE am.roleid = r.oid
+    AND am.admin_option AND am.member = ANY (ARRAY(SELECT k.oid FROM pg_roles k WHERE k.rolcreaterole
+      AND NOT k.rolsuper AND NOT pg_has_role(k.oid, 'MEMBER'))))
 FROM pg_roles r
 JOIN pg_roles me ON me.rolname = current_user
 CROSS JOIN LATERAL (
@@ -70,9 +72,8 @@ CROSS JOIN LATERAL (
              ) AS members,
     bool_and(pg_has_role(am.grantor, 'USAGE')) FILTER (WHERE am.member <> me.oid) AS may_revoke,
     -- What pg_has_role(r.oid, 'MEMBER WITH ADMIN OPTION') tells by going through all roles of ours, each time.
-    bool_or(am.admin_option AND pg_has_role(am.member, 'MEMBER')) AS administered,
-    bool_or(am.admin_option AND k.rolcreaterole AND NOT k.rolsuper) AS another_makes_roles
-  FROM pg_auth_members am JOIN pg_roles k ON k.oid = am.member WHERE am.roleid = r.oid) i
+    bool_or(am.admin_option AND pg_has_role(am.member, 'MEMBER')) AS administered
+  FROM pg_auth_members am WHERE am.roleid = r.oid) i
 CROSS JOIN LATERAL (
   SELECT string_agg(DISTINCT pg_get_userbyid(am.roleid), ', ') AS roles,
     bool_and(pg_has_role(am.grantor, 'USAGE')) AS may_revoke
@@ -90,9 +91,9 @@ ObservedDatabase DatabaseOf(const pqxx::row& row) {
           .open_to_public = row[4].as<bool>(),
           .other_owner = row[5].as<std::string>(),
           .may_alter = row[6].as<bool>(),
+          .of_another = row[9].as<bool>(),
           .surplus = row[7].as<std::string>(),
-          .lacking = row[8].as<std::string>(),
-          .of_another = row[9].as<bool>()};
+          .lacking = row[8].as<std::string>()};
 }
 
 std::string_view WithoutSuffix(std::string_view name, std::string_view suffix) {

@@ -27,9 +27,8 @@ class ObserveTest : public InstanceSuite {
 
 // Two services may share an instance (ADR 15): each login sees what the other made.
 TEST_F(ObserveTest, TellsWhatAnotherServicesLoginMadeFromItsOwn) {
-  ASSERT_EQ(test_->Ask("postgres",
-                       std::format("CREATE ROLE employee LOGIN CREATEDB CREATEROLE PASSWORD {}",
-                                   postgres::QuoteLiteral(kPassword))),
+  ASSERT_EQ(test_->Ask("postgres", std::format("CREATE ROLE employee LOGIN CREATEDB CREATEROLE PASSWORD {}",
+                                               postgres::QuoteLiteral(kPassword))),
             "");
   postgres::Connection other(
       {.dsn = postgres::Dsn("127.0.0.1", test_->server().port(), "postgres", "employee", "disable"),

@@ -50,6 +50,7 @@ absl::StatusOr<Provisioner::Settings> Provisioner::Read(const v1::Config& config
   LH_ASSIGN_OR_RETURN(RoleKey role_key, ReadRoleKey(service));
   LH_ASSIGN_OR_RETURN(const SharedMigrations tenant, ReadKind(service, "tenant"));
   LH_ASSIGN_OR_RETURN(const SharedMigrations central, ReadKind(service, "central"));
+  const NewcomerFiles newcomers(tenant);
   LH_ASSIGN_OR_RETURN(HostPort http, ParseHostPort("http_listen", service.http_listen()));
   const v1::ProvisionerConfig& limits = config.provisioner();
   if (!limits.token_file().empty())
@@ -61,7 +62,7 @@ absl::StatusOr<Provisioner::Settings> Provisioner::Read(const v1::Config& config
                               .max_spares = limits.max_spares(),
                               .min_backoff = ToDuration(limits.min_backoff()),
                               .max_backoff = ToDuration(limits.max_backoff()),
-                              .tenant_migrations = tenant};
+                              .tenant_migrations = newcomers};
   return Settings{
       .service = name,
       .instance = {.service = name,
@@ -72,7 +73,7 @@ absl::StatusOr<Provisioner::Settings> Provisioner::Read(const v1::Config& config
                      .min_backoff = ToDuration(limits.min_backoff()),
                      .max_backoff = ToDuration(limits.max_backoff()),
                      .parallelism = limits.parallelism(),
-                     .tenant_migrations = tenant,
+                     .tenant_migrations = newcomers,
                      .central_migrations = central,
                      .backup_folder = limits.backup_folder(),
                      .migrates_in_place = false,

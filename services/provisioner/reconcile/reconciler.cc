@@ -75,7 +75,8 @@ Reconciler::Reconciler(Options options, Parts parts)
     : options_(std::move(options)),
       parts_(std::move(parts)),
       role_key_(parts_.instance.KeyFingerprint()),
-      standard_(options_.tenant_migrations, role_key_),
+      newcomers_(options_.tenant_migrations),
+      standard_(newcomers_, role_key_),
       queue_(parts_.clock),
       fills_(std::max(1, options_.parallelism / 2), [this](const TenantId& id) { queue_.Add(id); }),
       drops_(std::max(1, options_.parallelism / 2), [this](const TenantId& id) { queue_.Add(id); }),
@@ -95,7 +96,11 @@ Reconciler::Reconciler(Options options, Parts parts)
                                      "Tenants with a database that the registry does not list: announced, and not "
                                      "taken in yet; or forgotten by it")) {
   if (!parts_.on_claim) return;
-  claims_.emplace([this] { return StandardNow(); }, Claims::Parts{.instance = parts_.instance,
+  const auto standard = [this] {
+    if (newcomers_.holds()) (void)newcomers_.Review(*parts_.central.Take());  // what cannot be asked stays as it is
+    return StandardNow();
+  };
+  claims_.emplace(standard, Claims::Parts{.instance = parts_.instance,
                                                                   .records = parts_.records,
                                                                   .clock = parts_.clock,
                                                                   .metrics = parts_.metrics,
@@ -246,6 +251,9 @@ absl::Status Reconciler::LookAt(const TenantId& id) {
   if (!observed.ok()) return Explain(observed.status(), "looking at the tenant");
   const Work work = WorkFor(record, *observed, StandardNow());
   if (work == Work::kNone) return absl::OkStatus();
+  if (const absl::Status reviewed = newcomers_.Review(*central); !reviewed.ok()) {
+    return Explain(reviewed, "looking at the newest migration run");
+  }
   if (claims_.has_value() && work == Work::kPresent && MayClaim(record) && NothingThere(*observed)) {
     const absl::StatusOr<std::optional<TenantRecord>> settled = claims_->Take(record);
     if (!settled.ok()) return Explain(settled.status(), "claiming a spare");
@@ -287,8 +295,10 @@ absl::Status Reconciler::LookAt(const TenantId& id) {
 absl::StatusOr<bool> Reconciler::Attempt(const TenantRecord& record, Work work, const ObservedTenant& observed,
                                          postgres::Connection& central, Outcome& outcome) {
   const auto go_on = [&] { return GoOn(record, work); };
-  const std::shared_ptr<const Migrations> migrations = options_.tenant_migrations.Get();
-  if (work == Work::kFill || work == Work::kDiscard) {
+  const bool is_new = !record.schema_version.has_value();
+  const bool fills = work == Work::kFill || work == Work::kDiscard;
+  const std::shared_ptr<const Migrations> migrations = is_new && !fills ? newcomers_.Get() : newcomers_.All();
+  if (fills) {
     Refill refill(parts_.instance, *migrations, central, options_.backup_folder, record);
     LH_RETURN_IF_ERROR(work == Work::kFill ? refill.Run(go_on) : refill.Discard(go_on));
     return !refill.elsewhere();
@@ -308,6 +318,10 @@ absl::StatusOr<bool> Reconciler::Attempt(const TenantRecord& record, Work work, 
         {{"tenant", record.id.str()}, {"database_id", record.database_id}});
     recreated_.Increment();
   }
+  if (is_new && ReasonOf(ran) == v1::REASON_MIGRATION_FAILED) {
+    const absl::StatusOr<bool> fewer = newcomers_.HoldBack(central, *migrations);
+    if (fewer.ok() && *fewer) return Error(v1::REASON_SUPERSEDED, "another try with the files before the one that fails");
+  }
   LH_RETURN_IF_ERROR(ran);
   outcome.schema_version = database.schema_version();
   if (!database.history_digest().empty()) {
@@ -316,7 +330,13 @@ absl::StatusOr<bool> Reconciler::Attempt(const TenantRecord& record, Work work, 
                           .digest = database.history_digest()};
     LH_RETURN_IF_ERROR(Explain(NoteSchema(central, note), "recording the schema's version"));
   }
-  return !database.elsewhere();
+  if (database.elsewhere()) return false;
+  // A run that ended meanwhile has not seen this database.
+  if (is_new && newcomers_.holds()) LH_RETURN_IF_ERROR(newcomers_.Review(central));
+  if (is_new && newcomers_.Get()->size() > migrations->size()) {
+    return Error(v1::REASON_SUPERSEDED, "there are more files by now");
+  }
+  return true;
 }
 
 absl::Status Reconciler::GoOn(const TenantRecord& record, Work work) {

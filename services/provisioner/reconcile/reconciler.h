@@ -29,6 +29,7 @@
 #include "services/provisioner/reconcile/turns.h"
 #include "services/provisioner/reconcile/work_queue.h"
 #include "services/provisioner/spares/claim.h"
+#include "services/provisioner/state/newcomer_files.h"
 #include "services/provisioner/state/records.h"
 #include "services/provisioner/steps/instance.h"
 #include "services/provisioner/steps/tenant_database.h"
@@ -44,7 +45,7 @@ class Reconciler {
     int parallelism = 4;
     // A database is looked into about as often as this many passes, at least.
     int passes_between_inspections = 10;
-    SharedMigrations tenant_migrations{};
+    NewcomerFiles tenant_migrations{};
     SharedMigrations central_migrations{};
     std::string backup_folder{};  // empty: none
     // Databases that are in place and open are brought to the newest version in passing. False: runs over the fleet do
@@ -131,6 +132,7 @@ class Reconciler {
   const Options options_;
   const Parts parts_;
   const std::string role_key_;
+  const NewcomerFiles newcomers_;
   const CurrentStandard standard_;
   WorkQueue queue_;
   // Of each kind half of the workers at most. Copies take long; and PostgreSQL makes every DROP DATABASE wait for

@@ -20,6 +20,8 @@ constexpr size_t kDatabaseIdBytes = 8;
 constexpr absl::Duration kInterval = absl::Seconds(5);
 // Without a claim for so long, claims have paused: making a spare takes PostgreSQL's processor time from them.
 constexpr absl::Duration kBreath = absl::Milliseconds(100);
+// So many times the longest pause between attempts is the longest between attempts at files that fail.
+constexpr int kVainBackoffs = 10;
 
 std::string Text(const prometheus::Gauge& gauge) { return std::format("{}", static_cast<int>(gauge.Value())); }
 
@@ -124,17 +126,21 @@ void SpareKeeper::Show(const std::vector<Spare>& spares, int target) {
 absl::StatusOr<bool> SpareKeeper::WorkOne() {
   const absl::StatusOr<bool> mine = TakeKeeperLock(central_);
   if (!mine.ok()) return Explain(mine.status(), "looking at the spares");
+  if (const absl::Status reviewed = options_.tenant_migrations.Review(central_); !reviewed.ok()) {
+    return Explain(reviewed, "looking at the newest migration run");
+  }
   const absl::StatusOr<std::vector<Spare>> spares = ListSpares(central_, ClaimerOf(parts_.instance.login()));
   if (!spares.ok()) return Explain(spares.status(), "looking at the spares");
   const int target = Target(*spares);
   Show(*spares, target);
   if (!*mine) return false;
   const std::shared_ptr<const Migrations> files = options_.tenant_migrations.Get();
-  const Chore chore = NextChore(Workable(*spares), StandardOf(*files, role_key_), *files, target);
+  const Standard standard = StandardOf(*files, role_key_);
+  const Chore chore = NextChore(Workable(*spares), standard, *files, target);
   // Before each spare too: where tenants come all the time, there is never nothing to do.
   const absl::Status ended = EndClaims(central_, ClaimerOf(parts_.instance.login()));
   if (!ended.ok()) Log(Level::kDebug, "claims cannot be ended now", {{"error", StdView(ended.message())}});
-  if (chore.kind == Chore::Kind::kNone) return false;
+  if (chore.kind == Chore::Kind::kNone || IsVain(chore, standard)) return false;
   LH_RETURN_IF_ERROR(Explain(Do(chore), "keeping the spares"));
   return true;
 }
@@ -188,11 +194,7 @@ absl::Status SpareKeeper::Make(const std::string& database_id) {
   const std::shared_ptr<const Migrations> migrations = options_.tenant_migrations.Get();
   const absl::Status made = RunSteps(database_id, TenantDatabase::Spare(), *migrations);
   if (!made.ok()) {
-    // What cannot be finished is dropped, so that it does not stand in the way of a new one; unless the trouble is not
-    // its own.
-    const v1::Reason reason = ReasonOf(made);
-    if (reason != v1::REASON_SHUTTING_DOWN && reason != v1::REASON_INSTANCE_UNAVAILABLE) (void)Discard(database_id);
-    return made;
+    return Failed(database_id, *migrations, made);
   }
   LH_FAILPOINT("before offering a spare");
   LH_RETURN_IF_ERROR(OfferSpare(central_, database_id, StandardOf(*migrations, role_key_)));
@@ -203,6 +205,29 @@ absl::Status SpareKeeper::Make(const std::string& database_id) {
   Log(Level::kDebug, "spare ready",
       {{"database_id", database_id}, {"ms", std::format("{}", absl::ToInt64Milliseconds(took))}});
   return absl::OkStatus();
+}
+
+bool SpareKeeper::IsVain(const Chore& chore, const Standard& standard) const {
+  return chore.kind != Chore::Kind::kDiscard && standard.schema_digest == vain_digest_ &&
+         parts_.clock.Now() < vain_until_;
+}
+
+absl::Status SpareKeeper::Failed(const std::string& database_id, const Migrations& migrations, absl::Status status) {
+  const v1::Reason reason = ReasonOf(status);
+  // Then the trouble is not its own.
+  if (reason == v1::REASON_SHUTTING_DOWN || reason == v1::REASON_INSTANCE_UNAVAILABLE) return status;
+  if (reason == v1::REASON_MIGRATION_FAILED) {
+    LH_ASSIGN_OR_RETURN(const bool fewer, options_.tenant_migrations.HoldBack(central_, migrations));
+    if (fewer) return absl::OkStatus();  // the next chore finishes it
+    const std::string digest = StandardOf(migrations, "").schema_digest;
+    vain_attempts_ = digest == vain_digest_ ? vain_attempts_ + 1 : 1;
+    vain_digest_ = digest;
+    vain_until_ = parts_.clock.Now() +
+                  Backoff(options_.max_backoff, kVainBackoffs * options_.max_backoff).Wait(vain_attempts_);
+  }
+  // What cannot be finished is dropped, so that it does not stand in the way of a new one.
+  (void)Discard(database_id);
+  return status;
 }
 
 absl::Status SpareKeeper::Discard(const std::string& database_id) {

@@ -21,9 +21,9 @@
 #include "common/executor/worker_thread.h"
 #include "common/postgres/postgres.h"
 #include "common/telemetry/metrics.h"
-#include "services/provisioner/migrations/library.h"
 #include "services/provisioner/spares/demand.h"
 #include "services/provisioner/spares/stock.h"
+#include "services/provisioner/state/newcomer_files.h"
 #include "services/provisioner/state/standard.h"
 #include "services/provisioner/steps/instance.h"
 #include "services/provisioner/steps/tenant_database.h"
@@ -37,7 +37,7 @@ class SpareKeeper {
     int max_spares = 0;  // 0: none, and those that are there are dropped
     absl::Duration min_backoff = absl::Milliseconds(500);
     absl::Duration max_backoff = absl::Minutes(1);
-    SharedMigrations tenant_migrations{};
+    NewcomerFiles tenant_migrations{};
   };
   struct Parts {
     const Instance& instance;
@@ -74,6 +74,10 @@ class SpareKeeper {
   void Show(const std::vector<Spare>& spares, int target) ABSL_LOCKS_EXCLUDED(mu_);
   // Without those that are stuck.
   std::vector<Spare> Workable(std::vector<Spare> spares);
+  // Nothing is made of these files for now: they failed a while ago.
+  bool IsVain(const Chore& chore, const Standard& standard) const;
+  // OK if fewer files will do.
+  absl::Status Failed(const std::string& database_id, const Migrations& migrations, absl::Status status);
   absl::Status Do(const Chore& chore);
   absl::Status Make(const std::string& database_id);
   absl::Status Discard(const std::string& database_id);
@@ -88,6 +92,12 @@ class SpareKeeper {
   std::vector<std::string> offered_;  // database ids, as of the last look
   std::map<std::string, absl::Time>
       stuck_{};  // what could be neither finished nor dropped, until when it is left alone
+
+  // Files that no spare could be made of. A spare is not made and dropped again and again to see whether they have
+  // become better by themselves.
+  std::string vain_digest_{};
+  int vain_attempts_ = 0;
+  absl::Time vain_until_ = absl::InfinitePast();
 
   absl::Mutex mu_;
   int missed_ ABSL_GUARDED_BY(mu_) = 0;

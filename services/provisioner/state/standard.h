@@ -7,7 +7,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
-#include "services/provisioner/migrations/library.h"
+#include "services/provisioner/state/newcomer_files.h"
 
 namespace leasehold::provisioner {
 
@@ -25,19 +25,19 @@ struct Standard {
 // What follows from these files.
 Standard StandardOf(const Migrations& files, std::string role_key);
 
-// The same of files that may be read again at any time. Any thread.
+// The same of what new databases are made with now. Any thread.
 class CurrentStandard {
  public:
-  CurrentStandard(SharedMigrations files, std::string role_key)
+  CurrentStandard(NewcomerFiles files, std::string role_key)
       : files_(std::move(files)), role_key_(std::move(role_key)) {}
 
   Standard Get() const ABSL_LOCKS_EXCLUDED(mu_);
 
  private:
-  const SharedMigrations files_;
+  const NewcomerFiles files_;
   const std::string role_key_;
   mutable absl::Mutex mu_;
-  // Made once for each reading: it is asked for with each tenant that comes.
+  // Made once for each list: it is asked for with each tenant that comes.
   mutable std::shared_ptr<const Migrations> read_ ABSL_GUARDED_BY(mu_);
   mutable Standard standard_ ABSL_GUARDED_BY(mu_);
 };

@@ -226,8 +226,10 @@ TEST(Environment, OfOneInstance) {
                                                            {"DB_PORT", "5432"},
                                                            {"DB_DATABASE", "hr"},
                                                            {"DB_USERNAME", "hr_owner"},
-                                                           {"DB_PASSWORD", "hunter2"}}))
+                                                           {"DB_PASSWORD", "hunter2"},
+                                                           {"LEASEHOLD_PROVISIONER_HTTP", "0.0.0.0:7481"}}))
                   .ok());
+  EXPECT_EQ(service.http_listen(), "0.0.0.0:7481");
   const v1::InstanceConfig& instance = service.instance();
   EXPECT_EQ(instance.host(), "db");
   EXPECT_EQ(instance.port(), 5432);
@@ -236,7 +238,8 @@ TEST(Environment, OfOneInstance) {
   EXPECT_THAT(service.DebugString(), Not(HasSubstr("hunter2")));
 
   for (const auto& [name, value, allowed] :
-       {std::tuple("DB_PORT", "http", "a whole number"), std::tuple("DB_PORT", "70000", "1 to 65535")}) {
+       {std::tuple("DB_PORT", "http", "a whole number"), std::tuple("DB_PORT", "70000", "1 to 65535"),
+        std::tuple("LEASEHOLD_PROVISIONER_HTTP", "7481", "host:port")}) {
     v1::ServiceConfig copy = service;
     const absl::Status bad = ApplyInstanceEnvironment(copy, Variables({{name, value}}));
     EXPECT_EQ(DetailOf(bad).value_or(v1::ErrorDetail()).field(), name);

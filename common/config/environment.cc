@@ -35,6 +35,7 @@ constexpr Variable kInstance[] = {
     {"DB_DATABASE", "database"},
     {"DB_USERNAME", "username"},
 };
+constexpr Variable kProvisioner[] = {{"LEASEHOLD_PROVISIONER_HTTP", "http_listen"}};
 // Of every service's instance.
 constexpr Variable kEveryInstance[] = {
     {"DISTRIBUTED_MAX_CONNECTIONS", "max_connections"},
@@ -71,6 +72,7 @@ Environment ProcessEnvironment() {
 }
 
 absl::Status ApplyInstanceEnvironment(v1::ServiceConfig& service, const Environment& env) {
+  LH_RETURN_IF_ERROR(Apply(kProvisioner, service, env));
   return Apply(kInstance, *service.mutable_instance(), env);
 }
 

@@ -13,6 +13,7 @@
 #include "absl/synchronization/mutex.h"
 #include "common/config/config.h"
 #include "common/daemon/daemon.h"
+#include "common/daemon/readiness.h"
 #include "common/jetstream/jetstream.h"
 #include "common/status/error.h"
 #include "common/telemetry/log.h"
@@ -106,14 +107,21 @@ absl::StatusOr<SqlEndpoint::Options> SqlOptions(const v1::Config& config, const 
   return options;
 }
 
-absl::Status Run(const std::string& config_file) {
+struct Arguments {
+  std::string config;
+  bool check_config = false;
+  bool check_health = false;
+};
+
+absl::Status Run(const Arguments& arguments) {
   SignalWaiter signals;
   const Environment environment = ProcessEnvironment();
-  LH_ASSIGN_OR_RETURN(const v1::Config config, LoadConfig(config_file, environment));
+  LH_ASSIGN_OR_RETURN(const v1::Config config, LoadConfig(arguments.config, environment));
   Configure(config.log());
-  LH_ASSIGN_OR_RETURN(const Secrets secrets, ReadSecrets(config, environment));
   LH_ASSIGN_OR_RETURN(const HostPort http_address,
                       ParseHostPort("gateway.http_listen", config.gateway().http_listen()));
+  if (arguments.check_health) return CheckReady(http_address);
+  LH_ASSIGN_OR_RETURN(const Secrets secrets, ReadSecrets(config, environment));
   LH_ASSIGN_OR_RETURN(const HostPort advertised,
                       ParseHostPort("gateway.sql_advertise", config.gateway().sql_advertise()));
   const absl::Duration max_ttl = ToDuration(config.leases().max_ttl());
@@ -124,6 +132,7 @@ absl::Status Run(const std::string& config_file) {
   for (const char* component : {"registry", "nats", "leases", "listeners"}) health.Require(component);
   HttpEndpoint http(health, metrics);
   LH_ASSIGN_OR_RETURN(const SqlEndpoint::Options sql_options, SqlOptions(config, secrets, health));
+  if (arguments.check_config) return absl::OkStatus();
 
   LH_ASSIGN_OR_RETURN(const auto nats, jetstream::Client::Connect({.url = config.nats().url(), .name = "gateway"}));
   Registry registry({.config = config, .password = secrets.registry_password}, *nats, clock, metrics, health);
@@ -208,17 +217,21 @@ int main(int argc, char** argv) {
   // Debian builds Abseil for debugging: each lock of a Mutex, gRPC's too, enters a graph under one lock of the process.
   absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
 #endif
-  std::string config_file;
+  leasehold::gateway::Arguments arguments;
   CLI::App app("Leasehold's gateway: tenants and leases over gRPC, tenant databases over the PostgreSQL protocol.",
                "leasehold-gateway");
-  app.add_option("--config", config_file, "The configuration file")->required();
+  app.add_option("--config", arguments.config, "The configuration file")->required();
+  CLI::Option* check_config =
+      app.add_flag("--check-config", arguments.check_config, "Only read the configuration and its secrets, and say what is wrong");
+  app.add_flag("--check-health", arguments.check_health, "Only ask the gateway that runs with this configuration whether it is ready")
+      ->excludes(check_config);
   app.set_version_flag("--version", leasehold::VersionLine("leasehold-gateway"));
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? EXIT_SUCCESS : 2;
   }
-  const absl::Status status = leasehold::gateway::Run(config_file);
+  const absl::Status status = leasehold::gateway::Run(arguments);
   if (status.ok()) return EXIT_SUCCESS;
   std::cerr << "leasehold-gateway: " << status.message() << "\n";
   return EXIT_FAILURE;

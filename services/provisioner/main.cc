@@ -10,6 +10,7 @@
 
 #include "common/config/config.h"
 #include "common/daemon/daemon.h"
+#include "common/daemon/readiness.h"
 #include "common/identity/identity.h"
 #include "common/status/error.h"
 #include "common/status/view.h"
@@ -25,6 +26,8 @@ constexpr absl::Duration kStopPatience = absl::Seconds(20);
 struct Arguments {
   std::string config;
   std::string service;
+  bool check_config = false;
+  bool check_health = false;
 };
 
 absl::StatusOr<v1::ServiceConfig> ChooseService(const v1::Config& config, const std::string& flag,
@@ -48,6 +51,11 @@ absl::Status Run(const Arguments& arguments) {
   const Environment environment = ProcessEnvironment();
   LH_ASSIGN_OR_RETURN(const v1::Config config, LoadConfig(arguments.config, environment));
   LH_ASSIGN_OR_RETURN(const v1::ServiceConfig service, ChooseService(config, arguments.service, environment));
+  if (arguments.check_health) {
+    LH_ASSIGN_OR_RETURN(const HostPort http, ParseHostPort("http_listen", service.http_listen()));
+    return CheckReady(http);
+  }
+  if (arguments.check_config) return provisioner::Provisioner::Check(config, service, environment);
   const std::string component = std::format("provisioner/{}", service.name());
   ConfigureLog(component, LevelOf(config.log().level()),
                config.log().format() == "text" ? LogFormat::kText : LogFormat::kJson);
@@ -73,6 +81,10 @@ int main(int argc, char** argv) {
   CLI::App app("Makes the PostgreSQL instance of one service match the registry.", "leasehold-provisioner");
   app.add_option("--config", arguments.config, "The configuration file")->required();
   app.add_option("--service", arguments.service, "The service to serve; default: SERVICE_NAME");
+  CLI::Option* check_config = app.add_flag("--check-config", arguments.check_config,
+                                           "Only read the configuration, its secrets and migrations, and say what is wrong");
+  app.add_flag("--check-health", arguments.check_health, "Only ask the provisioner that runs with this configuration whether it is ready")
+      ->excludes(check_config);
   app.set_version_flag("--version", "leasehold-provisioner " LEASEHOLD_VERSION);
   try {
     app.parse(argc, argv);

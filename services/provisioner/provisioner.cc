@@ -96,6 +96,11 @@ absl::StatusOr<std::unique_ptr<Provisioner>> Provisioner::Make(const v1::Config&
   return provisioner;
 }
 
+absl::Status Provisioner::Check(const v1::Config& config, const v1::ServiceConfig& service,
+                                const Environment& environment) {
+  return Read(config, service, environment).status();
+}
+
 Provisioner::Provisioner(Settings settings)
     : http_(settings.http),
       replicas_(settings.replicas),

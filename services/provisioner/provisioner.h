@@ -30,6 +30,8 @@ class Provisioner {
   // there yet. Any error is one of configuration.
   static absl::StatusOr<std::unique_ptr<Provisioner>> Make(const v1::Config& config, const v1::ServiceConfig& service,
                                                            const Environment& environment);
+  // Only reads; the same errors.
+  static absl::Status Check(const v1::Config& config, const v1::ServiceConfig& service, const Environment& environment);
   ~Provisioner();
 
   absl::Status Start();

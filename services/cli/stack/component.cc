@@ -7,8 +7,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "common/daemon/readiness.h"
 #include "common/status/error.h"
-#include "services/cli/stack/readiness.h"
 #include "services/cli/stack/run_lock.h"
 
 namespace leasehold::stack {

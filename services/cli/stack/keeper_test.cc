@@ -5,7 +5,6 @@
 #include <vector>
 
 #include "absl/strings/match.h"
-#include "services/cli/stack/readiness.h"
 
 namespace leasehold::stack {
 namespace {
@@ -137,14 +136,6 @@ TEST_F(KeeperTest, LeavesTheDeadAloneIfToldTo) {
   keeper.reset();
   absl::MutexLock lock(&world_.mu);
   EXPECT_EQ(world_.starts, 1);
-}
-
-TEST(FailingComponents, NamesWhatIsNotOk) {
-  EXPECT_EQ(FailingComponents(R"({"status":"failing","components":{"nats":{"status":"ok"},
-              "registry":{"status":"failing","error":"no connection"},"sql":{"status":"failing"}}})"),
-            "registry: no connection, sql: not ready yet");
-  EXPECT_EQ(FailingComponents("not json"), "");
-  EXPECT_EQ(FailingComponents("{}"), "");
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-#include "services/cli/stack/readiness.h"
+#include "common/daemon/readiness.h"
 
 #include <google/protobuf/struct.pb.h>
 #include <google/protobuf/util/json_util.h>
@@ -11,7 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 
-namespace leasehold::stack {
+namespace leasehold {
 namespace {
 
 httplib::Client ClientFor(const HostPort& http) {
@@ -27,6 +27,14 @@ httplib::Client ClientFor(const HostPort& http) {
 bool IsReady(const HostPort& http) {
   const httplib::Result answer = ClientFor(http).Get("/readyz");
   return answer && answer->status == 200;
+}
+
+absl::Status CheckReady(const HostPort& http) {
+  if (IsReady(http)) return absl::OkStatus();
+  const std::string missing = WhatIsMissing(http);
+  if (!missing.empty()) return absl::UnavailableError(absl::StrCat("not ready: ", missing));
+  return absl::UnavailableError(
+      absl::StrCat("no daemon that is ready answers on http://", http.host, ":", http.port, "/readyz"));
 }
 
 std::string WhatIsMissing(const HostPort& http) {
@@ -50,4 +58,4 @@ std::string FailingComponents(const std::string& health_json) {
   return absl::StrJoin(failing, ", ", absl::PairFormatter(": "));
 }
 
-}  // namespace leasehold::stack
+}  // namespace leasehold

@@ -1,5 +1,6 @@
-# cmake -D SOURCE=… -D OUTPUT=… -P Commit.cmake: writes LEASEHOLD_COMMIT, empty where SOURCE is no clone or git is missing.
-set(commit "")
+# cmake -D SOURCE=… -D OUTPUT=… -P Commit.cmake: writes LEASEHOLD_COMMIT: of the clone SOURCE; else what
+# the variable LEASEHOLD_COMMIT says, as in an image; else nothing.
+set(commit "$ENV{LEASEHOLD_COMMIT}")
 if(EXISTS ${SOURCE}/.git)
   execute_process(COMMAND git -c safe.directory=* -C ${SOURCE} rev-parse --short=10 HEAD
     OUTPUT_VARIABLE commit OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET RESULT_VARIABLE failed)

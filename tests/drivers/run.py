@@ -9,44 +9,17 @@ runs the gateway's server connections are counted; more than the cap is a failur
 import argparse
 import os
 import pathlib
-import re
 import shutil
 import subprocess
 import sys
 import time
 
+from npm import npm_install
 from stack import HERE, CapSampler, Stack
 
-SKIP = 77
 CAP = 10  # of leasehold.yaml
 PATIENCE = 300  # seconds for a whole program
 TENANTS = ["acme", "globex", "initech"]
-# npm's words for "there is no way to the registry".
-UNREACHABLE = {"ENOTFOUND", "EAI_AGAIN", "ECONNREFUSED", "ECONNRESET", "ETIMEDOUT", "ENETUNREACH", "EHOSTUNREACH",
-               "ERR_SOCKET_TIMEOUT", "SELF_SIGNED_CERT_IN_CHAIN", "UNABLE_TO_GET_ISSUER_CERT_LOCALLY"}
-
-
-def npm_install(work):
-    """Installs what package-lock.json names into `work`, once a version of that file."""
-    work.mkdir(parents=True, exist_ok=True)
-    lock = (HERE / "package-lock.json").read_bytes()
-    stamp = work / "installed"
-    if stamp.exists() and stamp.read_bytes() == lock:
-        return
-    for name in ("package.json", "package-lock.json"):
-        shutil.copy(HERE / name, work / name)
-    done = subprocess.run(
-        ["npm", "ci", "--no-fund", "--no-audit", "--no-update-notifier", "--ignore-scripts", "--fetch-retries=1",
-         "--fetch-timeout=30000"],
-        cwd=work, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
-    if done.returncode != 0:
-        print(done.stdout)
-        code = re.search(r"code (\S+)", done.stdout)
-        if code and code[1] in UNREACHABLE:
-            print(f"SKIPPED: npm cannot reach a registry ({code[1]})")
-            sys.exit(SKIP)
-        sys.exit("npm could not install the drivers")
-    stamp.write_bytes(lock)
 
 
 def command(driver, work):
@@ -54,7 +27,7 @@ def command(driver, work):
         case "psycopg" | "asyncpg":
             return [sys.executable, "-B", str(HERE / f"with_{driver}.py")]
         case "pg" | "postgres":
-            npm_install(work)
+            npm_install(HERE, work)
             # A module is looked for beside the program that asks for it.
             return ["node", shutil.copy(HERE / f"with_{driver}.mjs", work)]
         case "jdbc":

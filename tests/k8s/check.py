@@ -1,0 +1,270 @@
+#!/usr/bin/env python3
+"""Renders the overlays of k8s/ and holds them to the code: check.py --binaries build/dev/bin
+
+Every file that a pod mounts is laid out as a kubelet would, and the daemon itself reads it with the pod's own arguments and
+variables; ports, images, metrics and times are compared with what the configuration, the Dockerfile, docs/metrics.md and
+the daemons say; the network policies are evaluated. Exits with 77 (ctest's skip) where there is no kubectl."""
+import argparse
+import ipaddress
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
+
+import yaml
+
+from pods import Manifests, component, container, environment, labels_of, reaches
+
+PROJECT = pathlib.Path(__file__).resolve().parents[2]
+OVERLAYS = sorted(path.name for path in (PROJECT / 'k8s/overlays').iterdir())
+BINARIES = None
+# Of the daemons: beside its workers a provisioner has kMoreConnections; PostgreSQL keeps three for superusers.
+PROVISIONER_CONNECTIONS, RESERVED = 7, 3
+# What a gateway takes after its drain (kRpcPatience and the rest), and how long a provisioner's step may (kStopPatience).
+GATEWAY_AFTER_DRAIN, PROVISIONER_STOP = 10, 20
+DEFAULTS = {'drain_timeout': '30s', 'max_connections': 50, 'parallelism': 4}
+
+
+def run(*argv, **options):
+    done = subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False, **options)
+    assert done.returncode == 0, f'{argv}: exit status {done.returncode}\n{done.stderr}'
+    return done.stdout
+
+
+def services_of(config):
+    return [re.sub('-service$', '', service['name']) for service in config['services']]
+
+
+def render(overlay, tree=PROJECT):
+    resources = list(yaml.safe_load_all(run('kubectl', 'kustomize', str(tree / 'k8s/overlays' / overlay))))
+    config = next(r['data']['leasehold.yaml'] for r in resources if 'leasehold.yaml' in r.get('data', {}))
+    services = services_of(yaml.safe_load(config))
+    secrets = yaml.safe_load_all(run(str(tree / 'k8s/secrets'), '--superusers', *services))
+    return Manifests(resources, list(secrets)), yaml.safe_load(config)
+
+
+def seconds(text):
+    return int(re.fullmatch(r'(\d+)s', text)[1])
+
+
+def check_config(manifests, workload):
+    """The daemon's own opinion of what its pod is given. Returns its complaint, empty if it has none."""
+    program = container(workload)['image'].partition(':')[0]
+    with tempfile.TemporaryDirectory() as root:
+        manifests.lay_out(workload, root)
+        arguments = [re.sub('^(?=/etc/leasehold)', root, argument) for argument in container(workload)['args']]
+        done = subprocess.run([f'{BINARIES}/{program}', *arguments, '--check-config'], env=environment(workload),
+                              stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    return done.stderr if done.returncode else ''
+
+
+class MadeFiles(unittest.TestCase):
+    def test_configurations_are_what_their_commands_make(self):
+        made = [*PROJECT.glob('k8s/overlays/*/leasehold.yaml'), PROJECT / 'docker/compose/leasehold.yaml']
+        self.assertEqual(len(made), len(OVERLAYS) + 1)
+        for path in made:
+            command = ' '.join(re.findall('^#   (.*?) ?\\\\?$', path.read_text(), re.M))
+            with tempfile.TemporaryDirectory() as folder:
+                relative = str(path.relative_to(PROJECT))
+                for name in ('docker', 'examples'):
+                    (pathlib.Path(folder) / name).symlink_to(PROJECT / name)
+                # The output's own folder is not the project's.
+                (pathlib.Path(folder) / 'docker').unlink()
+                shutil.copytree(PROJECT / 'docker', pathlib.Path(folder) / 'docker')
+                run('bash', '-c', command, cwd=folder)
+                self.assertEqual((pathlib.Path(folder) / relative).read_text(), path.read_text(), relative)
+
+    def test_every_migration_is_named(self):
+        folders = sorted((PROJECT / 'examples/hrms/migrations').iterdir())
+        self.assertTrue(folders)
+        for folder in folders:
+            generators = yaml.safe_load((folder / 'kustomization.yaml').read_text())['configMapGenerator']
+            named = {generator['name']: generator['files'] for generator in generators}
+            for kind in ('tenant', 'central'):
+                files = sorted(str(path.relative_to(folder)) for path in (folder / kind).glob('*.sql'))
+                self.assertEqual(named[f'migrations-{kind}'], files, folder)
+
+
+class Overlay:
+    """The checks of one overlay; each gets a test case of its own below."""
+    overlay = ''
+
+    @classmethod
+    def setUpClass(cls):
+        cls.manifests, cls.config = render(cls.overlay)
+
+    def test_has_what_a_stack_needs(self):
+        manifests, config = self.manifests, self.config
+        deployments = sorted(d['metadata']['name'] for d in manifests.ours())
+        self.assertEqual(deployments, sorted(['gateway', *(f'provisioner-{s}' for s in services_of(config))]))
+        budgets = [b['spec']['selector']['matchLabels'] for b in manifests.of('PodDisruptionBudget')]
+        for deployment in manifests.ours():
+            self.assertEqual(sum(budget.items() <= labels_of(deployment).items() for budget in budgets), 1)
+            self.assertTrue(deployment['spec']['template']['spec']['topologySpreadConstraints'])
+
+    def test_the_daemons_take_what_their_pods_are_given(self):
+        manifests = self.manifests
+        for deployment in manifests.ours():
+            self.assertEqual(check_config(manifests, deployment), '', deployment['metadata']['name'])
+
+    def test_a_wrong_key_would_be_found(self):
+        manifests, _ = render(self.overlay)
+        data = next(data for data in manifests.configs.values() if 'leasehold.yaml' in data)
+        data['leasehold.yaml'] = data['leasehold.yaml'].replace('signing_keys_file', 'signing_keys_fils')
+        self.assertIn('signing_keys_fil', check_config(manifests, manifests.named('Deployment', 'gateway')))
+
+    def test_images_are_those_of_the_dockerfile(self):
+        targets = re.findall(r'^FROM \S+ AS (\S+)$', (PROJECT / 'docker/Dockerfile').read_text(), re.M)
+        manifests = self.manifests
+        for deployment in manifests.ours():
+            image = container(deployment)['image'].rpartition(':')[0].rpartition('/')[2]
+            self.assertIn(image.removeprefix('leasehold-'), targets)
+            self.assertEqual(image, f'leasehold-{component(deployment)}')
+
+    def test_ports_are_those_that_the_daemons_listen_on(self):
+        manifests, config = self.manifests, self.config
+        for deployment in manifests.ours():
+            ports = {port['name']: port['containerPort'] for port in container(deployment)['ports']}
+            if component(deployment) == 'gateway':
+                listens = {name: config['gateway'][f'{name}_listen'] for name in ('grpc', 'sql', 'http')}
+            else:
+                listens = {'http': environment(deployment)['LEASEHOLD_PROVISIONER_HTTP']}
+            self.assertEqual({name: f'0.0.0.0:{port}' for name, port in ports.items()}, listens)
+            for probe in ('startupProbe', 'readinessProbe', 'livenessProbe'):
+                (kind, asked), = ((k, v) for k, v in container(deployment)[probe].items() if k in ('grpc', 'httpGet'))
+                if kind == 'grpc':
+                    self.assertEqual(asked['port'], ports['grpc'])
+                else:
+                    self.assertIn(asked['port'], ports)
+                    self.assertIn(asked['path'], ('/livez', '/readyz'))
+        workloads = manifests.of('Deployment', 'StatefulSet')
+        for service in manifests.of('Service'):
+            behind = [w for w in workloads if service['spec']['selector'].items() <= labels_of(w).items()]
+            self.assertTrue(behind, service['metadata']['name'])
+            for port, workload in ((p, w) for p in service['spec']['ports'] for w in behind):
+                self.assertIn(port['targetPort'], [p['name'] for p in container(workload)['ports']])
+
+    def test_addresses_in_the_configuration_exist(self):
+        manifests, config = self.manifests, self.config
+        known = {s['metadata']['name'] for s in manifests.of('Service')}
+        known |= {f"{c['metadata']['name']}-rw" for c in manifests.of('Cluster')}
+        self.assertIn(config['gateway']['sql_advertise'], {f'{name}:7432' for name in known})
+        self.assertIn(config['provisioner']['gateway'], {f'{name}:7450' for name in known})
+        hosts = [service['instance']['host'] for service in config['services']]
+        hosts.append(re.search('@([^:/]+)', config['registry']['dsn'])[1])
+        for host in hosts:
+            # Those outside a cluster have full names.
+            self.assertTrue(host in known or host.endswith('.postgres.example.net'), host)
+
+    def test_a_pod_lives_for_as_long_as_its_drain(self):
+        manifests, config = self.manifests, self.config
+        drain = seconds(config['gateway'].get('drain_timeout', DEFAULTS['drain_timeout']))
+        for deployment in manifests.ours():
+            grace = deployment['spec']['template']['spec']['terminationGracePeriodSeconds']
+            if component(deployment) == 'gateway':
+                pause = container(deployment)['lifecycle']['preStop']['sleep']['seconds']
+                self.assertGreaterEqual(grace, pause + drain + GATEWAY_AFTER_DRAIN)
+            else:
+                self.assertGreater(grace, PROVISIONER_STOP)
+
+    def test_instances_have_connections_for_all(self):
+        manifests, config = self.manifests, self.config
+        scalers = manifests.of('HorizontalPodAutoscaler')
+        gateways = scalers[0]['spec']['maxReplicas'] if scalers else manifests.named('Deployment', 'gateway')['spec']['replicas']
+        workers = config['provisioner'].get('parallelism', DEFAULTS['parallelism']) + PROVISIONER_CONNECTIONS
+        for service, entry in zip(services_of(config), config['services']):
+            cap = entry['instance'].get('max_connections', DEFAULTS['max_connections'])
+            provisioners = manifests.named('Deployment', f'provisioner-{service}')['spec']['replicas']
+            for instance in manifests.of('StatefulSet', 'Cluster'):
+                if labels_of(instance).get('leasehold.dev/service') != service:
+                    continue
+                limit = (instance['spec']['postgresql']['parameters']['max_connections'] if instance['kind'] == 'Cluster'
+                         else re.search(r'max_connections=(\d+)', ' '.join(container(instance)['args']))[1])
+                self.assertGreaterEqual(int(limit), gateways * cap + provisioners * workers + RESERVED)
+
+    def test_a_provisioner_reaches_its_own_instance_only(self):
+        manifests, config = self.manifests, self.config
+        gateway = labels_of(manifests.named('Deployment', 'gateway'))
+        names = {'grpc': 7450, 'sql': 7432, 'http': 7480}
+        instances = {labels_of(i)['leasehold.dev/service']: labels_of(i) for i in manifests.of('StatefulSet', 'Cluster')
+                     if labels_of(i).get('app.kubernetes.io/component') == 'instance'}
+        if not instances:
+            blocks = {p['metadata']['name'].rpartition('-')[2]: p['spec']['egress'][0]['to'][0]['ipBlock']['cidr']
+                      for p in manifests.of('NetworkPolicy') if p['metadata']['name'].startswith('provisioner-instance-')}
+            instances = {service: ipaddress.ip_network(block)[1] for service, block in blocks.items()}
+        self.assertLessEqual(set(services_of(config)), set(instances))
+        for service in services_of(config):
+            own = labels_of(manifests.named('Deployment', f'provisioner-{service}'))
+            for other, target in instances.items():
+                self.assertEqual(reaches(manifests, own, target, 5432), other == service, (service, other))
+            self.assertTrue(reaches(manifests, own, gateway, 7450, names))
+            self.assertFalse(reaches(manifests, own, gateway, 7432, names))
+            self.assertTrue(reaches(manifests, own, {'app.kubernetes.io/name': 'nats'}, 4222))
+            self.assertFalse(reaches(manifests, own, ipaddress.ip_address('192.0.2.1'), 5432))
+        for target in instances.values():
+            self.assertTrue(reaches(manifests, gateway, target, 5432))
+            if isinstance(target, dict):
+                self.assertFalse(reaches(manifests, {'app': 'stranger'}, target, 5432))
+        self.assertFalse(reaches(manifests, {'app': 'stranger'}, gateway, 7432, names))
+
+    def test_metrics_are_documented(self):
+        documented = set(re.findall(r'leasehold_\w+', (PROJECT / 'docs/metrics.md').read_text()))
+        manifests, seen = self.manifests, set()
+        for rule in manifests.of('PrometheusRule'):
+            for alert in (alert for group in rule['spec']['groups'] for alert in group['rules']):
+                seen |= set(re.findall(r'leasehold_\w+', alert['expr']))
+        for scaler in manifests.of('HorizontalPodAutoscaler'):
+            seen |= {metric['pods']['metric']['name'] for metric in scaler['spec']['metrics']}
+        self.assertEqual(len(seen) > 5, bool(manifests.of('PrometheusRule')))
+        self.assertLessEqual(seen, documented)
+
+    def test_our_containers_are_confined(self):
+        manifests = self.manifests
+        for deployment in manifests.ours():
+            self.assertTrue(container(deployment)['securityContext']['readOnlyRootFilesystem'])
+            self.assertEqual(container(deployment)['securityContext']['capabilities'], {'drop': ['ALL']})
+            self.assertTrue(deployment['spec']['template']['spec']['securityContext']['runAsNonRoot'])
+
+
+for name in OVERLAYS:
+    globals()[f'Overlay_{name}'] = type(f'Overlay_{name}', (Overlay, unittest.TestCase), {'overlay': name})
+
+
+class OneMoreService(unittest.TestCase):
+    def test_is_a_folder_with_one_file(self):
+        with tempfile.TemporaryDirectory() as folder:
+            tree = pathlib.Path(folder)
+            for name in ('k8s', 'docker', 'examples'):
+                shutil.copytree(PROJECT / name, tree / name)
+            for overlay in OVERLAYS:
+                at = tree / 'k8s/overlays' / overlay
+                (at / 'payroll').mkdir()
+                file = (at / 'core/kustomization.yaml').read_text()
+                (at / 'payroll/kustomization.yaml').write_text(file.replace('core', 'payroll').replace('migrations/payroll', 'migrations/core'))
+                for path, line, more in ((at / 'kustomization.yaml', '  - core\n', '  - payroll\n'),
+                                         (at / 'leasehold.yaml', 'services:\n', '')):
+                    text = path.read_text()
+                    self.assertIn(line, text)
+                    if more:
+                        path.write_text(text.replace(line, line + more))
+                        continue
+                    config = yaml.safe_load(text)
+                    entry = yaml.safe_load(yaml.safe_dump(config['services'][-1]).replace('core', 'payroll'))
+                    path.write_text(yaml.safe_dump({**config, 'services': [*config['services'], entry]}))
+                manifests, _ = render(overlay, tree)
+                for name in ('gateway', 'provisioner-payroll'):
+                    self.assertEqual(check_config(manifests, manifests.named('Deployment', name)), '', (overlay, name))
+
+
+if __name__ == '__main__':
+    if not shutil.which('kubectl'):
+        print('SKIPPED: there is no kubectl here')
+        sys.exit(77)
+    parser = argparse.ArgumentParser(description=__doc__.partition('\n')[0])
+    parser.add_argument('--binaries', required=True)
+    flags, rest = parser.parse_known_args()
+    BINARIES = pathlib.Path(flags.binaries).resolve()
+    unittest.main(argv=[sys.argv[0], *rest], verbosity=2)

@@ -151,8 +151,8 @@ class Overlay:
         manifests, config = self.manifests, self.config
         known = {s['metadata']['name'] for s in manifests.of('Service')}
         known |= {f"{c['metadata']['name']}-rw" for c in manifests.of('Cluster')}
-        self.assertIn(config['gateway']['sql_advertise'], {f'{name}:7432' for name in known})
-        self.assertIn(config['provisioner']['gateway'], {f'{name}:7450' for name in known})
+        self.assertIn(config['gateway']['sql_advertise'], {f'{name}.leasehold.svc:7432' for name in known})
+        self.assertIn(config['provisioner']['gateway'], {f'{name}.leasehold.svc:7450' for name in known})
         hosts = [service['instance']['host'] for service in config['services']]
         hosts.append(re.search('@([^:/]+)', config['registry']['dsn'])[1])
         for host in hosts:

@@ -11,7 +11,8 @@ namespace leasehold {
 // GET /readyz answers 200.
 bool IsReady(const HostPort& http);
 
-// The same, with the reason: UNAVAILABLE names what is not ready, or says that nobody answers. For a container's health check.
+// The same, with the reason: UNAVAILABLE names what is not ready, or says that nobody answers. For a container's health
+// check.
 absl::Status CheckReady(const HostPort& http);
 
 // From GET /healthz: "nats: not connected, registry: …"; empty if nobody answers or nothing fails.

@@ -37,8 +37,9 @@ std::string ThisProgram() {
 
 // They name one instance to a provisioner, or lead libpq elsewhere; the stack has several instances of its own.
 void ForgetForeignVariables() {
-  for (const char* name : {"DB_HOST", "DB_PORT", "DB_DATABASE", "DB_USERNAME", "DB_PASSWORD", "SERVICE_NAME",
-                           "LEASEHOLD_PROVISIONER_HTTP", "LEASEHOLD_REGISTRY_PASSWORD", "PGHOSTADDR", "PGSERVICE", "PGPASSWORD", "PGOPTIONS"}) {
+  for (const char* name :
+       {"DB_HOST", "DB_PORT", "DB_DATABASE", "DB_USERNAME", "DB_PASSWORD", "SERVICE_NAME", "LEASEHOLD_PROVISIONER_HTTP",
+        "LEASEHOLD_REGISTRY_PASSWORD", "PGHOSTADDR", "PGSERVICE", "PGPASSWORD", "PGOPTIONS"}) {
     unsetenv(name);
   }
 }

@@ -221,9 +221,10 @@ int main(int argc, char** argv) {
   CLI::App app("Leasehold's gateway: tenants and leases over gRPC, tenant databases over the PostgreSQL protocol.",
                "leasehold-gateway");
   app.add_option("--config", arguments.config, "The configuration file")->required();
-  CLI::Option* check_config =
-      app.add_flag("--check-config", arguments.check_config, "Only read the configuration and its secrets, and say what is wrong");
-  app.add_flag("--check-health", arguments.check_health, "Only ask the gateway that runs with this configuration whether it is ready")
+  CLI::Option* check_config = app.add_flag("--check-config", arguments.check_config,
+                                           "Only read the configuration and its secrets, and say what is wrong");
+  app.add_flag("--check-health", arguments.check_health,
+               "Only ask the gateway that runs with this configuration whether it is ready")
       ->excludes(check_config);
   app.set_version_flag("--version", leasehold::VersionLine("leasehold-gateway"));
   try {

@@ -81,9 +81,11 @@ int main(int argc, char** argv) {
   CLI::App app("Makes the PostgreSQL instance of one service match the registry.", "leasehold-provisioner");
   app.add_option("--config", arguments.config, "The configuration file")->required();
   app.add_option("--service", arguments.service, "The service to serve; default: SERVICE_NAME");
-  CLI::Option* check_config = app.add_flag("--check-config", arguments.check_config,
-                                           "Only read the configuration, its secrets and migrations, and say what is wrong");
-  app.add_flag("--check-health", arguments.check_health, "Only ask the provisioner that runs with this configuration whether it is ready")
+  CLI::Option* check_config =
+      app.add_flag("--check-config", arguments.check_config,
+                   "Only read the configuration, its secrets and migrations, and say what is wrong");
+  app.add_flag("--check-health", arguments.check_health,
+               "Only ask the provisioner that runs with this configuration whether it is ready")
       ->excludes(check_config);
   app.set_version_flag("--version", "leasehold-provisioner " LEASEHOLD_VERSION);
   try {

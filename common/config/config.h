@@ -31,7 +31,7 @@ std::string ToYaml(const v1::Config& config);
 // The entry of one service. SERVICE_NOT_FOUND lists the known ones.
 absl::StatusOr<v1::ServiceConfig> FindService(const v1::Config& config, const ServiceName& name);
 
-// DB_HOST, DB_PORT, DB_DATABASE, DB_USERNAME and LEASEHOLD_PROVISIONER_HTTP over the entry of a provisioner's own service
+// DB_HOST, DB_PORT, DB_DATABASE, DB_USERNAME and LEASEHOLD_PROVISIONER_HTTP over the entry of a provisioner's service
 // (they mean nothing to a gateway). INVALID_FIELD names the variable. DB_PASSWORD stays in the environment.
 absl::Status ApplyInstanceEnvironment(v1::ServiceConfig& service, const Environment& env);
 

@@ -35,7 +35,8 @@ constexpr Variable kInstance[] = {
     {"DB_DATABASE", "database"},
     {"DB_USERNAME", "username"},
 };
-constexpr Variable kProvisioner[] = {{"LEASEHOLD_PROVISIONER_HTTP", "http_listen"}};
+// Of the service that a provisioner serves.
+constexpr Variable kOwnService[] = {{"LEASEHOLD_PROVISIONER_HTTP", "http_listen"}};
 // Of every service's instance.
 constexpr Variable kEveryInstance[] = {
     {"DISTRIBUTED_MAX_CONNECTIONS", "max_connections"},
@@ -72,7 +73,7 @@ Environment ProcessEnvironment() {
 }
 
 absl::Status ApplyInstanceEnvironment(v1::ServiceConfig& service, const Environment& env) {
-  LH_RETURN_IF_ERROR(Apply(kProvisioner, service, env));
+  LH_RETURN_IF_ERROR(Apply(kOwnService, service, env));
   return Apply(kInstance, *service.mutable_instance(), env);
 }
 

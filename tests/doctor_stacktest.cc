@@ -89,6 +89,10 @@ TEST(Doctor, AWrongNameIsOneClearLine) {
   const Stack::Output unknown = stack.Run({"doctor", "--service", "gamma"});
   EXPECT_EQ(unknown.exit_code, 1);
   EXPECT_THAT(unknown.err, HasSubstr("there is no service gamma"));
+  const Stack::Output nobody = stack.Run({"doctor", "--tenant", "nobody"});
+  EXPECT_EQ(nobody.exit_code, 1);
+  EXPECT_THAT(nobody.err, HasSubstr("nobody"));
+  EXPECT_EQ(stack.Run({"lease", "list", "--service", "gamma"}).exit_code, 1);
   const Stack::Output bad = stack.Run({"doctor", "--tenant", "No_Such"});
   EXPECT_EQ(bad.exit_code, 1);
   EXPECT_THAT(bad.err, HasSubstr("tenant"));

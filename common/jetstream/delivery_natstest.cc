@@ -34,7 +34,7 @@ TEST_F(JetStreamTest, EmptyPayloadAndBinaryPayloadArriveAsTheyAre) {
   ASSERT_TRUE(Publish("tenants.a.created", "").ok());
   ASSERT_TRUE(Publish("tenants.a.created", binary).ok());
   auto consumer = Subscribe();
-  Messages messages = Take(*consumer);
+  const Messages messages = TakeEach(*consumer, 2);
   ASSERT_THAT(messages, SizeIs(2));
   EXPECT_EQ(messages[0]->payload(), "");
   EXPECT_EQ(messages[1]->payload(), binary);
@@ -189,7 +189,7 @@ TEST_F(JetStreamTest, TheSameMessageIdIsStoredOnce) {
   ASSERT_TRUE(Publish("tenants.a.created", "1", "same").ok());
   ASSERT_TRUE(Publish("tenants.a.created", "2", "other").ok());
   auto consumer = Subscribe();
-  Messages messages = Take(*consumer);
+  const Messages messages = TakeEach(*consumer, 2);
   ASSERT_THAT(messages, SizeIs(2));
   EXPECT_EQ(messages[1]->payload(), "2");
 }

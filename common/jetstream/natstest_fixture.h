@@ -3,8 +3,10 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <functional>
+#include <iterator>
 #include <memory>
 #include <string>
 #include <vector>
@@ -97,6 +99,17 @@ class JetStreamTest : public ::testing::Test {
     }
     ADD_FAILURE() << "no message came";
     return {};
+  }
+
+  // So many, or what came in time of them.
+  Messages TakeEach(PullConsumer& consumer, size_t count) {
+    Messages all;
+    while (all.size() < count) {
+      Messages some = Take(consumer);
+      if (some.empty()) break;
+      std::ranges::move(some, std::back_inserter(all));
+    }
+    return all;
   }
 
   Messages TakeNow(PullConsumer& consumer) {

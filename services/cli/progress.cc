@@ -81,9 +81,8 @@ void Progress::Animate() {
 void Progress::Draw() {
   Colour colour = Colour::kPlain;
   if (operation_.state() == v1::OPERATION_STATE_SUCCEEDED) colour = Colour::kGreen;
-  if (operation_.state() == v1::OPERATION_STATE_FAILED || operation_.state() == v1::OPERATION_STATE_ABORTED) {
-    colour = Colour::kRed;
-  }
+  if (operation_.state() == v1::OPERATION_STATE_FAILED) colour = Colour::kRed;
+  if (operation_.state() == v1::OPERATION_STATE_ABORTED) colour = Colour::kYellow;
   std::cerr << "\r\033[K"
             << terminal_.PaintError(colour, ProgressLine(operation_, absl::Now() - started_, terminal_.columns))
             << std::flush;

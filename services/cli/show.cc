@@ -107,7 +107,11 @@ std::string TookOf(const v1::Operation& operation, absl::Time now) {
 std::string Word(v1::TenantState state) { return Lowered(v1::TenantState_Name(state), "TENANT_STATE_"); }
 std::string Word(v1::ServiceState state) { return Lowered(v1::ServiceState_Name(state), "SERVICE_STATE_"); }
 std::string Word(v1::LeaseState state) { return Lowered(v1::LeaseState_Name(state), "LEASE_STATE_"); }
-std::string Word(v1::OperationState state) { return Lowered(v1::OperationState_Name(state), "OPERATION_STATE_"); }
+std::string Word(v1::OperationState state) {
+  // Nothing went wrong: a newer change of the tenant took its place.
+  if (state == v1::OPERATION_STATE_ABORTED) return "superseded";
+  return Lowered(v1::OperationState_Name(state), "OPERATION_STATE_");
+}
 std::string Word(v1::OperationKind kind) { return Lowered(v1::OperationKind_Name(kind), "OPERATION_KIND_"); }
 
 std::vector<std::string> TenantStateWords() {

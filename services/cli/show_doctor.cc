@@ -45,8 +45,13 @@ std::string ShowDiagnosis(const v1::DiagnoseResponse& diagnosis, const View& vie
                      Relative(finding.first_seen_time(), view.now),
                      finding.message()});
   }
-  return absl::StrCat(services.Render(view.terminal), "\n",
-                      findings.empty() ? "nothing amiss on the instances\n" : findings.Render(view.terminal));
+  std::string text = services.Render(view.terminal);
+  if (!findings.empty()) {
+    absl::StrAppend(&text, "\n", findings.Render(view.terminal));
+  } else if (!NeedsSomebody(diagnosis)) {
+    absl::StrAppend(&text, "\nnothing amiss on the instances\n");
+  }
+  return text;
 }
 
 bool NeedsSomebody(const v1::DiagnoseResponse& diagnosis) {

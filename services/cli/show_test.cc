@@ -199,6 +199,7 @@ TEST(ShowDiagnosis, SaysWhetherItNeedsSomebody) {
   diagnosis.clear_findings();
   diagnosis.mutable_services(0)->set_message("no provisioner of it has ever looked at its instance");
   EXPECT_TRUE(NeedsSomebody(diagnosis));
+  EXPECT_THAT(ShowDiagnosis(diagnosis, view), ::testing::Not(HasSubstr("nothing amiss")));
 }
 
 TEST(Bar, Fills) {

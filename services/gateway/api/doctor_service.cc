@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <format>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -49,7 +50,8 @@ grpc::ServerUnaryReactor* DoctorService::Diagnose(grpc::CallbackServerContext* c
                                                   const v1::DiagnoseRequest* request, v1::DiagnoseResponse* response) {
   return AnswerOn(registry_.executor(), context, [this, request, response]() -> absl::Status {
     Store& store = registry_.store();
-    std::string service, tenant;
+    std::string service;
+    std::optional<TenantId> tenant;
     if (!request->service().empty()) {
       LH_ASSIGN_OR_RETURN(const ServiceName name, ServiceName::Parse(request->service()));
       service = name.str();
@@ -59,10 +61,11 @@ grpc::ServerUnaryReactor* DoctorService::Diagnose(grpc::CallbackServerContext* c
       }
     }
     if (!request->tenant().empty()) {
-      LH_ASSIGN_OR_RETURN(const TenantId id, TenantId::Parse(request->tenant()));
-      tenant = id.str();
+      LH_ASSIGN_OR_RETURN(tenant, TenantId::Parse(request->tenant()));
     }
-    LH_ASSIGN_OR_RETURN(*response, store.Diagnose(service, tenant, kPatience));
+    LH_ASSIGN_OR_RETURN(*response, store.Diagnose(service, tenant ? tenant->str() : "", kPatience));
+    // One that is no more may have left something behind.
+    if (tenant && response->findings().empty()) LH_RETURN_IF_ERROR(store.Get(*tenant).status());
     const absl::Duration longest = 3 * resync_interval_ + kPatience;
     for (v1::ServiceHealth& health : *response->mutable_services()) {
       health.set_message(MessageOf(health, clock_.Now(), longest));

@@ -337,6 +337,7 @@ absl::Status LeaseService::List(const v1::ListLeasesRequest& request, v1::ListLe
   }
   if (!request.service().empty()) {
     LH_ASSIGN_OR_RETURN(const ServiceName service, ServiceName::Parse(request.service()));
+    LH_RETURN_IF_ERROR(parts_.services.Check(service));
     filter.service = service.str();
   }
   LH_RETURN_IF_ERROR(CheckLabel("holder", request.holder()));

@@ -41,23 +41,29 @@ void InstancePool::StartDial(Line& line) {
   ++dials_;
   ++line.dialling;
   ++line.share->servers;
-  dialer_.LogIn(
-      line.target, kLoginPatience,
-      [this, line = &line, alive = std::weak_ptr(alive_)](std::expected<Dialled, LoginFailure> result) mutable {
-        loop_.Post([this, line, alive, result = std::move(result)]() mutable {
-          if (!alive.expired()) OnDialled(*line, std::move(result));
-        });
-      });
+  dialer_.LogIn(line.target, kLoginPatience,
+                [this, line = &line, id = line.target.database_id,
+                 alive = std::weak_ptr(alive_)](std::expected<Dialled, LoginFailure> result) mutable {
+                  loop_.Post([this, line, id = std::move(id), alive, result = std::move(result)]() mutable {
+                    if (!alive.expired()) OnDialled(*line, id, std::move(result));
+                  });
+                });
 }
 
-void InstancePool::OnDialled(Line& line, std::expected<Dialled, LoginFailure> result) {
+// `database_id`: that of the line when this was dialled.
+void InstancePool::OnDialled(Line& line, const std::string& database_id, std::expected<Dialled, LoginFailure> result) {
+  const bool replaced = line.target.database_id != database_id;
   --line.dialling;
   --dialling_;
   if (!result) {
     --line.share->servers;
     --used_;
     dial_rate_.Failed();
-    OnDialFailed(line, result.error());
+    if (replaced) {  // it says nothing of the database that is there now
+      ServeClaims();
+    } else {
+      OnDialFailed(line, result.error());
+    }
     return;
   }
   line.failures = 0;
@@ -73,7 +79,11 @@ void InstancePool::OnDialled(Line& line, std::expected<Dialled, LoginFailure> re
   servers_.emplace(&server, std::move(fresh));
   ++line.servers;
   loop_.Watch(server.transport().fd(), server);
-  Offer(server);
+  if (replaced) {
+    BeginClose(server);
+  } else {
+    Offer(server);
+  }
   ServeClaims();
 }
 

@@ -64,6 +64,12 @@ class FakePostgres {
     for (const auto& [fd, database] : open_) shutdown(fd, SHUT_RDWR);
   }
 
+  // To everybody who is logged in, unasked.
+  void Say(const std::string& bytes) {
+    absl::MutexLock lock(&mu_);
+    for (const auto& [fd, database] : open_) Say(fd, bytes);
+  }
+
   // The databases of connections that are logged in now, one each.
   std::multiset<std::string> open() {
     absl::MutexLock lock(&mu_);

@@ -53,12 +53,14 @@ InstancePool::InstancePool(InstanceOptions options, Loop& loop, asio::any_io_exe
 InstancePool::~InstancePool() = default;
 
 Line& InstancePool::LineFor(const LoginTarget& target) {
-  std::unique_ptr<Line>& line = lines_[{target.database, target.role}];
-  if (line && line->target.database_id == target.database_id) return *line;
-  if (line) {  // the same name, another database: the old one was removed, its servers with it
-    line->target = target;
-    return *line;
+  const auto known = lines_.find(std::pair<std::string_view, std::string_view>(target.database, target.role));
+  if (known != lines_.end()) {
+    Line& line = *known->second;
+    // The same name, another database: the old one was removed, its servers with it.
+    if (line.target.database_id != target.database_id) line.target = target;
+    return line;
   }
+  std::unique_ptr<Line>& line = lines_[{target.database, target.role}];
   line = std::make_unique<Line>();
   line->target = target;
   line->heat_at = requests_;
@@ -221,8 +223,10 @@ void InstancePool::OnIdleReady(Server& server) {
       continue;
     }
     // Whatever an idle server says, it is rare: rather than follow it, do without the server.
+    server.spoke = true;
+    if (server.released) continue;  // until nobody cancels it any more
     RemoveIdle(server);
-    if (!server.released) BeginClose(server);
+    BeginClose(server);
     return;
   }
 }
@@ -312,6 +316,10 @@ void InstancePool::Cancel(Server& server, std::move_only_function<void()> done) 
                      done();
                      Server* const s = later.Get();
                      if (s == nullptr || --s->cancels > 0 || !s->released) return;
+                     if (s->spoke) {
+                       BeginClose(*s);
+                       return;
+                     }
                      s->released = false;
                      Release(*s, s->unclean ? Leftover::kUnknown : Leftover::kNothing);
                    });
@@ -383,15 +391,21 @@ pgwire::ErrorFields InstancePool::Exhausted(const Line& line) const {
   if (line.failures > 0 && line.servers == 0) {
     return pgwire::ToErrorFields(NotReached(line.failure, std::format("waited {}", waited)));
   }
-  const bool own_limit = line.share->servers >= line.share->limit && line.share->limit < options_.max_connections;
-  return pgwire::ToErrorFields(Error(
-      v1::REASON_INSTANCE_CONNECTIONS_EXHAUSTED,
-      own_limit ? std::format("no server connection to the {} instance came free in {}: all {} that this tenant may "
-                              "have (tenant_max_connections) are in use",
-                              service, waited, line.share->limit)
-                : std::format("no server connection to the {} instance came free in {}: all {} of its "
-                              "max_connections are in use",
-                              service, waited, options_.max_connections)));
+  const auto exhausted = [&](std::string_view why) {
+    return pgwire::ToErrorFields(
+        Error(v1::REASON_INSTANCE_CONNECTIONS_EXHAUSTED,
+              std::format("no server connection to the {} instance came free in {}: {}", service, waited, why)));
+  };
+  if (line.share->servers >= line.share->limit && line.share->limit < options_.max_connections) {
+    return exhausted(
+        std::format("all {} that this tenant may have (tenant_max_connections) are in use", line.share->limit));
+  }
+  if (restraint_.Holds(line.share->work)) {
+    return exhausted(std::format("all {} that this tenant may have at work beside others (tenant_restraint) are",
+                                 line.share->work.working));
+  }
+  if (used_ < options_.max_connections) return exhausted("connecting took longer");
+  return exhausted(std::format("all {} of its max_connections are in use", options_.max_connections));
 }
 
 }  // namespace leasehold::gateway

@@ -139,7 +139,7 @@ class InstancePool {
  private:
   // dials.cc
   void StartDial(Line& line);
-  void OnDialled(Line& line, std::expected<Dialled, LoginFailure> result);
+  void OnDialled(Line& line, const std::string& database_id, std::expected<Dialled, LoginFailure> result);
   void OnDialFailed(Line& line, const LoginFailure& failure);
   bool MayDial(const Line& line) const;
   pgwire::ErrorFields ForClient(const LoginFailure& failure) const;
@@ -204,8 +204,9 @@ class InstancePool {
   SettingTable settings_;
   StatementTable statements_;
 
-  std::map<std::pair<std::string, std::string>, std::unique_ptr<Line>> lines_;  // by database and role
-  std::map<std::string, std::unique_ptr<Share>> shares_;                        // by tenant
+  // By database and role. Looked up with every switch: less<> compares with views.
+  std::map<std::pair<std::string, std::string>, std::unique_ptr<Line>, std::less<>> lines_;
+  std::map<std::string, std::unique_ptr<Share>> shares_;  // by tenant
   absl::flat_hash_map<const Server*, std::unique_ptr<Server>> servers_;
   absl::flat_hash_map<const Server*, std::unique_ptr<Errand>> errands_;
   absl::flat_hash_set<Line*> waiting_lines_;

@@ -4,6 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <poll.h>
+
 #include <array>
 #include <atomic>
 
@@ -228,6 +230,39 @@ TEST_F(InstancePoolTest, NobodyGetsAServerThatACancelIsOnItsWayTo) {
   EXPECT_EQ(postgres_.cancels(), 1);
 }
 
+TEST_F(InstancePoolTest, WhatALogInToTheDatabaseBeforeSaysIsNotOfTheOneThatIsThereNow) {
+  postgres_.Refuse("acme", "28P01");
+  Rig rig(Options());
+  Client client(rig);
+  rig.On([&] {
+    Line& line = rig.LineOf("acme");
+    ASSERT_EQ(rig.pool().Acquire(line, client), nullptr);
+    LoginTarget replaced = line.target;
+    replaced.database_id = "another";
+    rig.pool().LineFor(replaced);
+  });
+  EXPECT_THAT(client.Outcome(), HasSubstr("another password"));
+  EXPECT_EQ(rig.Report().dials, 2u) << "the one with the new password decides";
+}
+
+TEST_F(InstancePoolTest, WhoSpeaksWhileACancelIsOnItsWayIsNotUsedAgain) {
+  Rig rig(WithCap(1));
+  Client client(rig), next(rig);
+  ASSERT_EQ(client.Ask("acme").Outcome(), "served");
+  std::string parameter;
+  pgwire::ParameterStatus(parameter, "TimeZone", "Europe/Berlin");
+  client.With([&](InstancePool& pool, Server& server) {
+    pool.Cancel(server, [] {});
+    pool.Release(server, Leftover::kNothing);
+    postgres_.Say(parameter.substr(0, 10));
+    pollfd ready = {.fd = server.transport().fd(), .events = POLLIN, .revents = 0};
+    ASSERT_EQ(poll(&ready, 1, 30'000), 1);
+    server.OnReady(EPOLLIN);  // as the loop says it in its next round
+  });
+  EXPECT_EQ(next.Ask("acme").Outcome(), "served");
+  EXPECT_EQ(postgres_.logins(), 2);
+}
+
 TEST_F(InstancePoolTest, WhatIsLeftBehindIsCleanedUpFirst) {
   Rig rig(WithCap(1));
   Client messy(rig), next(rig);
@@ -271,6 +306,18 @@ TEST_F(InstancePoolTest, AnOldServerIsNotUsedAgain) {
   options.max_age = absl::ZeroDuration();
   Rig rig(std::move(options));
   ASSERT_EQ(Use(rig, "acme"), "served");
+  EXPECT_TRUE(rig.Becomes([](const PoolReport& report) { return report.servers == 0; }));
+}
+
+TEST_F(InstancePoolTest, AServerThatNobodyHasNeededForTooLongIsClosed) {
+  InstanceOptions options = Options();
+  options.idle_timeout = absl::ZeroDuration();
+  Rig rig(std::move(options));
+  Client busy(rig);
+  ASSERT_EQ(busy.Ask("acme").Outcome(), "served");
+  ASSERT_EQ(Use(rig, "acme"), "served");
+  EXPECT_TRUE(rig.Becomes([](const PoolReport& report) { return report.servers == 1; })) << "the one that is in use";
+  busy.Release();
   EXPECT_TRUE(rig.Becomes([](const PoolReport& report) { return report.servers == 0; }));
 }
 

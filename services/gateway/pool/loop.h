@@ -47,7 +47,11 @@ class Loop {
   Loop(const Loop&) = delete;
   Loop& operator=(const Loop&) = delete;
 
-  void Start();
+  enum class Turns : uint8_t {
+    kShort,  // microseconds of work at a time, on which others wait: soon on a core when woken, briefly there
+    kLong,   // milliseconds too
+  };
+  void Start(Turns turns = Turns::kShort);
   void Stop();  // joins; idempotent
   void Post(Work work);
 

@@ -8,8 +8,11 @@
 //            never waits for it, so there may be more at work than the bound says.
 //   window   So many answers. Those at work on average, over the time that a statement takes on average, is how many
 //            PostgreSQL answers (Little's law); counting answers would be misled by those that come in bursts.
-//   trial    A window with half the bound, or with twice. Half is kept if nearly as many are answered, twice if clearly
-//            more are. After a trial in vain there is a pause, each time a longer one.
+//   search   When a second tenant comes, what the first had answered without a bound is known: a few are tried at once,
+//            then twice as many until they answer nearly that.
+//   trial    Later, a window with half the bound, or with twice. Half is kept if nearly as many are answered, twice if
+//            clearly more are, in two trials unless it is far more. After a trial in vain there is a pause, each time a
+//            longer one.
 #pragma once
 
 #include <cstdint>
@@ -63,9 +66,13 @@ class Restraint {
   int limit() const { return trial_.value_or(bound_); }
   double ShareOf(const Party& party, int bound) const { return bound * party.weight / weights_; }
   bool Crowds(int bound) const;
+  void Meet(absl::Duration now);
+  void BeginSearch(absl::Duration now);
   void NoteAbsent(absl::Duration now);
   void Begin(absl::Duration now);
   void Judge(double rate, absl::Duration now);
+  void JudgeNarrower(double rate, absl::Duration now);
+  void JudgeWider(double rate, absl::Duration now);
   void Pause(absl::Duration now);
   void TryEither();
   bool Try(Way way);
@@ -82,15 +89,20 @@ class Restraint {
 
   // The window.
   absl::Duration began_ = absl::ZeroDuration();
-  bool settling_ = true;  // what is answered was mostly begun before it
+  bool settling_ = true;  // what is answered was mostly begun before it, by so many
+  int begun_before_ = 0;
   bool held_ = false;
   int answers_ = 0;
   absl::Duration took_ = absl::ZeroDuration();    // … all together
   absl::Duration worked_ = absl::ZeroDuration();  // time of servers at work, as of `worked_at_`
   absl::Duration worked_at_ = absl::ZeroDuration();
 
-  double rate_ = 0;      // answers per second with the bound; 0: not known
+  double rate_ = 0;      // answers per second with the bound, or of who is alone without one; 0: not known
   double unhalved_ = 0;  // … before the first halving that was kept; the losses of several would add up
+  bool searching_ = false;
+  bool goes_up_ = false;  // in the search, as the trial before answered too few
+  int base_ = 0;          // at work, when it began
+  int wins_ = 0;          // of twice as many, in a row
   absl::Duration changed_ = absl::ZeroDuration();
   absl::Duration next_trial_ = absl::ZeroDuration();
   int pause_ = 0;  // after a trial in vain, times what that took

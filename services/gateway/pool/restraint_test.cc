@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <random>
 #include <vector>
 
 namespace leasehold::gateway {
@@ -28,7 +29,8 @@ struct Tenant {
 struct Load {
   int cores = 2;  // 0: its statements sleep
   double statement_ms = 0.4;
-  double gain = 1;  // times as many answers in all, with each doubling of those at work beyond the cores
+  double gain = 1;       // times as many answers in all, with each doubling of those at work beyond the cores
+  bool hiccups = false;  // for some milliseconds now and then, somebody else has the cores
 };
 
 // A pool on a PostgreSQL, both reduced to what the restraint sees of them.
@@ -43,7 +45,7 @@ class Instance {
         begun = false;
         for (Tenant* tenant : tenants) begun |= Begin(load, *tenant);
       }
-      const double part = PartOfACore(load, restraint_.working());
+      const double part = Hiccup(load) ? 0 : PartOfACore(load, restraint_.working());
       for (Tenant* tenant : tenants) {
         for (Tenant::Statement& statement : tenant->statements) {
           statement.left -= part * absl::ToDoubleMilliseconds(step);
@@ -67,6 +69,15 @@ class Instance {
     return std::pow(load.gain, std::log2(times)) / times;
   }
 
+  // Of 4 ms, 5 to 30 ms apart.
+  bool Hiccup(const Load& load) {
+    if (!load.hiccups) return false;
+    if (now_ >= hiccup_ + absl::Milliseconds(4)) {
+      hiccup_ = now_ + absl::Milliseconds(std::uniform_int_distribution(5, 30)(random_));
+    }
+    return now_ >= hiccup_;
+  }
+
   bool Begin(const Load& load, Tenant& tenant) {
     if (tenant.party.working >= tenant.clients) return false;
     // At the cap the pool makes room for who has none.
@@ -83,6 +94,8 @@ class Instance {
 
   Restraint& restraint_;
   absl::Duration now_ = absl::Seconds(1'000);
+  absl::Duration hiccup_ = absl::ZeroDuration();
+  std::mt19937 random_{1};
 };
 
 constexpr Load kComputes = {.cores = 2};
@@ -128,6 +141,25 @@ TEST_F(RestraintTest, AComputingFloodComesToAboutAsManyAsThereAreCores) {
   EXPECT_LE(flood_.most, 8) << "in a trial, at that";
   // The neighbour, which never pauses either, takes a third.
   EXPECT_GE(beside, 0.6 * alone);
+}
+
+TEST_F(RestraintTest, WhoComesByAFloodMeetsAFewFromTheStart) {
+  Answers(kComputes, {&flood_});
+  // As long as what has begun takes.
+  instance_.Run(kComputes, {&flood_, &neighbour_}, absl::Milliseconds(30));
+  flood_.most = 0;
+  instance_.Run(kComputes, {&flood_, &neighbour_}, absl::Milliseconds(200));
+  EXPECT_LE(flood_.most, 4);
+}
+
+TEST_F(RestraintTest, HiccupsOfTheMachineAreNotTakenForWorthOfMoreServers) {
+  constexpr Load kHiccups = {.cores = 2, .hiccups = true};
+  Answers(kHiccups, {&flood_});
+  Settle(kHiccups);
+  for (int i = 0; i < 20; ++i) {
+    Answers(kHiccups, {&flood_, &neighbour_});
+    EXPECT_LE(flood_.most, 8) << "in second " << i;
+  }
 }
 
 TEST_F(RestraintTest, ManyCoresAreNotLeftIdle) {

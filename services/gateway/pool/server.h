@@ -87,6 +87,7 @@ class Server final : public Loop::Watcher {
   absl::Duration working_since;
   bool released = false;  // given back while a cancel was under way
   bool unclean = false;   // … and has to be cleaned up first
+  bool spoke = false;     // … and what it said has been lost
   bool closing = false;   // off the books of its line; counts until its end
   bool goes_on = false;   // … and has answered something since
 

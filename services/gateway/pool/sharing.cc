@@ -83,17 +83,19 @@ Server* InstancePool::Coldest(const Line& claimant) {
   const bool first = claimant.servers + claimant.dialling == 0;
   Server* coldest = nullptr;
   double least = std::numeric_limits<double>::max();
-  for (const auto& [key, line] : lines_) {
-    if (line->idle.empty() || line.get() == &claimant) continue;
-    Server* const server = line->idle.front();  // the one that was idle longest
+  // There are no more servers than the cap, but lines for every database that was ever asked for.
+  for (const auto& [server, owned] : servers_) {
+    const Line& line = server->line;
+    // Of a line, the one that was idle longest.
+    if (&line == &claimant || line.idle.empty() || line.idle.front() != server) continue;
     // What a tenant may not use now is nobody's loss.
-    const bool spare = line->held && IsFairer(*claimant.share, *line->share);
+    const bool spare = line.held && IsFairer(*claimant.share, *line.share);
     if (!first && !spare && loop_.now() - server->idle_since < kColdAfter) continue;
     // What a further server of the same line adds is worth less than the first.
-    const double heat = HeatOf(*line) / (line->servers * line->servers);
+    const double heat = HeatOf(line) / (line.servers * line.servers);
     if (heat >= least) continue;
     least = heat;
-    coldest = server;
+    coldest = owned.get();
   }
   return coldest;
 }

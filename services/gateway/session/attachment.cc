@@ -34,7 +34,7 @@ bool Session::Attach() {
     return false;
   }
   if (line_ == nullptr) {
-    const std::optional<absl::StatusOr<Route>> route = Resolve(tenant_);
+    std::optional<absl::StatusOr<Route>> route = Resolve(tenant_);
     if (!route) {
       stage_ = Stage::kResolving;
       return false;
@@ -44,7 +44,7 @@ bool Session::Attach() {
       refusal_ = pgwire::ToErrorFields(route->status());
       return false;
     }
-    line_ = &pool_.LineFor(TargetOf(**route));
+    line_ = &pool_.LineFor(TargetOf(**std::move(route)));
   }
   Server* const server = pool_.Acquire(*line_, *this);
   if (server == nullptr) {

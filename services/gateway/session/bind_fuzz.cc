@@ -19,7 +19,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (!bind) return 0;
   for (const pgwire::Recognition& found : {pgwire::Recognize(sql), pgwire::RecognizeBound(sql, "leasehold.tenant")}) {
     for (const pgwire::Command& command : found.commands) {
-      BoundCommand bound;
+      Binding bound;
       const auto failure = BindCommand(command, *bind, bound);
       if (failure) {
         if (failure->code.size() != 5 || failure->message.empty()) std::abort();

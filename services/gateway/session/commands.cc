@@ -1,6 +1,8 @@
 // The statements that the gateway answers itself, in the simple and the extended protocol.
 #include <array>
 #include <format>
+#include <memory>
+#include <span>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -49,14 +51,14 @@ std::string Joined(std::string_view separator, std::initializer_list<std::pair<b
 
 constexpr std::array<const char*, 6> kSessionColumns = {"lease", "tenant", "service", "database", "access", "expiry"};
 
-std::vector<pgwire::Column> ColumnsOf(const Command& command, bool binary) {
-  std::vector<pgwire::Column> columns;
-  if (command.kind == Kind::kShowSession && command.column.empty()) {
-    for (const char* name : kSessionColumns) columns.push_back({.name = name, .binary = binary});
-  } else {
-    columns.push_back({.name = command.column, .binary = binary});
+void DescribeRow(std::string& out, const Command& command, bool binary) {
+  if (command.kind != Kind::kShowSession || !command.column.empty()) {
+    const pgwire::Column column{.name = command.column, .binary = binary};
+    return pgwire::RowDescription(out, std::span(&column, 1));
   }
-  return columns;
+  std::vector<pgwire::Column> columns;
+  for (const char* name : kSessionColumns) columns.push_back({.name = name, .binary = binary});
+  pgwire::RowDescription(out, columns);
 }
 
 // The row of SHOW leasehold.session as one value. Nothing in it needs escapes but a central database's name.
@@ -86,10 +88,8 @@ Session::Handled Session::HandleQuery(std::string_view body, bool complete) {
   if (found.refusal) return fail(*found.refusal);
   if (found.alone && found.commands.empty()) {
     const Command& command = *found.alone;
-    BoundCommand bound;
-    bound.command = command;
     std::optional<TenantId> nowhere = tenant_;
-    Run(bound, nowhere);
+    Run(command, {}, nowhere);
     pgwire::CommandComplete(outbox_, command.tag);
     pgwire::ReadyForQuery(outbox_, exchange_.transaction_status());
     return Handled::kDone;
@@ -99,13 +99,15 @@ Session::Handled Session::HandleQuery(std::string_view body, bool complete) {
   std::optional<TenantId> at = tenant_;
   for (const Command& command : found.commands) {
     if (!command.parameter_types.empty()) return fail(Refuse("42P02", "there is no parameter $1"));
-    BoundCommand bound;
-    if (auto failure = BindCommand(command, {}, bound)) return fail(Refuse(failure->code, std::move(failure->message)));
-    Ran ran = Run(bound, at);
+    Binding binding;
+    if (auto failure = BindCommand(command, {}, binding)) {
+      return fail(Refuse(failure->code, std::move(failure->message)));
+    }
+    Ran ran = Run(command, binding, at);
     if (ran.waits) return Handled::kWaits;
     if (ran.error) return fail(*ran.error);
     if (command.HasRows()) {
-      pgwire::RowDescription(answers, ColumnsOf(command, false));
+      DescribeRow(answers, command, false);
       pgwire::DataRow(answers, ran.row);
     }
     pgwire::CommandComplete(answers, command.tag);
@@ -167,8 +169,9 @@ std::optional<ErrorFields> Session::PrepareCommand(std::string_view body) {
     return Refuse("42P05", std::format("prepared statement \"{}\" already exists", Printable(parse->statement)));
   }
   if (virtuals_.full()) return Refuse("54000", "too many prepared statements of leasehold settings");
-  VirtualStatements::Statement statement{.command = std::move(found.commands.front()), .types = {}};
-  statement.types = statement.command.parameter_types;
+  VirtualStatements::Statement statement{.command = std::make_shared<const Command>(std::move(found.commands.front())),
+                                         .types = {}};
+  statement.types = statement.command->parameter_types;
   for (size_t i = 0; i < statement.types.size() && i < parse->types.size(); ++i) {
     if (parse->types[i] != 0) statement.types[i] = parse->types[i];
   }
@@ -181,20 +184,19 @@ std::optional<ErrorFields> Session::BindPortal(std::string_view body) {
   const auto bind = pgwire::ReadBind(body);
   if (!bind) return Refuse("08P01", "invalid Bind message");
   if (virtuals_.full()) return Refuse("54000", "too many portals of leasehold settings");
-  Command command;
+  Portal portal;
   if (const VirtualStatements::Statement* const known = virtuals_.FindStatement(bind->statement)) {
-    command = known->command;
+    portal.command = known->command;
   } else {
     pgwire::Recognition found =
         pgwire::RecognizeBound(SqlOf(bind->statement), OurSettingIn(*bind, EffectsOf(bind->statement)));
     if (found.refusal) return std::move(found.refusal);
-    command = std::move(found.commands.front());
+    portal.command = std::make_shared<const Command>(std::move(found.commands.front()));
   }
-  BoundCommand bound;
-  if (auto failure = BindCommand(command, *bind, bound)) {
+  if (auto failure = BindCommand(*portal.command, *bind, portal.binding)) {
     return Refuse(failure->code, std::move(failure->message));
   }
-  virtuals_.Open(bind->portal, std::move(bound));
+  virtuals_.Open(bind->portal, std::move(portal));
   pgwire::BindComplete(outbox_);
   return std::nullopt;
 }
@@ -207,15 +209,15 @@ std::optional<ErrorFields> Session::Describe(std::string_view body) {
     const VirtualStatements::Statement* statement = virtuals_.FindStatement(target->name);
     if (statement == nullptr) return Refuse("26000", "prepared statement does not exist");
     pgwire::ParameterDescription(outbox_, statement->types);
-    command = &statement->command;
+    command = statement->command.get();
   } else {
-    const BoundCommand* bound = virtuals_.FindPortal(target->name);
-    if (bound == nullptr) return Refuse("34000", "portal does not exist");
-    command = &bound->command;
-    binary = bound->binary_result;
+    const Portal* portal = virtuals_.FindPortal(target->name);
+    if (portal == nullptr) return Refuse("34000", "portal does not exist");
+    command = portal->command.get();
+    binary = portal->binding.binary_result;
   }
   if (command->HasRows()) {
-    pgwire::RowDescription(outbox_, ColumnsOf(*command, binary));
+    DescribeRow(outbox_, *command, binary);
   } else {
     pgwire::NoData(outbox_);
   }
@@ -224,28 +226,28 @@ std::optional<ErrorFields> Session::Describe(std::string_view body) {
 
 Session::Handled Session::ExecutePortal(std::string_view body) {
   const auto name = pgwire::ReadExecute(body);
-  const BoundCommand* const found = name ? virtuals_.FindPortal(*name) : nullptr;
+  Portal* const found = name ? virtuals_.FindPortal(*name) : nullptr;
   if (found == nullptr) {
     FailStep(Refuse("34000", "portal does not exist"));
     return Handled::kDone;
   }
   if (found->done) {
-    pgwire::CommandComplete(outbox_, found->command.HasRows() ? "SELECT 0" : found->command.tag);
+    pgwire::CommandComplete(outbox_, found->command->HasRows() ? "SELECT 0" : found->command->tag);
     return Handled::kDone;
   }
-  if (found->command.Moves() && EndOwnBatch() == Handled::kWaits) return Handled::kWaits;
-  const BoundCommand bound = *found;  // DISCARD ALL closes all portals, its own among them
+  if (found->command->Moves() && EndOwnBatch() == Handled::kWaits) return Handled::kWaits;
+  const Portal portal = *found;  // DISCARD ALL closes all portals, its own among them
   std::optional<TenantId> at = tenant_;
-  Ran ran = Run(bound, at);
+  Ran ran = Run(*portal.command, portal.binding, at);
   if (ran.waits) return Handled::kWaits;
   resolved_.clear();
   if (ran.error) {
     FailStep(*ran.error);
     return Handled::kDone;
   }
-  if (BoundCommand* const still = virtuals_.FindPortal(*name)) still->done = true;
-  if (bound.command.HasRows()) pgwire::DataRow(outbox_, ran.row);
-  pgwire::CommandComplete(outbox_, bound.command.tag);
+  if (Portal* const still = virtuals_.FindPortal(*name)) still->done = true;
+  if (portal.command->HasRows()) pgwire::DataRow(outbox_, ran.row);
+  pgwire::CommandComplete(outbox_, portal.command->tag);
   MoveTo(at);
   return Handled::kDone;
 }
@@ -263,19 +265,19 @@ Session::Handled Session::EndOwnBatch() {
   return Handled::kWaits;
 }
 
-Session::Ran Session::Run(const BoundCommand& bound, std::optional<TenantId>& at) {
+Session::Ran Session::Run(const Command& command, const Binding& binding, std::optional<TenantId>& at) {
   const auto error = [](ErrorFields why) { return Ran{.row = {}, .error = std::move(why), .waits = false}; };
   const auto row = [](std::vector<std::string> values) {
     return Ran{.row = std::move(values), .error = std::nullopt, .waits = false};
   };
-  switch (bound.command.kind) {
+  switch (command.kind) {
     case Kind::kSwitch: {
-      if (bound.is_local) {
+      if (binding.is_local) {
         return error(Refuse("0A000", "a switch cannot be local to a transaction",
                             "SELECT set_config('leasehold.tenant', $1, false)"));
       }
-      if (!bound.tenant || bound.tenant->empty()) return Move(grant_->home_tenant, at);
-      absl::StatusOr<TenantId> tenant = TenantId::Parse(*bound.tenant);
+      if (!binding.tenant || binding.tenant->empty()) return Move(grant_->home_tenant, at);
+      absl::StatusOr<TenantId> tenant = TenantId::Parse(*binding.tenant);
       if (!tenant.ok()) return error(pgwire::ToErrorFields(tenant.status()));
       return Move(*std::move(tenant), at);
     }
@@ -284,29 +286,29 @@ Session::Ran Session::Run(const BoundCommand& bound, std::optional<TenantId>& at
     case Kind::kResetAll:
     case Kind::kDiscardAll:
       if (exchange_.transaction_status() != 'I' || exchange_.batch_has_run()) {
-        return error(Refuse("25001", std::format("{} cannot run inside a transaction block", bound.command.tag)));
+        return error(Refuse("25001", std::format("{} cannot run inside a transaction block", command.tag)));
       }
-      ResetAll(bound.command.kind == Kind::kDiscardAll);
+      ResetAll(command.kind == Kind::kDiscardAll);
       at = tenant_;
       return row({});
     case Kind::kDeallocate:
-      if (bound.command.name.empty()) {
+      if (command.name.empty()) {
         ForgetStatements();
       } else {
-        ForgetStatement(bound.command.name);
-        virtuals_.CloseStatement(bound.command.name);
-        if (server_ == nullptr) sql_prepared_.erase(bound.command.name);
+        ForgetStatement(command.name);
+        virtuals_.CloseStatement(command.name);
+        if (server_ == nullptr) sql_prepared_.erase(command.name);
       }
       return row({});
     case Kind::kEndLost:
       if (lost_ == Lost::kNo) return error(Refuse("26000", "prepared statement does not exist"));
-      if (bound.command.tag == "COMMIT") return error(EndLostTransaction());
+      if (command.tag == "COMMIT") return error(EndLostTransaction());
       EndLostTransaction();
       return row({});
     case Kind::kShowPinned:
       return row({PinsText()});
     case Kind::kShowSession:
-      return bound.command.column.empty() ? row(SessionRow()) : row({JsonOf(SessionRow())});
+      return command.column.empty() ? row(SessionRow()) : row({JsonOf(SessionRow())});
     case Kind::kShowTenant:
       break;
   }
@@ -320,14 +322,15 @@ Session::Ran Session::Move(std::optional<TenantId> target, std::optional<TenantI
   if (exchange_.transaction_status() != 'I' || exchange_.batch_has_run()) {
     refused = Error(v1::REASON_IN_TRANSACTION, "leasehold.tenant cannot change inside a transaction");
   } else if (refused.ok()) {
-    const std::optional<absl::StatusOr<Route>> route = Resolve(target);
+    std::optional<absl::StatusOr<Route>> route = Resolve(target);
     if (!route) {
       stage_ = Stage::kResolving;
       ran.waits = true;
       return ran;
     }
     if (route->ok()) {
-      resolved_.insert_or_assign(target ? target->str() : "", *route);
+      at = std::move(target);
+      next_line_ = &pool_.LineFor(TargetOf(**std::move(route)));
     } else {
       refused = route->status();
     }
@@ -336,9 +339,6 @@ Session::Ran Session::Move(std::optional<TenantId> target, std::optional<TenantI
     ran.error = pgwire::ToErrorFields(refused);
     context_.metrics.CountSwitch(ran.error->code);
     RecordSwitch(target, ReasonOf(refused));
-  } else {
-    at = std::move(target);
-    next_line_ = &pool_.LineFor(TargetOf(*resolved_.at(at ? at->str() : "")));
   }
   return ran;
 }

@@ -1,5 +1,7 @@
 #include "services/gateway/session/context.h"
 
+#include <utility>
+
 namespace leasehold::gateway {
 void ClientCount::Add() {
   absl::MutexLock lock(&mu_);
@@ -36,10 +38,10 @@ size_t SessionMetrics::OutcomeOf(std::string_view sqlstate) {
   return 8;
 }
 
-LoginTarget TargetOf(const Route& route) {
-  return {.database = route.database,
-          .role = route.role,
-          .database_id = route.database_id,
+LoginTarget TargetOf(Route route) {
+  return {.database = std::move(route.database),
+          .role = std::move(route.role),
+          .database_id = std::move(route.database_id),
           .kind = route.read_only ? RoleKind::kReadOnly : RoleKind::kOwner,
           .tenant = route.tenant ? route.tenant->str() : ""};
 }

@@ -86,6 +86,6 @@ struct SessionContext {
   std::atomic<bool> draining = false;
 };
 
-LoginTarget TargetOf(const Route& route);
+LoginTarget TargetOf(Route route);
 
 }  // namespace leasehold::gateway

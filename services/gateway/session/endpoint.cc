@@ -316,7 +316,7 @@ absl::Status SqlEndpoint::Start() {
   LH_RETURN_IF_ERROR(LoadCertificate());
   LH_RETURN_IF_ERROR(Listen());
   for (const auto& switchboard : switchboards_) switchboard->Run();
-  for (const auto& desk : desks_) desk->loop().Start();
+  for (const auto& desk : desks_) desk->loop().Start(Loop::Turns::kLong);
   for (const auto& hall : halls_) hall->loop().Start();
   source_ = metrics_.AddSource([this] { return Collect(); });
   return absl::OkStatus();

@@ -1,6 +1,7 @@
 // A transaction whose server has died, until its client ends it. To the client it is one that has failed; but COMMIT
 // fails too, so that nobody takes it for done, and no server is needed to end it.
 #include <format>
+#include <memory>
 #include <utility>
 
 #include "services/gateway/pgwire/encode.h"
@@ -38,16 +39,16 @@ bool Ends(Block block) { return block == Block::kCommits || block == Block::kRol
 // transaction.
 template <typename Kept>
 bool EndsLost(const Kept* kept) {
-  return kept != nullptr && kept->command.kind == Command::Kind::kEndLost;
+  return kept != nullptr && kept->command->kind == Command::Kind::kEndLost;
 }
 
-Command EndLost(Block block) {
-  return {.kind = Command::Kind::kEndLost,
-          .tag = block == Block::kCommits ? "COMMIT" : "ROLLBACK",
-          .column = "",
-          .tenant = {},
-          .is_local = {},
-          .parameter_types = {}};
+CommandPtr EndLost(Block block) {
+  return std::make_shared<const Command>(Command{.kind = Command::Kind::kEndLost,
+                                                 .tag = block == Block::kCommits ? "COMMIT" : "ROLLBACK",
+                                                 .column = "",
+                                                 .tenant = {},
+                                                 .is_local = {},
+                                                 .parameter_types = {}});
 }
 
 }  // namespace
@@ -84,7 +85,7 @@ std::optional<Session::Handled> Session::HandleInLost(std::string_view bytes, co
       const Block block = EffectsOf(names->statement).first_block;
       if (!Ends(block) || virtuals_.FindStatement(names->statement) != nullptr) break;
       if (Settle() == Handled::kWaits) return Handled::kWaits;
-      virtuals_.Open(names->portal, {.command = EndLost(block), .tenant = std::nullopt});
+      virtuals_.Open(names->portal, {.command = EndLost(block)});
       pgwire::BindComplete(outbox_);
       batch_is_ours_ = true;
       return Handled::kDone;

@@ -77,8 +77,6 @@ void Session::Greet() {
   Resume();
 }
 
-void Session::Fail(pgwire::ErrorFields why) { End(std::move(why)); }
-
 void Session::End(pgwire::ErrorFields why) {
   if (stage_ == Stage::kEnded) return;
   const auto self = shared_from_this();

@@ -107,7 +107,6 @@ class Session final : public Loop::Watcher, public ServerClient, public std::ena
   // session.cc
   void Greet();
   void WatchLease();
-  void Fail(pgwire::ErrorFields why);  // of the protocol, by the client
   void FlushClient();
   void ReadClient();
   void Resume();  // goes on with what the client has sent
@@ -215,7 +214,7 @@ class Session final : public Loop::Watcher, public ServerClient, public std::ena
     bool waits = false;
   };
   // `at`: where the session is, and after it where it will be.
-  Ran Run(const BoundCommand& bound, std::optional<TenantId>& at);
+  Ran Run(const pgwire::Command& command, const Binding& binding, std::optional<TenantId>& at);
   Ran Move(std::optional<TenantId> target, std::optional<TenantId>& at);
   void MoveTo(const std::optional<TenantId>& tenant);
   void RecordSwitch(const std::optional<TenantId>& to, v1::Reason outcome);

@@ -284,6 +284,19 @@ TEST_F(RelayTest, AClientThatDiesTakesItsQueryAlong) {
   EXPECT_TRUE(instance_->BackendsReach(0, absl::Seconds(2)));
 }
 
+TEST_F(RelayTest, ASlowWriterHoldsNobodyUp) {
+  Begin({.max_connections = 1});
+  Client slow = Connect();
+  Wire wire(slow);
+  wire.Query("select 'at last'");
+  for (const size_t bytes : {1uz, 3uz, 8uz}) {
+    ASSERT_TRUE(wire.Send(bytes));
+    Client other = Connect();
+    EXPECT_EQ(other.One("select 1"), "1") << "on the only server";
+  }
+  EXPECT_EQ(wire.Talk(), "T1 D(at last) C(SELECT 1) Z(I)");
+}
+
 TEST_F(RelayTest, ASlowReaderDoesNotFillOurMemory) {
   Client client = Connect();
   PQsetSingleRowMode(client.get());

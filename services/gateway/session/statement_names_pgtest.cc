@@ -86,6 +86,22 @@ TEST_F(StatementNamesTest, WhatIsAnsweredBehindALongDescription) {
   EXPECT_EQ(wire.Bind("z").Execute().Sync().Talk(), "2 D(y) C(SELECT 1) Z(I)");
 }
 
+TEST_F(StatementNamesTest, AClientMayHaveSoManyAndOfSoManyBytes) {
+  Client client = Connect();
+  Wire wire(client);
+  for (int i = 0; i < 1'000; ++i) wire.Parse(std::format("s{}", i), "select 1");
+  wire.Sync();
+  EXPECT_THAT(wire.Talk(), testing::EndsWith("1 Z(I)"));
+  EXPECT_EQ(wire.Parse("one more", "select 1").Sync().Talk(), "E(54000) Z(I)");
+  EXPECT_EQ(wire.Close("s0").Parse("one more", "select 1").Bind("one more").Execute().Sync().Talk(),
+            "3 1 2 D(1) C(SELECT 1) Z(I)");
+  EXPECT_EQ(wire.Query("deallocate all").Talk(), "C(DEALLOCATE ALL) Z(I)");
+  const std::string large = "select 1 --" + std::string(1'900'000, '-');
+  for (int i = 0; i < 4; ++i) EXPECT_EQ(wire.Parse(std::format("l{}", i), large).Sync().Talk(), "1 Z(I)");
+  EXPECT_EQ(wire.Parse("l4", large).Sync().Talk(), "E(54000) Z(I)");
+  EXPECT_EQ(wire.Bind("l3").Execute().Sync().Talk(), "2 D(1) C(SELECT 1) Z(I)");
+}
+
 TEST_F(StatementNamesTest, ManyOfThemAreReadBackAtOnce) {
   Client one = Connect();
   for (int i = 0; i < 500; ++i) ASSERT_EQ(one.One(std::format("prepare p{} as select {}", i, i)), "PREPARE");

@@ -50,8 +50,11 @@ class Wire {
   Wire& Flush() { return Add('H', ""); }
   Wire& Sync() { return Add('S', ""); }
 
-  bool Send() {
-    const std::string out = std::exchange(out_, {});
+  bool Send() { return Send(out_.size()); }
+  // So many bytes of what has been written; the rest comes with the next Send.
+  bool Send(size_t bytes) {
+    const std::string out = out_.substr(0, bytes);
+    out_.erase(0, bytes);
     return send(fd_, out.data(), out.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(out.size());
   }
   // Sends what has been written, and reads up to a message of type `last`. What has come: "1 2 T2 D(1,new) C(SELECT 1)

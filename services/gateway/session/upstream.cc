@@ -55,7 +55,7 @@ size_t Session::Consume(std::string_view data) {
     const pgwire::Answer answer = pgwire::ReadClientHeader(rest, frame);
     if (answer == pgwire::Answer::kNeedMore) break;
     if (answer == pgwire::Answer::kStop) {
-      Fail({.code = "08P01", .message = "invalid frontend message", .detail = "", .hint = ""});
+      End({.code = "08P01", .message = "invalid frontend message", .detail = "", .hint = ""});
       return data.size();
     }
     if (MustWait(frame)) {
@@ -66,10 +66,10 @@ size_t Session::Consume(std::string_view data) {
     const Verdict verdict = Judge(bytes, frame);
     if (verdict == Verdict::kMore) break;
     if (verdict == Verdict::kViolation) {
-      Fail({.code = "08P01",
-            .message = std::format("invalid message of type \"{}\"", frame.type),
-            .detail = "",
-            .hint = ""});
+      End({.code = "08P01",
+           .message = std::format("invalid message of type \"{}\"", frame.type),
+           .detail = "",
+           .hint = ""});
       return data.size();
     }
     if (!batch_open_) BeginBatch();
@@ -304,7 +304,7 @@ Session::Handled Session::Handle(std::string_view bytes, const pgwire::Frame& fr
     const std::string_view name = reader.CString();
     const std::string_view sql = reader.CString();
     if (!reader.ok() && complete) {
-      Fail({.code = "08P01", .message = "invalid Parse message", .detail = "", .hint = ""});
+      End({.code = "08P01", .message = "invalid Parse message", .detail = "", .hint = ""});
       return Handled::kWaits;
     }
     // A new statement of that name, whoever had one.

@@ -31,19 +31,17 @@ void VirtualStatements::ClosePortal(std::string_view name) {
   if (const auto found = portals_.find(name); found != portals_.end()) portals_.erase(found);
 }
 
-BoundCommand* VirtualStatements::FindPortal(std::string_view name) {
+Portal* VirtualStatements::FindPortal(std::string_view name) {
   const auto found = portals_.find(name);
   return found == portals_.end() ? nullptr : &found->second;
 }
 
-std::optional<BindFailure> BindCommand(const pgwire::Command& command, const pgwire::BindBody& bind,
-                                       BoundCommand& out) {
+std::optional<BindFailure> BindCommand(const pgwire::Command& command, const pgwire::BindBody& bind, Binding& out) {
   if (bind.values.size() != command.parameter_types.size()) {
     return BindFailure{.code = "08P01",
                        .message = std::format("bind message supplies {} parameters, but the statement requires {}",
                                               bind.values.size(), command.parameter_types.size())};
   }
-  out.command = command;
   out.binary_result = bind.ResultIsBinary(0);
   const Value tenant = ValueOf(command.tenant, bind);
   if (tenant.text) out.tenant = std::string(*tenant.text);  // text's binary form is the text

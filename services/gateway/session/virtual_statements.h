@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -14,12 +15,19 @@
 
 namespace leasehold::gateway {
 
-// A command with its parameters bound: text as the client sent it, nullopt for NULL.
-struct BoundCommand {
-  pgwire::Command command;
-  std::optional<std::string> tenant;
+// What a command's parameters are bound to: text as the client sent it, nullopt for NULL.
+struct Binding {
+  std::optional<std::string> tenant = std::nullopt;
   bool is_local = false;
   bool binary_result = false;
+};
+
+// Shared by a statement and its portals.
+using CommandPtr = std::shared_ptr<const pgwire::Command>;
+
+struct Portal {
+  CommandPtr command;
+  Binding binding = {};
   bool done = false;  // executed: one more Execute gives no rows
 };
 
@@ -27,7 +35,7 @@ struct BoundCommand {
 class VirtualStatements {
  public:
   struct Statement {
-    pgwire::Command command;
+    CommandPtr command;
     std::vector<uint32_t> types;  // what Describe says of parameters
   };
 
@@ -42,21 +50,21 @@ class VirtualStatements {
   void CloseStatement(std::string_view name);
   void CloseAllStatements() { statements_.clear(); }
 
-  void Open(std::string_view name, BoundCommand bound) { portals_[std::string(name)] = std::move(bound); }
-  BoundCommand* FindPortal(std::string_view name);
+  void Open(std::string_view name, Portal portal) { portals_.insert_or_assign(std::string(name), std::move(portal)); }
+  Portal* FindPortal(std::string_view name);
   void ClosePortal(std::string_view name);
   void CloseAllPortals() { portals_.clear(); }
 
  private:
   std::map<std::string, Statement, std::less<>> statements_;
-  std::map<std::string, BoundCommand, std::less<>> portals_;
+  std::map<std::string, Portal, std::less<>> portals_;
 };
 
-// The command of a simple query, or of a Bind. The errors are the client's: wrong number of parameters, bad boolean.
+// Of a simple query, or of a Bind. The errors are the client's: wrong number of parameters, bad boolean.
 struct BindFailure {
   std::string code;
   std::string message;
 };
-std::optional<BindFailure> BindCommand(const pgwire::Command& command, const pgwire::BindBody& bind, BoundCommand& out);
+std::optional<BindFailure> BindCommand(const pgwire::Command& command, const pgwire::BindBody& bind, Binding& out);
 
 }  // namespace leasehold::gateway

@@ -1,5 +1,5 @@
-// What a reconciler stands on in a test, beside the instance: records, health, a clock, and a gateway that says what the
-// test wants. Tests only.
+// What a reconciler stands on in a test, beside the instance: records, health, a clock, and a gateway that says what
+// the test wants. Tests only.
 #pragma once
 
 #include <functional>

@@ -101,10 +101,10 @@ Reconciler::Reconciler(Options options, Parts parts)
     return StandardNow();
   };
   claims_.emplace(standard, Claims::Parts{.instance = parts_.instance,
-                                                                  .records = parts_.records,
-                                                                  .clock = parts_.clock,
-                                                                  .metrics = parts_.metrics,
-                                                                  .on_claim = parts_.on_claim});
+                                          .records = parts_.records,
+                                          .clock = parts_.clock,
+                                          .metrics = parts_.metrics,
+                                          .on_claim = parts_.on_claim});
 }
 
 Standard Reconciler::StandardNow() const {
@@ -320,7 +320,8 @@ absl::StatusOr<bool> Reconciler::Attempt(const TenantRecord& record, Work work, 
   }
   if (is_new && ReasonOf(ran) == v1::REASON_MIGRATION_FAILED) {
     const absl::StatusOr<bool> fewer = newcomers_.HoldBack(central, *migrations);
-    if (fewer.ok() && *fewer) return Error(v1::REASON_SUPERSEDED, "another try with the files before the one that fails");
+    if (fewer.ok() && *fewer)
+      return Error(v1::REASON_SUPERSEDED, "another try with the files before the one that fails");
   }
   LH_RETURN_IF_ERROR(ran);
   outcome.schema_version = database.schema_version();

@@ -229,7 +229,9 @@ TEST_F(SpareTenantsTest, AFileThatFailsInARunKeepsNobodyFromComing) {
 
   Create("long-way");
   EXPECT_EQ(Versions(), "first ready 1, long-way ready 1");
-  EXPECT_EQ(test_->Ask("tenant_long-way_identity", "SELECT count(*) || ' ' || (to_regclass('later') IS NULL) FROM note"), "0 true");
+  EXPECT_EQ(
+      test_->Ask("tenant_long-way_identity", "SELECT count(*) || ' ' || (to_regclass('later') IS NULL) FROM note"),
+      "0 true");
   Create("spared");
   EXPECT_THAT(settled_, ElementsAre("first SERVICE_STATE_READY 1", "long-way SERVICE_STATE_READY 1",
                                     "spared SERVICE_STATE_READY 1"))

@@ -222,8 +222,8 @@ absl::Status SpareKeeper::Failed(const std::string& database_id, const Migration
     const std::string digest = StandardOf(migrations, "").schema_digest;
     vain_attempts_ = digest == vain_digest_ ? vain_attempts_ + 1 : 1;
     vain_digest_ = digest;
-    vain_until_ = parts_.clock.Now() +
-                  Backoff(options_.max_backoff, kVainBackoffs * options_.max_backoff).Wait(vain_attempts_);
+    vain_until_ =
+        parts_.clock.Now() + Backoff(options_.max_backoff, kVainBackoffs * options_.max_backoff).Wait(vain_attempts_);
   }
   // What cannot be finished is dropped, so that it does not stand in the way of a new one.
   (void)Discard(database_id);

@@ -42,8 +42,8 @@ class NewcomerFiles {
     explicit State(SharedMigrations files) : all(std::move(files)) {}
     SharedMigrations all;
     absl::Mutex mu;
-    int failing ABSL_GUARDED_BY(mu) = 0;          // the version of the file before which `some` ends; 0: none
-    std::string digest ABSL_GUARDED_BY(mu){};     // of all files that were there then
+    int failing ABSL_GUARDED_BY(mu) = 0;       // the version of the file before which `some` ends; 0: none
+    std::string digest ABSL_GUARDED_BY(mu){};  // of all files that were there then
     std::shared_ptr<const Migrations> seen ABSL_GUARDED_BY(mu){};  // a reading that has that digest
     std::shared_ptr<const Migrations> some ABSL_GUARDED_BY(mu){};
   };

@@ -103,6 +103,10 @@ INSTANTIATE_TEST_SUITE_P(
         Bad{"services: [{name: a, instance: {prt: 1}}]", "services[0].instance.prt", "did you mean port?"},
         Bad{"log: {level: info, level: debug}", "log.level", "is given twice"},
         Bad{"log: {level: info}\nlog: {level: info}", "log", "is given twice"},
+        Bad{"gateway: {jwt: [{issuer: a, audience: b, keys_file: c}, {issuer: a, audience: d, keys_file: e}]}",
+            "gateway.jwt[1].issuer", "an issuer other than that of gateway.jwt[0]"},
+        Bad{"gateway: {jwt: [{issuer: a, keys_file: c}]}", "gateway.jwt[0].audience", "1 to 256 printable bytes"},
+        Bad{"gateway: {jwt: [{issuer: a, audience: b}]}", "gateway.jwt[0].keys_file", "a path of 1 to 4096 bytes"},
         // Shapes.
         Bad{"services: identity", "services", "is 'identity'; allowed: a list"},
         Bad{"services: [identity]", "services[0]", "allowed: settings as name: value"},

@@ -21,7 +21,7 @@ using tls::TestCertificates;
 class Tenants final : public v1::TenantService::Service {
  public:
   grpc::Status GetTenant(grpc::ServerContext* context, const v1::GetTenantRequest*, v1::Tenant* tenant) override {
-    for (const grpc::string_ref name : context->auth_context()->FindPropertyValues("x509_subject_alternative_name")) {
+    for (const grpc::string_ref& name : context->auth_context()->FindPropertyValues("x509_subject_alternative_name")) {
       tenant->set_name(std::string(name.data(), name.size()));
     }
     return grpc::Status::OK;

@@ -101,8 +101,9 @@ TEST(Methods, ARequestThatNamesATenantOrAServiceIsHeldToIt) {
     const Method* method = FindMethod(name);
     ASSERT_NE(method, nullptr);
     const auto* fields = rpc->input_type();
-    if (fields->FindFieldByName("tenant") != nullptr && !method->of_lease)
+    if (fields->FindFieldByName("tenant") != nullptr && !method->of_lease) {
       EXPECT_FALSE(method->tenants.empty()) << name;
+    }
     const bool watches = name.ends_with("/WatchTenants");  // of a tenant, whatever service it is asked about
     if (fields->FindFieldByName("service") != nullptr && !watches) {
       EXPECT_NE(method->service.how, Named::How::kNowhere) << name;

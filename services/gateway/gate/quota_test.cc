@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 
 #include "services/gateway/gate/gate_fixture.h"
+#include "services/gateway/lease/claims.h"
 
 namespace leasehold::gateway {
 namespace {

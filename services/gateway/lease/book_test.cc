@@ -70,6 +70,48 @@ class BookTest : public testing::Test {
   std::vector<Reason> heard_;
 };
 
+TEST_F(BookTest, QuotasCountWhatLivesWhoeverGaveItOut) {
+  const LeaseBounds two = {.principal_leases = 2, .tenant_leases = 0, .sessions_per_lease = 0};
+  const auto record_of = [this](const std::string& principal) {
+    v1::LeaseRecord record = RecordOf(Claims());
+    record.set_principal(principal);
+    return record;
+  };
+  const auto add = [&](const std::string& principal, const LeaseBounds& bounds) {
+    return ReasonOf(book_.Add(record_of(principal), bounds).status());
+  };
+  EXPECT_EQ(add("a", two), v1::REASON_UNSPECIFIED);
+  const v1::LeaseRecord elsewhere = record_of("a");
+  book_.Learn(elsewhere);
+  EXPECT_EQ(add("a", two), v1::REASON_QUOTA_EXCEEDED);
+  book_.Learn(elsewhere);
+  EXPECT_EQ(add("b", two), v1::REASON_UNSPECIFIED);
+  // Known from its credentials first, and its principal only then.
+  const v1::LeaseRecord late = record_of("b");
+  book_.Adopt(late.claims());
+  EXPECT_EQ(add("b", {.principal_leases = 1, .tenant_leases = 0, .sessions_per_lease = 0}), v1::REASON_QUOTA_EXCEEDED);
+  book_.Learn(late);
+  EXPECT_EQ(add("b", two), v1::REASON_QUOTA_EXCEEDED);
+  EXPECT_EQ(add("c", {.principal_leases = 0, .tenant_leases = 4, .sessions_per_lease = 0}),
+            v1::REASON_QUOTA_EXCEEDED);
+  // It ends in each of the ways that there are.
+  ASSERT_TRUE(book_.Release(IdOf(late)).ok());
+  ASSERT_TRUE(book_.Release(IdOf(late)).ok());
+  EXPECT_EQ(add("b", two), v1::REASON_UNSPECIFIED);
+  EXPECT_EQ(add("b", two), v1::REASON_QUOTA_EXCEEDED);
+  v1::Revocation all;
+  all.set_tenant("acme");
+  EXPECT_EQ(book_.Revoke(all), 4);
+  for (const char* principal : {"a", "b"}) {
+    EXPECT_EQ(add(principal, two), v1::REASON_UNSPECIFIED);
+    EXPECT_EQ(add(principal, two), v1::REASON_UNSPECIFIED);
+    EXPECT_EQ(add(principal, two), v1::REASON_QUOTA_EXCEEDED);
+  }
+  Pass(absl::Minutes(1));
+  EXPECT_EQ(add("a", two), v1::REASON_UNSPECIFIED);
+  EXPECT_EQ(book_.live(), 1u);
+}
+
 TEST_F(BookTest, LeaseExpiresOnTimeAndItsSessionsHear) {
   const auto record = Add();
   const auto watch = Watch(record);

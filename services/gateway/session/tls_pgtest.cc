@@ -265,7 +265,9 @@ TEST_F(TlsTest, WhoDoesNotShakeHandsIsHungUpOn) {
     char answer = 0;
     ASSERT_EQ(recv(fd, &answer, 1, 0), 1);
     EXPECT_EQ(answer, 'S');
-    if (!after.empty()) ASSERT_GT(send(fd, after.data(), after.size(), MSG_NOSIGNAL), 0);
+    if (!after.empty()) {
+      ASSERT_GT(send(fd, after.data(), after.size(), MSG_NOSIGNAL), 0);
+    }
     const timeval patience = {.tv_sec = 20, .tv_usec = 0};
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
     std::array<char, 256> rest{};

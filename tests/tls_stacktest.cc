@@ -15,6 +15,7 @@
 #include "common/jetstream/options.h"
 #include "common/rpc/channel_credentials.h"
 #include "common/tls/testing_certificates.h"
+#include "absl/strings/str_cat.h"
 #include "tests/stack/stack.h"
 
 namespace leasehold::testing {

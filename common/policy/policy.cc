@@ -177,6 +177,13 @@ const v1::PolicyRule* Policy::Allowing(const Ask& ask) const {
   return rule == policy_.rules().end() ? nullptr : &*rule;
 }
 
+bool Policy::NeedsSettingsFor(Ask ask) const {
+  ask.tenant = {};
+  return needs_settings_ && std::ranges::any_of(policy_.rules(), [&](const v1::PolicyRule& rule) {
+           return !rule.tenant_settings().empty() && LackOf(rule, ask) == Lack::kNothing;
+         });
+}
+
 v1::ExplainPolicyResponse Policy::Explain(const Ask& ask) const {
   v1::ExplainPolicyResponse answer;
   answer.set_principal(std::string(ask.principal));

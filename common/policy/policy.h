@@ -50,6 +50,8 @@ class Policy {
 
   // True if some rule looks at a tenant's settings.
   bool needs_settings() const { return needs_settings_; }
+  // … and would allow this, were they the right ones.
+  bool NeedsSettingsFor(Ask ask) const;
 
   // The first that fits; nullptr if none does.
   const v1::PrincipalQuota* QuotaOf(std::string_view principal) const;

@@ -44,8 +44,9 @@ class LiveServerCredentials final : public grpc::ServerCredentials {
     const std::string key(credentials->key_pem().reveal());
     const grpc_ssl_pem_key_cert_pair pair = {.private_key = key.c_str(),
                                              .cert_chain = credentials->certificate_pem().c_str()};
-    const char* ca = credentials->ca_pem().empty() ? nullptr : credentials->ca_pem().c_str();
-    *config = grpc_ssl_server_certificate_config_create(ca, &pair, 1);
+    // gRPC insists on CAs also where it asks no client for a certificate.
+    const std::string& ca = credentials->ca_pem().empty() ? credentials->certificate_pem() : credentials->ca_pem();
+    *config = grpc_ssl_server_certificate_config_create(ca.c_str(), &pair, 1);
     self.given_ = version;
     return GRPC_SSL_CERTIFICATE_CONFIG_RELOAD_NEW;
   }

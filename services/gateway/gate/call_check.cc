@@ -107,7 +107,8 @@ void CallCheck::CheckTenants(size_t i) {
   if (tenants_.empty()) return CheckTenant(0, nullptr);
   if (i == tenants_.size()) return Finish(absl::OkStatus());
   const absl::StatusOr<TenantId> id = TenantId::Parse(tenants_[i]);
-  if (!policy_->needs_settings() || !id.ok() || policy_->Allowing(AskFor(tenants_[i])) != nullptr) {
+  const Ask ask = AskFor(tenants_[i]);
+  if (!id.ok() || !policy_->NeedsSettingsFor(ask) || policy_->Allowing(ask) != nullptr) {
     return CheckTenant(i, nullptr);
   }
   const auto self = shared_from_this();

@@ -29,7 +29,7 @@ class TlsToServerTest : public EndpointTest {
   // What a query of whoever connects comes to.
   std::string Ask(const std::string& mode, const std::string& binding,
                   std::shared_ptr<const tls::LiveCredentials> believes) {
-    Begin({.patience = absl::Seconds(10),
+    Begin({.patience = absl::Seconds(1),
            .tls_to_server = mode,
            .channel_binding = binding,
            .believes = std::move(believes)});
@@ -52,13 +52,13 @@ TEST_F(TlsToServerTest, VerifiedAndBound) {
 }
 
 TEST_F(TlsToServerTest, BindingNeedsTls) {
-  EXPECT_EQ(Ask("disable", "require", nullptr), "!08001") << "no password goes there";
+  EXPECT_THAT(Ask("disable", "require", nullptr), HasSubstr("do not agree on how to log in")) << "no password goes there";
 }
 
 TEST_F(TlsToServerTest, AStrangersServerIsLeft) {
   const TestCertificates strange("strange CA");
   for (const char* mode : {"verify-full", "verify-ca", "require"}) {
-    EXPECT_EQ(Ask(mode, "prefer", Believe(strange.ca())), "!08001") << mode;
+    EXPECT_THAT(Ask(mode, "prefer", Believe(strange.ca())), HasSubstr("does not answer")) << mode;
   }
 }
 
@@ -66,26 +66,30 @@ TEST_F(TlsToServerTest, TheNameCountsForVerifyFull) {
   // "localhost" is the same server, by a name that its certificate does not have.
   const auto ca = Believe(certificates_->ca());
   const auto ask = [&](const char* mode) {
-    Begin({.patience = absl::Seconds(10), .tls_to_server = mode, .believes = ca, .instance_host = "localhost"});
+    Begin({.patience = absl::Seconds(1), .tls_to_server = mode, .believes = ca, .instance_host = "localhost"});
     Client client = Connect();
     return client.ok() ? client.One("select 1") : client.error();
   };
   EXPECT_EQ(ask("verify-ca"), "1");
-  EXPECT_EQ(ask("verify-full"), "!08001");
+  EXPECT_THAT(ask("verify-full"), HasSubstr("does not answer"));
 }
 
 TEST_F(TlsToServerTest, ANewCaIsTakenUp) {
   const TestCertificates strange("strange CA");
   const std::string path = certificates_->Write("believed.crt", Believe(strange.ca())->Get()->ca_pem());
   const auto believes = Believe(path);
-  EXPECT_EQ(Ask("verify-full", "prefer", believes), "!08001");
+  EXPECT_THAT(Ask("verify-full", "prefer", believes), HasSubstr("does not answer"));
   certificates_->Write("believed.crt", Believe(certificates_->ca())->Get()->ca_pem());
   believes->Look(absl::Now());
   const auto news = believes->Look(absl::Now());
   ASSERT_TRUE(news && news->ok());
-  Client client = Connect();
-  ASSERT_TRUE(client.ok()) << client.error();
-  EXPECT_EQ(client.One("select 1"), "1");
+  // The first who comes is told that the instance is away, and makes the pool try once more.
+  std::string said;
+  for (int i = 0; i < 100 && said != "1"; ++i) {
+    Client client = Connect();
+    said = client.ok() ? client.One("select 1") : client.error();
+  }
+  EXPECT_EQ(said, "1");
 }
 
 }  // namespace

@@ -132,7 +132,7 @@ class RefillTest : public InstanceTest {
     postgres::Connection owner = As(id, RoleKind::kOwner);
     EXPECT_EQ(AskOver(owner, "INSERT INTO note (text) VALUES ('new') RETURNING text"), "new") << "sequences go on";
     EXPECT_EQ(AskOver(owner, "DELETE FROM note WHERE text = 'new' RETURNING text"), "new");
-    EXPECT_EQ(AskOver(owner, "SELECT count(*) FROM leasehold.migrations"), "error: 42501");
+    EXPECT_EQ(AskOver(owner, "DELETE FROM leasehold.migrations"), "error: 42501");
     EXPECT_EQ(test_->Ask("postgres", std::format("SELECT count(*) FROM pg_database d, aclexplode(d.datacl) a "
                                                  "WHERE d.datname = '{}' AND a.grantee = 0",
                                                  Database(id))),

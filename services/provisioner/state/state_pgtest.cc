@@ -255,8 +255,9 @@ TEST_F(StateTest, TheCentralDatabaseServesItsTwoRolesAndNobodyElse) {
   EXPECT_EQ(AskOver(reader, "INSERT INTO own VALUES (2)"), "error: 42501");
   for (postgres::Connection* connection : {&owner, &reader}) {
     EXPECT_EQ(AskOver(*connection, "SELECT count(*) FROM leasehold.tenants"), "error: 42501");
-    EXPECT_EQ(AskOver(*connection, "SELECT count(*) FROM leasehold.migrations"), "error: 42501");
+    EXPECT_EQ(AskOver(*connection, "DELETE FROM leasehold.migrations"), "error: 42501");
   }
+  EXPECT_EQ(AskOver(reader, "SELECT count(*) FROM leasehold.migrations"), "error: 42501");
   EXPECT_EQ(test_->Ask("identity_central",
                        "SELECT count(*) FROM pg_database d, aclexplode(d.datacl) a "
                        "WHERE d.datname = 'identity_central' AND a.grantee = 0"),

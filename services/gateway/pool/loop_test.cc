@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sched.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -207,6 +208,26 @@ TEST(LoopAloneTest, WhatWasPostedBeforeTheStartRuns) {
   loop.Post([&] { ran.Notify(); });
   loop.Start();
   ran.WaitForNotification();
+}
+
+uint64_t SliceOfThisThread() {
+  sched_attr attributes{};
+  EXPECT_EQ(sched_getattr(0, &attributes, sizeof(attributes), 0), 0);
+  return attributes.sched_runtime;
+}
+
+TEST(LoopAloneTest, ShortTurnsGoWithShortSlices) {
+  const uint64_t usual = SliceOfThisThread();
+  if (usual == 0) GTEST_SKIP() << "this kernel knows no slices of a thread's own";
+  const auto slice_with = [](Loop::Turns turns) {
+    std::promise<uint64_t> slice;
+    Loop loop;
+    loop.Start(turns);
+    loop.Post([&slice] { slice.set_value(SliceOfThisThread()); });
+    return slice.get_future().get();
+  };
+  EXPECT_LT(slice_with(Loop::Turns::kShort), usual);
+  EXPECT_EQ(slice_with(Loop::Turns::kLong), usual);
 }
 
 }  // namespace

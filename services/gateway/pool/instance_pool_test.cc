@@ -123,7 +123,7 @@ TEST_F(InstancePoolTest, ATenantsLimitIsItsOwnAndNamed) {
   InstanceOptions options = WithCap(5);
   options.tenant_max_connections = 1;
   options.tenant_shares.push_back({.tenants = "big", .max_connections = 2});
-  options.connection_timeout = absl::Milliseconds(50);
+  options.connection_timeout = absl::Seconds(1);
   Rig rig(std::move(options));
   Client one(rig), two(rig), big_one(rig), big_two(rig), big_three(rig);
   ASSERT_EQ(one.Ask("acme").Outcome(), "served");
@@ -136,7 +136,7 @@ TEST_F(InstancePoolTest, ATenantsLimitIsItsOwnAndNamed) {
 
 TEST_F(InstancePoolTest, TheCapIsNamedToWhoWaitedInVain) {
   InstanceOptions options = WithCap(1);
-  options.connection_timeout = absl::Milliseconds(50);
+  options.connection_timeout = absl::Seconds(1);
   Rig rig(std::move(options));
   Client holder(rig), other(rig);
   ASSERT_EQ(holder.Ask("acme").Outcome(), "served");

@@ -26,7 +26,7 @@ constexpr int kCrowd = 64;
 
 // Of the scheduler, since Linux 6.12; older ones take no notice. Who asks for a slice has an earlier deadline, and on
 // waking goes before those that compute; what it gets in all stays the same.
-constexpr uint64_t kSliceNanos = 100'000;
+constexpr uint64_t kSliceNanos = 500'000;
 
 void AskForShortSlices() {
   sched_attr attributes{};

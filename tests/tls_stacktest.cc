@@ -11,11 +11,11 @@
 #include <fstream>
 #include <iterator>
 
+#include "absl/strings/str_cat.h"
 #include "common/config/config.h"
 #include "common/jetstream/options.h"
 #include "common/rpc/channel_credentials.h"
 #include "common/tls/testing_certificates.h"
-#include "absl/strings/str_cat.h"
 #include "tests/stack/stack.h"
 
 namespace leasehold::testing {

@@ -85,7 +85,8 @@ struct Wrong {
 TEST(CommandLine, UsageErrorsNameWhatIsWrong) {
   const std::string grammar = "[a-z0-9]([a-z0-9-]{0,34}[a-z0-9])?";
   const std::string address = "; allowed: host:port such as 127.0.0.1:7450 or [::1]:7450, port 1 to 65535";
-  const std::string verbs = "known here: tenant, lease, psql, operation, migrate, pools, audit, log, dev-certs, stack, version";
+  const std::string verbs =
+      "known here: tenant, lease, psql, operation, migrate, pools, audit, log, dev-certs, stack, version";
   for (const Wrong& wrong : std::vector<Wrong>{
            {{}, "a command is missing; " + verbs},
            {{"bogus"}, "unknown command 'bogus'; " + verbs},
@@ -99,13 +100,15 @@ TEST(CommandLine, UsageErrorsNameWhatIsWrong) {
             "unknown option '--sate'; did you mean --state?",
             "leasehold tenant list"},
            {{"stack", "down", "-f"},
-            "unknown option '-f'; known here: --ca, --cert, --config, --gateway, --help, --json, --key, --state-dir, --token-file, --version",
+            "unknown option '-f'; known here: --ca, --cert, --config, --gateway, --help, --json, --key, --state-dir, "
+            "--token-file, --version",
             "leasehold stack down"},
            {{"tenant", "create", "-a"},
             "unknown option '-a', and ID begins with a letter or a digit: " + grammar,
             "leasehold tenant create"},
            {{"tenant", "create", "a", "-b"},
-            "unknown option '-b'; known here: --ca, --cert, --domain, --gateway, --help, --json, --key, --name, --setting, --timeout, "
+            "unknown option '-b'; known here: --ca, --cert, --domain, --gateway, --help, --json, --key, --name, "
+            "--setting, --timeout, "
             "--token-file, --version, --wait",
             "leasehold tenant create"},
            {{"tenant", "get", "-a"},

@@ -92,8 +92,7 @@ TEST_F(BookTest, QuotasCountWhatLivesWhoeverGaveItOut) {
   EXPECT_EQ(add("b", {.principal_leases = 1, .tenant_leases = 0, .sessions_per_lease = 0}), v1::REASON_QUOTA_EXCEEDED);
   book_.Learn(late);
   EXPECT_EQ(add("b", two), v1::REASON_QUOTA_EXCEEDED);
-  EXPECT_EQ(add("c", {.principal_leases = 0, .tenant_leases = 4, .sessions_per_lease = 0}),
-            v1::REASON_QUOTA_EXCEEDED);
+  EXPECT_EQ(add("c", {.principal_leases = 0, .tenant_leases = 4, .sessions_per_lease = 0}), v1::REASON_QUOTA_EXCEEDED);
   // It ends in each of the ways that there are.
   ASSERT_TRUE(book_.Release(IdOf(late)).ok());
   ASSERT_TRUE(book_.Release(IdOf(late)).ok());

@@ -52,7 +52,8 @@ TEST_F(TlsToServerTest, VerifiedAndBound) {
 }
 
 TEST_F(TlsToServerTest, BindingNeedsTls) {
-  EXPECT_THAT(Ask("disable", "require", nullptr), HasSubstr("do not agree on how to log in")) << "no password goes there";
+  EXPECT_THAT(Ask("disable", "require", nullptr), HasSubstr("do not agree on how to log in"))
+      << "no password goes there";
 }
 
 TEST_F(TlsToServerTest, AStrangersServerIsLeft) {

@@ -140,10 +140,10 @@ absl::Status Run(const Arguments& arguments) {
   const Environment environment = ProcessEnvironment();
   LH_ASSIGN_OR_RETURN(const v1::Config config, LoadConfig(arguments.config, environment));
   Configure(config.log());
-  LH_RETURN_IF_ERROR(CheckExposure(config.gateway(), arguments.insecure));
   LH_ASSIGN_OR_RETURN(const HostPort http_address,
                       ParseHostPort("gateway.http_listen", config.gateway().http_listen()));
   if (arguments.check_health) return CheckReady(http_address);
+  LH_RETURN_IF_ERROR(CheckExposure(config.gateway(), arguments.insecure));
   LH_ASSIGN_OR_RETURN(const Secrets secrets, ReadSecrets(config, environment));
   LH_ASSIGN_OR_RETURN(const HostPort advertised,
                       ParseHostPort("gateway.sql_advertise", config.gateway().sql_advertise()));

@@ -68,7 +68,12 @@ TEST_F(InstanceVitalsTest, WhoComesAfterAWholeTimeOutOfFailureIsToldAtOnce) {
   postgres_.Refuse("acme", "57P03");
   postgres_.Refuse("globex", "57P03");
   EXPECT_THAT(Use(rig, "acme"), HasSubstr("is starting or stopping (waited 300ms)"));
-  EXPECT_THAT(Use(rig, "acme"), HasSubstr("(waited 300ms)")) << "who came before that waits";
+  // The time-out counts from the first log-in that failed, which was a little after the first client came.
+  std::string told;
+  do {
+    told = Use(rig, "acme");
+  } while (told.contains("(waited 300ms)"));
+  EXPECT_THAT(told, HasSubstr("is starting or stopping (it is tried again every second)"));
   EXPECT_THAT(Use(rig, "globex"), HasSubstr("is starting or stopping (it is tried again every second)"));
   postgres_.Refuse("acme", std::nullopt);
   while (Use(rig, "acme") != "served") {

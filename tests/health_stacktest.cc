@@ -2,8 +2,6 @@
 #include <gmock/gmock.h>
 #include <google/protobuf/struct.pb.h>
 #include <google/protobuf/util/json_util.h>
-#include <grpcpp/generic/generic_stub.h>
-#include <grpcpp/support/byte_buffer.h>
 #include <gtest/gtest.h>
 #include <httplib.h>
 #include <postgresql/libpq-fe.h>
@@ -12,7 +10,7 @@
 #include <memory>
 
 #include "absl/strings/str_cat.h"
-#include "absl/synchronization/notification.h"
+#include "common/rpc/raw_call.h"
 #include "tests/stack/stack.h"
 
 namespace leasehold::testing {
@@ -23,22 +21,11 @@ using ::testing::HasSubstr;
 // grpc.health.v1.Health/Check, for which no header is installed: "SERVING", "NOT_SERVING" or the error's code.
 std::string RpcHealth(Stack& stack, const std::string& service) {
   grpc::ClientContext context;
-  grpc::GenericStub stub(stack.channel());
-  const std::string bytes = absl::StrCat("\n", std::string(1, static_cast<char>(service.size())), service);
-  const grpc::Slice slice(bytes);
-  const grpc::ByteBuffer request(&slice, 1);
-  grpc::ByteBuffer response;
-  absl::Notification done;
-  grpc::Status status;
-  stub.UnaryCall(&context, "/grpc.health.v1.Health/Check", {}, &request, &response, [&](grpc::Status result) {
-    status = std::move(result);
-    done.Notify();
-  });
-  done.WaitForNotification();
-  if (!status.ok()) return absl::StrCat("error ", static_cast<int>(status.error_code()));
-  grpc::Slice answer;
-  EXPECT_TRUE(response.DumpToSingleSlice(&answer).ok());
-  return std::string(answer.begin(), answer.end()) == std::string("\x08\x01") ? "SERVING" : "NOT_SERVING";
+  const rpc::RawAnswer answer =
+      rpc::CallRaw(stack.channel(), context, "/grpc.health.v1.Health/Check",
+                   absl::StrCat("\n", std::string(1, static_cast<char>(service.size())), service));
+  if (!answer.status.ok()) return absl::StrCat("error ", static_cast<int>(answer.status.error_code()));
+  return answer.bytes == "\x08\x01" ? "SERVING" : "NOT_SERVING";
 }
 
 // To a client that connects and asks for something; empty if it gets it.

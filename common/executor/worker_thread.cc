@@ -18,6 +18,12 @@ void WorkerThread::Start(std::function<void()> body) {
   });
 }
 
+void WorkerThread::StartEvery(absl::Duration period, std::function<void()> work) {
+  Start([this, period, work = std::move(work)] {
+    for (Rest(period, Until::kStopping); !Stopping(); Rest(period, Until::kStopping)) work();
+  });
+}
+
 void WorkerThread::RequestStop() {
   const absl::MutexLock lock(&mu_);
   stopping_ = woken_ = true;

@@ -18,6 +18,8 @@ class WorkerThread {
 
   // `body` returns soon after Stopping() has become true. Once.
   void Start(std::function<void()> body);
+  // The same, of a body that does `work` whenever `period` has passed since it was done last, first after one `period`.
+  void StartEvery(absl::Duration period, std::function<void()> work);
 
   // Ends rests, also those to come. Does not block.
   void RequestStop();

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
+
 #include "absl/synchronization/notification.h"
 
 namespace leasehold {
@@ -46,6 +48,21 @@ TEST(WorkerThread, OnlyAStopEndsARestFromWorkAndTheWordIsRemembered) {
   rested.WaitForNotification();
   worker.Wake();
   EXPECT_TRUE(worker.Stop());
+}
+
+TEST(WorkerThread, WorksAgainAndAgainUntilItIsStopped) {
+  WorkerThread worker;
+  std::atomic<int> times = 0;
+  absl::Notification thrice;
+  worker.StartEvery(absl::Milliseconds(1), [&] {
+    if (++times == 3) thrice.Notify();
+  });
+  thrice.WaitForNotification();
+  EXPECT_TRUE(worker.Stop());
+  WorkerThread idle;
+  idle.StartEvery(absl::InfiniteDuration(), [&] { times = 0; });
+  EXPECT_TRUE(idle.Stop()) << "in the middle of a period";
+  EXPECT_GE(times, 3);
 }
 
 TEST(WorkerThread, StopIsPatientOnlySoLong) {

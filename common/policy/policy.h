@@ -48,9 +48,7 @@ class Policy {
   // With what each rule before that one lacks.
   v1::ExplainPolicyResponse Explain(const Ask& ask) const;
 
-  // True if some rule looks at a tenant's settings.
-  bool needs_settings() const { return needs_settings_; }
-  // … and would allow this, were they the right ones.
+  // True if some rule looks at a tenant's settings and would allow this, were they the right ones.
   bool NeedsSettingsFor(Ask ask) const;
 
   // The first that fits; nullptr if none does.
@@ -63,7 +61,7 @@ class Policy {
   explicit Policy(v1::Policy policy);
 
   const v1::Policy policy_;
-  const bool needs_settings_;
+  const bool needs_settings_;  // some rule looks at them
 };
 using PolicyPtr = std::shared_ptr<const Policy>;
 

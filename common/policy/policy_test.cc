@@ -107,7 +107,6 @@ TEST_F(PolicyTest, ReadWriteIncludesReadOnlyAndNotTheOtherWayRound) {
 }
 
 TEST_F(PolicyTest, TenantsByTheirSettings) {
-  EXPECT_TRUE(policy_->needs_settings());
   std::map<std::string, std::string> settings = {{"tier", "gold"}};
   Ask ask = {.principal = "jwt:https://id.example.org/reports",
              .operation = "lease.acquire",
@@ -115,6 +114,7 @@ TEST_F(PolicyTest, TenantsByTheirSettings) {
              .tenant = "initech",
              .settings = &settings,
              .access = v1::ACCESS_READ_ONLY};
+  EXPECT_TRUE(policy_->NeedsSettingsFor(ask));
   EXPECT_EQ(Rule(ask), "reports");
   settings = {{"region", "eu-west"}};
   EXPECT_EQ(Rule(ask), "reports");
@@ -125,6 +125,8 @@ TEST_F(PolicyTest, TenantsByTheirSettings) {
   ask.settings = nullptr;
   EXPECT_EQ(Rule(ask), "-") << "what is not known is not allowed";
   EXPECT_THAT(policy_->Explain(ask).rules(1).why_not(), HasSubstr("settings are not known"));
+  ask.access = v1::ACCESS_READ_WRITE;
+  EXPECT_FALSE(policy_->NeedsSettingsFor(ask)) << "no settings would make it allowed";
 }
 
 TEST_F(PolicyTest, WhatConcernsAllNeedsAStar) {

@@ -48,6 +48,13 @@ TEST(Utf8, RefusesWhatIsNotWellFormed) {
   for (const std::string_view text : cases) EXPECT_EQ(DecodeUtf8(text).bytes, 0u) << testing::PrintToString(text);
 }
 
+TEST(Utf8, AllOfATextOrNotIt) {
+  EXPECT_TRUE(IsUtf8(""));
+  EXPECT_TRUE(IsUtf8("a\xc3\xa9\xf4\x8f\xbf\xbf"));
+  EXPECT_FALSE(IsUtf8("caf\xc3"));
+  EXPECT_FALSE(IsUtf8("\xff\x61"));
+}
+
 TEST(Utf8, KnowsControls) {
   for (const char32_t c : {0x00, 0x1f, 0x7f, 0x80, 0x9f, 0x2028, 0x202e, 0x2066, 0xfeff}) EXPECT_TRUE(IsControl(c));
   for (const char32_t c : {0x20, 0x7e, 0xa0, 0xe9, 0x4e00, 0x200d, 0x1f600}) EXPECT_FALSE(IsControl(c));

@@ -30,12 +30,7 @@ absl::StatusOr<std::shared_ptr<const LiveCredentials>> Watcher::Watch(const std:
 }
 
 void Watcher::Start() {
-  thread_.Start([this] {
-    while (!thread_.Stopping()) {
-      thread_.Rest(kPeriod, WorkerThread::Until::kStopping);
-      if (!thread_.Stopping()) Look();
-    }
-  });
+  thread_.StartEvery(kPeriod, [this] { Look(); });
 }
 
 void Watcher::Look() {

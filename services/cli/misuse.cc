@@ -14,15 +14,6 @@
 namespace leasehold::cli {
 namespace {
 
-bool IsUtf8(std::string_view text) {
-  while (!text.empty()) {
-    const size_t bytes = DecodeUtf8(text).bytes;
-    if (bytes == 0) return false;
-    text.remove_prefix(bytes);
-  }
-  return true;
-}
-
 std::string Shown(std::string_view word) { return std::format("'{}'", Printable(word)); }
 
 std::vector<std::string> CommandsOf(const CLI::App& app) {

@@ -68,8 +68,6 @@ std::vector<TenantShare> Shares(const v1::InstanceConfig& instance) {
   return shares;
 }
 
-// `health` hears of each instance as "instance/<service>": one that fails takes no other service's leases with it, so
-// none of them decides on readiness.
 absl::StatusOr<Address> AddressOf(const v1::ServiceConfig& service, const Encryption& encryption) {
   const v1::InstanceConfig& instance = service.instance();
   LH_ASSIGN_OR_RETURN(const TlsMode tls, ParseTlsMode(instance.sslmode()));
@@ -82,6 +80,8 @@ absl::StatusOr<Address> AddressOf(const v1::ServiceConfig& service, const Encryp
                  .believes = believes == encryption.instances.end() ? nullptr : believes->second};
 }
 
+// `health` hears of each instance as "instance/<service>": one that fails takes no other service's leases with it, so
+// none of them decides on readiness.
 absl::StatusOr<SqlEndpoint::Options> SqlOptions(const v1::Config& config, const Secrets& secrets,
                                                 const Encryption& encryption, Health& health) {
   const v1::GatewayConfig& gateway = config.gateway();

@@ -12,21 +12,9 @@
 #include "common/config/config.h"
 #include "common/status/error.h"
 #include "services/gateway/api/lease_service.h"
-#include "services/gateway/lease/fake_directory.h"
+#include "services/gateway/lease/lease_room.h"
 
 namespace leasehold::gateway {
-
-inline v1::Config TwoServices() {
-  v1::Config config;
-  for (const char* name : {"identity", "core"}) {
-    v1::ServiceConfig& service = *config.add_services();
-    service.set_name(name);
-    service.mutable_instance()->set_database(std::string(name) + "_central");
-  }
-  *config.mutable_leases()->mutable_default_ttl() = FromDuration(absl::Minutes(15));
-  *config.mutable_leases()->mutable_max_ttl() = FromDuration(absl::Hours(24));
-  return config;
-}
 
 inline bool Eventually(const std::function<bool()>& condition) {
   for (const absl::Time give_up = absl::Now() + absl::Seconds(20); absl::Now() < give_up;) {
@@ -37,7 +25,7 @@ inline bool Eventually(const std::function<bool()>& condition) {
 }
 
 // The service behind a real gRPC server in this process; the clock stands still, the timer runs when told.
-class LeaseServiceTest : public testing::Test {
+class LeaseServiceTest : public LeaseRoomTest {
  protected:
   LeaseServiceTest() {
     for (const char* id : {"acme", "globex"}) directory_.Set(id, v1::TENANT_STATE_ACTIVE);
@@ -93,22 +81,7 @@ class LeaseServiceTest : public testing::Test {
   absl::StatusOr<v1::RevokeLeasesResponse> Revoke(const v1::RevokeLeasesRequest& request) {
     return Call<v1::RevokeLeasesResponse>(&v1::LeaseService::Stub::RevokeLeases, request);
   }
-  void Pass(absl::Duration time) {
-    clock_.Advance(time);
-    timer_.Tick();
-    book_.Tick();
-  }
 
-  FakeClock clock_;
-  const SigningKeys keys_ = *SigningKeys::Parse("1 000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f\n");
-  const v1::Config config_ = TwoServices();
-  const KnownServices services_{config_};
-  LeaseWatchers watchers_;
-  LeaseOutbox outbox_;
-  LeaseBook book_{clock_, watchers_, outbox_, {}};
-  LeaseIssuer issuer_{keys_, services_, book_, {"127.0.0.1", 7432}};
-  FakeDirectory directory_;
-  Timer timer_{clock_};
   Metrics metrics_;
   LeaseService service_{{issuer_, book_, watchers_, directory_, timer_, services_}, config_.leases(), metrics_};
   std::unique_ptr<grpc::Server> server_;

@@ -1,10 +1,10 @@
 #include "services/gateway/api/undecodable_request.h"
 
 #include <gmock/gmock.h>
-#include <grpcpp/generic/generic_stub.h>
 #include <grpcpp/grpcpp.h>
 #include <gtest/gtest.h>
 
+#include "common/rpc/raw_call.h"
 #include "common/status/error.h"
 #include "common/status/grpc.h"
 #include "leasehold/v1/tenant.grpc.pb.h"
@@ -37,21 +37,8 @@ class UndecodableRequestTest : public ::testing::Test {
 
   // Sends `bytes` as they are.
   grpc::Status Send(const std::string& method, const std::string& bytes) {
-    const grpc::Slice slice(bytes);
-    const grpc::ByteBuffer request(&slice, 1);
-    grpc::ByteBuffer response;
     grpc::ClientContext context;
-    context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(20));
-    grpc::CompletionQueue queue;
-    grpc::GenericStub stub(channel_);
-    const auto call = stub.PrepareUnaryCall(&context, method, request, &queue);
-    call->StartCall();
-    grpc::Status status;
-    call->Finish(&response, &status, nullptr);
-    void* tag = nullptr;
-    bool ok = false;
-    EXPECT_TRUE(queue.Next(&tag, &ok));
-    return status;
+    return rpc::CallRaw(channel_, context, method, bytes).status;
   }
 
   Tenants tenants_;

@@ -44,7 +44,7 @@ AuditEntry Acquire(std::string_view tenant) {
           .service = "identity"};
 }
 
-class TrailTest : public DatabaseSuite {
+class TrailTest : public NatsDatabaseSuite {
  protected:
   // One gateway: what records, and what carries it on.
   struct Gateway {
@@ -59,13 +59,7 @@ class TrailTest : public DatabaseSuite {
   };
 
   void SetUp() override {
-    ASSERT_NO_FATAL_FAILURE(DatabaseSuite::SetUp());
-    auto nats = localserver::NatsServer::Start({.data_dir = std::format("{}/nats_{}", folder_->path(), database_)});
-    ASSERT_TRUE(nats.ok()) << nats.status();
-    nats_ = *std::move(nats);
-    auto client = jetstream::Client::Connect({.url = nats_->Url(), .name = "gateway", .on_state = nullptr});
-    ASSERT_TRUE(client.ok()) << client.status();
-    client_ = *std::move(client);
+    ASSERT_NO_FATAL_FAILURE(NatsDatabaseSuite::SetUp());
     connection_ = std::make_unique<postgres::Connection>(Options(database_));
     const absl::Status migrated = MigrateSchema(*connection_);
     ASSERT_TRUE(migrated.ok()) << migrated;
@@ -138,8 +132,6 @@ class TrailTest : public DatabaseSuite {
   }
 
   FakeClock clock_;
-  std::unique_ptr<localserver::NatsServer> nats_;
-  std::unique_ptr<jetstream::Client> client_;
   std::unique_ptr<postgres::Connection> connection_;
 };
 

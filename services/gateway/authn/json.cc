@@ -9,15 +9,6 @@ namespace {
 
 constexpr int kMaxDepth = 16;
 
-bool IsUtf8(std::string_view text) {
-  while (!text.empty()) {
-    const size_t bytes = DecodeUtf8(text).bytes;
-    if (bytes == 0) return false;
-    text.remove_prefix(bytes);
-  }
-  return true;
-}
-
 // The reader calls itself for each level: what is nested too deeply must not reach it.
 bool IsShallow(std::string_view text) {
   int depth = 0;

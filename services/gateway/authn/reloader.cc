@@ -36,12 +36,7 @@ absl::Status Reloader::Watch(std::string what, std::string path, Take take) {
 }
 
 void Reloader::Start() {
-  thread_.Start([this] {
-    while (!thread_.Stopping()) {
-      thread_.Rest(kPeriod, WorkerThread::Until::kStopping);
-      if (!thread_.Stopping()) Look();
-    }
-  });
+  thread_.StartEvery(kPeriod, [this] { Look(); });
 }
 
 void Reloader::Look() {

@@ -160,7 +160,7 @@ void Gate::Explain(const v1::ExplainPolicyRequest& request, std::string_view cal
     return done(std::move(open));
   }
   const absl::StatusOr<TenantId> tenant = TenantId::Parse(request.tenant());
-  if (!policy->needs_settings() || !tenant.ok()) return done(policy->Explain(*ask));
+  if (!tenant.ok()) return done(policy->Explain(*ask));
   parts_.directory.Lookup(
       *tenant, [](const TenantView&) { return true; },
       // `ask` refers to what the request, `switch_to` and `principal` hold, which may be gone by then.

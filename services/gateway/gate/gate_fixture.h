@@ -17,7 +17,7 @@
 
 namespace leasehold::gateway {
 
-class GateTest : public testing::Test {
+class GateTest : public LeaseRoomTest {
  protected:
   GateTest() {
     for (const char* id : {"acme", "acme-eu", "globex"}) directory_.Set(id, v1::TENANT_STATE_ACTIVE);
@@ -94,16 +94,6 @@ class GateTest : public testing::Test {
     return Outcome(Call<v1::Lease>(caller, method, request));
   }
 
-  FakeClock clock_;
-  const SigningKeys keys_ = *SigningKeys::Parse("1 000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f\n");
-  const v1::Config config_ = TwoServices();
-  const KnownServices services_{config_};
-  LeaseWatchers watchers_;
-  LeaseOutbox outbox_;
-  LeaseBook book_{clock_, watchers_, outbox_, {}};
-  LeaseIssuer issuer_{keys_, services_, book_, {"127.0.0.1", 7432}};
-  FakeDirectory directory_;
-  Timer timer_{clock_};
   Metrics metrics_;
   Authenticator authenticator_{clock_};
   Gate gate_{{.authenticator = authenticator_,

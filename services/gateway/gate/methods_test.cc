@@ -4,7 +4,6 @@
 #include <gmock/gmock.h>
 #include <google/protobuf/descriptor.pb.h>
 #include <google/protobuf/dynamic_message.h>
-#include <grpcpp/generic/generic_stub.h>
 #include <grpcpp/grpcpp.h>
 #include <gtest/gtest.h>
 
@@ -15,11 +14,12 @@
 #include <vector>
 
 #include "common/policy/operations.h"
+#include "common/rpc/raw_call.h"
 #include "common/status/error.h"
 #include "common/status/grpc.h"
 #include "services/gateway/gate/gate.h"
 #include "services/gateway/gate/gates.h"
-#include "services/gateway/lease/fake_directory.h"
+#include "services/gateway/lease/lease_room.h"
 
 namespace leasehold::gateway {
 namespace {
@@ -132,7 +132,7 @@ TEST(NameIn, WhatIsNotNamedIsAll) {
 
 // All services behind their gates, in a real server. The services themselves answer UNIMPLEMENTED: whoever hears that
 // was let in.
-class EveryRpcTest : public testing::Test {
+class EveryRpcTest : public LeaseRoomTest {
  protected:
   template <typename Gate, typename Service>
   void Add() {
@@ -173,21 +173,9 @@ class EveryRpcTest : public testing::Test {
 
   // An empty request.
   absl::Status Send(const std::string& method, const std::string& token) {
-    const grpc::ByteBuffer request(nullptr, 0);
-    grpc::ByteBuffer response;
     grpc::ClientContext context;
-    context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(30));
     if (!token.empty()) context.AddMetadata("authorization", "Bearer " + token);
-    grpc::CompletionQueue queue;
-    grpc::GenericStub stub(channel_);
-    const auto call = stub.PrepareUnaryCall(&context, method, request, &queue);
-    call->StartCall();
-    grpc::Status status;
-    call->Finish(&response, &status, nullptr);
-    void* tag = nullptr;
-    bool ok = false;
-    EXPECT_TRUE(queue.Next(&tag, &ok));
-    return FromGrpc(status, "test");
+    return FromGrpc(rpc::CallRaw(channel_, context, method, "").status, "test");
   }
 
   std::string Token(const std::string& name) {
@@ -199,11 +187,6 @@ class EveryRpcTest : public testing::Test {
   }
 
   AllRpcs rpcs_;
-  FakeClock clock_;
-  LeaseWatchers watchers_;
-  LeaseOutbox outbox_;
-  LeaseBook book_{clock_, watchers_, outbox_, {}};
-  FakeDirectory directory_;
   Metrics metrics_;
   Authenticator authenticator_{clock_};
   Gate gate_{{.authenticator = authenticator_,

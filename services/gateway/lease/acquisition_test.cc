@@ -6,19 +6,12 @@
 
 #include "common/status/error.h"
 #include "services/gateway/lease/claims.h"
-#include "services/gateway/lease/fake_directory.h"
+#include "services/gateway/lease/lease_room.h"
 
 namespace leasehold::gateway {
 namespace {
 
-v1::Config OneService() {
-  v1::Config config;
-  config.add_services()->set_name("identity");
-  config.mutable_services(0)->mutable_instance()->set_database("identity_central");
-  return config;
-}
-
-class AcquisitionTest : public testing::Test {
+class AcquisitionTest : public LeaseRoomTest {
  protected:
   LeaseTerms Terms(absl::Duration wait_ready = absl::ZeroDuration()) {
     return {.service = *ServiceName::Parse("identity"),
@@ -34,20 +27,7 @@ class AcquisitionTest : public testing::Test {
                               });
   }
   Reason Answer() { return answer_ ? ReasonOf(answer_->status()) : v1::REASON_INTERNAL; }
-  void Pass(absl::Duration time) {
-    clock_.Advance(time);
-    timer_.Tick();
-  }
 
-  FakeClock clock_;
-  const SigningKeys keys_ = *SigningKeys::Parse("1 000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f\n");
-  const KnownServices services_{OneService()};
-  LeaseWatchers watchers_;
-  LeaseOutbox outbox_;
-  LeaseBook book_{clock_, watchers_, outbox_, {}};
-  LeaseIssuer issuer_{keys_, services_, book_, {"127.0.0.1", 7432}};
-  FakeDirectory directory_;
-  Timer timer_{clock_};
   std::optional<absl::StatusOr<LeaseIssuer::Issued>> answer_;
 };
 

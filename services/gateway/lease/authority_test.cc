@@ -4,8 +4,7 @@
 
 #include "common/status/error.h"
 #include "services/gateway/lease/claims.h"
-#include "services/gateway/lease/fake_directory.h"
-#include "services/gateway/lease/issuer.h"
+#include "services/gateway/lease/lease_room.h"
 #include "services/gateway/lease/signed_authority.h"
 
 namespace leasehold::gateway {
@@ -14,21 +13,7 @@ namespace {
 using testing::ElementsAre;
 using testing::IsEmpty;
 
-constexpr const char* kKeys =
-    "2 000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f\n"
-    "1 1f1e1d1c1b1a191817161514131211100f0e0d0c0b0a09080706050403020100\n";
-
-v1::Config TwoServices() {
-  v1::Config config;
-  for (const char* name : {"identity", "core"}) {
-    v1::ServiceConfig& service = *config.add_services();
-    service.set_name(name);
-    service.mutable_instance()->set_database(std::string(name) + "_central");
-  }
-  return config;
-}
-
-class AuthorityTest : public testing::Test {
+class AuthorityTest : public LeaseRoomTest {
  protected:
   AuthorityTest() { directory_.Set("acme", v1::TENANT_STATE_ACTIVE); }
 
@@ -53,19 +38,6 @@ class AuthorityTest : public testing::Test {
   std::unique_ptr<LeaseAuthority::Attachment> Attach(const GrantPtr& grant, const std::optional<TenantId>& tenant) {
     return authority_.Attach(grant, tenant, [this](const absl::Status& why) { ends_.push_back(ReasonOf(why)); });
   }
-  void Pass(absl::Duration time) {
-    clock_.Advance(time);
-    book_.Tick();
-  }
-
-  FakeClock clock_;
-  const SigningKeys keys_ = *SigningKeys::Parse(kKeys);
-  const KnownServices services_{TwoServices()};
-  LeaseWatchers watchers_;
-  LeaseOutbox outbox_;
-  LeaseBook book_{clock_, watchers_, outbox_, {}};
-  LeaseIssuer issuer_{keys_, services_, book_, {"db.example", 7432}};
-  FakeDirectory directory_;
   SignedLeaseAuthority authority_{keys_, services_, book_, watchers_, directory_};
   std::vector<Reason> ends_;
 };

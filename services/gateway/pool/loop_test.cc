@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "absl/synchronization/notification.h"
+#include "services/gateway/pool/run_on.h"
 
 namespace leasehold::gateway {
 namespace {
@@ -29,10 +30,7 @@ class LoopTest : public testing::Test {
   // Runs `work` on the loop and waits for it.
   template <typename Work>
   auto On(Work work) {
-    std::packaged_task<decltype(work())()> task(std::move(work));
-    auto result = task.get_future();
-    loop_.Post(std::move(task));
-    return result.get();
+    return RunOn(loop_, std::move(work));
   }
 
   Loop loop_;

@@ -6,7 +6,6 @@
 #include <asio/executor_work_guard.hpp>
 #include <asio/io_context.hpp>
 #include <functional>
-#include <future>
 #include <memory>
 #include <string>
 #include <thread>
@@ -14,6 +13,7 @@
 
 #include "services/gateway/pool/fake_postgres.h"
 #include "services/gateway/pool/instance_pool.h"
+#include "services/gateway/pool/run_on.h"
 
 namespace leasehold::gateway {
 
@@ -37,10 +37,7 @@ class Rig {
   // Runs `work` on the loop and waits for it.
   template <typename Work>
   auto On(Work work) {
-    std::packaged_task<decltype(work())()> task(std::move(work));
-    auto result = task.get_future();
-    loop_.Post(std::move(task));
-    return result.get();
+    return RunOn(loop_, std::move(work));
   }
   InstancePool& pool() { return *pool_; }
   Line& LineOf(const std::string& tenant) {

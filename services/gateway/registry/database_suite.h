@@ -4,9 +4,11 @@
 #include <gtest/gtest.h>
 
 #include <format>
+#include <memory>
 #include <string>
 
 #include "absl/time/time.h"
+#include "common/jetstream/jetstream.h"
 #include "common/localserver/localserver.h"
 #include "common/postgres/postgres.h"
 #include "services/gateway/registry/registry.h"
@@ -66,6 +68,23 @@ class DatabaseSuite : public testing::Test {
   static inline localserver::TemporaryDirectory* folder_ = nullptr;
   static inline localserver::PostgresServer* postgres_ = nullptr;
   std::string database_;
+};
+
+// With a NATS server of each test's own, and a client.
+class NatsDatabaseSuite : public DatabaseSuite {
+ protected:
+  void SetUp() override {
+    ASSERT_NO_FATAL_FAILURE(DatabaseSuite::SetUp());
+    auto nats = localserver::NatsServer::Start({.data_dir = std::format("{}/nats_{}", folder_->path(), database_)});
+    ASSERT_TRUE(nats.ok()) << nats.status();
+    nats_ = *std::move(nats);
+    auto client = jetstream::Client::Connect({.url = nats_->Url(), .name = "gateway", .on_state = nullptr});
+    ASSERT_TRUE(client.ok()) << client.status();
+    client_ = *std::move(client);
+  }
+
+  std::unique_ptr<localserver::NatsServer> nats_;
+  std::unique_ptr<jetstream::Client> client_;
 };
 
 }  // namespace leasehold::gateway

@@ -35,17 +35,10 @@ bool Eventually(const std::function<bool()>& true_now) {
   return false;
 }
 
-class RegistryTest : public DatabaseSuite {
+class RegistryTest : public NatsDatabaseSuite {
  protected:
-  // With a NATS server of its own too.
   void SetUp() override {
-    ASSERT_NO_FATAL_FAILURE(DatabaseSuite::SetUp());
-    auto nats = localserver::NatsServer::Start({.data_dir = std::format("{}/nats_{}", folder_->path(), database_)});
-    ASSERT_TRUE(nats.ok()) << nats.status();
-    nats_ = *std::move(nats);
-    auto client = jetstream::Client::Connect({.url = nats_->Url(), .name = "gateway", .on_state = nullptr});
-    ASSERT_TRUE(client.ok()) << client.status();
-    client_ = *std::move(client);
+    ASSERT_NO_FATAL_FAILURE(NatsDatabaseSuite::SetUp());
     health_.Require("registry");
     health_.Require("nats");
     registry_.emplace(RegistryOptions(), *client_, clock_, metrics_, health_);
@@ -126,11 +119,9 @@ class RegistryTest : public DatabaseSuite {
     return event.ok() ? std::optional(event->data) : std::nullopt;
   }
 
-  std::unique_ptr<localserver::NatsServer> nats_;
   FakeClock clock_;
   Metrics metrics_;
   Health health_{clock_};
-  std::unique_ptr<jetstream::Client> client_;
   std::map<std::string, std::unique_ptr<jetstream::PullConsumer>> consumers_;
   std::optional<Registry> registry_;
 };

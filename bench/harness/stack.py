@@ -29,6 +29,17 @@ def in_parallel(do, items):
         return list(pool.map(do, items))
 
 
+def derive(config, folder, edit, extra=None):
+    """The path of a copy of bench/config/CONFIG in `folder`, edited; with other files beside it by name."""
+    with open(os.path.join(BENCH, "config", config), encoding="utf-8") as file:
+        text = edit(file.read().replace("../../examples", os.path.join(os.path.dirname(BENCH), "examples")))
+    os.chmod(folder, 0o755)
+    for name, content in {"config.yaml": text, **(extra or {})}.items():
+        with open(os.path.join(folder, name), "w", encoding="utf-8") as file:
+            file.write(content)
+    return os.path.join(folder, "config.yaml")
+
+
 class Stack:
     def __init__(self, config, max_connections, service="core", folder="/tmp", tls=False):
         """`config`: a file in bench/config; `service`: the one of it that is asked. `max_connections`: PostgreSQL's own.

@@ -1,4 +1,4 @@
 """What ./dev bench measures: each a module with ROWS (names that can be asked for alone) and run(report, settings, rows)."""
-from measure import migrations, provisioning, sql, tls
+from measure import audit, migrations, provisioning, sql, tls
 
-MEASURES = {"migrations": migrations, "provisioning": provisioning, "sql": sql, "tls": tls}
+MEASURES = {"audit": audit, "migrations": migrations, "provisioning": provisioning, "sql": sql, "tls": tls}

@@ -31,7 +31,7 @@ def run(report, settings, rows):
             measure("leases", leases.measure, side)
             measure("policy", policy.measure, side)
     if "tenants" in rows:
-        with Stack("config/many-tenants.yaml", 100) as stack, PgBouncer(stack, MANY_TENANTS_CAP) as bouncer:
+        with Stack("config/many-tenants.yaml", 120) as stack, PgBouncer(stack, MANY_TENANTS_CAP) as bouncer:
             measure("tenants", tenants.measure, stack, bouncer)
     if "idle" in rows:
         # Of their own: memory that earlier clients have left behind would hide what these cost.

@@ -6,7 +6,7 @@ import tempfile
 from harness import figures, load
 from harness.report import Bound, Row
 from harness.rounds import alternate
-from harness.stack import BENCH, Stack
+from harness.stack import Stack, derive
 from measure.sql.side_by_side import TENANT, ratio, shown
 
 CALLERS = 64
@@ -37,26 +37,19 @@ def policy():
     return "rules:\n" + "".join(rules)
 
 
-def config_with_policy(folder):
-    with open(os.path.join(BENCH, "config/one-tenant.yaml"), encoding="utf-8") as file:
-        text = file.read()
-    text = text.replace("../../examples", os.path.join(os.path.dirname(BENCH), "examples"))
-    text = text.replace("gateway:\n", "gateway:\n  policy_file: policy.yaml\n  tokens_file: tokens\n", 1)
-    for name, content in (("config.yaml", text), ("policy.yaml", policy())):
-        with open(os.path.join(folder, name), "w", encoding="utf-8") as file:
-            file.write(content)
-    return os.path.join(folder, "config.yaml")
+def asking(text):
+    return text.replace("gateway:\n", "gateway:\n  policy_file: policy.yaml\n  tokens_file: tokens\n", 1)
 
 
 def measure(report, settings, side):
     side.dsns()  # the tenant is there
     folder = tempfile.mkdtemp(prefix="leasehold-bench-policy.")
     try:
-        os.chmod(folder, 0o755)
+        config = derive("one-tenant.yaml", folder, asking, {"policy.yaml": policy()})
         token = side.stack.run("leasehold", "token", "create", "bench", "--file", os.path.join(folder, "tokens"))
         os.chmod(os.path.join(folder, "tokens"), 0o644)
         token_file = side.stack.write("token", token)
-        with Stack(config_with_policy(folder), 300) as guarded:
+        with Stack(config, 300) as guarded:
             guarded.run("leasehold", "tenant", "create", TENANT, "--wait")
 
             def calls(stack, *arguments):

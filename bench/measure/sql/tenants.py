@@ -65,7 +65,7 @@ def measure(report, settings, stack, bouncer):
             if isinstance(outcomes, list):
                 most_cpu = max([most_cpu] + [outcome["cpu_share"] for outcome in outcomes])
     report.note(f"{settings.tenants} tenants: PgBouncer with one login that may use all databases, "
-                f"max_user_connections {bouncer.cap}, its clients reconnecting for each tenant; max_connections 100, cap "
+                f"max_user_connections {bouncer.cap}, its clients reconnecting for each tenant; max_connections 120, cap "
                 f"{bouncer.cap}, Zipf 1.0. The load generator keeps its SCRAM keys and took at most {most_cpu:.0%} of one "
                 "core.")
 

@@ -90,19 +90,29 @@ void InstancePool::OnDialled(Line& line, const std::string& database_id, std::ex
 void InstancePool::OnDialFailed(Line& line, const LoginFailure& failure) {
   const bool lasting = IsLasting(failure);
   line.failure = failure.from_server ? failure.from_server->code : "";
-  if (lasting && failure.from_server) {
+  const bool full = line.failure == "53300" && used_ > 0;
+  if (full) {
+    if (room_.all()) {
+      Log(Level::kWarning, "the instance has fewer connections left than max_connections",
+          {{"service", options_.service.str()},
+           {"in_use", std::to_string(used_)},
+           {"max_connections", std::to_string(options_.max_connections)}});
+    }
+    room_.Refused(used_, loop_.now());
+  }
+  if (full || (lasting && failure.from_server)) {
     vitals_.Answered(loop_.now());
   } else {
     vitals_.Failed(loop_.now(), NotReached(line.failure, "it is tried again every second"));
   }
-  if (line.failures++ == 0 || lasting) {
+  if ((line.failures++ == 0 && !full) || lasting) {
     Log(Level::kWarning, "no server connection",
         {{"service", options_.service.str()},
          {"database", line.target.database},
          {"error", StdView(failure.status.message())}});
   }
-  if (lasting) {
-    if (line.servers == 0) FailWaiting(line, ForClient(failure));
+  if (lasting || full) {
+    if (lasting && line.servers == 0) FailWaiting(line, ForClient(failure));
     line.retry_at = loop_.now() + kFirstRetry;
   } else {
     const absl::Duration pause = std::min(kFirstRetry * (1 << std::min(line.failures, 5)), kLastRetry);
@@ -167,7 +177,7 @@ void InstancePool::Probe() {
     Server& server = *line.idle.back();
     RemoveIdle(server);
     AskForSignOfLife(server);
-  } else if (line.dialling == 0 && used_ < options_.max_connections) {
+  } else if (line.dialling == 0 && used_ < room_.get()) {
     StartDial(line);
   }
 }

@@ -53,6 +53,11 @@ class FakePostgres {
     absl::MutexLock lock(&mu_);
     refusals_[database] = std::move(sqlstate);
   }
+  // From now on it has no room for more than so many connections.
+  void SetRoom(size_t connections) {
+    absl::MutexLock lock(&mu_);
+    room_ = connections;
+  }
   // Queries are not answered any more.
   void FallSilent() {
     absl::MutexLock lock(&mu_);
@@ -150,7 +155,9 @@ class FakePostgres {
     std::string out;
     {
       absl::MutexLock lock(&mu_);
-      if (const std::optional<std::string>& refusal = refusals_[database]) {
+      std::optional<std::string> refusal = refusals_[database];
+      if (open_.size() >= room_) refusal = "53300";
+      if (refusal) {
         if (!refusal->empty()) {
           pgwire::ErrorResponse(out, pgwire::Severity::kFatal,
                                 {.code = *refusal, .message = "as the test wants it", .detail = "", .hint = ""});
@@ -194,6 +201,7 @@ class FakePostgres {
   size_t most_ ABSL_GUARDED_BY(mu_) = 0;
   int logins_ ABSL_GUARDED_BY(mu_) = 0;
   int cancels_ ABSL_GUARDED_BY(mu_) = 0;
+  size_t room_ ABSL_GUARDED_BY(mu_) = 1000;
   bool silent_ ABSL_GUARDED_BY(mu_) = false;
 };
 

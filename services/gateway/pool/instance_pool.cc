@@ -39,6 +39,7 @@ InstancePool::InstancePool(InstanceOptions options, Loop& loop, asio::any_io_exe
       loop_(loop),
       dialer_(std::move(desk), options_.address, options_.role_key),
       restraint_(options_.max_connections, options_.tenant_restraint),
+      room_(options_.max_connections),
       connect_seconds_(metrics.Seconds("leasehold_sql_server_connect_seconds",
                                        "From dialling an instance to its first ReadyForQuery.",
                                        {{"service", options_.service.str()}})),
@@ -371,6 +372,7 @@ void InstancePool::Reap() {
     RemoveIdle(*server);
     BeginClose(*server);
   }
+  room_.Look(now);
   CheckVitals();
   loop_.After(kReapEvery, [this] { Reap(); });
 }
@@ -404,7 +406,11 @@ pgwire::ErrorFields InstancePool::Exhausted(const Line& line) const {
     return exhausted(std::format("all {} that this tenant may have at work beside others (tenant_restraint) are",
                                  line.share->work.working));
   }
-  if (used_ < options_.max_connections) return exhausted("connecting took longer");
+  if (used_ < room_.get()) return exhausted("connecting took longer");
+  if (!room_.all()) {
+    return exhausted(std::format("all {} that it has room for (of max_connections {}) are in use", room_.get(),
+                                 options_.max_connections));
+  }
   return exhausted(std::format("all {} of its max_connections are in use", options_.max_connections));
 }
 

@@ -1,7 +1,8 @@
 // Server connections to one service's instance: pooled by transaction over all of its databases and roles, under one
 // hard cap, shared out fairly between tenants.
 //
-//   cap        A connection counts from before it is dialled until PostgreSQL has closed it.
+//   cap        A connection counts from before it is dialled until PostgreSQL has closed it. An instance that has room
+//              for fewer lowers it for a while: room.h.
 //   growth     A line with a server waits a little (about as long as connecting takes) before it asks for another:
 //              mostly one comes free sooner, and few busy servers answer faster than many.
 //   dialling   Several at a time, as many as PostgreSQL makes without each taking much longer: dial_rate.h.
@@ -36,6 +37,7 @@
 #include "services/gateway/pool/loop.h"
 #include "services/gateway/pool/report.h"
 #include "services/gateway/pool/restraint.h"
+#include "services/gateway/pool/room.h"
 #include "services/gateway/pool/server.h"
 #include "services/gateway/pool/setting_table.h"
 #include "services/gateway/pool/statement.h"
@@ -160,7 +162,7 @@ class InstancePool {
   void ServeAllHeld();
   bool ServeFirstHeld();
   Line* ClaimantFor(const Server& server);
-  int Room() const;
+  int Free() const;
   int PlacesWanted() const;
   Server* Coldest(const Line& claimant);
   void Touch(Line& line);
@@ -216,6 +218,7 @@ class InstancePool {
   Vitals vitals_;
   std::optional<std::pair<absl::Status, std::optional<absl::Duration>>> told_;  // on_vitals
   DialRate dial_rate_;
+  InstanceRoom room_;
   int dialling_ = 0;
   int idle_ = 0;
   int used_ = 0;     // of the cap

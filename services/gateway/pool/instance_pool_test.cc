@@ -177,6 +177,35 @@ TEST_F(InstancePoolTest, WhatMayPassIsTriedAgain) {
   }
 }
 
+TEST_F(InstancePoolTest, AnInstanceWithLessRoomThanTheCapIsSharedAsIfThatWereTheCap) {
+  InstanceOptions options = WithCap(5);
+  options.connection_timeout = absl::Seconds(10);
+  Rig rig(std::move(options));
+  postgres_.SetRoom(2);
+  for (int round = 0; round < 3; ++round) {
+    for (const char* tenant : {"one", "two", "three", "four"}) EXPECT_EQ(Use(rig, tenant), "served") << tenant;
+  }
+  const PoolReport report = rig.Report();
+  EXPECT_EQ(report.room, 2);
+  EXPECT_TRUE(report.up) << "who refuses one more answers";
+  EXPECT_LE(postgres_.most(), 2u);
+  postgres_.SetRoom(5);
+  EXPECT_TRUE(rig.Becomes([](const PoolReport& r) { return r.room == 5; }));
+}
+
+TEST_F(InstancePoolTest, WhatAnInstanceHasRoomForIsNamedToWhoWaitedInVain) {
+  InstanceOptions options = WithCap(5);
+  options.connection_timeout = absl::Milliseconds(500);
+  Rig rig(std::move(options));
+  postgres_.SetRoom(1);
+  Client holder(rig), second(rig), other(rig);
+  ASSERT_EQ(holder.Ask("acme").Outcome(), "served");
+  EXPECT_THAT(second.Ask("acme").Outcome(),
+              AllOf(HasSubstr("53300"), HasSubstr("all 1 that it has room for (of max_connections 5) are in use")));
+  holder.Release();
+  EXPECT_EQ(other.Ask("globex").Outcome(), "served");
+}
+
 TEST_F(InstancePoolTest, WhoWaitedInVainForWhatMayPassIsToldWhatItWas) {
   InstanceOptions options = Options();
   options.connection_timeout = absl::Milliseconds(100);

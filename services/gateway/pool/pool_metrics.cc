@@ -102,6 +102,9 @@ std::vector<MetricFamily> FamiliesOf(std::span<const PoolReport> reports) {
   WriteCommon(of_pools, pools);
   of_pools.Begin("server_connections_max", "The cap of server connections: max_connections.", MetricType::Gauge);
   for (const auto& [labels, pool] : pools) of_pools.Gauge(labels, pool->cap);
+  of_pools.Begin("server_connections_room", "Of the cap, what the instance had room for when it last refused more.",
+                 MetricType::Gauge);
+  for (const auto& [labels, pool] : pools) of_pools.Gauge(labels, pool->room);
   of_pools.Begin("instance_up", "1: the instance answers, 0: it does not. None before anything was heard of it.",
                  MetricType::Gauge);
   for (const auto& [labels, pool] : pools) {

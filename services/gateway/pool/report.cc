@@ -12,6 +12,7 @@ namespace leasehold::gateway {
 PoolReport InstancePool::Report(const ReportScope& scope) const {
   PoolReport report{.service = options_.service.str(),
                     .cap = options_.max_connections,
+                    .room = room_.get(),
                     .servers = used_,
                     .closing = used_,
                     .working = restraint_.working(),

@@ -37,6 +37,7 @@ struct PoolReport {
   std::string service;
   int clients = 0;
   int cap = 0;
+  int room = 0;     // of the cap, what the instance has room for
   int servers = 0;  // with those being dialled and those being closed
   int idle = 0;
   int dialling = 0;

@@ -43,10 +43,10 @@ void InstancePool::Demand(Line& line) {
     if (line.servers + line.dialling > 0) {
       // Those who wait longest decide, past those for whom a server is on its way.
       const auto undecided = std::next(line.waiting.begin(), line.dialling);
-      const bool few = line.servers + line.dialling < kFew && used_ < options_.max_connections;
+      const bool few = line.servers + line.dialling < kFew && used_ < room_.get();
       if (loop_.now() - (*undecided)->since_ < (few ? std::min(connect_time_, kShortWait) : connect_time_)) return;
     }
-    if (used_ < options_.max_connections && dialling_ < dial_rate_.limit()) {
+    if (used_ < room_.get() && dialling_ < dial_rate_.limit()) {
       StartDial(line);
       continue;
     }
@@ -63,14 +63,14 @@ void InstancePool::Demand(Line& line) {
 void InstancePool::ServeClaims() {
   for (size_t left = claims_.size(); left > 0 && dialling_ < dial_rate_.limit(); --left) {
     Line& line = *claims_.front();
-    if (MayDial(line) && used_ >= options_.max_connections) break;
+    if (MayDial(line) && used_ >= room_.get()) break;
     claims_.pop_front();
     line.claims = false;
     if (!MayDial(line)) continue;
     StartDial(line);
     Demand(line);
   }
-  for (int i = Room(); i < PlacesWanted(); ++i) {
+  for (int i = Free(); i < PlacesWanted(); ++i) {
     Server* const victim = Coldest(*claims_[static_cast<size_t>(i)]);
     if (victim == nullptr) continue;
     ++victim->line.share->tally.evictions;
@@ -115,7 +115,7 @@ bool InstancePool::Take(const Line& claimant, const Server& server) const {
 // Who gets the place of `server`, though its own line could use it at once. Only if nothing idle can be closed for
 // those who claim places, and no more is being closed already.
 Line* InstancePool::ClaimantFor(const Server& server) {
-  if (idle_ > 0 || Room() >= PlacesWanted()) return nullptr;
+  if (idle_ > 0 || Free() >= PlacesWanted()) return nullptr;
   for (size_t i = 0; i < std::min(claims_.size(), kClaimsLookedAt); ++i) {
     Line* const line = claims_[i];
     if (!MayDial(*line) || !Take(*line, server)) continue;
@@ -179,7 +179,7 @@ void InstancePool::ServeAllHeld() {
 }
 
 // Free, or soon: PostgreSQL takes a while to close a connection.
-int InstancePool::Room() const { return options_.max_connections - used_ + closing_; }
+int InstancePool::Free() const { return room_.get() - used_ + closing_; }
 
 int InstancePool::PlacesWanted() const { return std::min(static_cast<int>(claims_.size()), dial_rate_.limit()); }
 

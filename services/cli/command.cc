@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <iostream>
-#include <limits>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
@@ -124,14 +123,13 @@ CLI::Option* AddDuration(CLI::App& app, const std::string& name, absl::Duration&
       ->type_name("DURATION");
 }
 
-CLI::Option* AddCount(CLI::App& app, const std::string& name, int& target, const std::string& about) {
+CLI::Option* AddCount(CLI::App& app, const std::string& name, int& target, const std::string& about, Range allowed) {
   return app
       .add_option_function<std::string>(
           name,
-          [&target, name](const std::string& text) {
-            if (absl::SimpleAtoi(text, &target) && target >= 0) return;
-            UsageError(
-                absl::StrCat(name, " is '", Printable(text), "'; allowed: 0 to ", std::numeric_limits<int>::max()));
+          [&target, name, allowed](const std::string& text) {
+            if (absl::SimpleAtoi(text, &target) && target >= allowed.least && target <= allowed.most) return;
+            UsageError(absl::StrCat(name, " is '", Printable(text), "'; allowed: ", allowed.least, " to ", allowed.most));
           },
           about)
       ->type_name("NUMBER");

@@ -24,10 +24,9 @@ class Rollout {
   struct Options {
     MigrationLibrary library{};
     int parallelism = 4;
-    // Begins a run when it starts, if databases are behind the files.
+    // Begins a run when it starts, if databases are behind the files and nobody has left one unfinished.
     bool automatic = false;
-    absl::Duration tenant_patience = absl::Seconds(30);  // for whoever else is at work on a tenant
-    absl::Duration interval = absl::Seconds(2);          // between looks for runs that somebody else's end has left
+    absl::Duration interval = absl::Seconds(2);  // between looks for runs that somebody else's end has left
   };
   struct Parts {
     const Instance& instance;

@@ -178,7 +178,8 @@ int Execute(CLI::App& app, Command& command, std::vector<std::string> args) {
       at = at->get_subcommands().front();
       absl::StrAppend(&path, " ", at->get_name());
     }
-    return ReportUsage(error.what(), path);
+    const bool behind = command.has_tail && dynamic_cast<const CLI::RequiredError*>(&error) != nullptr;
+    return ReportUsage(absl::StrCat(error.what(), behind ? "; what stands behind '--' is another program's" : ""), path);
   }
   absl::StatusOr<int> code = kFailed;
   if (absl::Status token = CheckToken(command); !token.ok()) {

@@ -106,6 +106,9 @@ TEST(CommandLine, UsageErrorsNameWhatIsWrong) {
            {{"tenant", "create", "-a"},
             "unknown option '-a', and ID begins with a letter or a digit: " + grammar,
             "leasehold tenant create"},
+           {{"tenant", "create", "--", "-a"},
+            "ID is required; what stands behind '--' is another program's",
+            "leasehold tenant create"},
            {{"tenant", "create", "a", "-b"},
             "unknown option '-b'; known here: --ca, --cert, --domain, --gateway, --help, --json, --key, --name, "
             "--setting, --timeout, "

@@ -19,7 +19,7 @@ namespace {
 constexpr size_t kDatabaseIdBytes = 8;
 constexpr size_t kMostFindings = 200;
 // What has happened is written at most so often, many databases at once; so is whether somebody cancelled read.
-constexpr absl::Duration kFlushEvery = absl::Milliseconds(100);
+constexpr absl::Duration kFlushEvery = absl::Milliseconds(250);
 // How long a run whose files this provisioner does not have is left to others of the service.
 constexpr absl::Duration kFilesPatience = absl::Seconds(15);
 

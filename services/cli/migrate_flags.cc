@@ -6,6 +6,7 @@
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_split.h"
+#include "absl/strings/string_view.h"
 #include "common/config/config.h"
 #include "common/status/error.h"
 #include "services/cli/command.h"
@@ -30,7 +31,7 @@ constexpr std::pair<std::string_view, std::string_view> kOptions[] = {
 
 void ReadWaves(const std::string& text, std::vector<int>& waves) {
   waves.clear();
-  for (const std::string_view part : absl::StrSplit(text, ',')) {
+  for (const absl::string_view part : absl::StrSplit(text, ',')) {
     int percent = 0;
     const bool rises = absl::SimpleAtoi(part, &percent) && percent >= 1 && percent <= 100 &&
                        (waves.empty() || percent > waves.back());

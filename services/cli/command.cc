@@ -129,7 +129,8 @@ CLI::Option* AddCount(CLI::App& app, const std::string& name, int& target, const
           name,
           [&target, name, allowed](const std::string& text) {
             if (absl::SimpleAtoi(text, &target) && target >= allowed.least && target <= allowed.most) return;
-            UsageError(absl::StrCat(name, " is '", Printable(text), "'; allowed: ", allowed.least, " to ", allowed.most));
+            UsageError(
+                absl::StrCat(name, " is '", Printable(text), "'; allowed: ", allowed.least, " to ", allowed.most));
           },
           about)
       ->type_name("NUMBER");
@@ -179,7 +180,8 @@ int Execute(CLI::App& app, Command& command, std::vector<std::string> args) {
       absl::StrAppend(&path, " ", at->get_name());
     }
     const bool behind = command.has_tail && dynamic_cast<const CLI::RequiredError*>(&error) != nullptr;
-    return ReportUsage(absl::StrCat(error.what(), behind ? "; what stands behind '--' is another program's" : ""), path);
+    return ReportUsage(absl::StrCat(error.what(), behind ? "; what stands behind '--' is another program's" : ""),
+                       path);
   }
   absl::StatusOr<int> code = kFailed;
   if (absl::Status token = CheckToken(command); !token.ok()) {

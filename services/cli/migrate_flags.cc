@@ -14,27 +14,26 @@
 namespace leasehold::cli {
 namespace {
 
-constexpr std::pair<std::string_view, std::string_view> kOptions[] = {
-    {"spec.selection.tenants", "--tenant"},
-    {"spec.selection.settings", "--where"},
-    {"spec.selection.only_central", "--only-central"},
-    {"spec.canary.tenants", "--canary"},
-    {"spec.canary.settings", "--canary-where"},
-    {"spec.waves", "--waves"},
-    {"spec.parallelism", "--parallelism"},
-    {"spec.failure_budget", "--failures"},
-    {"spec.lock_timeout", "--lock-timeout"},
-    {"spec.lock_attempts", "--lock-attempts"},
-    {"spec.statement_timeout", "--statement-timeout"},
-    {"spec.undo_run", "RUN"},
-    {"spec.repair_file", "FILE"}};
+constexpr std::pair<std::string_view, std::string_view> kOptions[] = {{"spec.selection.tenants", "--tenant"},
+                                                                      {"spec.selection.settings", "--where"},
+                                                                      {"spec.selection.only_central", "--only-central"},
+                                                                      {"spec.canary.tenants", "--canary"},
+                                                                      {"spec.canary.settings", "--canary-where"},
+                                                                      {"spec.waves", "--waves"},
+                                                                      {"spec.parallelism", "--parallelism"},
+                                                                      {"spec.failure_budget", "--failures"},
+                                                                      {"spec.lock_timeout", "--lock-timeout"},
+                                                                      {"spec.lock_attempts", "--lock-attempts"},
+                                                                      {"spec.statement_timeout", "--statement-timeout"},
+                                                                      {"spec.undo_run", "RUN"},
+                                                                      {"spec.repair_file", "FILE"}};
 
 void ReadWaves(const std::string& text, std::vector<int>& waves) {
   waves.clear();
   for (const absl::string_view part : absl::StrSplit(text, ',')) {
     int percent = 0;
-    const bool rises = absl::SimpleAtoi(part, &percent) && percent >= 1 && percent <= 100 &&
-                       (waves.empty() || percent > waves.back());
+    const bool rises =
+        absl::SimpleAtoi(part, &percent) && percent >= 1 && percent <= 100 && (waves.empty() || percent > waves.back());
     if (!rises) {
       const absl::Status wrong = InvalidField("--waves", text, "percentages from 1 to 100 that rise, e.g. 1,10");
       UsageError(std::string(wrong.message()));
@@ -70,7 +69,8 @@ void SpecFlags::AddSelection(CLI::App& app) {
 }
 
 void SpecFlags::AddPace(CLI::App& app) {
-  AddCount(app, "--parallelism", parallelism, "Databases at once (default: the provisioner's)", {.least = 1, .most = 64});
+  AddCount(app, "--parallelism", parallelism, "Databases at once (default: the provisioner's)",
+           {.least = 1, .most = 64});
   AddCount(app, "--failures", budget, "Databases that may fail before the run is stopped (default 0)",
            {.most = 1'000'000});
   lock_timeout_option =

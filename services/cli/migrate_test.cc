@@ -97,8 +97,7 @@ TEST(ShowMigrationStatus, NamesWhatWasNeverComplete) {
 }
 
 TEST(SpecFlags, WhatIsSaidOfAFieldNamesTheOption) {
-  EXPECT_EQ(AsTyped(InvalidField("spec.selection.tenants", "[", "globs")).message(),
-            "--tenant is '['; allowed: globs");
+  EXPECT_EQ(AsTyped(InvalidField("spec.selection.tenants", "[", "globs")).message(), "--tenant is '['; allowed: globs");
   EXPECT_EQ(AsTyped(InvalidField("spec.canary.settings", "a=b", "x")).message(), "--canary-where is 'a=b'; allowed: x");
   EXPECT_EQ(AsTyped(InvalidField("spec.lock_timeout", "0", "1ms to 24h")).message(),
             "--lock-timeout is '0'; allowed: 1ms to 24h");

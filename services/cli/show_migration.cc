@@ -77,7 +77,10 @@ std::string ShowMigrationStatus(const v1::MigrationStatus& status, bool all, con
   for (const v1::DatabaseVersion& database : status.databases()) {
     if (!all && database.pending() == 0 && !database.differs() && !database.unfinished()) continue;
     if (database.unfinished()) {
-      table.AddRow({database.database(), database.tenant(), "", "",
+      table.AddRow({database.database(),
+                    database.tenant(),
+                    "",
+                    "",
                     {absl::StrCat("not complete: leasehold tenant get ", database.tenant()), Colour::kYellow}});
       continue;
     }

@@ -49,7 +49,9 @@ absl::StatusOr<v1::MigrationAnswer> MigrationAsker::Ask(std::string_view service
 absl::StatusOr<std::string> MigrationAsker::ServiceOf(std::string_view run) {
   const size_t dot = run.rfind('.');
   if (dot == std::string_view::npos || !ServiceName::Parse(run.substr(0, dot)).ok()) {
-    return Error(v1::REASON_OPERATION_NOT_FOUND, std::format("there is no run {}; the id of one is <service>.<number>, e.g. identity.7", Printable(run)));
+    return Error(
+        v1::REASON_OPERATION_NOT_FOUND,
+        std::format("there is no run {}; the id of one is <service>.<number>, e.g. identity.7", Printable(run)));
   }
   return std::string(run.substr(0, dot));
 }

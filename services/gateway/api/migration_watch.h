@@ -39,7 +39,7 @@ class MigrationWatch : public std::enable_shared_from_this<MigrationWatch> {
   // Of the one look that runs.
   google::protobuf::Timestamp seen_{};
   std::optional<absl::Time> sent_{};  // when the run that was sent last had changed
-  bool more_ = false;  // there are more ended databases than were sent
+  bool more_ = false;                 // there are more ended databases than were sent
   int silent_ = 0;
   bool over_ = false;
 };

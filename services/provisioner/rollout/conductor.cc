@@ -210,8 +210,7 @@ absl::Status Conductor::WorkThrough() {
     enough_ = false;
     LH_RETURN_IF_ERROR(parts_.store.SetWave(stored_.number, wave));
     LH_RETURN_IF_ERROR(ForEach(
-        databases,
-        [&](const Turn& turn, postgres::Connection& central) { return RunTask(context, turn, central); },
+        databases, [&](const Turn& turn, postgres::Connection& central) { return RunTask(context, turn, central); },
         /*notes=*/true));
     if (enough_) return absl::OkStatus();
   }
@@ -252,8 +251,8 @@ absl::Status Conductor::End() {
   } else if (kind() == v1::MIGRATION_KIND_REPAIR && run.total() > 0 && run.skipped() == run.total()) {
     state = v1::MIGRATION_RUN_STATE_FAILED;
     LH_ASSIGN_OR_RETURN(const v1::ListMigrationTasksResponse skipped, parts_.store.ListTasks(stored_.number, {}));
-    message = std::format("nothing was looked at: {}: {}", skipped.tasks(0).database(),
-                          skipped.tasks(0).failure().message());
+    message =
+        std::format("nothing was looked at: {}: {}", skipped.tasks(0).database(), skipped.tasks(0).failure().message());
   } else {
     LH_ASSIGN_OR_RETURN(message, Remark(run));
   }

@@ -35,7 +35,7 @@ class Conductor {
     RunStore& store;  // over `holder`
     const Clock& clock;
     Metrics& metrics;
-    int parallelism = 4;  // where the run does not say
+    int parallelism = 4;                // where the run does not say
     std::function<bool()> stopping{};   // the provisioner is shutting down; any thread
     std::function<void()> on_status{};  // tenants' versions have changed; once a wave
   };

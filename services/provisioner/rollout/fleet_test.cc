@@ -199,9 +199,9 @@ TEST(PendingFor, HoldsNoFileThatHasComeSince) {
   for (const v1::MigrationFile& file : FilesOf(Files({{"0001_a.sql", "SELECT 1"}, {"0002_b.sql", "SELECT 2"}}))) {
     *run.add_files() = file;
   }
-  const FleetMigrations files = LimitedTo(
-      run, Files({{"0001_a.sql", "SELECT 1"}, {"0002_b.sql", "SELECT 2"}, {"0003_c.sql", "SELECT 3"}},
-                 {{"0001_z.sql", "SELECT 0"}}));
+  const FleetMigrations files =
+      LimitedTo(run, Files({{"0001_a.sql", "SELECT 1"}, {"0002_b.sql", "SELECT 2"}, {"0003_c.sql", "SELECT 3"}},
+                           {{"0001_z.sql", "SELECT 0"}}));
   const std::vector<const Migration*> pending = PendingFor({.tenant = "t01", .version = 1}, files);
   ASSERT_EQ(pending.size(), 1u);
   EXPECT_EQ(pending.front()->name, "0002_b.sql");

@@ -34,8 +34,7 @@ absl::StatusOr<RepairStep> PlanRepair(const History& history, const Migrations& 
     return step;
   }
   const std::vector<HistoryMismatch> all = CompareHistory(history, files);
-  const auto mismatch =
-      std::ranges::find(all, *version, &HistoryMismatch::version);
+  const auto mismatch = std::ranges::find(all, *version, &HistoryMismatch::version);
   if (mismatch == all.end()) {
     step.findings.push_back(MakeFinding(v1::MIGRATION_SEVERITY_NOTE, "history-agrees", "", step.file,
                                         "there is nothing to repair here", ""));

@@ -170,9 +170,9 @@ absl::StatusOr<std::optional<StoredRun>> RunStore::Running() {
 }
 
 absl::StatusOr<std::optional<StoredRun>> RunStore::LastThatWrites() {
-  LH_ASSIGN_OR_RETURN(std::vector<StoredRun> runs,
-                      Read("WHERE r.kind IN ('MIGRATION_KIND_APPLY', 'MIGRATION_KIND_UNDO') ORDER BY r.id DESC LIMIT 1",
-                           {}));
+  LH_ASSIGN_OR_RETURN(
+      std::vector<StoredRun> runs,
+      Read("WHERE r.kind IN ('MIGRATION_KIND_APPLY', 'MIGRATION_KIND_UNDO') ORDER BY r.id DESC LIMIT 1", {}));
   if (runs.empty()) return std::nullopt;
   return std::move(runs.front());
 }

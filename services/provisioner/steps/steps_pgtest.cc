@@ -378,7 +378,8 @@ TEST_F(StepsTest, AFailedMigrationLeavesTheEarlierOnesAndSaysWhich) {
 }
 
 TEST_F(StepsTest, WhatWasNeverCompleteIsBegunAnewIfItsFilesHaveChanged) {
-  const auto bad = MigrationsOf({{"0001_person.sql", "CREATE TABLE persn (i int);"}, {"0002_bad.sql", "SELECT absent;"}});
+  const auto bad =
+      MigrationsOf({{"0001_person.sql", "CREATE TABLE persn (i int);"}, {"0002_bad.sql", "SELECT absent;"}});
   const auto mended = MigrationsOf({{"0001_person.sql", kFirst}});
   migrations_ = *bad;
   ASSERT_EQ(ReasonOf(Run("anew", TenantDatabase::Present())), v1::REASON_MIGRATION_FAILED);

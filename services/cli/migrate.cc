@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "common/config/config.h"
 #include "common/status/error.h"
 #include "services/cli/json.h"
 #include "services/cli/migrate_flags.h"

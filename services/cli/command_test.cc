@@ -142,7 +142,7 @@ TEST(CommandLine, UsageErrorsNameWhatIsWrong) {
             "--lock-attempts is '0'; allowed: 1 to 1000",
             "leasehold migrate apply"},
            {{"migrate", "apply", "core", "--only-central", "--tenant", "acme"},
-            "--only-central excludes --tenant",
+            "--tenant excludes --only-central",
             "leasehold migrate apply"},
            {{"log", "queries", "maybe"}, "STATE is 'maybe'; allowed: on, off", "leasehold log queries"},
            {{"tenant", "get", "\xff"}, "argument 3 is '\\xff'; allowed: UTF-8", "leasehold tenant get"},

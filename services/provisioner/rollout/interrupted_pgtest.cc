@@ -168,7 +168,7 @@ constexpr std::string_view kHold = "SELECT pg_advisory_lock(1818784878, hashtext
 
 TEST_F(InterruptedTest, ATenantThatSomebodyElseIsAtWorkOnComesLast) {
   AddTenants(3);
-  auto other = std::make_unique<postgres::Connection>(test_->Login());
+  auto other = std::make_unique<postgres::Connection>(test_->instance().AsLogin("identity_central"));
   ASSERT_EQ(other->ExecAlone(kHold).status(), absl::OkStatus());
   v1::MigrationSpec spec = Spec(v1::MIGRATION_KIND_APPLY);
   spec.set_parallelism(1);

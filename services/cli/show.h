@@ -52,6 +52,11 @@ std::string ShowBackup(const v1::Backup& backup, const View& view);
 std::string ShowBackups(const google::protobuf::RepeatedPtrField<v1::Backup>& backups, const View& view);
 // "12 KiB", "3.4 MiB".
 std::string Bytes(int64_t bytes);
+// What its services have written: "12 MiB of 40 MiB", "12 MiB" while one of them does not know its total; empty for
+// nothing.
+std::string WrittenOf(const v1::Operation& operation);
+// The same in hundredths; -1 if that is not known.
+int PercentOf(const v1::Operation& operation);
 
 // The pools, then what each tenant has of them.
 std::string ShowPools(const google::protobuf::RepeatedPtrField<v1::Pool>& pools, const Terminal& terminal);

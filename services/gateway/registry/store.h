@@ -99,6 +99,9 @@ class Store {
   // What a provisioner says of a tenant. False: it changes nothing (see ApplyReport). TENANT_NOT_FOUND if the registry
   // has never heard of the tenant.
   absl::StatusOr<bool> Report(const TenantId& id, const v1::ServiceStatus& report);
+  // How far a service is with a restore or clone, in its operation. False: that was cancelled or overtaken, or the
+  // service has no part in it.
+  absl::StatusOr<bool> ReportCopy(const TenantId& id, const v1::CopyStatus& report);
 
   // Deleted tenants whose purge_time has come begin to be dropped, at most `limit`. How many. Gateways share the work.
   absl::StatusOr<int> PurgeDue(int limit);
@@ -171,6 +174,8 @@ class Store {
   absl::StatusOr<v1::Operation> StartOperation(postgres::Transaction& tx, const rows::TenantRow& tenant,
                                                v1::OperationKind kind);
   absl::Status AdvanceOperation(postgres::Transaction& tx, const rows::TenantRow& tenant);
+  // What services say of a restore or clone becomes what `now` says, but for the bytes.
+  absl::Status KeepBytes(postgres::Transaction& tx, const OperationId& id, v1::Operation now);
   absl::StatusOr<v1::Operation> OperationNow(postgres::Transaction& tx, const rows::TenantRow& tenant);
   absl::Status SaveOperation(postgres::Transaction& tx, const v1::Operation& operation);
   absl::StatusOr<v1::Operation> ReadOperation(postgres::Transaction& tx, const OperationId& id);

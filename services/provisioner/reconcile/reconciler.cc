@@ -299,8 +299,9 @@ absl::StatusOr<bool> Reconciler::Attempt(const TenantRecord& record, Work work, 
   const bool fills = work == Work::kFill || work == Work::kDiscard;
   const std::shared_ptr<const Migrations> migrations = is_new && !fills ? newcomers_.Get() : newcomers_.All();
   if (fills) {
-    Refill refill(parts_.instance, *migrations, central, options_.backup_folder, record);
-    LH_RETURN_IF_ERROR(work == Work::kFill ? refill.Run(go_on) : refill.Discard(go_on));
+    Refill refill(parts_.instance, *migrations, central, parts_.clock, options_.backup_folder, record);
+    const auto tell = [&](const Copied& copied) { TellCopied(record, copied); };
+    LH_RETURN_IF_ERROR(work == Work::kFill ? refill.Run(go_on, tell) : refill.Discard(go_on));
     return !refill.elsewhere();
   }
   if (record.database_id.empty()) return true;  // nothing was ever made, so nothing is there to remove
@@ -338,6 +339,16 @@ absl::StatusOr<bool> Reconciler::Attempt(const TenantRecord& record, Work work, 
     return Error(v1::REASON_SUPERSEDED, "there are more files by now");
   }
   return true;
+}
+
+void Reconciler::TellCopied(const TenantRecord& record, const Copied& copied) {
+  if (!parts_.on_copying) return;
+  v1::CopyStatus status;
+  status.set_service(parts_.instance.service().str());
+  status.set_generation(record.origin.generation);
+  status.set_bytes(copied.bytes);
+  status.set_total_bytes(copied.total);
+  parts_.on_copying(record.id, status);
 }
 
 absl::Status Reconciler::GoOn(const TenantRecord& record, Work work) {

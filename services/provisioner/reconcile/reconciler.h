@@ -20,6 +20,8 @@
 #include "common/clock/clock.h"
 #include "common/postgres/postgres.h"
 #include "common/telemetry/metrics.h"
+#include "leasehold/v1/event.pb.h"
+#include "services/provisioner/archive/copy_meter.h"
 #include "services/provisioner/drift/rounds.h"
 #include "services/provisioner/migrations/library.h"
 #include "services/provisioner/reconcile/dependency.h"
@@ -68,6 +70,8 @@ class Reconciler {
     std::function<void()> on_status;  // there is something to report; any thread, must not block
     // The same of one status that is known here and now. Empty: on_status.
     std::function<void(TenantRecord)> on_settled{};
+    // How far a tenant's restore or clone is. As on_status; empty: nobody wants to know.
+    std::function<void(const TenantId&, const v1::CopyStatus&)> on_copying{};
     std::function<void(bool found)>
         on_claim{};  // as Claims::Parts; empty: nobody keeps spares, and none are looked for
   };
@@ -125,6 +129,7 @@ class Reconciler {
   // False: another provisioner is at work on it.
   absl::StatusOr<bool> Attempt(const TenantRecord& record, Work work, const ObservedTenant& observed,
                                postgres::Connection& central, Outcome& outcome);
+  void TellCopied(const TenantRecord& record, const Copied& copied);
   absl::Status GoOn(const TenantRecord& record, Work work);
   absl::Status Conclude(const TenantRecord& record, Work work, const absl::Status& status, Outcome outcome);
   absl::Duration BackoffFor(int attempt) ABSL_LOCKS_EXCLUDED(mu_);

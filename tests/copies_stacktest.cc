@@ -22,8 +22,7 @@ constexpr absl::Duration kPatience = absl::Seconds(90);
 std::string MakeHeavyTenant(Stack& stack) {
   const std::string id = stack.CreateTenant(FreshTenantId("heavy"));
   WriteNote(stack, id, "kept");
-  stack.OnInstance("alpha",
-                   absl::StrCat("SET ROLE \"", NameOf(id), R"sql(";
+  stack.OnInstance("alpha", absl::StrCat("SET ROLE \"", NameOf(id), R"sql(";
 CREATE FUNCTION stands_still() RETURNS boolean LANGUAGE plpgsql AS $$BEGIN
   IF starts_with(current_database(), 'leasehold_new_') THEN PERFORM pg_sleep(600); END IF;
   RETURN true;

@@ -267,7 +267,8 @@ int Stack::Strays(const std::string& service) {
   return std::stoi(OnInstance(
       service,
       "SELECT count(*) FROM (SELECT datname AS name FROM pg_database UNION ALL SELECT rolname FROM pg_roles) AS n "
-      "WHERE (starts_with(name, 'leasehold_new_') OR starts_with(name, 'leasehold_drop_')) AND NOT EXISTS (SELECT FROM (SELECT database_id FROM leasehold.spares "
+      "WHERE (starts_with(name, 'leasehold_new_') OR starts_with(name, 'leasehold_drop_')) AND NOT EXISTS (SELECT FROM "
+      "(SELECT database_id FROM leasehold.spares "
       "UNION SELECT database_id FROM leasehold.tenants) AS k "
       "WHERE name IN ('leasehold_new_' || database_id, 'leasehold_new_' || database_id || '_ro'))",
       service + "_central"));

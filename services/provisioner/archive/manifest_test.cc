@@ -43,7 +43,7 @@ TEST(ManifestTest, TheSizeOfTheDatabaseMayBeMissing) {
   const auto read = ParseManifest(json.replace(at, 16, "\"something_else\""));
   ASSERT_TRUE(read.ok()) << read.status();
   EXPECT_EQ(read->database_bytes, 0);
-  json.replace(json.find("\"something_else\": 7"), 19, "\"database_bytes\": -");
+  json.replace(json.find("\"something_else\": 7"), 19, "\"database_bytes\": -7");
   EXPECT_EQ(ReasonOf(ParseManifest(json).status()), v1::REASON_BACKUP_DAMAGED);
 }
 

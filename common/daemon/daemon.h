@@ -54,6 +54,8 @@ class Health {
   bool Ready() const;
   // Of one component; nullopt: unknown.
   std::optional<bool> Well(const std::string& component) const;
+  // Of all those that something is known of.
+  std::map<std::string, bool> All() const;
   // {"status":"ok|failing","components":{"nats":{"status":"ok|failing|unknown","since":"…","latency_ms":0.4,"error":"…"}}}.
   // The whole is "ok" when Ready(); `since` is when a component last changed between ok and failing. One that is ok and
   // was not has "last_error" and "last_error_time" in place of "error".

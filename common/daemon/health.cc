@@ -61,6 +61,15 @@ std::optional<bool> Health::Well(const std::string& component) const {
   return found->second.status.ok();
 }
 
+std::map<std::string, bool> Health::All() const {
+  std::map<std::string, bool> all;
+  const absl::MutexLock lock(&mu_);
+  for (const auto& [name, c] : components_) {
+    if (c.known) all.emplace(name, c.status.ok());
+  }
+  return all;
+}
+
 std::string Health::Json() const {
   const bool ready = Ready();
   std::string components;

@@ -13,6 +13,7 @@
 #include "absl/synchronization/mutex.h"
 #include "common/config/config.h"
 #include "common/daemon/daemon.h"
+#include "common/daemon/daemon_metrics.h"
 #include "common/daemon/readiness.h"
 #include "common/jetstream/jetstream.h"
 #include "common/jetstream/options.h"
@@ -153,6 +154,7 @@ absl::Status Run(const Arguments& arguments) {
   Metrics metrics;
   Health health(clock);
   for (const char* component : {"registry", "nats", "leases", "listeners"}) health.Require(component);
+  const Metrics::Handle own_metrics = AddDaemonMetrics(health, metrics);
   tls::Watcher certificates(clock, metrics);
   LH_ASSIGN_OR_RETURN(const Encryption encryption, ReadEncryption(config, certificates));
   HttpEndpoint http(health, metrics, {}, encryption.http);
@@ -199,11 +201,11 @@ absl::Status Run(const Arguments& arguments) {
 
   prometheus::Gauge& active =
       metrics.Gauge("leasehold_leases", "Leases that this gateway knows of", {{"state", "active"}});
-  prometheus::Gauge& sessions_refused = metrics.Gauge(
-      "leasehold_sessions_over_quota", "Sessions refused since the start: one more than their lease may have");
+  prometheus::Counter& over_quota = metrics.Counter("leasehold_sessions_over_quota_total",
+                                                    "Sessions refused: one more than their lease may have");
   timer.Every(kBookTick, [&] {
     book.Tick();
-    sessions_refused.Set(static_cast<double>(authority.sessions_refused()));
+    over_quota.Increment(static_cast<double>(authority.sessions_refused()) - over_quota.Value());
     active.Set(static_cast<double>(book.live()));
     health.Set("leases", replicator.synced()
                              ? absl::OkStatus()

@@ -136,6 +136,7 @@ Provisioner::Provisioner(Settings settings, std::unique_ptr<Certificates> certif
       replicas_(settings.replicas),
       metrics_(certificates_->metrics),
       health_(clock_),
+      own_metrics_(AddDaemonMetrics(health_, metrics_)),
       endpoint_(health_, metrics_, {}, certificates_->http),
       instance_(std::move(settings.instance)),
       central_(instance_.AsLogin(instance_.central_database()), settings.reconciler.parallelism + kMoreConnections),

@@ -10,6 +10,7 @@
 #include "common/clock/clock.h"
 #include "common/config/config.h"
 #include "common/daemon/daemon.h"
+#include "common/daemon/daemon_metrics.h"
 #include "common/identity/identity.h"
 #include "common/jetstream/jetstream.h"
 #include "common/jetstream/options.h"
@@ -77,6 +78,7 @@ class Provisioner {
   const int replicas_;
   Metrics& metrics_;
   Health health_;
+  const Metrics::Handle own_metrics_;
   HttpEndpoint endpoint_;
   const Instance instance_;
   postgres::ConnectionPool central_;

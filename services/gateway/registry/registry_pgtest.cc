@@ -21,6 +21,7 @@ namespace leasehold::gateway {
 namespace {
 
 using testing::HasSubstr;
+using testing::Not;
 
 constexpr absl::Duration kPatience = absl::Seconds(30);
 
@@ -328,6 +329,36 @@ TEST_F(RegistryTest, DeleteEndsInAPurgeByTheClock) {
   EXPECT_EQ(last->desired(), v1::DESIRED_STATE_ABSENT);
   PublishAll("acme", v1::SERVICE_STATE_REMOVED, "removed", 3);
   EXPECT_TRUE(Eventually([&store] { return ReasonOf(store.Get(Id("acme")).status()) == v1::REASON_TENANT_NOT_FOUND; }));
+}
+
+TEST_F(RegistryTest, MetricsTellOfEachServiceAndOfWhatWaitsForIt) {
+  // Stands for a provisioner that has run before, and is away.
+  ASSERT_TRUE(client_->EnsureStream(jetstream::TenantsStream(1)).ok());
+  ASSERT_TRUE(
+      client_->Subscribe({.stream = "TENANTS", .durable = "provisioner-core", .filter_subject = "tenants.>"}).ok());
+  StartAndWait();
+  ASSERT_TRUE(
+      registry_->store().Create({.id = Id("acme"), .name = "", .domain = "", .settings = {}, .active = true}).ok());
+  PublishReport("acme", "identity", v1::SERVICE_STATE_READY, "ready", 1);
+  const auto shown = [this](const std::string& line) {
+    return Eventually([&] { return metrics_.Expose().contains(line + "\n"); });
+  };
+  EXPECT_TRUE(shown("leasehold_service_tenants{service=\"identity\",state=\"ready\"} 1"));
+  EXPECT_TRUE(shown("leasehold_service_tenants{service=\"core\",state=\"pending\"} 1"));
+  EXPECT_TRUE(shown("leasehold_service_tenants{service=\"core\",state=\"failed\"} 0"));
+  EXPECT_TRUE(shown("leasehold_service_last_pass_timestamp_seconds{service=\"core\"} 0"));
+  EXPECT_TRUE(shown("leasehold_events_pending{stream=\"TENANTS\",consumer=\"provisioner-core\"} 1"));
+  EXPECT_TRUE(shown("leasehold_events_pending{stream=\"TENANTS\",consumer=\"registry\"} 0"));
+  EXPECT_TRUE(shown("leasehold_events_pending{stream=\"PROVISIONING\",consumer=\"registry\"} 0"));
+  EXPECT_THAT(metrics_.Expose(), Not(HasSubstr("consumer=\"provisioner-identity\"")));
+  EXPECT_TRUE(shown("leasehold_event_lag_seconds_count{stream=\"PROVISIONING\"} 1"));
+  EXPECT_TRUE(shown("leasehold_outbox_age_seconds 0"));
+  nats_->Kill();
+  EXPECT_TRUE(Eventually([this] { return !metrics_.Expose().contains("leasehold_events_pending{"); }))
+      << "what cannot be asked is not told of";
+  ASSERT_TRUE(registry_->store().Suspend(Id("acme")).ok());
+  clock_.Advance(absl::Seconds(90));
+  EXPECT_TRUE(shown("leasehold_outbox_age_seconds 90"));
 }
 
 TEST_F(RegistryTest, StartsWithNothingThereAndRecovers) {

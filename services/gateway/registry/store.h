@@ -143,8 +143,16 @@ class Store {
   struct Counts {
     std::map<v1::TenantState, int64_t> tenants;
     int64_t outbox = 0;
+    absl::Duration outbox_age = absl::ZeroDuration();  // of the oldest event
   };
   absl::StatusOr<Counts> Count();
+
+  struct ServiceCounts {
+    // PENDING: what the service has reported is older than what is wanted.
+    std::map<v1::ServiceState, int64_t> tenants;
+    absl::Time last_pass = absl::InfinitePast();
+  };
+  absl::StatusOr<std::map<std::string, ServiceCounts>> CountByService();
 
   const std::vector<std::string>& services() const { return services_; }
 

@@ -289,6 +289,30 @@ TEST_F(StoreTest, ListsArePagedAndFiltered) {
   const auto counts = store_->Count();
   EXPECT_EQ(counts->tenants.at(v1::TENANT_STATE_PROVISIONING), 2);
   EXPECT_EQ(counts->outbox, 3);
+  EXPECT_EQ(counts->outbox_age, absl::Seconds(2)) << "a's";
+}
+
+TEST_F(StoreTest, TenantsAreCountedByWhatEachServiceHasMadeOfThem) {
+  for (const char* id : {"acme", "globex"}) {
+    ASSERT_TRUE(store_->Create({.id = Id(id), .name = "", .domain = "", .settings = {}, .active = true}).ok());
+  }
+  ReportAll(v1::SERVICE_STATE_READY, 1);
+  ASSERT_TRUE(store_->Report(Id("globex"), Status("core", v1::SERVICE_STATE_FAILED, 1)).ok());
+  auto counts = store_->CountByService();
+  ASSERT_TRUE(counts.ok()) << counts.status();
+  using Counts = std::map<v1::ServiceState, int64_t>;
+  EXPECT_EQ(counts->at("core").tenants, (Counts{{v1::SERVICE_STATE_READY, 1}, {v1::SERVICE_STATE_FAILED, 1}}));
+  EXPECT_EQ(counts->at("identity").tenants, (Counts{{v1::SERVICE_STATE_READY, 1}, {v1::SERVICE_STATE_PENDING, 1}}));
+  EXPECT_EQ(counts->at("identity").last_pass, absl::InfinitePast());
+
+  ASSERT_TRUE(store_->Suspend(Id("acme")).ok());
+  v1::ReportFindingsRequest pass;
+  pass.set_service("core");
+  ASSERT_TRUE(store_->ReportFindings(pass).ok());
+  counts = store_->CountByService();
+  EXPECT_EQ(counts->at("core").tenants, (Counts{{v1::SERVICE_STATE_PENDING, 1}, {v1::SERVICE_STATE_FAILED, 1}}))
+      << "what is wanted is newer than what was reported";
+  EXPECT_EQ(counts->at("core").last_pass, clock_.Now());
 }
 
 TEST_F(StoreTest, AServiceAddedToTheConfigurationIsWaitedFor) {

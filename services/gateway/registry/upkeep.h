@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <string>
 #include <thread>
 
 #include "common/clock/clock.h"
@@ -28,6 +29,8 @@ class Upkeep {
   void Run();
   absl::Status Prepare();  // schema, states
   absl::Status Look();
+  absl::Status Count();
+  absl::Status CountByService();
   void Report(const absl::Status& status);
 
   Store& store_;
@@ -37,6 +40,12 @@ class Upkeep {
   const std::function<void()> on_tick_;
   std::map<v1::TenantState, prometheus::Gauge*> tenants_;
   prometheus::Gauge& outbox_;
+  prometheus::Gauge& outbox_age_;
+  struct OfService {
+    std::map<v1::ServiceState, prometheus::Gauge*> tenants;
+    prometheus::Gauge* last_pass;
+  };
+  std::map<std::string, OfService> services_;
   Pulse pulse_;
   bool prepared_ = false;  // the thread's own, as what follows
   std::optional<bool> healthy_;

@@ -33,7 +33,14 @@ BackupKeeper::BackupKeeper(Options options, Parts parts)
     : options_(std::move(options)),
       parts_(std::move(parts)),
       records_(parts_.central, parts_.clock),
-      backoff_(options_.min_backoff, options_.max_backoff) {}
+      backoff_(options_.min_backoff, options_.max_backoff) {
+  for (const char* outcome : {"complete", "removed", "failed"}) Ended(outcome);
+}
+
+prometheus::Counter& BackupKeeper::Ended(const char* outcome) const {
+  return parts_.metrics.Counter("leasehold_provisioner_backups_total",
+                                "Attempts at backups and at their removal, by how they ended", {{"outcome", outcome}});
+}
 
 BackupKeeper::~BackupKeeper() { Stop(); }
 
@@ -280,10 +287,7 @@ absl::Status BackupKeeper::Conclude(BackupRecord record, const absl::Status& sta
     record.message = std::string(ClientText(explained));
     record.next_attempt_time = parts_.clock.Now() + backoff_.Wait(record.attempts + 1);
   }
-  parts_.metrics
-      .Counter("leasehold_provisioner_backups_total", "Attempts at backups and at their removal, by how they ended",
-               {{"outcome", explained.ok() ? (record.cancelled ? "removed" : "complete") : "failed"}})
-      .Increment();
+  Ended(!explained.ok() ? "failed" : record.cancelled ? "removed" : "complete").Increment();
   return records_.Finish(record).status();
 }
 

@@ -84,6 +84,8 @@ class BackupKeeper {
   absl::Status GoOn(const BackupRecord& record);
 
   const Options options_;
+  prometheus::Counter& Ended(const char* outcome) const;
+
   const Parts parts_;
   BackupRecords records_;
   Backoff backoff_;  // the working thread's

@@ -157,6 +157,7 @@ class Reconciler {
   prometheus::Counter& passes_;
   prometheus::Counter& recreated_;
   prometheus::Gauge& unlisted_;
+  const Metrics::Handle queue_metrics_;
 };
 
 }  // namespace leasehold::provisioner

@@ -62,7 +62,7 @@ int Conductor::Parallelism() const {
 
 absl::Status Conductor::Run() {
   LH_RETURN_IF_ERROR(DropScratch());
-  if (stored_.cancelled) return parts_.store.Finish(stored_.number, v1::MIGRATION_RUN_STATE_CANCELLED, "cancelled");
+  if (stored_.cancelled) return Finish(v1::MIGRATION_RUN_STATE_CANCELLED, "cancelled");
   LH_ASSIGN_OR_RETURN(const bool has_files, HasItsFiles());
   if (!has_files) return absl::OkStatus();
   Log(Level::kInfo, "migration run", {{"run", stored_.run.id()}, {"kind", v1::MigrationKind_Name(kind())}});
@@ -84,7 +84,7 @@ absl::StatusOr<bool> Conductor::HasItsFiles() {
                           absl::Seconds(1));
   }
   LH_RETURN_IF_ERROR(
-      parts_.store.Finish(stored_.number, v1::MIGRATION_RUN_STATE_STOPPED,
+      Finish(v1::MIGRATION_RUN_STATE_STOPPED,
                           std::format("the files are no longer those that the run began with: {} differs", other)));
   return false;
 }
@@ -129,7 +129,7 @@ absl::StatusOr<bool> Conductor::Check() {
   LH_RETURN_IF_ERROR(parts_.store.SetFindings(stored_.number, stored_.run));
   LH_FAILPOINT("after looking for what is in the way");
   if (Writes(kind()) && HasError(findings) && !stored_.run.spec().ignore_findings()) {
-    LH_RETURN_IF_ERROR(parts_.store.Finish(stored_.number, v1::MIGRATION_RUN_STATE_STOPPED,
+    LH_RETURN_IF_ERROR(Finish(v1::MIGRATION_RUN_STATE_STOPPED,
                                            std::format("nothing was written: {}", FirstError(findings))));
     return false;
   }
@@ -238,6 +238,12 @@ absl::StatusOr<bool> Conductor::AddLateComers() {
   return after.run.pending() > 0;
 }
 
+absl::Status Conductor::Finish(v1::MigrationRunState state, const std::string& message) {
+  LH_RETURN_IF_ERROR(parts_.store.Finish(stored_.number, state, message));
+  parts_.metrics.Ended(state);
+  return absl::OkStatus();
+}
+
 absl::Status Conductor::End() {
   LH_ASSIGN_OR_RETURN(const StoredRun stored, parts_.store.Get(stored_.number));
   const v1::MigrationRun& run = stored.run;
@@ -257,7 +263,7 @@ absl::Status Conductor::End() {
        {"state", v1::MigrationRunState_Name(state)},
        {"done", std::format("{}", run.done())},
        {"failed", std::format("{}", run.failed())}});
-  LH_RETURN_IF_ERROR(parts_.store.Finish(stored_.number, state, message));
+  LH_RETURN_IF_ERROR(Finish(state, message));
   const absl::Status pruned = parts_.store.Prune();
   if (!pruned.ok()) Log(Level::kWarning, "old migration runs stay", {{"error", StdView(pruned.message())}});
   return absl::OkStatus();
@@ -348,14 +354,7 @@ absl::Status Conductor::Flush() {
   }
   std::vector<TaskNote> list;
   for (auto& [id, note] : notes) {
-    if (note.state != v1::MIGRATION_TASK_STATE_RUNNING && note.state != v1::MIGRATION_TASK_STATE_PENDING) {
-      parts_.metrics
-          .Counter("leasehold_migration_databases_total", "Databases whose turn in a migration run came to an end",
-                   {{"outcome", note.state == v1::MIGRATION_TASK_STATE_DONE     ? "done"
-                                : note.state == v1::MIGRATION_TASK_STATE_FAILED ? "failed"
-                                                                                : "skipped"}})
-          .Increment();
-    }
+    parts_.metrics.Ended(note.state);
     list.push_back(std::move(note));
   }
   if (list.empty()) return absl::OkStatus();

@@ -16,11 +16,11 @@
 #include "absl/time/time.h"
 #include "common/clock/clock.h"
 #include "common/postgres/postgres.h"
-#include "common/telemetry/metrics.h"
 #include "services/provisioner/rollout/database_task.h"
 #include "services/provisioner/rollout/findings.h"
 #include "services/provisioner/rollout/fleet.h"
 #include "services/provisioner/rollout/reference.h"
+#include "services/provisioner/rollout/run_metrics.h"
 #include "services/provisioner/rollout/run_store.h"
 #include "services/provisioner/steps/instance.h"
 
@@ -33,7 +33,7 @@ class Conductor {
     const FleetMigrations& files;
     RunStore& store;  // over `holder`
     const Clock& clock;
-    Metrics& metrics;
+    RunMetrics& metrics;
     int parallelism = 4;  // where the run does not say
     absl::Duration tenant_patience = absl::Seconds(30);
     std::function<bool()> stopping{};   // the provisioner is shutting down; any thread
@@ -66,6 +66,7 @@ class Conductor {
   // Databases that have come, or come again, since the run was listed; true if there are any.
   absl::StatusOr<bool> AddLateComers();
   absl::Status End();
+  absl::Status Finish(v1::MigrationRunState state, const std::string& message);
 
   // Runs `work` on each, several at once, until one returns an error, `enough_` or a word from outside; notes what
   // becomes of them if `notes`.

@@ -26,7 +26,8 @@ Rollout::Rollout(Options options, Parts parts)
     : options_(std::move(options)),
       library_(options_.library),
       parts_(std::move(parts)),
-      store_(parts_.central, parts_.clock, parts_.instance.service()) {}
+      store_(parts_.central, parts_.clock, parts_.instance.service()),
+      metrics_(parts_.metrics) {}
 
 void Rollout::Run() {
   std::string said;
@@ -38,6 +39,7 @@ void Rollout::Run() {
       said = ClientText(worked.status());
       Log(Level::kWarning, "migration runs cannot be worked on now", {{"error", said}});
     }
+    if (parts_.clock.Now() >= counted_ + options_.count_interval && CountBehind().ok()) counted_ = parts_.clock.Now();
     if (worked.ok() && *worked) continue;
     // After a failure also when woken: whoever wakes would spin.
     if (worked.ok()) {
@@ -77,19 +79,30 @@ absl::StatusOr<bool> Rollout::WorkOne() {
                        .files = files_now,
                        .store = fenced,
                        .clock = parts_.clock,
-                       .metrics = parts_.metrics,
+                       .metrics = metrics_,
                        .parallelism = options_.parallelism,
                        .tenant_patience = options_.tenant_patience,
                        .stopping = [this] { return thread_.Stopping(); },
                        .on_status = parts_.on_status},
                       *std::move(run), holder);
+  metrics_.SetRunning(true);
   const absl::Status status = conductor.Run();
+  metrics_.SetRunning(false);
   // Now: a server process outlives its client by a moment, in which the next run would find the lock held.
   (void)holder.ExecAlone(kUnlock, {std::string(kLock)});
   // Cancelled: the next look finds it so, and ends it.
   if (ReasonOf(status) == v1::REASON_CANCELLED) return true;
   LH_RETURN_IF_ERROR(status);
   return true;
+}
+
+absl::Status Rollout::CountBehind() {
+  const absl::StatusOr<std::vector<FleetDatabase>> fleet = ListFleet(*parts_.central.Take(), parts_.instance);
+  LH_RETURN_IF_ERROR(fleet.status());
+  const FleetMigrations files_now = files();
+  metrics_.SetBehind(static_cast<int>(std::ranges::count_if(
+      *fleet, [&](const FleetDatabase& database) { return !PendingFor(database, files_now).empty(); })));
+  return absl::OkStatus();
 }
 
 absl::Status Rollout::BeginAutomatic() {

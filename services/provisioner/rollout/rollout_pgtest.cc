@@ -49,6 +49,26 @@ TEST_F(RolloutTest, BringsEveryDatabaseToTheNewestVersionOnce) {
   EXPECT_EQ(run.message(), "there was nothing to do");
 }
 
+TEST_F(RolloutTest, CountsWhatIsBehindAndWhatRunsBring) {
+  AddTenants(3);
+  Restart({{"0001_a.sql", kFirst}, {"0002_b.sql", "ALTER TABLE person ADD CHECK (name <> 'x');"}});
+  ASSERT_EQ(rollout_->CountBehind(), absl::OkStatus());
+  std::string text = metrics_.Expose();
+  EXPECT_THAT(text, HasSubstr("leasehold_migration_databases_behind 3\n"));
+  EXPECT_THAT(text, HasSubstr("leasehold_migration_run_active 0\n"));
+  EXPECT_THAT(text, HasSubstr("leasehold_migration_runs_total{outcome=\"failed\"} 0\n"));
+  ASSERT_EQ(In("t02", "INSERT INTO person VALUES (1, 'x')"), "");
+  v1::MigrationSpec spec = Spec(v1::MIGRATION_KIND_APPLY);
+  spec.set_failure_budget(1);
+  EXPECT_EQ(RunToEnd(spec).state(), v1::MIGRATION_RUN_STATE_FAILED);
+  ASSERT_EQ(rollout_->CountBehind(), absl::OkStatus());
+  text = metrics_.Expose();
+  EXPECT_THAT(text, HasSubstr("leasehold_migration_databases_behind 1\n"));
+  EXPECT_THAT(text, HasSubstr("leasehold_migration_databases_total{outcome=\"done\"} 2\n"));
+  EXPECT_THAT(text, HasSubstr("leasehold_migration_databases_total{outcome=\"failed\"} 1\n"));
+  EXPECT_THAT(text, HasSubstr("leasehold_migration_runs_total{outcome=\"failed\"} 1\n"));
+}
+
 TEST_F(RolloutTest, AFailureBeyondTheBudgetStopsTheRunAndRetryGoesOn) {
   AddTenants(8);
   for (const char* tenant : {"t02", "t03"}) ASSERT_EQ(In(tenant, "INSERT INTO person VALUES (1, 'a'), (2, 'a')"), "");

@@ -103,11 +103,6 @@ class Stack:
         state = json.loads(pathlib.Path(self._directory, "stack.json").read_text())
         return next(c["pid"] for c in state["components"] if c["name"] == component)
 
-    @staticmethod
-    def children_of(pid):
-        return [int(child) for task in pathlib.Path(f"/proc/{pid}/task").iterdir()
-                for child in (task / "children").read_text().split()]
-
     def restart(self, component, how=signal.SIGTERM):
         """Ends it; the supervisor starts it again. Returns when the new one runs."""
         old = eventually(lambda: self.pid_of(component))

@@ -22,6 +22,8 @@ from prometheus import Prometheus
 from world import connect, make_a_failing_tenant, publish, wait_for, watched_stack
 
 BINARIES = None
+# Panels that are empty while nothing is amiss, or nothing is encrypted.
+NEED_A_REASON = {"Failures", "Tenants that wait", "Certificates end in"}
 
 
 def fires(*alerts):
@@ -90,10 +92,10 @@ class Faults(Watched):
             yield
 
     @fires("LeaseholdLoginsFail")
-    def test_the_registry_stands_still_while_a_gateway_starts(self):
+    def test_a_gateway_starts_without_the_registry(self):
         dsn = self.stack.lease("acme", "alpha")[1]
-        registry = self.stack.pid_of("postgres/registry")
-        processes = [registry, *self.stack.children_of(registry)]
+        settings, = (path for path in self.stack.directory.rglob("postgresql.auto.conf") if "registry" in str(path))
+        before = settings.read_text()
         stop = threading.Event()
 
         def keep_trying():
@@ -102,15 +104,14 @@ class Faults(Watched):
                     psycopg.connect(dsn, connect_timeout=5).close()
 
         trying = threading.Thread(target=keep_trying)
-        for process in processes:
-            os.kill(process, signal.SIGSTOP)
+        settings.write_text("PostgreSQL does not start with this\n")
         try:
-            self.stack.restart("gateway", signal.SIGKILL)
+            for component in ("postgres/registry", "gateway"):
+                os.kill(self.stack.pid_of(component), signal.SIGKILL)
             trying.start()
             yield
         finally:
-            for process in processes:
-                os.kill(process, signal.SIGCONT)
+            settings.write_text(before)
             stop.set()
             trying.join()
 
@@ -131,9 +132,13 @@ class Faults(Watched):
 
     @fires("LeaseholdRestarts")
     def test_a_provisioner_is_started_again_and_again(self):
+        def started():
+            return self.prometheus.query('process_start_time_seconds{service="beta"}')
+
         for _ in range(4):
+            before = started()
             self.stack.restart("provisioner/beta", signal.SIGKILL)
-            wait_for("beta's provisioner", lambda: self.prometheus.query('leasehold_ready{service="beta"} == 1'), 120)
+            wait_for("beta's provisioner to be seen", lambda before=before: started() not in ([], before), 120)
         yield
 
     @fires("LeaseholdPoolExhausted")
@@ -176,7 +181,7 @@ class Faults(Watched):
     def test_a_migration_that_fails(self):
         file = self.folder / "migrations/tenant/0002_fails.sql"
         file.write_text("SELECT 1 / 0;\n")
-        with self.assertRaisesRegex(RuntimeError, "division by zero|failed"):
+        with self.assertRaises(RuntimeError):
             self.stack.leasehold("migrate", "apply", "beta", "--failures", "100")
         yield
         file.unlink()
@@ -211,15 +216,14 @@ class Faults(Watched):
         self.stack.lease("acme", "alpha")
         yield
 
-    def test_the_dashboards_queries_have_answers(self):
+    def test_every_panel_of_the_dashboard_has_an_answer(self):
         with connect(self.stack, "acme", "alpha") as session:
             session.execute("SELECT 1")
-            for panel, query in dashboard_queries():
-                # Refusals, failures and the like need not be.
-                if " rate(" not in query and "tenant_server_connection_waiting" not in query:
-                    self.prometheus.query(query)
-            for query in ("sum(leasehold_sql_clients)", 'max by (state) (leasehold_tenants)'):
-                wait_for(query, lambda query=query: self.prometheus.query(query))
+
+            def without_answer():
+                return {panel for panel, query in dashboard_queries() if not self.prometheus.query(query)} - NEED_A_REASON
+
+            wait_for(f"an answer for {without_answer()}", lambda: not without_answer())
 
 
 class Certificates(Watched):

@@ -1,6 +1,5 @@
 #include "services/gateway/registry/upkeep.h"
 
-#include <string_view>
 #include <utility>
 
 #include "absl/strings/ascii.h"
@@ -30,8 +29,7 @@ void Show(const std::map<State, int64_t>& counts, const std::map<State, promethe
 }
 
 std::string LabelOf(v1::ServiceState state) {
-  constexpr std::string_view kPrefix = "SERVICE_STATE_";
-  return absl::AsciiStrToLower(absl::StripPrefix(v1::ServiceState_Name(state), kPrefix));
+  return absl::AsciiStrToLower(absl::StripPrefix(v1::ServiceState_Name(state), "SERVICE_STATE_"));
 }
 
 }  // namespace

@@ -43,7 +43,7 @@ class Upkeep {
   prometheus::Gauge& outbox_age_;
   struct OfService {
     std::map<v1::ServiceState, prometheus::Gauge*> tenants;
-    prometheus::Gauge* last_pass;
+    prometheus::Gauge* last_pass = nullptr;
   };
   std::map<std::string, OfService> services_;
   Pulse pulse_;

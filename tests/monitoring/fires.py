@@ -86,7 +86,7 @@ class Faults(Watched):
     def test_the_registry_is_away(self):
         with connect(self.stack, "acme", "alpha") as session, self.without("postgres/registry"):
             # Each is refused, and recorded.
-            for _ in range(1500):
+            for _ in range(3000):
                 with self.assertRaises(psycopg.errors.InsufficientPrivilege):
                     session.execute("SET leasehold.tenant = 'another'")
             yield

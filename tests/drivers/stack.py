@@ -103,10 +103,17 @@ class Stack:
         state = json.loads(pathlib.Path(self._directory, "stack.json").read_text())
         return next(c["pid"] for c in state["components"] if c["name"] == component)
 
+    def send(self, component, how):
+        """Once it runs; its pid."""
+        pid = eventually(lambda: self.pid_of(component), 60)
+        if not pid:
+            raise RuntimeError(f"{component} does not run")
+        os.kill(pid, how)
+        return pid
+
     def restart(self, component, how=signal.SIGTERM):
         """Ends it; the supervisor starts it again. Returns when the new one runs."""
-        old = eventually(lambda: self.pid_of(component))
-        os.kill(old, how)
+        old = self.send(component, how)
         if not eventually(lambda: self.pid_of(component) not in (0, old), 60):
             raise RuntimeError(f"{component} was not started again")
 

@@ -6,7 +6,6 @@ Exits with 77 (ctest's skip) where there is no prometheus. Names of tests (Fault
 import argparse
 import contextlib
 import functools
-import os
 import pathlib
 import shutil
 import signal
@@ -60,10 +59,10 @@ class Watched(unittest.TestCase):
     @contextlib.contextmanager
     def without(self, component):
         """It is killed, and nobody starts it again."""
-        pid = self.stack.pid_of(component)
+        self.recover()
         self.stack.supervise(False)
         try:
-            os.kill(pid, signal.SIGKILL)
+            self.stack.send(component, signal.SIGKILL)
             yield
         finally:
             self.stack.supervise(True)
@@ -107,7 +106,7 @@ class Faults(Watched):
         settings.write_text("PostgreSQL does not start with this\n")
         try:
             for component in ("postgres/registry", "gateway"):
-                os.kill(self.stack.pid_of(component), signal.SIGKILL)
+                self.stack.send(component, signal.SIGKILL)
             trying.start()
             yield
         finally:
@@ -117,13 +116,12 @@ class Faults(Watched):
 
     @fires("LeaseholdServiceUnattended", "LeaseholdEventsWait")
     def test_a_provisioner_stands_still(self):
-        provisioner = self.stack.pid_of("provisioner/alpha")
-        os.kill(provisioner, signal.SIGSTOP)
+        self.stack.send("provisioner/alpha", signal.SIGSTOP)
         try:
             self.stack.leasehold("tenant", "create", "waits-for-the-provisioner")
             yield
         finally:
-            os.kill(provisioner, signal.SIGCONT)
+            self.stack.send("provisioner/alpha", signal.SIGCONT)
 
     @fires("LeaseholdGatewayAbsent")
     def test_the_gateway_is_gone(self):

@@ -75,11 +75,25 @@ class Faults(Watched):
             self.stack.leasehold("tenant", "create", "waits-for-nats")
             yield
 
-    @fires("LeaseholdInstanceDown", "LeaseholdEventsComeAgain")
+    @fires("LeaseholdInstanceDown", "LeaseholdLoginsFail", "LeaseholdEventsComeAgain")
     def test_an_instance_is_away(self):
+        dsn = self.stack.lease("acme", "alpha")[1]
+        stop = threading.Event()
+
+        def keep_trying():
+            while not stop.wait(0.1):
+                with contextlib.suppress(psycopg.Error):
+                    psycopg.connect(dsn).close()
+
+        trying = threading.Thread(target=keep_trying)
         with self.without("postgres/alpha"):
             self.stack.leasehold("tenant", "create", "waits-for-alpha")
-            yield
+            trying.start()
+            try:
+                yield
+            finally:
+                stop.set()
+                trying.join()
 
     @fires("LeaseholdRegistryDown", "LeaseholdAuditLost")
     def test_the_registry_is_away(self):
@@ -89,30 +103,6 @@ class Faults(Watched):
                 with self.assertRaises(psycopg.errors.InsufficientPrivilege):
                     session.execute("SET leasehold.tenant = 'another'")
             yield
-
-    @fires("LeaseholdLoginsFail")
-    def test_a_gateway_starts_without_the_registry(self):
-        dsn = self.stack.lease("acme", "alpha")[1]
-        settings, = (path for path in self.stack.directory.rglob("postgresql.auto.conf") if "registry" in str(path))
-        before = settings.read_text()
-        stop = threading.Event()
-
-        def keep_trying():
-            while not stop.wait(0.1):
-                with contextlib.suppress(psycopg.Error):
-                    psycopg.connect(dsn, connect_timeout=5).close()
-
-        trying = threading.Thread(target=keep_trying)
-        settings.write_text("PostgreSQL does not start with this\n")
-        try:
-            for component in ("postgres/registry", "gateway"):
-                self.stack.send(component, signal.SIGKILL)
-            trying.start()
-            yield
-        finally:
-            settings.write_text(before)
-            stop.set()
-            trying.join()
 
     @fires("LeaseholdServiceUnattended", "LeaseholdEventsWait")
     def test_a_provisioner_stands_still(self):

@@ -49,6 +49,7 @@ class Prometheus:
     def __init__(self, stack):
         self._folder = tempfile.TemporaryDirectory(prefix="leasehold-prometheus-")
         folder = self._folder.name
+        self._targets = len(targets(stack))
         scrapes = [{"job_name": job if not service else f"{job}-{service}", "static_configs": [
             {"targets": [address], "labels": {"job": job, **({"service": service} if service else {})}}]}
                    for (job, service), address in targets(stack).items()]
@@ -92,6 +93,7 @@ class Prometheus:
 
     def _has_all(self):
         try:
-            return all(value == 1 for _, value in self.query("up")) and len(self.query("leasehold_ready == 1")) > 1
+            # What is counted has to have been seen at 0 before a fault.
+            return len(self.query("leasehold_ready == 1")) == self._targets
         except OSError:
             return False

@@ -13,6 +13,7 @@
 #include "absl/synchronization/mutex.h"
 #include "common/config/config.h"
 #include "common/daemon/daemon.h"
+#include "common/daemon/private_memory.h"
 #include "common/daemon/readiness.h"
 #include "common/jetstream/jetstream.h"
 #include "common/jetstream/options.h"
@@ -136,6 +137,7 @@ struct Arguments {
 };
 
 absl::Status Run(const Arguments& arguments) {
+  KeepMemoryPrivate();
   SignalWaiter signals;
   const Environment environment = ProcessEnvironment();
   LH_ASSIGN_OR_RETURN(const v1::Config config, LoadConfig(arguments.config, environment));

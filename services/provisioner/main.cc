@@ -11,6 +11,7 @@
 #include "common/config/config.h"
 #include "common/daemon/daemon.h"
 #include "common/daemon/exposure.h"
+#include "common/daemon/private_memory.h"
 #include "common/daemon/readiness.h"
 #include "common/identity/identity.h"
 #include "common/status/error.h"
@@ -60,6 +61,7 @@ absl::Status CheckHttpExposure(const v1::ProvisionerConfig& provisioner, const v
 }
 
 absl::Status Run(const Arguments& arguments) {
+  KeepMemoryPrivate();
   SignalWaiter signals;
   const Environment environment = ProcessEnvironment();
   LH_ASSIGN_OR_RETURN(const v1::Config config, LoadConfig(arguments.config, environment));

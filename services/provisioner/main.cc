@@ -70,11 +70,11 @@ absl::Status Run(const Arguments& arguments) {
     LH_ASSIGN_OR_RETURN(const HostPort http, ParseHostPort("http_listen", service.http_listen()));
     return CheckReady(http);
   }
-  if (arguments.check_config) return provisioner::Provisioner::Check(config, service, environment);
   const std::string component = std::format("provisioner/{}", service.name());
   ConfigureLog(component, LevelOf(config.log().level()),
                config.log().format() == "text" ? LogFormat::kText : LogFormat::kJson);
   LH_RETURN_IF_ERROR(CheckHttpExposure(config.provisioner(), service, arguments.insecure));
+  if (arguments.check_config) return provisioner::Provisioner::Check(config, service, environment);
 
   LH_ASSIGN_OR_RETURN(const auto daemon, provisioner::Provisioner::Make(config, service, environment));
   LH_RETURN_IF_ERROR(daemon->Start());

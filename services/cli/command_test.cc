@@ -44,6 +44,7 @@ Outcome Execute(std::vector<std::string> args, const Environment& env = NoVariab
   AddMigrate(app, command);
   AddPools(app, command);
   AddAudit(app, command);
+  AddKeys(app, command);
   AddLog(app, command);
   AddDevCerts(app, command);
   AddStack(app, command);

@@ -18,6 +18,7 @@ int main(int argc, char** argv) {
   cli::AddPools(app, command);
   cli::AddDoctor(app, command);
   cli::AddAudit(app, command);
+  cli::AddKeys(app, command);
   cli::AddLog(app, command);
   cli::AddDevCerts(app, command);
   cli::AddStack(app, command);

@@ -15,6 +15,7 @@ void AddPolicy(CLI::App& app, Command& command);
 void AddPools(CLI::App& app, Command& command);
 void AddDoctor(CLI::App& app, Command& command);
 void AddAudit(CLI::App& app, Command& command);
+void AddKeys(CLI::App& app, Command& command);
 void AddLog(CLI::App& app, Command& command);
 void AddDevCerts(CLI::App& app, Command& command);
 void AddStack(CLI::App& app, Command& command);

@@ -15,6 +15,7 @@
 #include "common/daemon/daemon.h"
 #include "common/daemon/private_memory.h"
 #include "common/daemon/readiness.h"
+#include "common/daemon/reloader.h"
 #include "common/jetstream/jetstream.h"
 #include "common/jetstream/options.h"
 #include "common/status/error.h"
@@ -112,7 +113,7 @@ absl::StatusOr<SqlEndpoint::Options> SqlOptions(const v1::Config& config, const 
     };
     options.instances.push_back({.service = std::move(service),
                                  .address = *std::move(address),
-                                 .role_key = secrets.role_keys.at(config.services(i).name()),
+                                 .role_keys = secrets.role_keys.at(config.services(i).name()),
                                  .max_connections = instance.max_connections(),
                                  .tenant_max_connections = instance.tenant_max_connections(),
                                  .tenant_shares = Shares(instance),
@@ -159,6 +160,8 @@ absl::Status Run(const Arguments& arguments) {
   LH_ASSIGN_OR_RETURN(const Encryption encryption, ReadEncryption(config, certificates));
   HttpEndpoint http(health, metrics, {}, encryption.http);
   LH_ASSIGN_OR_RETURN(SqlEndpoint::Options sql_options, SqlOptions(config, secrets, encryption, health));
+  Reloader keys(metrics);
+  LH_RETURN_IF_ERROR(WatchKeys(config, secrets, keys));
   if (arguments.check_config) return absl::OkStatus();
 
   LH_ASSIGN_OR_RETURN(const jetstream::Security nats_security, jetstream::ReadSecurity(config.nats(), environment));
@@ -248,6 +251,7 @@ absl::Status Run(const Arguments& arguments) {
   trail.Start();
   timer.Start();
   callers->Start();
+  keys.Start();
   Log(Level::kInfo, "started",
       {{"version", Version()},
        {"commit", Commit()},

@@ -10,8 +10,6 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
-#include <fstream>
-#include <sstream>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -22,19 +20,13 @@
 #include "common/config/config.h"
 #include "common/jetstream/options.h"
 #include "common/rpc/channel_credentials.h"
+#include "tests/stack/outputs.h"
 
 namespace leasehold::testing {
 namespace {
 
 constexpr char kConfig[] = LEASEHOLD_TEST_CONFIG;
 constexpr char kBinaries[] = LEASEHOLD_BINARIES;
-
-std::string Slurp(const std::string& path) {
-  std::ifstream file(path);
-  std::stringstream text;
-  text << file.rdbuf();
-  return text.str();
-}
 
 [[noreturn]] void Fatal(const std::string& message) {
   std::fprintf(stderr, "%s\n", message.c_str());

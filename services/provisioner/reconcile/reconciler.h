@@ -117,6 +117,7 @@ class Reconciler {
   // True if records may have changed.
   absl::StatusOr<bool> ApplyListed(const v1::DesiredTenant& listed, const std::map<TenantId, TenantRecord>& records);
   void CountUnlisted(std::span<const v1::DesiredTenant> listed, const std::map<TenantId, TenantRecord>& records);
+  void CountOutdated(const std::map<TenantId, TenantRecord>& records, const Standard& standard) const;
   // `listed` has an older generation than `record`, which is as it was before the listing began.
   absl::StatusOr<bool> Overrule(const TenantRecord& record, const v1::DesiredTenant& listed);
   void Look(const TenantId& id);

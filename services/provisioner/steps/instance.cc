@@ -5,6 +5,7 @@
 
 #include "common/postgres/dsn.h"
 #include "common/scram/scram.h"
+#include "common/secret/key_ring.h"
 #include "common/status/error.h"
 #include "common/status/view.h"
 #include "common/telemetry/log.h"
@@ -78,11 +79,7 @@ Secret Instance::HistorySecret(std::string_view database_id) const {
   return Secret(std::string(reinterpret_cast<const char*>(digest.data()), digest.size()));
 }
 
-std::string Instance::KeyFingerprint() const {
-  const Secret derived = options_.role_key.PasswordOf("fingerprint", RoleKind::kOwner);
-  const auto digest = Sha256(derived.reveal());
-  return Hex(std::string_view(reinterpret_cast<const char*>(digest.data()), 4));
-}
+std::string Instance::KeyFingerprint() const { return FingerprintOf(options_.role_key); }
 
 bool IsOvertaken(const absl::Status& status) {
   const v1::Reason reason = ReasonOf(status);

@@ -33,6 +33,7 @@
 #include "services/gateway/api/pool_service.h"
 #include "services/gateway/api/provisioner_service.h"
 #include "services/gateway/api/tenant_service.h"
+#include "services/gateway/audit/expiry.h"
 #include "services/gateway/audit/recorder.h"
 #include "services/gateway/audit/trail.h"
 #include "services/gateway/callers.h"
@@ -180,7 +181,9 @@ absl::Status Run(const Arguments& arguments) {
   Timer timer(clock);
   LeaseWatchers watchers;
   LeaseOutbox outbox;
-  LeaseBook book(clock, watchers, outbox, {.max_ttl = max_ttl});
+  LeaseBook book(clock, watchers, outbox, {.max_ttl = max_ttl, .on_expiry = [&audit](const v1::LeaseRecord& lease) {
+                                             RecordExpiry(audit, lease);
+                                           }});
   LeaseReplicator replicator(*nats, book, outbox, {.replicas = config.nats().replicas(), .max_ttl = max_ttl});
   LeaseIssuer issuer(secrets.signing_keys, services, book, advertised);
   SignedLeaseAuthority authority(secrets.signing_keys, services, book, watchers, registry.directory());

@@ -99,7 +99,8 @@ Registry::~Registry() { Stop(); }
 
 void Registry::Start() {
   Impl& r = *impl_;
-  r.upkeep.emplace(r.store, r.pool, r.options.tick, r.metrics, r.health, [&r] { r.directory.Retry(); });
+  r.upkeep.emplace(r.store, r.pool, r.options.tick, r.metrics, r.health, r.options.audit,
+                   [&r] { r.directory.Retry(); });
   r.relay.emplace(
       OutboxRelay::Options{
           .postgres = r.connect, .replicas = r.options.config.nats().replicas(), .tick = r.options.tick},

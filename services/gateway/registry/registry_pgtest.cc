@@ -14,6 +14,8 @@
 #include "common/events/events.h"
 #include "common/localserver/localserver.h"
 #include "common/status/error.h"
+#include "services/gateway/audit/testing_config.h"
+#include "services/gateway/audit/testing_events.h"
 #include "services/gateway/registry/database_suite.h"
 #include "services/gateway/registry/store.h"
 
@@ -48,7 +50,9 @@ class RegistryTest : public DatabaseSuite {
     client_ = *std::move(client);
     health_.Require("registry");
     health_.Require("nats");
-    registry_.emplace(RegistryOptions(), *client_, clock_, metrics_, health_);
+    Registry::Options options = RegistryOptions();
+    options.audit = &audit_;
+    registry_.emplace(options, *client_, clock_, metrics_, health_);
   }
 
   void TearDown() override { registry_.reset(); }
@@ -129,6 +133,7 @@ class RegistryTest : public DatabaseSuite {
   std::unique_ptr<localserver::NatsServer> nats_;
   FakeClock clock_;
   Metrics metrics_;
+  AuditRecorder audit_{AuditConfigOf("continue"), clock_, metrics_};
   Health health_{clock_};
   std::unique_ptr<jetstream::Client> client_;
   std::map<std::string, std::unique_ptr<jetstream::PullConsumer>> consumers_;
@@ -320,8 +325,14 @@ TEST_F(RegistryTest, DeleteEndsInAPurgeByTheClock) {
   ASSERT_TRUE(
       Eventually([&store] { return store.GetOperation(Id("acme"), 2)->state() == v1::OPERATION_STATE_SUCCEEDED; }));
   EXPECT_EQ(StateOf("acme"), v1::TENANT_STATE_DELETED);
+  EXPECT_THAT(TakeEvents(audit_), testing::IsEmpty());
   clock_.Advance(absl::Hours(2));
   ASSERT_TRUE(Eventually([this] { return StateOf("acme") == v1::TENANT_STATE_PURGING; }));
+  std::vector<v1::AuditEvent> events;
+  ASSERT_TRUE(Eventually([&] { return !(events = TakeEvents(audit_)).empty(); }));
+  EXPECT_EQ(events[0].action(), v1::AUDIT_ACTION_TENANT_PURGE);
+  EXPECT_EQ(events[0].tenant(), "acme");
+  EXPECT_EQ(events.size(), 1U);
   std::optional<v1::TenantEvent> last;
   for (int i = 0; i < 3; ++i) last = NextTenantEvent();
   ASSERT_TRUE(last);

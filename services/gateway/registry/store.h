@@ -100,8 +100,8 @@ class Store {
   // has never heard of the tenant.
   absl::StatusOr<bool> Report(const TenantId& id, const v1::ServiceStatus& report);
 
-  // Deleted tenants whose purge_time has come begin to be dropped, at most `limit`. How many. Gateways share the work.
-  absl::StatusOr<int> PurgeDue(int limit);
+  // Deleted tenants whose purge_time has come begin to be dropped, at most `limit`. Which. Gateways share the work.
+  absl::StatusOr<std::vector<TenantId>> PurgeDue(int limit);
 
   // Brings the states of all tenants in line with the configured services. How many moved.
   absl::StatusOr<int> Reconsider();

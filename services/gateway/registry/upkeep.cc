@@ -1,6 +1,8 @@
 #include "services/gateway/registry/upkeep.h"
 
+#include <iterator>
 #include <utility>
+#include <vector>
 
 #include "common/status/error.h"
 #include "common/telemetry/log.h"
@@ -20,11 +22,12 @@ constexpr absl::Duration kMaxBackoff = absl::Seconds(5);
 }  // namespace
 
 Upkeep::Upkeep(Store& store, postgres::ConnectionPool& pool, absl::Duration tick, Metrics& metrics, Health& health,
-               std::function<void()> on_tick)
+               AuditRecorder* audit, std::function<void()> on_tick)
     : store_(store),
       pool_(pool),
       tick_(tick),
       health_(health),
+      audit_(audit),
       on_tick_(std::move(on_tick)),
       outbox_(metrics.Gauge("leasehold_outbox_depth", "Events that wait for JetStream")) {
   for (int state = v1::TENANT_STATE_PROVISIONING; state <= v1::TENANT_STATE_PURGING; ++state) {
@@ -64,10 +67,15 @@ absl::Status Upkeep::Prepare() {
 }
 
 absl::Status Upkeep::Look() {
-  int purged = kPurgesAtOnce;
-  while (purged == kPurgesAtOnce && !pulse_.stopped()) {
-    LH_ASSIGN_OR_RETURN(purged, store_.PurgeDue(kPurgesAtOnce));
-    if (purged > 0) Log(Level::kInfo, "deleted tenants are being dropped", {{"count", std::to_string(purged)}});
+  for (bool more = true; more && !pulse_.stopped();) {
+    LH_ASSIGN_OR_RETURN(const std::vector<TenantId> purged, store_.PurgeDue(kPurgesAtOnce));
+    more = std::ssize(purged) == kPurgesAtOnce;
+    if (!purged.empty()) {
+      Log(Level::kInfo, "deleted tenants are being dropped", {{"count", std::to_string(purged.size())}});
+    }
+    for (const TenantId& id : purged) {
+      if (audit_ != nullptr) audit_->Record({.action = v1::AUDIT_ACTION_TENANT_PURGE, .tenant = id.str()});
+    }
   }
   if (looks_ % kForgetEvery == 0) LH_RETURN_IF_ERROR(store_.ForgetOld());
   if (looks_ % kCountEvery == 0) {

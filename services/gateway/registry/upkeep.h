@@ -11,6 +11,7 @@
 #include "common/daemon/daemon.h"
 #include "common/postgres/postgres.h"
 #include "common/telemetry/metrics.h"
+#include "services/gateway/audit/recorder.h"
 #include "services/gateway/registry/pulse.h"
 #include "services/gateway/registry/store.h"
 
@@ -18,10 +19,10 @@ namespace leasehold::gateway {
 
 class Upkeep {
  public:
-  // All outlive it. `on_tick` runs on its thread, after each look that found PostgreSQL well. Reports as component
-  // "registry".
+  // All outlive it; `audit` may be null. `on_tick` runs on its thread, after each look that found PostgreSQL well.
+  // Reports as component "registry".
   Upkeep(Store& store, postgres::ConnectionPool& pool, absl::Duration tick, Metrics& metrics, Health& health,
-         std::function<void()> on_tick);
+         AuditRecorder* audit, std::function<void()> on_tick);
   ~Upkeep();  // joins
 
  private:
@@ -34,6 +35,7 @@ class Upkeep {
   postgres::ConnectionPool& pool_;
   const absl::Duration tick_;
   Health& health_;
+  AuditRecorder* const audit_;
   const std::function<void()> on_tick_;
   std::map<v1::TenantState, prometheus::Gauge*> tenants_;
   prometheus::Gauge& outbox_;

@@ -51,6 +51,7 @@ class FakeAuthority : public LeaseAuthority {
                 .switch_to = terms.switch_to,
                 .home_database_id = "",
                 .holder = "test",
+                .principal = "dns:payroll",
                 .password = Secret("password-of-" + user),
                 .claims = {}};
     std::lock_guard lock(mu_);

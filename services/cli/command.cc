@@ -99,6 +99,7 @@ void ConfigureRoot(CLI::App& app, Command& command) {
                  "A file with the token to show the gateway (LEASEHOLD_TOKEN_FILE)")
       ->type_name("FILE");
   app.add_flag("--json", command.json, "Print the protobuf JSON mapping instead of tables");
+  app.footer("Exit status: 0 done, 1 refused or failed, 2 wrong usage.");
   app.set_version_flag("--version", VersionLine("leasehold"), "Print this program's version and exit");
 }
 

@@ -37,17 +37,7 @@ Outcome Execute(std::vector<std::string> args, const Environment& env = NoVariab
   Command command(env, Terminal{});
   CLI::App app("Leasehold", "leasehold");
   ConfigureRoot(app, command);
-  AddTenant(app, command);
-  AddLease(app, command);
-  AddPsql(app, command);
-  AddOperation(app, command);
-  AddMigrate(app, command);
-  AddPools(app, command);
-  AddAudit(app, command);
-  AddLog(app, command);
-  AddDevCerts(app, command);
-  AddStack(app, command);
-  AddVersion(app, command);
+  AddCommands(app, command);
   ::testing::internal::CaptureStderr();
   ::testing::internal::CaptureStdout();
   const int code = Execute(app, command, std::move(args));

@@ -23,6 +23,8 @@
 #include "services/gateway/api/audit_service.h"
 #include "services/gateway/api/backup_service.h"
 #include "services/gateway/api/doctor_service.h"
+#include "services/gateway/api/instance_asker.h"
+#include "services/gateway/api/instance_service.h"
 #include "services/gateway/api/lease_service.h"
 #include "services/gateway/api/log_service.h"
 #include "services/gateway/api/migration_service.h"
@@ -30,6 +32,7 @@
 #include "services/gateway/api/policy_service.h"
 #include "services/gateway/api/pool_service.h"
 #include "services/gateway/api/provisioner_service.h"
+#include "services/gateway/api/status_service.h"
 #include "services/gateway/api/tenant_service.h"
 #include "services/gateway/audit/recorder.h"
 #include "services/gateway/audit/trail.h"
@@ -165,8 +168,9 @@ absl::Status Run(const Arguments& arguments) {
   AuditRecorder audit(config.audit(), clock, metrics);
   Registry registry({.config = config, .password = secrets.registry_password, .audit = &audit}, *nats, clock, metrics,
                     health);
+  const std::string name = AuditGatewayName();
   AuditTrail trail({.registry = registry.connection(),
-                    .gateway = AuditGatewayName(),
+                    .gateway = name,
                     .replicas = config.nats().replicas(),
                     .stream_retention = ToDuration(config.audit().stream_retention())},
                    audit, *nats, metrics);
@@ -196,6 +200,15 @@ absl::Status Run(const Arguments& arguments) {
   MigrationAsker migration_asker(*nats, services, &audit);
   MigrationService migrations(migration_asker, registry, timer);
   AuditService audits(registry.connection());
+  InstanceAsker instance_asker(*nats, services);
+  InstanceService instances(instance_asker, services);
+  StatusService status({.registry = registry,
+                        .asker = instance_asker,
+                        .health = health,
+                        .clock = clock,
+                        .sessions = [&sql] { return sql.clients(); },
+                        .leases = [&book] { return static_cast<int64_t>(book.live()); }},
+                       name, ToDuration(config.provisioner().resync_interval()));
 
   prometheus::Gauge& active =
       metrics.Gauge("leasehold_leases", "Leases that this gateway knows of", {{"state", "active"}});
@@ -232,9 +245,11 @@ absl::Status Run(const Arguments& arguments) {
   LogServiceGate log_gate(logs);
   PolicyServiceGate policy_gate(policies);
   AuditServiceGate audit_gate(audits);
-  const std::array<Gated*, 11> gates = {&tenant_gate, &operation_gate, &backup_gate, &provisioner_gate,
-                                        &lease_gate,  &pool_gate,      &doctor_gate, &migration_gate,
-                                        &log_gate,    &policy_gate,    &audit_gate};
+  InstanceServiceGate instance_gate(instances);
+  StatusServiceGate status_gate(status);
+  const std::array<Gated*, 13> gates = {&tenant_gate,   &operation_gate, &backup_gate, &provisioner_gate, &lease_gate,
+                                        &pool_gate,     &doctor_gate,    &migration_gate, &log_gate, &policy_gate,
+                                        &audit_gate,    &instance_gate,  &status_gate};
   LH_ASSIGN_OR_RETURN(const auto rpc,
                       StartRpcServer(config.gateway().grpc_listen(),
                                      rpc::ServerCredentials(encryption.grpc, ClientCertificateOf(config.gateway())),

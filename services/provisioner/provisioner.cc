@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "common/bearer/bearer.h"
+#include "common/events/instance_subject.h"
 #include "common/events/migration_subject.h"
 #include "common/secret/secret.h"
 #include "common/status/error.h"
@@ -14,8 +15,9 @@
 namespace leasehold::provisioner {
 namespace {
 
-// Beside the workers: events, reports, passes, two for backups, and two for migration runs and calls about them.
-constexpr int kMoreConnections = 7;
+// Beside the workers: events, reports, passes, two for backups, two for migration runs and calls about them, one for
+// calls about the instance.
+constexpr int kMoreConnections = 8;
 
 absl::StatusOr<Secret> ReadPassword(const v1::ServiceConfig& service, const Environment& environment) {
   if (const auto password = environment("DB_PASSWORD")) return Secret(*password);
@@ -174,7 +176,11 @@ Provisioner::Provisioner(Settings settings, std::unique_ptr<Certificates> certif
                                              .clock = clock_,
                                              .metrics = metrics_,
                                              .on_status = [this] { reporter_->Wake(); }}),
-      migration_calls_(rollout_) {
+      migration_calls_(rollout_),
+      instance_calls_({.start_time = clock_.Now(),
+                       .min_spares = spares_.options().min_spares,
+                       .max_spares = spares_.options().max_spares},
+                      {.instance = instance_, .central = central_, .runs = rollout_.store()}) {
   // Without the gateway a provisioner still does its work.
   for (const char* component : {"instance", "nats"}) health_.Require(component);
 }
@@ -223,12 +229,20 @@ absl::Status Provisioner::Start() {
   LH_ASSIGN_OR_RETURN(second_migration_responder_,
                       nats_->Respond(MigrationSubjectOfAll(instance_.service()), /*queue=*/"",
                                      [this](std::string_view call) { return migration_calls_.Answer(call); }));
+  LH_ASSIGN_OR_RETURN(instance_responder_,
+                      nats_->Respond(InstanceSubject(instance_.service()), "provisioners",
+                                     [this](std::string_view call) { return instance_calls_.Answer(call); }));
+  LH_ASSIGN_OR_RETURN(second_instance_responder_,
+                      nats_->Respond(InstanceSubjectOfAll(instance_.service()), /*queue=*/"",
+                                     [this](std::string_view call) { return instance_calls_.Answer(call); }));
   return absl::OkStatus();
 }
 
 bool Provisioner::Stop(absl::Duration patience) {
   migration_responder_.reset();
   second_migration_responder_.reset();
+  instance_responder_.reset();
+  second_instance_responder_.reset();
   if (events_ != nullptr) events_->Stop();
   backups_.Stop();
   spares_.RequestStop();

@@ -19,6 +19,7 @@
 #include "services/provisioner/archive/backup_keeper.h"
 #include "services/provisioner/events/status_reporter.h"
 #include "services/provisioner/events/tenant_events.h"
+#include "services/provisioner/overview/instance_calls.h"
 #include "services/provisioner/reconcile/desired_source.h"
 #include "services/provisioner/reconcile/reconciler.h"
 #include "services/provisioner/rollout/calls.h"
@@ -90,9 +91,12 @@ class Provisioner {
   SpareKeeper spares_;
   Rollout rollout_;
   MigrationCalls migration_calls_;
+  InstanceCalls instance_calls_;
   std::unique_ptr<jetstream::Client> nats_;
   std::unique_ptr<jetstream::Responder> migration_responder_;
   std::unique_ptr<jetstream::Responder> second_migration_responder_;  // for what all are asked
+  std::unique_ptr<jetstream::Responder> instance_responder_;
+  std::unique_ptr<jetstream::Responder> second_instance_responder_;  // the same
   std::unique_ptr<StatusReporter> reporter_;
   std::unique_ptr<TenantEvents> events_;
 };

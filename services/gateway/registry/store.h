@@ -23,6 +23,7 @@
 #include "leasehold/v1/doctor.pb.h"
 #include "leasehold/v1/operation.pb.h"
 #include "leasehold/v1/provisioner.pb.h"
+#include "leasehold/v1/status.pb.h"
 #include "leasehold/v1/tenant.pb.h"
 #include "services/gateway/registry/operation_id.h"
 #include "services/gateway/registry/requests.h"
@@ -139,6 +140,10 @@ class Store {
   // ServiceHealth.message names a failed tenant, if there is one. `patience`: how long a tenant may be pending.
   absl::StatusOr<v1::DiagnoseResponse> Diagnose(const std::string& service, const std::string& tenant,
                                                 absl::Duration patience);
+
+  // How many tenants there are in which state, of each service too, which of them the services are not done with, and
+  // which operations run: GetStatusResponse without the rest.
+  absl::StatusOr<v1::GetStatusResponse> Overview();
 
   struct Counts {
     std::map<v1::TenantState, int64_t> tenants;

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "common/status/error.h"
-#include "common/status/grpc.h"
+#include "services/provisioner/steps/answer.h"
 #include "services/provisioner/steps/observe.h"
 
 namespace leasehold::provisioner {
@@ -34,20 +34,12 @@ v1::MigrationFile WithStatements(const Migration& file, bool tenant) {
 }  // namespace
 
 std::string MigrationCalls::Answer(std::string_view call) {
-  v1::MigrationCall parsed;
-  v1::MigrationAnswer answer;
-  absl::Status status = InvalidField("call", "", "a MigrationCall");
-  if (parsed.ParseFromArray(call.data(), static_cast<int>(call.size()))) {
-    status = Explain(AnswerTo(parsed, answer), "looking at the migrations");
-  }
-  if (!status.ok()) {
-    answer.Clear();
-    answer.set_error(ToGrpc(status).error_details());
-  }
-  return answer.SerializeAsString();
+  return AnswerTo<v1::MigrationCall, v1::MigrationAnswer>(
+      call, "a MigrationCall", "looking at the migrations",
+      [this](const v1::MigrationCall& parsed, v1::MigrationAnswer& answer) { return Fill(parsed, answer); });
 }
 
-absl::Status MigrationCalls::AnswerTo(const v1::MigrationCall& call, v1::MigrationAnswer& answer) {
+absl::Status MigrationCalls::Fill(const v1::MigrationCall& call, v1::MigrationAnswer& answer) {
   switch (call.call_case()) {
     case v1::MigrationCall::kStatus: {
       LH_ASSIGN_OR_RETURN(*answer.mutable_status(), Status(call.status()));

@@ -7,6 +7,7 @@ find_package(Protobuf REQUIRED)
 find_package(yaml-cpp REQUIRED)
 find_package(prometheus-cpp REQUIRED COMPONENTS core)
 find_package(cnats REQUIRED)
+find_package(ftxui REQUIRED)
 # Debian's target names what only the static library needs (protobuf-c, libsodium), without depending on their -dev packages.
 set_target_properties(cnats::nats PROPERTIES INTERFACE_LINK_LIBRARIES Threads::Threads)
 

@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/config/config.h"
 #include "tests/stack/stack.h"
+#include "tests/stack/tenants.h"
 
 namespace leasehold::testing {
 namespace {
@@ -18,15 +19,6 @@ namespace {
 using ::testing::HasSubstr;
 
 constexpr absl::Duration kPatience = absl::Seconds(90);
-
-v1::Operation OperationOf(Stack& stack, const std::string& id) {
-  v1::GetOperationRequest request;
-  request.set_id(id);
-  v1::Operation operation;
-  const grpc::Status status = stack.operations().GetOperation(Deadline().get(), request, &operation);
-  EXPECT_TRUE(status.ok()) << id << ": " << status.error_message();
-  return operation;
-}
 
 // Watches it to its end.
 v1::Operation End(Stack& stack, const std::string& id) {

@@ -197,11 +197,14 @@ TEST(Migrations, AnEditedFileIsFoundShownAndRepaired) {
   EXPECT_EQ(verified.exit_code, 1);
   EXPECT_THAT(verified.out, AllOf(HasSubstr("tenant_t05_alpha"), HasSubstr(file), HasSubstr("was edited")));
   const Stack::Output shown = fleet.Migrate({"repair", "alpha", file, "--without-central"});
-  EXPECT_EQ(shown.exit_code, 0) << shown.err;
+  EXPECT_EQ(shown.exit_code, 1) << "there is something to be settled";
   EXPECT_THAT(shown.out, HasSubstr("was edited"));
   EXPECT_EQ(fleet.Migrate({"verify", "alpha"}).exit_code, 1) << "shown is not settled";
   const Stack::Output repaired = fleet.Migrate({"repair", "alpha", file, "--without-central", "--accept-file"});
   EXPECT_EQ(repaired.exit_code, 0) << repaired.out << repaired.err;
+  EXPECT_THAT(repaired.out, AllOf(HasSubstr("agrees now"), Not(HasSubstr("error"))));
+  EXPECT_EQ(fleet.Migrate({"repair", "alpha", file, "--without-central"}).exit_code, 0) << "there is nothing any more";
+  EXPECT_THAT(fleet.Migrate({"cancel", fleet.NewestRun()}).err, HasSubstr("has ended"));
   EXPECT_EQ(fleet.Migrate({"verify", "alpha"}).exit_code, 0);
   EXPECT_EQ(fleet.Migrate({"apply", "alpha"}).exit_code, 0);
   EXPECT_EQ(fleet.CountWith("after_it"), kTenants);
@@ -257,8 +260,11 @@ TEST(Migrations, WhatIsNotThereIsSaid) {
   EXPECT_THAT(fleet.Migrate({"status", "nowhere"}).err, HasSubstr("nowhere"));
   EXPECT_THAT(fleet.Migrate({"watch", "alpha.9999"}).err, HasSubstr("there is no run alpha.9999"));
   EXPECT_THAT(fleet.Migrate({"cancel", "rubbish"}).err, HasSubstr("there is no run rubbish"));
-  EXPECT_THAT(fleet.Migrate({"apply", "alpha", "--canary-where", "ring=none"}).err, HasSubstr("ring=none"));
-  EXPECT_THAT(fleet.Migrate({"apply", "alpha", "--waves", "10,5"}).err, HasSubstr("percentages"));
+  EXPECT_THAT(fleet.Migrate({"apply", "alpha", "--canary-where", "ring=none"}).err,
+              HasSubstr("--canary-where is 'ring=none'"));
+  EXPECT_THAT(fleet.Migrate({"plan", "alpha", "--tenant", "nosuch"}).err, HasSubstr("--tenant is 'nosuch'"));
+  EXPECT_THAT(fleet.Migrate({"apply", "alpha", "--lock-timeout", "0"}).err, HasSubstr("--lock-timeout is '0'"));
+  EXPECT_THAT(fleet.Migrate({"repair", "alpha", "0002"}).err, HasSubstr("FILE is '0002'"));
   fleet.Write("9999_bad.sql", "SELECT 'never closed");
   EXPECT_THAT(fleet.Migrate({"apply", "alpha"}).err, AllOf(HasSubstr("9999_bad.sql"), HasSubstr("never closed")));
   fleet.Remove("9999_bad.sql");

@@ -95,6 +95,10 @@ absl::Status ReadMessage(const YAML::Node& node, std::string_view path, Message&
 }  // namespace
 
 absl::Status ReadYaml(std::string_view yaml, Message& message, std::string_view what) {
+  // UTF-16, mostly, which would be read as nothing.
+  if (yaml.contains('\0')) {
+    return Error(v1::REASON_INVALID_FIELD, std::format("the {} is not text in UTF-8: it holds zero bytes", what));
+  }
   try {
     const std::vector<YAML::Node> documents = YAML::LoadAll(std::string(yaml));
     if (documents.empty()) return absl::OkStatus();

@@ -59,16 +59,19 @@ class Health {
   // was not has "last_error" and "last_error_time" in place of "error".
   std::string Json() const;
 
- private:
   struct Component {
     bool known = false;
     bool required = false;
     absl::Status status = {};
     absl::Time since = {};
     std::optional<absl::Duration> latency = std::nullopt;
-    std::string last_error = {};
+    std::string last_error = {};  // client-safe
     absl::Time last_error_time = {};
   };
+  // All of them as they are now, by name.
+  std::map<std::string, Component> Look() const;
+
+ private:
   const Clock& clock_;
   mutable absl::Mutex mu_;
   std::map<std::string, Component> components_ ABSL_GUARDED_BY(mu_);

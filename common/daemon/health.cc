@@ -61,11 +61,15 @@ std::optional<bool> Health::Well(const std::string& component) const {
   return found->second.status.ok();
 }
 
+std::map<std::string, Health::Component> Health::Look() const {
+  const absl::MutexLock lock(&mu_);
+  return components_;
+}
+
 std::string Health::Json() const {
   const bool ready = Ready();
   std::string components;
-  const absl::MutexLock lock(&mu_);
-  for (const auto& [name, c] : components_) {
+  for (const auto& [name, c] : Look()) {
     if (!components.empty()) components += ",";
     const std::string_view status = !c.known ? "unknown" : c.status.ok() ? "ok" : "failing";
     components += std::format(R"({}:{{"status":"{}","since":"{}")", Quoted(name), status, Instant(c.since));

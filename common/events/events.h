@@ -39,7 +39,7 @@ struct Encoded {
 // Structured JSON, so that people and other services can read what the gateway says; in binary mode if that came to
 // more than kMaxEventBytes. `what`: created, updated, … Type and subject of `envelope` are set from `what` and `data`.
 Encoded EncodeTenantEvent(const v1::EventEnvelope& envelope, std::string_view what, const v1::TenantEvent& data);
-// Binary mode; `what`: ready, failed, closed, removed; backup, if `data` speaks of one.
+// Binary mode; `what`: ready, failed, closed, removed; backup or copying, if `data` speaks of that.
 Encoded EncodeProvisioningEvent(const v1::EventEnvelope& envelope, std::string_view what,
                                 const v1::ProvisioningEvent& data);
 

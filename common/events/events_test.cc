@@ -421,6 +421,33 @@ TEST(ProvisioningEventTest, ABackupIsReportedApart) {
   EXPECT_EQ(refused([](v1::BackupStatus& b) { b.set_message("two\nlines"); }), "data.backup.message");
 }
 
+TEST(ProvisioningEventTest, ACopyIsReportedApart) {
+  v1::ProvisioningEvent event;
+  event.set_tenant("acme");
+  v1::CopyStatus& copy = *event.mutable_copy();
+  copy.set_service("identity");
+  copy.set_generation(3);
+  copy.set_bytes(4096);
+  copy.set_total_bytes(8192);
+  const Encoded encoded = EncodeProvisioningEvent(Envelope(), "copying", event);
+  EXPECT_EQ(encoded.subject, "provisioning.identity.acme.copying");
+  const auto decoded = Decode(encoded);
+  ASSERT_TRUE(decoded.ok()) << decoded.status();
+  EXPECT_TRUE(MessageDifferencer::Equals(*decoded, event));
+
+  const auto refused = [&](const std::function<void(v1::CopyStatus&)>& spoil) {
+    v1::ProvisioningEvent spoilt = event;
+    spoil(*spoilt.mutable_copy());
+    Encoded bad = encoded;
+    bad.payload = spoilt.SerializeAsString();
+    return Refusal(Decode(bad).status()).field();
+  };
+  EXPECT_EQ(refused([](v1::CopyStatus& c) { c.set_service("core"); }), "data.copy.service");
+  EXPECT_EQ(refused([](v1::CopyStatus& c) { c.clear_generation(); }), "data.copy.generation");
+  EXPECT_EQ(refused([](v1::CopyStatus& c) { c.set_bytes(-1); }), "data.copy");
+  EXPECT_EQ(refused([](v1::CopyStatus& c) { c.set_total_bytes(-1); }), "data.copy");
+}
+
 TEST(ProvisioningEventTest, HeadersCarryNothingThatBreaksALine) {
   v1::EventEnvelope envelope = Envelope();
   envelope.set_source("a\r\nNats-Msg-Id: b \"%ü");

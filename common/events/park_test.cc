@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "common/events/events.h"
+#include "common/events/fake_message.h"
 #include "common/status/error.h"
 #include "common/status/view.h"
 
@@ -18,7 +19,7 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-// A client and a message that only remember.
+// A client that only remembers.
 class FakeClient : public jetstream::Client {
  public:
   absl::StatusOr<std::string> Request(const std::string&, std::string_view, absl::Duration) override {
@@ -42,32 +43,15 @@ class FakeClient : public jetstream::Client {
   absl::StatusOr<std::unique_ptr<jetstream::PullConsumer>> Subscribe(const jetstream::ConsumerOptions&) override {
     return absl::UnimplementedError("unused");
   }
+  absl::StatusOr<uint64_t> Pending(const std::string&, const std::string&) override {
+    return absl::UnimplementedError("unused");
+  }
   absl::StatusOr<std::unique_ptr<jetstream::KeyValue>> OpenKeyValue(const jetstream::KeyValueOptions&,
                                                                     jetstream::KeyValueWatch) override {
     return absl::UnimplementedError("unused");
   }
   std::vector<Encoded> published;
   absl::Status answer;
-};
-
-class FakeMessage : public jetstream::Message {
- public:
-  FakeMessage(std::string subject, std::string payload) : subject_(std::move(subject)), payload_(std::move(payload)) {}
-  std::string_view subject() const override { return subject_; }
-  std::string_view payload() const override { return payload_; }
-  const jetstream::Headers& headers() const override { return headers_; }
-  uint64_t stream_sequence() const override { return 7; }
-  uint64_t deliveries() const override { return 1; }
-  void Ack() override { fate = "ack"; }
-  void Nak(absl::Duration) override { fate = "nak"; }
-  void Term() override { fate = "term"; }
-  void InProgress() override {}
-  std::string fate;
-
- private:
-  std::string subject_;
-  std::string payload_;
-  jetstream::Headers headers_;
 };
 
 TEST(ParkTest, ParksWithTheReasonAndTerminates) {

@@ -18,13 +18,15 @@ namespace {
 
 constexpr size_t kMaxMessageBytes = 4096;
 constexpr std::string_view kBackup = "backup";
+constexpr std::string_view kCopying = "copying";
 
-constexpr std::array<std::pair<std::string_view, v1::ServiceState>, 5> kVerbs = {{
+constexpr std::array<std::pair<std::string_view, v1::ServiceState>, 6> kVerbs = {{
     {"ready", v1::SERVICE_STATE_READY},
     {"failed", v1::SERVICE_STATE_FAILED},
     {"closed", v1::SERVICE_STATE_CLOSED},
     {"removed", v1::SERVICE_STATE_REMOVED},
-    {kBackup, v1::SERVICE_STATE_UNSPECIFIED},  // speaks of a backup instead
+    {kBackup, v1::SERVICE_STATE_UNSPECIFIED},   // speaks of a backup instead
+    {kCopying, v1::SERVICE_STATE_UNSPECIFIED},  // of a copy
 }};
 
 std::string TypeOf(std::string_view what) { return std::format("leasehold.provisioning.{}.v1", what); }
@@ -37,7 +39,7 @@ struct Subject {
 };
 
 absl::StatusOr<Subject> ParseSubject(std::string_view subject) {
-  constexpr std::string_view kAllowed = "provisioning.<service>.<id>.ready|failed|closed|removed|backup";
+  constexpr std::string_view kAllowed = "provisioning.<service>.<id>.ready|failed|closed|removed|backup|copying";
   std::vector<std::string_view> tokens;
   for (const auto token : std::views::split(subject, '.')) tokens.emplace_back(token.begin(), token.end());
   if (tokens.size() != 4 || tokens[0] != "provisioning") return Malformed("subject", subject, kAllowed);
@@ -103,6 +105,17 @@ absl::Status CheckBackup(const Subject& subject, const v1::BackupStatus& status)
                                   : CheckLine("data.backup.message", status.message(), kMaxMessageBytes);
 }
 
+absl::Status CheckCopy(const Subject& subject, const v1::CopyStatus& status) {
+  LH_RETURN_IF_ERROR(CheckEqual("data.copy.service", status.service(), subject.service.str()));
+  if (status.generation() < 1) {
+    return Malformed("data.copy.generation", std::format("{}", status.generation()), "1 and up");
+  }
+  if (status.bytes() < 0 || status.total_bytes() < 0) {
+    return Malformed("data.copy", std::format("{} of {} bytes", status.bytes(), status.total_bytes()), "0 and up");
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::StatusOr<v1::ProvisioningEvent> DecodeProvisioningEvent(std::string_view subject,
@@ -125,9 +138,15 @@ absl::StatusOr<v1::ProvisioningEvent> DecodeProvisioningEvent(std::string_view s
   LH_RETURN_IF_ERROR(CheckEqual("data.tenant", event.tenant(), route.tenant.str()));
   if (route.what == kBackup) {
     event.clear_status();
+    event.clear_copy();
     LH_RETURN_IF_ERROR(CheckBackup(route, event.backup()));
+  } else if (route.what == kCopying) {
+    event.clear_status();
+    event.clear_backup();
+    LH_RETURN_IF_ERROR(CheckCopy(route, event.copy()));
   } else {
     event.clear_backup();
+    event.clear_copy();
     LH_RETURN_IF_ERROR(CheckStatus(route, event.status()));
   }
   return event;
@@ -138,7 +157,9 @@ Encoded EncodeProvisioningEvent(const v1::EventEnvelope& envelope, std::string_v
   v1::EventEnvelope own = envelope;
   own.set_type(TypeOf(what));
   own.set_subject(data.tenant());
-  const std::string& service = data.has_backup() ? data.backup().service() : data.status().service();
+  const std::string& service = data.has_backup() ? data.backup().service()
+                               : data.has_copy() ? data.copy().service()
+                                                 : data.status().service();
   return {.subject = std::format("provisioning.{}.{}.{}", service, data.tenant(), what),
           .headers = BinaryHeaders(own),
           .payload = data.SerializeAsString(),

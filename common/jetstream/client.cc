@@ -65,6 +65,19 @@ class NatsClient : public Client {
     return consumer;
   }
 
+  absl::StatusOr<uint64_t> Pending(const std::string& stream, const std::string& durable) override {
+    LH_RETURN_IF_ERROR(CheckName("stream", stream));
+    LH_RETURN_IF_ERROR(CheckName("durable", durable));
+    LH_RETURN_IF_ERROR(connection_->CheckConnected());
+    jsConsumerInfo* raw = nullptr;
+    jsErrCode code = {};
+    const natsStatus status =
+        js_GetConsumerInfo(&raw, connection_->jetstream(), stream.c_str(), durable.c_str(), nullptr, &code);
+    const JsConsumerInfoPtr info(raw);
+    LH_RETURN_IF_ERROR(ToStatus(status, absl::StrCat("consumer ", durable), code));
+    return info->NumPending + static_cast<uint64_t>(info->NumAckPending);
+  }
+
   absl::StatusOr<std::unique_ptr<KeyValue>> OpenKeyValue(const KeyValueOptions& options, KeyValueWatch watch) override {
     LH_RETURN_IF_ERROR(CheckName("bucket", options.bucket));
     return WatchedBucket::Open(connection_, options, std::move(watch));

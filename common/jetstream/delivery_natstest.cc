@@ -120,6 +120,27 @@ TEST_F(JetStreamTest, AcknowledgesFromAnotherThreadAfterTheConsumerIsGone) {
   EXPECT_THAT(*later, IsEmpty());
 }
 
+TEST_F(JetStreamTest, TellsHowManyMessagesADurableHasStillToAcknowledge) {
+  EXPECT_EQ(client_->Pending("TENANTS", "nobody").status().code(), absl::StatusCode::kNotFound);
+  ASSERT_TRUE(client_->EnsureStream(TenantsStream(1)).ok());
+  EXPECT_EQ(client_->Pending("TENANTS", "nobody").status().code(), absl::StatusCode::kNotFound);
+  auto consumer = Subscribe({.durable = "slow"});
+  const absl::Time begin = absl::Now();
+  for (const char* payload : {"1", "2", "3"}) ASSERT_TRUE(Publish("tenants.a.created", payload).ok());
+  EXPECT_EQ(*client_->Pending("TENANTS", "slow"), 3u) << "none is delivered";
+  Messages messages = TakeEach(*consumer, 3);
+  ASSERT_THAT(messages, SizeIs(3));
+  EXPECT_GE(messages[0]->stored_time(), begin - absl::Milliseconds(1));
+  EXPECT_LE(messages[0]->stored_time(), absl::Now());
+  EXPECT_EQ(*client_->Pending("TENANTS", "slow"), 3u) << "none is acknowledged";
+  messages[0]->Ack();
+  messages[1]->Term();
+  EXPECT_TRUE(Eventually([this] { return *client_->Pending("TENANTS", "slow") == 1u; }));
+  server_->Kill();
+  EXPECT_TRUE(Eventually(
+      [this] { return ReasonOf(client_->Pending("TENANTS", "slow").status()) == v1::REASON_NATS_UNAVAILABLE; }));
+}
+
 TEST_F(JetStreamTest, MessagesOutliveTheClient) {
   ASSERT_TRUE(client_->EnsureStream(TenantsStream(1)).ok());
   ASSERT_TRUE(Publish("tenants.a.created", "1").ok());

@@ -22,6 +22,7 @@ using NatsSubscriptionPtr = std::unique_ptr<natsSubscription, NatsDeleter<natsSu
 using JsCtxPtr = std::unique_ptr<jsCtx, NatsDeleter<jsCtx_Destroy>>;
 using JsStreamInfoPtr = std::unique_ptr<jsStreamInfo, NatsDeleter<jsStreamInfo_Destroy>>;
 using JsMsgMetaDataPtr = std::unique_ptr<jsMsgMetaData, NatsDeleter<jsMsgMetaData_Destroy>>;
+using JsConsumerInfoPtr = std::unique_ptr<jsConsumerInfo, NatsDeleter<jsConsumerInfo_Destroy>>;
 using KvStorePtr = std::unique_ptr<kvStore, NatsDeleter<kvStore_Destroy>>;
 using KvEntryPtr = std::unique_ptr<kvEntry, NatsDeleter<kvEntry_Destroy>>;
 using KvWatcherPtr = std::unique_ptr<kvWatcher, NatsDeleter<kvWatcher_Destroy>>;

@@ -44,7 +44,8 @@ class Message {
   virtual std::string_view payload() const = 0;
   virtual const Headers& headers() const = 0;  // at most 64, of at most 4 KiB each; names as they came
   virtual uint64_t stream_sequence() const = 0;
-  virtual uint64_t deliveries() const = 0;  // 1 the first time
+  virtual uint64_t deliveries() const = 0;     // 1 the first time
+  virtual absl::Time stored_time() const = 0;  // by the server's clock
   virtual void Ack() = 0;
   virtual void Nak(absl::Duration delay) = 0;  // again after delay
   virtual void Term() = 0;                     // never again (it was parked)
@@ -116,6 +117,9 @@ class Client {
   virtual absl::Status Publish(const std::string& subject, std::string_view payload, const Headers& headers,
                                const std::string& message_id) = 0;
   virtual absl::StatusOr<std::unique_ptr<PullConsumer>> Subscribe(const ConsumerOptions& options) = 0;  // blocks
+  // Blocks. How many messages a durable consumer, of whatever process, has still to acknowledge: those that were not
+  // delivered yet, and those that were. NOT_FOUND if the server does not know it.
+  virtual absl::StatusOr<uint64_t> Pending(const std::string& stream, const std::string& durable) = 0;
   // Blocks. Makes the bucket if needed and starts the watch; destroying the KeyValue ends it.
   virtual absl::StatusOr<std::unique_ptr<KeyValue>> OpenKeyValue(const KeyValueOptions& options,
                                                                  KeyValueWatch watch) = 0;

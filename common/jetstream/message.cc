@@ -35,6 +35,7 @@ TakenMessage::TakenMessage(std::shared_ptr<Connection> connection, NatsMsgPtr me
     JsMsgMetaDataPtr meta(raw);
     stream_sequence_ = meta->Sequence.Stream;
     deliveries_ = meta->NumDelivered;
+    stored_time_ = absl::FromUnixNanos(meta->Timestamp);
   }
 }
 

@@ -22,6 +22,7 @@ class TakenMessage : public Message {
   const Headers& headers() const override { return headers_; }
   uint64_t stream_sequence() const override { return stream_sequence_; }
   uint64_t deliveries() const override { return deliveries_; }
+  absl::Time stored_time() const override { return stored_time_; }
   void Ack() override;
   void Nak(absl::Duration delay) override;
   void Term() override;
@@ -35,6 +36,7 @@ class TakenMessage : public Message {
   Headers headers_;
   uint64_t stream_sequence_ = 0;
   uint64_t deliveries_ = 0;
+  absl::Time stored_time_;
 };
 
 }  // namespace leasehold::jetstream

@@ -18,7 +18,6 @@ using RawConnection = std::unique_ptr<PGconn, decltype(&PQfinish)>;
 
 // libpq lets later entries win: before the connection string what it may override, behind it what it may not.
 RawConnection StartConnecting(const ConnectOptions& options) {
-  const std::string password(options.password.reveal());
   // Roles log in by password: looking for Kerberos credentials would be in vain.
   std::vector<const char*> names = {"application_name", "keepalives_idle",  "keepalives_interval",
                                     "keepalives_count", "tcp_user_timeout", "gssencmode",
@@ -27,9 +26,9 @@ RawConnection StartConnecting(const ConnectOptions& options) {
   // hour.
   std::vector<const char*> values = {
       options.application_name.c_str(), "30", "10", "3", "30000", "disable", options.dsn.c_str(), "UTF8"};
-  if (!password.empty()) {
+  if (!options.password.empty()) {
     names.push_back("password");
-    values.push_back(password.c_str());
+    values.push_back(options.password.reveal().data());  // a whole string, and so with a NUL behind it
   }
   names.push_back(nullptr);
   values.push_back(nullptr);

@@ -74,6 +74,11 @@ Secret RoleKey::PasswordOf(std::string_view database_id, RoleKind kind) const {
   return DerivePassword(key_, std::format("leasehold role v1{0}{1}{0}{2}", '\0', database_id, kind_name));
 }
 
+std::string RoleKey::Fingerprint() const {
+  const auto digest = Sha256(PasswordOf("fingerprint", RoleKind::kOwner).reveal());
+  return Hex(std::string_view(reinterpret_cast<const char*>(digest.data()), 4));
+}
+
 absl::StatusOr<SigningKeys> SigningKeys::Parse(std::string_view text) {
   SigningKeys keys;
   int number = 0;

@@ -64,6 +64,8 @@ class RoleKey {
   static absl::StatusOr<RoleKey> Parse(std::string_view text);
   static absl::StatusOr<RoleKey> ReadFile(const std::string& path);
   Secret PasswordOf(std::string_view database_id, RoleKind kind) const;
+  // Tells keys apart, and can be told to anybody: 8 hex digits.
+  std::string Fingerprint() const;
 
  private:
   explicit RoleKey(Secret key) : key_(std::move(key)) {}

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <iostream>
-#include <limits>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
@@ -99,6 +98,7 @@ void ConfigureRoot(CLI::App& app, Command& command) {
                  "A file with the token to show the gateway (LEASEHOLD_TOKEN_FILE)")
       ->type_name("FILE");
   app.add_flag("--json", command.json, "Print the protobuf JSON mapping instead of tables");
+  app.footer("Exit status: 0 done, 1 refused or failed, 2 wrong usage.");
   app.set_version_flag("--version", VersionLine("leasehold"), "Print this program's version and exit");
 }
 
@@ -124,14 +124,14 @@ CLI::Option* AddDuration(CLI::App& app, const std::string& name, absl::Duration&
       ->type_name("DURATION");
 }
 
-CLI::Option* AddCount(CLI::App& app, const std::string& name, int& target, const std::string& about) {
+CLI::Option* AddCount(CLI::App& app, const std::string& name, int& target, const std::string& about, Range allowed) {
   return app
       .add_option_function<std::string>(
           name,
-          [&target, name](const std::string& text) {
-            if (absl::SimpleAtoi(text, &target) && target >= 0) return;
+          [&target, name, allowed](const std::string& text) {
+            if (absl::SimpleAtoi(text, &target) && target >= allowed.least && target <= allowed.most) return;
             UsageError(
-                absl::StrCat(name, " is '", Printable(text), "'; allowed: 0 to ", std::numeric_limits<int>::max()));
+                absl::StrCat(name, " is '", Printable(text), "'; allowed: ", allowed.least, " to ", allowed.most));
           },
           about)
       ->type_name("NUMBER");
@@ -180,7 +180,9 @@ int Execute(CLI::App& app, Command& command, std::vector<std::string> args) {
       at = at->get_subcommands().front();
       absl::StrAppend(&path, " ", at->get_name());
     }
-    return ReportUsage(error.what(), path);
+    const bool behind = command.has_tail && dynamic_cast<const CLI::RequiredError*>(&error) != nullptr;
+    return ReportUsage(absl::StrCat(error.what(), behind ? "; what stands behind '--' is another program's" : ""),
+                       path);
   }
   absl::StatusOr<int> code = kFailed;
   if (absl::Status token = CheckToken(command); !token.ok()) {

@@ -3,6 +3,7 @@
 
 #include <CLI/CLI.hpp>
 #include <functional>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -65,8 +66,13 @@ CLI::App* AddGroup(CLI::App& parent, const std::string& name, const std::string&
 // not given.
 CLI::Option* AddDuration(CLI::App& app, const std::string& name, absl::Duration& target, const std::string& about);
 
-// An option that takes a whole number from 0 up.
-CLI::Option* AddCount(CLI::App& app, const std::string& name, int& target, const std::string& about);
+struct Range {
+  int least = 0;
+  int most = std::numeric_limits<int>::max();
+};
+// An option that takes a whole number.
+CLI::Option* AddCount(CLI::App& app, const std::string& name, int& target, const std::string& about,
+                      Range allowed = {});
 
 // "K=V" pairs; a key without "=" is a usage error.
 CLI::Option* AddSettings(CLI::App& app, const std::string& name,

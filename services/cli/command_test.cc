@@ -37,17 +37,7 @@ Outcome Execute(std::vector<std::string> args, const Environment& env = NoVariab
   Command command(env, Terminal{});
   CLI::App app("Leasehold", "leasehold");
   ConfigureRoot(app, command);
-  AddTenant(app, command);
-  AddLease(app, command);
-  AddPsql(app, command);
-  AddOperation(app, command);
-  AddMigrate(app, command);
-  AddPools(app, command);
-  AddAudit(app, command);
-  AddLog(app, command);
-  AddDevCerts(app, command);
-  AddStack(app, command);
-  AddVersion(app, command);
+  AddCommands(app, command);
   ::testing::internal::CaptureStderr();
   ::testing::internal::CaptureStdout();
   const int code = Execute(app, command, std::move(args));
@@ -86,7 +76,8 @@ TEST(CommandLine, UsageErrorsNameWhatIsWrong) {
   const std::string grammar = "[a-z0-9]([a-z0-9-]{0,34}[a-z0-9])?";
   const std::string address = "; allowed: host:port such as 127.0.0.1:7450 or [::1]:7450, port 1 to 65535";
   const std::string verbs =
-      "known here: tenant, lease, psql, operation, migrate, pools, audit, log, dev-certs, stack, version";
+      "known here: tenant, lease, psql, operation, backup, migrate, policy, token, status, instances, top, pools, "
+      "doctor, audit, keys, log, dev-certs, stack, completion, man, version";
   for (const Wrong& wrong : std::vector<Wrong>{
            {{}, "a command is missing; " + verbs},
            {{"bogus"}, "unknown command 'bogus'; " + verbs},
@@ -106,6 +97,9 @@ TEST(CommandLine, UsageErrorsNameWhatIsWrong) {
            {{"tenant", "create", "-a"},
             "unknown option '-a', and ID begins with a letter or a digit: " + grammar,
             "leasehold tenant create"},
+           {{"tenant", "create", "--", "-a"},
+            "ID is required; what stands behind '--' is another program's",
+            "leasehold tenant create"},
            {{"tenant", "create", "a", "-b"},
             "unknown option '-b'; known here: --ca, --cert, --domain, --gateway, --help, --json, --key, --name, "
             "--setting, --timeout, "
@@ -123,6 +117,24 @@ TEST(CommandLine, UsageErrorsNameWhatIsWrong) {
            {{"operation", "list", "--limit", "-5"},
             "--limit is '-5'; allowed: 0 to 2147483647",
             "leasehold operation list"},
+           {{"migrate", "apply", "core", "--waves", "10,1"},
+            "--waves is '10,1'; allowed: percentages from 1 to 100 that rise, e.g. 1,10",
+            "leasehold migrate apply"},
+           {{"migrate", "apply", "core", "--waves", ""},
+            "--waves is ''; allowed: percentages from 1 to 100 that rise, e.g. 1,10",
+            "leasehold migrate apply"},
+           {{"migrate", "plan", "core", "--waves", "a,b"},
+            "--waves is 'a,b'; allowed: percentages from 1 to 100 that rise, e.g. 1,10",
+            "leasehold migrate plan"},
+           {{"migrate", "verify", "core", "--parallelism", "0"},
+            "--parallelism is '0'; allowed: 1 to 64",
+            "leasehold migrate verify"},
+           {{"migrate", "apply", "core", "--lock-attempts", "0"},
+            "--lock-attempts is '0'; allowed: 1 to 1000",
+            "leasehold migrate apply"},
+           {{"migrate", "apply", "core", "--only-central", "--tenant", "acme"},
+            "--tenant excludes --only-central",
+            "leasehold migrate apply"},
            {{"log", "queries", "maybe"}, "STATE is 'maybe'; allowed: on, off", "leasehold log queries"},
            {{"tenant", "get", "\xff"}, "argument 3 is '\\xff'; allowed: UTF-8", "leasehold tenant get"},
            {{"tenant", "create", "a", "--name", "Acm\xe9"},

@@ -77,6 +77,8 @@ GatewayClient::GatewayClient(GatewayTarget target, absl::Duration connect_patien
   logs_ = v1::LogService::NewStub(channel);
   policy_ = v1::PolicyService::NewStub(channel);
   audit_ = v1::AuditService::NewStub(channel);
+  instances_ = v1::InstanceService::NewStub(channel);
+  status_ = v1::StatusService::NewStub(channel);
 }
 
 std::chrono::system_clock::time_point GatewayClient::Deadline(absl::Duration patience) {

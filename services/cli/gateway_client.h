@@ -14,12 +14,14 @@
 #include "leasehold/v1/audit.grpc.pb.h"
 #include "leasehold/v1/backup.grpc.pb.h"
 #include "leasehold/v1/doctor.grpc.pb.h"
+#include "leasehold/v1/instance.grpc.pb.h"
 #include "leasehold/v1/lease.grpc.pb.h"
 #include "leasehold/v1/log.grpc.pb.h"
 #include "leasehold/v1/migration.grpc.pb.h"
 #include "leasehold/v1/operation.grpc.pb.h"
 #include "leasehold/v1/policy.grpc.pb.h"
 #include "leasehold/v1/pool.grpc.pb.h"
+#include "leasehold/v1/status.grpc.pb.h"
 #include "leasehold/v1/tenant.grpc.pb.h"
 
 namespace leasehold::cli {
@@ -48,6 +50,8 @@ class GatewayClient {
   v1::LogService::StubInterface& logs() { return *logs_; }
   v1::PolicyService::StubInterface& policy() { return *policy_; }
   v1::AuditService::StubInterface& audit() { return *audit_; }
+  v1::InstanceService::StubInterface& instances() { return *instances_; }
+  v1::StatusService::StubInterface& status() { return *status_; }
 
   // One call:  client.Call(client.tenants(), &v1::TenantService::StubInterface::GetTenant, request)
   template <typename Stub, typename Request, typename Response>
@@ -87,6 +91,8 @@ class GatewayClient {
   std::unique_ptr<v1::LogService::StubInterface> logs_;
   std::unique_ptr<v1::PolicyService::StubInterface> policy_;
   std::unique_ptr<v1::AuditService::StubInterface> audit_;
+  std::unique_ptr<v1::InstanceService::StubInterface> instances_;
+  std::unique_ptr<v1::StatusService::StubInterface> status_;
 };
 
 }  // namespace leasehold::cli

@@ -5,9 +5,9 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "common/config/config.h"
 #include "common/status/error.h"
 #include "services/cli/json.h"
+#include "services/cli/migrate_flags.h"
 #include "services/cli/migrate_watch.h"
 #include "services/cli/show_migration.h"
 #include "services/cli/verbs.h"
@@ -17,14 +17,14 @@ namespace {
 
 using Service = v1::MigrationService::StubInterface;
 
-constexpr const char* kServiceHelp = "The service, e.g. identity";
 constexpr const char* kRunHelp = "<service>.<number>, e.g. identity.7";
 
 View Now(const Command& command) { return {command.terminal, absl::Now()}; }
 
 // Of a run that looks, what it found is what it was for.
-bool IsLook(v1::MigrationKind kind) {
-  return kind == v1::MIGRATION_KIND_VERIFY || kind == v1::MIGRATION_KIND_PREFLIGHT;
+bool IsLook(const v1::MigrationSpec& spec) {
+  return spec.kind() == v1::MIGRATION_KIND_VERIFY || spec.kind() == v1::MIGRATION_KIND_PREFLIGHT ||
+         (spec.kind() == v1::MIGRATION_KIND_REPAIR && spec.show_only());
 }
 
 bool FoundErrors(const v1::MigrationRun& run, const std::vector<v1::MigrationTask>& tasks) {
@@ -64,7 +64,7 @@ absl::StatusOr<int> Report(const Command& command, GatewayClient& client, const 
     return absl::AbortedError(
         absl::StrCat("run ", run.id(), " ", Word(run.state()), run.message().empty() ? "" : ": ", run.message()));
   }
-  if (IsLook(run.spec().kind()) && FoundErrors(run, tasks)) {
+  if (IsLook(run.spec()) && FoundErrors(run, tasks)) {
     return absl::FailedPreconditionError(absl::StrCat("run ", run.id(), " found what has to be mended first"));
   }
   return kDone;
@@ -89,76 +89,12 @@ absl::StatusOr<int> StartRun(const Command& command, const v1::MigrationSpec& sp
   v1::StartMigrationRunRequest request;
   request.set_request_id(NewRequestId());
   *request.mutable_spec() = spec;
-  LH_ASSIGN_OR_RETURN(const v1::MigrationRun run,
-                      client.Call(client.migrations(), &Service::StartMigrationRun, request));
-  return detach ? Answer(command, run) : FollowAndReport(command, client, run.id());
+  absl::StatusOr<v1::MigrationRun> run = client.Call(client.migrations(), &Service::StartMigrationRun, request);
+  if (!run.ok()) return AsTyped(run.status());
+  return detach ? Answer(command, *run) : FollowAndReport(command, client, run->id());
 }
 
-struct SpecFlags {
-  v1::MigrationSpec spec;
-  std::vector<std::string> tenants;
-  std::vector<std::pair<std::string, std::string>> settings;
-  bool only_central = false;
-  bool without_central = false;
-  std::vector<std::string> canaries;
-  std::vector<std::pair<std::string, std::string>> canary_settings;
-  std::vector<int> waves;
-  int parallelism = 0;
-  int budget = 0;
-  absl::Duration lock_timeout = absl::ZeroDuration();
-  int lock_attempts = 0;
-  absl::Duration statement_timeout = absl::ZeroDuration();
-  bool detach = false;
-
-  void AddSelection(CLI::App& app) {
-    app.add_option("SERVICE", *spec.mutable_service(), kServiceHelp)->required();
-    app.add_option("--tenant", tenants, "Only these tenants, not the central database; a glob; may be repeated")
-        ->type_name("GLOB")
-        ->allow_extra_args(false);
-    AddSettings(app, "--where", settings, "Only tenants with this setting; may be repeated");
-    app.add_flag("--only-central", only_central, "Only the central database");
-    app.add_flag("--without-central", without_central, "Only tenants' databases");
-  }
-  void AddPace(CLI::App& app) {
-    AddCount(app, "--parallelism", parallelism, "Databases at once (default: the provisioner's)");
-    AddCount(app, "--failures", budget, "Databases that may fail before the run is stopped (default 0)");
-    AddDuration(app, "--lock-timeout", lock_timeout, "How long a statement waits for a lock (default 3s)");
-    AddCount(app, "--lock-attempts", lock_attempts, "Attempts at a file whose locks were not to be had (default 6)");
-    AddDuration(app, "--statement-timeout", statement_timeout, "How long a statement may take (default: for ever)");
-    app.add_flag("--detach", detach, "Do not wait for the end: leasehold migrate watch ID");
-  }
-  void AddWaves(CLI::App& app) {
-    app.add_option("--canary", canaries, "Tenants that come first; a glob; may be repeated")
-        ->type_name("GLOB")
-        ->allow_extra_args(false);
-    AddSettings(app, "--canary-where", canary_settings, "Tenants with this setting come first; may be repeated");
-    app.add_option("--waves", waves, "Then so many percent of the tenants, and so on: 1,10")
-        ->type_name("PERCENT")
-        ->delimiter(',')
-        ->allow_extra_args(false);
-  }
-
-  v1::MigrationSpec Spec(v1::MigrationKind kind) const {
-    v1::MigrationSpec full = spec;
-    full.set_kind(kind);
-    v1::MigrationSelection& selection = *full.mutable_selection();
-    for (const std::string& tenant : tenants) selection.add_tenants(tenant);
-    for (const auto& [key, value] : settings) (*selection.mutable_settings())[key] = value;
-    selection.set_only_central(only_central);
-    selection.set_without_central(without_central);
-    for (const std::string& tenant : canaries) full.mutable_canary()->add_tenants(tenant);
-    for (const auto& [key, value] : canary_settings) (*full.mutable_canary()->mutable_settings())[key] = value;
-    for (const int percent : waves) full.add_waves(percent);
-    full.set_parallelism(parallelism);
-    full.set_failure_budget(budget);
-    full.set_lock_attempts(lock_attempts);
-    if (lock_timeout > absl::ZeroDuration()) *full.mutable_lock_timeout() = FromDuration(lock_timeout);
-    if (statement_timeout > absl::ZeroDuration()) *full.mutable_statement_timeout() = FromDuration(statement_timeout);
-    return full;
-  }
-};
-
-void AddStatus(CLI::App& group, Command& command) {
+void AddFleetStatus(CLI::App& group, Command& command) {
   struct Flags {
     v1::GetMigrationStatusRequest request;
     bool all = false;
@@ -187,6 +123,7 @@ void AddStatus(CLI::App& group, Command& command) {
 void AddPlan(CLI::App& group, Command& command) {
   auto flags = std::make_shared<SpecFlags>();
   CLI::App* app = group.add_subcommand("plan", "What would run where, with the statements");
+  flags->AddService(*app);
   flags->AddSelection(*app);
   flags->AddWaves(*app);
   app->callback([flags, &command] {
@@ -194,9 +131,10 @@ void AddPlan(CLI::App& group, Command& command) {
       GatewayClient client(command.gateway);
       v1::PlanMigrationsRequest request;
       *request.mutable_spec() = flags->Spec(v1::MIGRATION_KIND_APPLY);
-      LH_ASSIGN_OR_RETURN(const v1::MigrationPlan plan,
-                          client.Call(client.migrations(), &Service::PlanMigrations, request));
-      std::cout << (command.json ? ToJson(plan) : ShowPlan(plan, Now(command)));
+      const absl::StatusOr<v1::MigrationPlan> plan =
+          client.Call(client.migrations(), &Service::PlanMigrations, request);
+      if (!plan.ok()) return AsTyped(plan.status());
+      std::cout << (command.json ? ToJson(*plan) : ShowPlan(*plan, Now(command)));
       return kDone;
     };
   });
@@ -208,6 +146,7 @@ void AddApply(CLI::App& group, Command& command) {
   };
   auto flags = std::make_shared<Flags>();
   CLI::App* app = group.add_subcommand("apply", "Bring databases to the newest version, wave by wave");
+  flags->AddService(*app);
   flags->AddSelection(*app);
   flags->AddWaves(*app);
   flags->AddPace(*app);
@@ -225,6 +164,7 @@ void AddLook(CLI::App& group, Command& command, const std::string& name, v1::Mig
              const std::string& about) {
   auto flags = std::make_shared<SpecFlags>();
   CLI::App* app = group.add_subcommand(name, about);
+  flags->AddService(*app);
   flags->AddSelection(*app);
   flags->AddPace(*app);
   // A look is for finding all there is.
@@ -244,13 +184,9 @@ void AddRepair(CLI::App& group, Command& command) {
   auto flags = std::make_shared<Flags>();
   CLI::App* app =
       group.add_subcommand("repair", "Show a mismatch between history and files, and settle it if told how");
-  app->add_option("SERVICE", *flags->spec.mutable_service(), kServiceHelp)->required();
+  flags->AddService(*app);
   app->add_option("FILE", flags->file, "The file at fault, e.g. 0003_orders.sql")->required();
-  app->add_option("--tenant", flags->tenants, "Only these tenants; a glob; may be repeated")
-      ->type_name("GLOB")
-      ->allow_extra_args(false);
-  app->add_flag("--only-central", flags->only_central, "Only the central database");
-  app->add_flag("--without-central", flags->without_central, "Only tenants' databases");
+  flags->AddSelection(*app);
   CLI::Option* accept =
       app->add_flag("--accept-file", flags->accept, "The history takes over name and checksum of the file as it is");
   CLI::Option* forget = app->add_flag("--forget", flags->forget, "The history forgets the file: it is not there");
@@ -279,9 +215,7 @@ void AddUndo(CLI::App& group, Command& command) {
   auto flags = std::make_shared<Flags>();
   CLI::App* app = group.add_subcommand("undo", "Take back what a run applied, by the files' down files");
   app->add_option("RUN", flags->run, kRunHelp)->required();
-  app->add_option("--tenant", flags->tenants, "Only these tenants; a glob; may be repeated")
-      ->type_name("GLOB")
-      ->allow_extra_args(false);
+  flags->AddTenants(*app);
   flags->AddPace(*app);
   app->callback([flags, &command] {
     command.run = [flags, &command]() -> absl::StatusOr<int> {
@@ -359,7 +293,10 @@ void AddCancel(CLI::App& group, Command& command) {
       while (true) {
         LH_ASSIGN_OR_RETURN(const v1::MigrationRun run,
                             client.Call(client.migrations(), &Service::GetMigrationRun, *request));
-        if (run.state() != v1::MIGRATION_RUN_STATE_RUNNING) return Answer(command, run);
+        if (run.state() == v1::MIGRATION_RUN_STATE_CANCELLED) return Answer(command, run);
+        if (run.state() != v1::MIGRATION_RUN_STATE_RUNNING) {
+          return absl::AbortedError(absl::StrCat("run ", run.id(), " is ", Word(run.state()), ": it ended first"));
+        }
         absl::SleepFor(absl::Milliseconds(200));
       }
     };
@@ -393,7 +330,7 @@ void AddResume(CLI::App& group, Command& command, const std::string& name, const
 
 void AddMigrate(CLI::App& app, Command& command) {
   CLI::App* group = AddGroup(app, "migrate", "Schema migrations over all databases of a service");
-  AddStatus(*group, command);
+  AddFleetStatus(*group, command);
   AddPlan(*group, command);
   AddApply(*group, command);
   AddLook(*group, command, "dry-run", v1::MIGRATION_KIND_DRY_RUN, "Execute what apply would, and roll it back");

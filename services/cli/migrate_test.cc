@@ -1,6 +1,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "common/status/error.h"
+#include "services/cli/migrate_flags.h"
 #include "services/cli/migrate_watch.h"
 #include "services/cli/show_migration.h"
 
@@ -79,6 +81,38 @@ TEST(ShowMigrationStatus, ListsWhoIsBehind) {
   EXPECT_THAT(ShowMigrationStatus(status, false, {kPlain, kNow}),
               AllOf(HasSubstr("identity: 2 databases, 1 behind"), HasSubstr("acme"), Not(HasSubstr("globex"))));
   EXPECT_THAT(ShowMigrationStatus(status, true, {kPlain, kNow}), HasSubstr("globex"));
+}
+
+TEST(ShowMigrationStatus, NamesWhatWasNeverComplete) {
+  v1::MigrationStatus status;
+  status.set_service("identity");
+  v1::DatabaseVersion& unfinished = *status.add_databases();
+  unfinished.set_database("tenant_acme_identity");
+  unfinished.set_tenant("acme");
+  unfinished.set_unfinished(true);
+  EXPECT_THAT(ShowMigrationStatus(status, false, {kPlain, kNow}),
+              AllOf(Not(HasSubstr("1 not complete")), HasSubstr("not complete: leasehold tenant get acme")));
+  status.set_unfinished(1);
+  EXPECT_THAT(ShowMigrationStatus(status, false, {kPlain, kNow}), HasSubstr("0 differ, 1 not complete; newest"));
+}
+
+TEST(SpecFlags, WhatIsSaidOfAFieldNamesTheOption) {
+  EXPECT_EQ(AsTyped(InvalidField("spec.selection.tenants", "[", "globs")).message(), "--tenant is '['; allowed: globs");
+  EXPECT_EQ(AsTyped(InvalidField("spec.canary.settings", "a=b", "x")).message(), "--canary-where is 'a=b'; allowed: x");
+  EXPECT_EQ(AsTyped(InvalidField("spec.lock_timeout", "0", "1ms to 24h")).message(),
+            "--lock-timeout is '0'; allowed: 1ms to 24h");
+  EXPECT_EQ(AsTyped(InvalidField("service", "_", "names")).message(), "service is '_'; allowed: names");
+  EXPECT_EQ(AsTyped(absl::InternalError("as it is")).message(), "as it is");
+}
+
+TEST(SpecFlags, AZeroIsSentAndNothingIsNot) {
+  CLI::App app;
+  SpecFlags flags;
+  flags.AddPace(app);
+  app.parse("--lock-timeout 0s");
+  const v1::MigrationSpec spec = flags.Spec(v1::MIGRATION_KIND_APPLY);
+  EXPECT_TRUE(spec.has_lock_timeout());
+  EXPECT_FALSE(spec.has_statement_timeout());
 }
 
 TEST(ShowPlan, ListsStatementsAndDatabases) {

@@ -10,17 +10,12 @@
 #include "common/config/spelling.h"
 #include "common/status/error.h"
 #include "common/status/utf8.h"
+#include "services/cli/command_tree.h"
 
 namespace leasehold::cli {
 namespace {
 
 std::string Shown(std::string_view word) { return std::format("'{}'", Printable(word)); }
-
-std::vector<std::string> CommandsOf(const CLI::App& app) {
-  std::vector<std::string> names;
-  for (const CLI::App* command : app.get_subcommands({})) names.push_back(command->get_name());
-  return names;
-}
 
 // Walks along the command line as CLI11 does.
 class Walk {
@@ -36,7 +31,7 @@ class Walk {
       if (wrong || asked_) return wrong;
     }
     if (value_follows_) return std::nullopt;  // CLI11 says whose
-    const std::vector<std::string> commands = CommandsOf(*at_);
+    const std::vector<std::string> commands = CommandNames(*at_);
     if (commands.empty()) return std::nullopt;
     return Wrong(std::format("a command is missing; known here: {}", absl::StrJoin(commands, ", ")));
   }
@@ -55,13 +50,6 @@ class Walk {
       name = args[i - 1];
     }
     return std::format("{} is {}; allowed: UTF-8", name, Shown(value));
-  }
-
-  const CLI::Option* Find(const std::string& name) const {
-    for (const CLI::App* app = at_; app != nullptr; app = app->get_parent()) {
-      if (const CLI::Option* option = app->get_option_no_throw(name)) return option;
-    }
-    return nullptr;
   }
 
   std::vector<std::string> KnownOptions() const {
@@ -92,34 +80,32 @@ class Walk {
   std::optional<Misuse> Option(const std::string& arg) {
     const bool is_long = arg.starts_with("--");
     const std::string name = is_long ? arg.substr(0, arg.find('=')) : arg.substr(0, 2);
-    const CLI::Option* option = Find(name);
+    const CLI::Option* option = FindOption(*at_, name);
     if (option == nullptr) return Unknown(arg, name);
     for (const CLI::App* app = at_; app != nullptr; app = app->get_parent()) {
       asked_ = asked_ || option == app->get_help_ptr() || option == app->get_version_ptr();
     }
-    value_follows_ = is_long && option->get_items_expected_min() > 0 && !arg.contains('=');
+    value_follows_ = is_long && TakesValue(*option) && !arg.contains('=');
     return std::nullopt;
   }
 
   std::optional<Misuse> Word(const std::string& word) {
-    const std::vector<const CLI::App*> commands = at_->get_subcommands({});
-    if (commands.empty()) {
+    if (at_->get_subcommands({}).empty()) {
       ++positionals_;
       return std::nullopt;
     }
-    const auto found = std::ranges::find_if(commands, [&](const CLI::App* app) { return app->check_name(word); });
-    if (found == commands.end()) {
-      return Wrong(std::format("unknown command {}; {}", Shown(word), SpellingHint(word, CommandsOf(*at_))));
+    const CLI::App* const found = FindCommand(*at_, word);
+    if (found == nullptr) {
+      return Wrong(std::format("unknown command {}; {}", Shown(word), SpellingHint(word, CommandNames(*at_))));
     }
-    at_ = *found;
+    at_ = found;
     path_ += " " + word;
     return std::nullopt;
   }
 
   const CLI::Option* NextPositional() const {
     int before = 0;
-    for (const CLI::Option* option : at_->get_options()) {
-      if (!option->get_positional()) continue;
+    for (const CLI::Option* option : PositionalsOf(*at_)) {
       before += option->get_items_expected_max();
       if (positionals_ < before) return option;
     }

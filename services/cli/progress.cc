@@ -18,6 +18,7 @@ std::string ProgressLine(const v1::Operation& operation, absl::Duration elapsed,
   std::string line = absl::StrFormat("%s %s  %s %d/%d  %.1fs", Word(operation.kind()), operation.tenant(),
                                      Bar(operation.done(), operation.total(), 20), operation.done(), operation.total(),
                                      absl::ToDoubleSeconds(elapsed));
+  if (const std::string written = WrittenOf(operation); !written.empty()) absl::StrAppend(&line, "  ", written);
   if (!operation.message().empty()) absl::StrAppend(&line, "  ", operation.message());
   const size_t room = static_cast<size_t>(std::max(20, columns - 1));
   if (DisplayWidth(line) > room) {
@@ -29,6 +30,14 @@ std::string ProgressLine(const v1::Operation& operation, absl::Duration elapsed,
     line += "…";
   }
   return line;
+}
+
+std::string PlainLine(const v1::Operation& operation) {
+  const int percent = PercentOf(operation);
+  const std::string written = percent < 10 ? "" : absl::StrCat(percent / 10 * 10, "% written, ");
+  return absl::StrCat(Word(operation.kind()), " ", operation.tenant(), ": ", operation.done(), "/", operation.total(),
+                      " services, ", written, Word(operation.state()), operation.message().empty() ? "" : ": ",
+                      operation.message());
 }
 
 Progress::Progress(const Terminal& terminal, bool quiet) : terminal_(terminal), quiet_(quiet) {
@@ -52,9 +61,7 @@ void Progress::Update(const v1::Operation& operation) {
     Draw();
     return;
   }
-  std::string line = absl::StrCat(Word(operation.kind()), " ", operation.tenant(), ": ", operation.done(), "/",
-                                  operation.total(), " services, ", Word(operation.state()),
-                                  operation.message().empty() ? "" : ": ", operation.message());
+  const std::string line = PlainLine(operation);
   if (line == last_line_) return;
   last_line_ = line;
   std::cerr << line << std::endl;

@@ -17,8 +17,11 @@ namespace leasehold::cli {
 // "[########------------]": `width` characters for done of total.
 std::string Bar(int done, int total, int width);
 
-// The bar's line for a terminal of `columns`, without colours: id, bar, done/total, time, message.
+// The bar's line for a terminal of `columns`, without colours: id, bar, done/total, time, bytes, message.
 std::string ProgressLine(const v1::Operation& operation, absl::Duration elapsed, int columns);
+
+// The line where there is no terminal: of bytes only each tenth, so that it is another one ten times at most.
+std::string PlainLine(const v1::Operation& operation);
 
 class Progress {
  public:

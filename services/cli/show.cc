@@ -103,6 +103,29 @@ std::string TookOf(const v1::Operation& operation, absl::Time now) {
   return ShortDuration(end - ToTime(operation.create_time()));
 }
 
+struct Amount {
+  int64_t bytes = 0;
+  int64_t total = 0;  // 0: not known
+};
+
+std::string Shown(const Amount& amount) {
+  if (amount.bytes == 0 && amount.total == 0) return "";
+  if (amount.total == 0) return Bytes(amount.bytes);
+  return absl::StrCat(Bytes(amount.bytes), " of ", Bytes(amount.total));
+}
+
+Amount AmountOf(const v1::Operation& operation) {
+  Amount sum;
+  bool known = true;
+  for (const auto& service : operation.services()) {
+    sum.bytes += service.bytes();
+    sum.total += service.total_bytes();
+    known = known && (service.total_bytes() > 0 || (service.done() && service.bytes() == 0));
+  }
+  if (!known) sum.total = 0;
+  return sum;
+}
+
 }  // namespace
 
 std::string Word(v1::TenantState state) { return Lowered(v1::TenantState_Name(state), "TENANT_STATE_"); }
@@ -219,6 +242,14 @@ std::string ShowAcquired(const v1::AcquireLeaseResponse& response, const View& v
   return table.Render(view.terminal);
 }
 
+std::string WrittenOf(const v1::Operation& operation) { return Shown(AmountOf(operation)); }
+
+int PercentOf(const v1::Operation& operation) {
+  const Amount amount = AmountOf(operation);
+  if (amount.total == 0) return -1;
+  return static_cast<int>(std::min(1.0, static_cast<double>(amount.bytes) / static_cast<double>(amount.total)) * 100);
+}
+
 std::string ShowOperation(const v1::Operation& operation, const View& view) {
   Table table;
   auto row = [&](const char* name, std::string value) {
@@ -237,20 +268,21 @@ std::string ShowOperation(const v1::Operation& operation, const View& view) {
   if (operation.services().empty()) return out;
   Table services({"SERVICE", "DONE", "WRITTEN", "MESSAGE"});
   for (const auto& service : operation.services()) {
-    services.AddRow({service.service(), service.done() ? "yes" : "no",
-                     service.bytes() > 0 ? Bytes(service.bytes()) : "", service.message()});
+    services.AddRow({service.service(), service.done() ? "yes" : "no", Shown({service.bytes(), service.total_bytes()}),
+                     service.message()});
   }
   return absl::StrCat(out, "\n", services.Render(view.terminal));
 }
 
 std::string ShowOperations(const google::protobuf::RepeatedPtrField<v1::Operation>& operations, const View& view) {
   if (operations.empty()) return "no operations\n";
-  Table table({"ID", "KIND", "STATE", "DONE", "STARTED", "TOOK", "MESSAGE"});
+  Table table({"ID", "KIND", "STATE", "DONE", "WRITTEN", "STARTED", "TOOK", "MESSAGE"});
   for (const auto& operation : operations) {
     table.AddRow({operation.id(),
                   Word(operation.kind()),
                   {Word(operation.state()), ColourOf(operation.state())},
                   ProgressOf(operation),
+                  WrittenOf(operation),
                   Relative(operation.create_time(), view.now),
                   TookOf(operation, view.now),
                   operation.message()});

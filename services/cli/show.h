@@ -9,9 +9,11 @@
 #include "leasehold/v1/audit.pb.h"
 #include "leasehold/v1/backup.pb.h"
 #include "leasehold/v1/doctor.pb.h"
+#include "leasehold/v1/instance.pb.h"
 #include "leasehold/v1/lease.pb.h"
 #include "leasehold/v1/operation.pb.h"
 #include "leasehold/v1/pool.pb.h"
+#include "leasehold/v1/status.pb.h"
 #include "leasehold/v1/tenant.pb.h"
 #include "services/cli/terminal.h"
 
@@ -52,6 +54,14 @@ std::string ShowBackup(const v1::Backup& backup, const View& view);
 std::string ShowBackups(const google::protobuf::RepeatedPtrField<v1::Backup>& backups, const View& view);
 // "12 KiB", "3.4 MiB".
 std::string Bytes(int64_t bytes);
+// What its services have written: "12 MiB of 40 MiB", "12 MiB" while one of them does not know its total; empty for
+// nothing.
+std::string WrittenOf(const v1::Operation& operation);
+// The same in hundredths; -1 if that is not known.
+int PercentOf(const v1::Operation& operation);
+
+// Two digits or three: "0.18ms", "4.2ms", "120ms", "1.5s".
+std::string Took(absl::Duration d);
 
 // The pools, then what each tenant has of them.
 std::string ShowPools(const google::protobuf::RepeatedPtrField<v1::Pool>& pools, const Terminal& terminal);
@@ -65,6 +75,11 @@ std::string Word(v1::FindingKind kind);
 std::string Word(v1::FindingRemedy remedy);
 // The services, then what was found.
 std::string ShowDiagnosis(const v1::DiagnoseResponse& diagnosis, const View& view);
+// The whole of it on one screen, what is not well at the end.
+std::string ShowStatus(const v1::GetStatusResponse& status, const View& view);
+// The instances, then their databases.
+std::string ShowInstances(const google::protobuf::RepeatedPtrField<v1::Instance>& instances, const View& view);
+
 // Something waits for somebody.
 bool NeedsSomebody(const v1::DiagnoseResponse& diagnosis);
 

@@ -46,11 +46,19 @@ std::string ShowDiagnosis(const v1::DiagnoseResponse& diagnosis, const View& vie
                      finding.message()});
   }
   std::string text = services.Render(view.terminal);
+  Table advice({"WHAT", "WHAT TO DO"});
+  for (const v1::ServiceHealth& health : diagnosis.services()) {
+    if (!health.advice().empty()) advice.AddRow({health.service(), health.advice()});
+  }
+  for (const v1::Finding& finding : diagnosis.findings()) {
+    advice.AddRow({absl::StrCat(Word(finding.kind()), " ", finding.object()), finding.advice()});
+  }
   if (!findings.empty()) {
     absl::StrAppend(&text, "\n", findings.Render(view.terminal));
   } else if (!NeedsSomebody(diagnosis)) {
     absl::StrAppend(&text, "\nnothing amiss on the instances\n");
   }
+  if (!advice.empty()) absl::StrAppend(&text, "\n", advice.Render(view.terminal));
   return text;
 }
 

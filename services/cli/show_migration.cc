@@ -64,8 +64,10 @@ std::string Word(v1::MigrationTaskState state) {
 
 std::string ShowMigrationStatus(const v1::MigrationStatus& status, bool all, const View& view) {
   std::string text = absl::StrCat(status.service(), ": ", status.total(), " databases, ", status.behind(), " behind, ",
-                                  status.differing(), " differ; newest files: tenant ", status.newest_tenant_version(),
-                                  ", central ", status.newest_central_version(), "\n");
+                                  status.differing(), " differ", status.unfinished() == 0 ? "" : ", ",
+                                  status.unfinished() == 0 ? "" : absl::StrCat(status.unfinished(), " not complete"),
+                                  "; newest files: tenant ", status.newest_tenant_version(), ", central ",
+                                  status.newest_central_version(), "\n");
   if (status.has_run()) {
     absl::StrAppend(&text, "last run ", status.run().id(), " (", Word(status.run().spec().kind()), ") ",
                     view.terminal.Paint(ColourOf(status.run().state()), Word(status.run().state())), ": ",
@@ -73,7 +75,15 @@ std::string ShowMigrationStatus(const v1::MigrationStatus& status, bool all, con
   }
   Table table({"DATABASE", "TENANT", "VERSION", "PENDING", ""});
   for (const v1::DatabaseVersion& database : status.databases()) {
-    if (!all && database.pending() == 0 && !database.differs()) continue;
+    if (!all && database.pending() == 0 && !database.differs() && !database.unfinished()) continue;
+    if (database.unfinished()) {
+      table.AddRow({database.database(),
+                    database.tenant(),
+                    "",
+                    "",
+                    {absl::StrCat("not complete: leasehold tenant get ", database.tenant()), Colour::kYellow}});
+      continue;
+    }
     table.AddRow({database.database(),
                   database.spare() ? "(spare)" : database.tenant(),
                   absl::StrCat(database.version()),

@@ -1,42 +1,19 @@
 // Pools as people read them.
 #include <algorithm>
 #include <array>
-#include <cmath>
+#include <optional>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "common/config/config.h"
+#include "services/cli/histogram.h"
 #include "services/cli/show.h"
 #include "services/cli/table.h"
 
 namespace leasehold::cli {
 namespace {
 
-// Two digits or three: "0.18ms", "4.2ms", "120ms", "1.5s", "2m".
-std::string Took(absl::Duration d) {
-  const double ms = absl::ToDoubleMilliseconds(d);
-  if (ms < 1) return absl::StrFormat("%.2fms", ms);
-  if (ms < 10) return absl::StrFormat("%.1fms", ms);
-  if (ms < 1'000) return absl::StrFormat("%.0fms", ms);
-  if (ms < 10'000) return absl::StrFormat("%.1fs", ms / 1'000);
-  return absl::StrFormat("%.0fs", ms / 1'000);
-}
-
-// As if what is in a bucket were spread evenly in it, like Prometheus' histogram_quantile. Empty: nothing to tell of.
-std::string Quantile(const v1::DurationHistogram& histogram, double q) {
-  double left = q * static_cast<double>(histogram.count());
-  for (const v1::DurationHistogram::Bucket& bucket : histogram.buckets()) {
-    const auto count = static_cast<double>(bucket.count());
-    if (left > count) {
-      left -= count;
-      continue;
-    }
-    const absl::Duration from = ToDuration(bucket.from());
-    if (!bucket.has_to()) return absl::StrCat(">", Took(from));
-    return Took(from + (ToDuration(bucket.to()) - from) * (left / count));
-  }
-  return "";
-}
+// Empty: nothing to tell of.
+std::string TextOf(const std::optional<Quantile>& quantile) { return quantile ? quantile->Text() : ""; }
 
 std::string Bytes(int64_t bytes) {
   constexpr std::array<const char*, 6> kUnits = {"B", "kB", "MB", "GB", "TB", "PB"};
@@ -64,13 +41,22 @@ void AddTally(std::vector<Cell>& row, const T& of) {
   row.emplace_back(absl::StrCat(of.waits()));
   row.emplace_back(of.has_hit_rate() ? absl::StrFormat("%.1f%%", 100 * of.hit_rate()) : "");
   row.emplace_back(absl::StrCat(of.queries().count()));
-  row.emplace_back(Quantile(of.queries(), 0.5));
-  row.emplace_back(Quantile(of.queries(), 0.99));
+  row.emplace_back(TextOf(QuantileOf(of.queries(), 0.5)));
+  row.emplace_back(TextOf(QuantileOf(of.queries(), 0.99)));
   row.emplace_back(Bytes(of.bytes_in()));
   row.emplace_back(Bytes(of.bytes_out()));
 }
 
 }  // namespace
+
+std::string Took(absl::Duration d) {
+  const double ms = absl::ToDoubleMilliseconds(d);
+  if (ms < 1) return absl::StrFormat("%.2fms", ms);
+  if (ms < 10) return absl::StrFormat("%.1fms", ms);
+  if (ms < 1'000) return absl::StrFormat("%.0fms", ms);
+  if (ms < 10'000) return absl::StrFormat("%.1fs", ms / 1'000);
+  return absl::StrFormat("%.0fs", ms / 1'000);
+}
 
 std::string ShowPools(const google::protobuf::RepeatedPtrField<v1::Pool>& pools, const Terminal& terminal) {
   if (pools.empty()) return "no pools\n";

@@ -221,5 +221,41 @@ TEST(ProgressLine, FitsTheTerminal) {
   EXPECT_EQ(DisplayWidth(ProgressLine(operation, absl::Seconds(1), 60)), 59U);
 }
 
+TEST(ProgressLine, BytesAreThoseOfAllServices) {
+  v1::Operation operation;
+  operation.set_kind(v1::OPERATION_KIND_CLONE);
+  operation.set_tenant("acme");
+  operation.set_total(2);
+  operation.set_state(v1::OPERATION_STATE_RUNNING);
+  const auto add = [&operation](const char* name, int64_t bytes, int64_t total) {
+    v1::ServiceProgress& service = *operation.add_services();
+    service.set_service(name);
+    service.set_bytes(bytes);
+    service.set_total_bytes(total);
+    return &service;
+  };
+  v1::ServiceProgress* core = add("core", 0, 0);
+  EXPECT_EQ(WrittenOf(operation), "");
+  EXPECT_EQ(PlainLine(operation), "clone acme: 0/2 services, running");
+  v1::ServiceProgress* identity = add("identity", 12 << 20, 40 << 20);
+  EXPECT_EQ(WrittenOf(operation), "12 MiB") << "core has not begun";
+  EXPECT_EQ(PercentOf(operation), -1);
+  core->set_total_bytes(20 << 20);
+  EXPECT_THAT(ProgressLine(operation, absl::Seconds(1), 200), HasSubstr("0/2  1.0s  12 MiB of 60 MiB"));
+  EXPECT_EQ(PlainLine(operation), "clone acme: 0/2 services, 20% written, running");
+  identity->set_bytes(13 << 20);
+  EXPECT_EQ(PlainLine(operation), "clone acme: 0/2 services, 20% written, running") << "no line for each percent";
+  core->set_bytes(90 << 20);
+  EXPECT_EQ(PercentOf(operation), 100) << "the total is an estimate";
+  core->set_bytes(0);
+  core->set_total_bytes(0);
+  core->set_done(true);
+  EXPECT_EQ(WrittenOf(operation), "13 MiB of 40 MiB") << "core had nothing to copy";
+  EXPECT_THAT(ShowOperation(operation, {Terminal{}, absl::Now()}), HasSubstr("identity  no    13 MiB of 40 MiB"));
+  google::protobuf::RepeatedPtrField<v1::Operation> list;
+  *list.Add() = operation;
+  EXPECT_THAT(ShowOperations(list, {Terminal{}, absl::Now()}), HasSubstr("13 MiB of 40 MiB"));
+}
+
 }  // namespace
 }  // namespace leasehold::cli

@@ -192,7 +192,7 @@ void AddDown(CLI::App& group, Command& command) {
   });
 }
 
-void AddStatus(CLI::App& group, Command& command) {
+void AddStackStatus(CLI::App& group, Command& command) {
   std::shared_ptr<Flags> flags = NewFlags(command);
   CLI::App* status = group.add_subcommand("status", "Show its components; exit code 1 if none runs");
   AddStateDir(*status, *flags);
@@ -210,7 +210,7 @@ void AddStack(CLI::App& app, Command& command) {
   CLI::App* group = AddGroup(app, "stack", "A whole stack on this machine: PostgreSQL, NATS, gateway, provisioners");
   AddUp(*group, command);
   AddDown(*group, command);
-  AddStatus(*group, command);
+  AddStackStatus(*group, command);
 }
 
 }  // namespace leasehold::cli

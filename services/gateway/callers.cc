@@ -33,7 +33,7 @@ absl::Status Callers::ReadFiles(const v1::GatewayConfig& config) {
   };
   if (!config.policy_file().empty()) {
     LH_RETURN_IF_ERROR(
-        watch("gateway.policy_file", "policy", config.policy_file(), [this](const std::string& text) -> absl::Status {
+        watch("gateway.policy_file", "policy", config.policy_file(), [this](std::string_view text) -> absl::Status {
           LH_ASSIGN_OR_RETURN(PolicyPtr policy, Policy::Parse(text));
           gate_.SetPolicy(std::move(policy));
           return absl::OkStatus();
@@ -41,7 +41,7 @@ absl::Status Callers::ReadFiles(const v1::GatewayConfig& config) {
   }
   if (!config.tokens_file().empty()) {
     LH_RETURN_IF_ERROR(
-        watch("gateway.tokens_file", "tokens", config.tokens_file(), [this](const std::string& text) -> absl::Status {
+        watch("gateway.tokens_file", "tokens", config.tokens_file(), [this](std::string_view text) -> absl::Status {
           LH_ASSIGN_OR_RETURN(ApiTokens tokens, ApiTokens::Parse(text));
           authenticator_.SetTokens(std::move(tokens));
           return absl::OkStatus();
@@ -50,7 +50,7 @@ absl::Status Callers::ReadFiles(const v1::GatewayConfig& config) {
   for (int i = 0; i < config.jwt_size(); ++i) {
     const v1::JwtIssuerConfig& jwt = config.jwt(i);
     LH_RETURN_IF_ERROR(watch(std::format("gateway.jwt[{}].keys_file", i), std::format("keys of {}", jwt.issuer()),
-                             jwt.keys_file(), [this, jwt](const std::string& text) -> absl::Status {
+                             jwt.keys_file(), [this, jwt](std::string_view text) -> absl::Status {
                                LH_ASSIGN_OR_RETURN(KeySet keys, KeySet::Parse(text));
                                authenticator_.SetIssuer({.issuer = jwt.issuer(),
                                                          .audience = jwt.audience(),

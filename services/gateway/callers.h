@@ -5,10 +5,10 @@
 
 #include "absl/status/statusor.h"
 #include "common/clock/clock.h"
+#include "common/daemon/reloader.h"
 #include "common/telemetry/metrics.h"
 #include "leasehold/v1/config.pb.h"
 #include "services/gateway/authn/authenticator.h"
-#include "services/gateway/authn/reloader.h"
 #include "services/gateway/gate/gate.h"
 
 namespace leasehold::gateway {

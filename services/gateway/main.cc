@@ -13,7 +13,10 @@
 #include "absl/synchronization/mutex.h"
 #include "common/config/config.h"
 #include "common/daemon/daemon.h"
+#include "common/daemon/daemon_metrics.h"
+#include "common/daemon/private_memory.h"
 #include "common/daemon/readiness.h"
+#include "common/daemon/reloader.h"
 #include "common/jetstream/jetstream.h"
 #include "common/jetstream/options.h"
 #include "common/status/error.h"
@@ -23,6 +26,8 @@
 #include "services/gateway/api/audit_service.h"
 #include "services/gateway/api/backup_service.h"
 #include "services/gateway/api/doctor_service.h"
+#include "services/gateway/api/instance_asker.h"
+#include "services/gateway/api/instance_service.h"
 #include "services/gateway/api/lease_service.h"
 #include "services/gateway/api/log_service.h"
 #include "services/gateway/api/migration_service.h"
@@ -30,7 +35,9 @@
 #include "services/gateway/api/policy_service.h"
 #include "services/gateway/api/pool_service.h"
 #include "services/gateway/api/provisioner_service.h"
+#include "services/gateway/api/status_service.h"
 #include "services/gateway/api/tenant_service.h"
+#include "services/gateway/audit/expiry.h"
 #include "services/gateway/audit/recorder.h"
 #include "services/gateway/audit/trail.h"
 #include "services/gateway/callers.h"
@@ -111,7 +118,7 @@ absl::StatusOr<SqlEndpoint::Options> SqlOptions(const v1::Config& config, const 
     };
     options.instances.push_back({.service = std::move(service),
                                  .address = *std::move(address),
-                                 .role_key = secrets.role_keys.at(config.services(i).name()),
+                                 .role_keys = secrets.role_keys.at(config.services(i).name()),
                                  .max_connections = instance.max_connections(),
                                  .tenant_max_connections = instance.tenant_max_connections(),
                                  .tenant_shares = Shares(instance),
@@ -136,6 +143,7 @@ struct Arguments {
 };
 
 absl::Status Run(const Arguments& arguments) {
+  KeepMemoryPrivate();
   SignalWaiter signals;
   const Environment environment = ProcessEnvironment();
   LH_ASSIGN_OR_RETURN(const v1::Config config, LoadConfig(arguments.config, environment));
@@ -153,10 +161,13 @@ absl::Status Run(const Arguments& arguments) {
   Metrics metrics;
   Health health(clock);
   for (const char* component : {"registry", "nats", "leases", "listeners"}) health.Require(component);
+  const Metrics::Handle own_metrics = AddDaemonMetrics(health, metrics);
   tls::Watcher certificates(clock, metrics);
   LH_ASSIGN_OR_RETURN(const Encryption encryption, ReadEncryption(config, certificates));
   HttpEndpoint http(health, metrics, {}, encryption.http);
   LH_ASSIGN_OR_RETURN(SqlEndpoint::Options sql_options, SqlOptions(config, secrets, encryption, health));
+  Reloader keys(metrics);
+  LH_RETURN_IF_ERROR(WatchKeys(config, secrets, keys));
   if (arguments.check_config) return absl::OkStatus();
 
   LH_ASSIGN_OR_RETURN(const jetstream::Security nats_security, jetstream::ReadSecurity(config.nats(), environment));
@@ -165,8 +176,9 @@ absl::Status Run(const Arguments& arguments) {
   AuditRecorder audit(config.audit(), clock, metrics);
   Registry registry({.config = config, .password = secrets.registry_password, .audit = &audit}, *nats, clock, metrics,
                     health);
+  const std::string name = AuditGatewayName();
   AuditTrail trail({.registry = registry.connection(),
-                    .gateway = AuditGatewayName(),
+                    .gateway = name,
                     .replicas = config.nats().replicas(),
                     .stream_retention = ToDuration(config.audit().stream_retention())},
                    audit, *nats, metrics);
@@ -175,7 +187,9 @@ absl::Status Run(const Arguments& arguments) {
   Timer timer(clock);
   LeaseWatchers watchers;
   LeaseOutbox outbox;
-  LeaseBook book(clock, watchers, outbox, {.max_ttl = max_ttl});
+  LeaseBook book(clock, watchers, outbox, {.max_ttl = max_ttl, .on_expiry = [&audit](const v1::LeaseRecord& lease) {
+                                             RecordExpiry(audit, lease);
+                                           }});
   LeaseReplicator replicator(*nats, book, outbox, {.replicas = config.nats().replicas(), .max_ttl = max_ttl});
   LeaseIssuer issuer(secrets.signing_keys, services, book, advertised);
   SignedLeaseAuthority authority(secrets.signing_keys, services, book, watchers, registry.directory());
@@ -196,24 +210,33 @@ absl::Status Run(const Arguments& arguments) {
   MigrationAsker migration_asker(*nats, services, &audit);
   MigrationService migrations(migration_asker, registry, timer);
   AuditService audits(registry.connection());
+  InstanceAsker instance_asker(*nats, services);
+  InstanceService instances(instance_asker, services);
+  StatusService status({.registry = registry,
+                        .asker = instance_asker,
+                        .health = health,
+                        .clock = clock,
+                        .sessions = [&sql] { return sql.clients(); },
+                        .leases = [&book] { return static_cast<int64_t>(book.live()); }},
+                       name, ToDuration(config.provisioner().resync_interval()));
 
   prometheus::Gauge& active =
       metrics.Gauge("leasehold_leases", "Leases that this gateway knows of", {{"state", "active"}});
-  prometheus::Gauge& sessions_refused = metrics.Gauge(
-      "leasehold_sessions_over_quota", "Sessions refused since the start: one more than their lease may have");
+  prometheus::Counter& over_quota =
+      metrics.Counter("leasehold_sessions_over_quota_total", "Sessions refused: one more than their lease may have");
   timer.Every(kBookTick, [&] {
     book.Tick();
-    sessions_refused.Set(static_cast<double>(authority.sessions_refused()));
+    over_quota.Increment(static_cast<double>(authority.sessions_refused()) - over_quota.Value());
     active.Set(static_cast<double>(book.live()));
     health.Set("leases", replicator.synced()
                              ? absl::OkStatus()
                              : Error(v1::REASON_NATS_UNAVAILABLE, "other gateways' leases have not been read yet"));
   });
 
-  if (absl::Status status = http.Start(http_address); !status.ok()) {
+  if (const absl::Status started = http.Start(http_address); !started.ok()) {
     return InvalidField(
         "gateway.http_listen", config.gateway().http_listen(),
-        std::format("an address of this machine with a port that nobody listens on ({})", status.message()));
+        std::format("an address of this machine with a port that nobody listens on ({})", started.message()));
   }
   // Revocations first, then sessions; without NATS there is nothing to wait for, and valid leases connect.
   replicator.Start();
@@ -232,9 +255,11 @@ absl::Status Run(const Arguments& arguments) {
   LogServiceGate log_gate(logs);
   PolicyServiceGate policy_gate(policies);
   AuditServiceGate audit_gate(audits);
-  const std::array<Gated*, 11> gates = {&tenant_gate, &operation_gate, &backup_gate, &provisioner_gate,
-                                        &lease_gate,  &pool_gate,      &doctor_gate, &migration_gate,
-                                        &log_gate,    &policy_gate,    &audit_gate};
+  InstanceServiceGate instance_gate(instances);
+  StatusServiceGate status_gate(status);
+  const std::array<Gated*, 13> gates = {&tenant_gate, &operation_gate, &backup_gate,    &provisioner_gate, &lease_gate,
+                                        &pool_gate,   &doctor_gate,    &migration_gate, &log_gate,         &policy_gate,
+                                        &audit_gate,  &instance_gate,  &status_gate};
   LH_ASSIGN_OR_RETURN(const auto rpc,
                       StartRpcServer(config.gateway().grpc_listen(),
                                      rpc::ServerCredentials(encryption.grpc, ClientCertificateOf(config.gateway())),
@@ -246,6 +271,7 @@ absl::Status Run(const Arguments& arguments) {
   trail.Start();
   timer.Start();
   callers->Start();
+  keys.Start();
   Log(Level::kInfo, "started",
       {{"version", Version()},
        {"commit", Commit()},

@@ -14,6 +14,7 @@
 #include "leasehold/v1/audit.grpc.pb.h"
 #include "leasehold/v1/backup.grpc.pb.h"
 #include "leasehold/v1/doctor.grpc.pb.h"
+#include "leasehold/v1/instance.grpc.pb.h"
 #include "leasehold/v1/lease.grpc.pb.h"
 #include "leasehold/v1/log.grpc.pb.h"
 #include "leasehold/v1/migration.grpc.pb.h"
@@ -21,6 +22,7 @@
 #include "leasehold/v1/policy.grpc.pb.h"
 #include "leasehold/v1/pool.grpc.pb.h"
 #include "leasehold/v1/provisioner.grpc.pb.h"
+#include "leasehold/v1/status.grpc.pb.h"
 #include "leasehold/v1/tenant.grpc.pb.h"
 #include "services/gateway/api/undecodable_request.h"
 #include "services/gateway/audit/rpc_audit.h"
@@ -42,13 +44,15 @@ constexpr int kMinPingIntervalMs = 5'000;
 constexpr int kHandshakeMs = 10'000;
 
 // The names under which the gateway as a whole is asked for its health.
-constexpr std::array<const char*, 12> kAnsweringForAll = {"",
+constexpr std::array<const char*, 14> kAnsweringForAll = {"",
                                                           v1::TenantService::service_full_name(),
                                                           v1::OperationService::service_full_name(),
                                                           v1::BackupService::service_full_name(),
                                                           v1::ProvisionerService::service_full_name(),
                                                           v1::LeaseService::service_full_name(),
                                                           v1::PoolService::service_full_name(),
+                                                          v1::InstanceService::service_full_name(),
+                                                          v1::StatusService::service_full_name(),
                                                           v1::DoctorService::service_full_name(),
                                                           v1::MigrationService::service_full_name(),
                                                           v1::LogService::service_full_name(),

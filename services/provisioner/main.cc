@@ -11,6 +11,7 @@
 #include "common/config/config.h"
 #include "common/daemon/daemon.h"
 #include "common/daemon/exposure.h"
+#include "common/daemon/private_memory.h"
 #include "common/daemon/readiness.h"
 #include "common/identity/identity.h"
 #include "common/status/error.h"
@@ -60,6 +61,7 @@ absl::Status CheckHttpExposure(const v1::ProvisionerConfig& provisioner, const v
 }
 
 absl::Status Run(const Arguments& arguments) {
+  KeepMemoryPrivate();
   SignalWaiter signals;
   const Environment environment = ProcessEnvironment();
   LH_ASSIGN_OR_RETURN(const v1::Config config, LoadConfig(arguments.config, environment));
@@ -68,20 +70,23 @@ absl::Status Run(const Arguments& arguments) {
     LH_ASSIGN_OR_RETURN(const HostPort http, ParseHostPort("http_listen", service.http_listen()));
     return CheckReady(http);
   }
-  if (arguments.check_config) return provisioner::Provisioner::Check(config, service, environment);
   const std::string component = std::format("provisioner/{}", service.name());
   ConfigureLog(component, LevelOf(config.log().level()),
                config.log().format() == "text" ? LogFormat::kText : LogFormat::kJson);
   LH_RETURN_IF_ERROR(CheckHttpExposure(config.provisioner(), service, arguments.insecure));
+  if (arguments.check_config) return provisioner::Provisioner::Check(config, service, environment);
 
-  LH_ASSIGN_OR_RETURN(const auto daemon, provisioner::Provisioner::Make(config, service, environment));
-  LH_RETURN_IF_ERROR(daemon->Start());
-  Log(Level::kInfo, "started", {{"version", LEASEHOLD_VERSION}, {"http", service.http_listen()}});
-  signals.Wait();
-  Log(Level::kInfo, "stopping");
-  if (!daemon->Stop(kStopPatience)) {
-    Log(Level::kWarning, "a step is still running; it is taken up again at the next start");
-    std::_Exit(EXIT_SUCCESS);
+  for (bool again = true; again;) {
+    LH_ASSIGN_OR_RETURN(const auto daemon,
+                        provisioner::Provisioner::Make(config, service, environment, [&signals] { signals.Wake(); }));
+    LH_RETURN_IF_ERROR(daemon->Start());
+    Log(Level::kInfo, "started", {{"version", LEASEHOLD_VERSION}, {"http", service.http_listen()}});
+    again = signals.Wait() == 0;
+    Log(Level::kInfo, again ? "the key of the roles has changed: starting over with the new one" : "stopping");
+    if (!daemon->Stop(kStopPatience)) {
+      Log(Level::kWarning, "a step is still running; it is taken up again at the next start");
+      std::_Exit(again ? EXIT_FAILURE : EXIT_SUCCESS);  // for whoever keeps daemons running to start it again
+    }
   }
   Log(Level::kInfo, "stopped");
   return absl::OkStatus();

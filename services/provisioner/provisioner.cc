@@ -6,7 +6,9 @@
 #include <utility>
 
 #include "common/bearer/bearer.h"
+#include "common/events/instance_subject.h"
 #include "common/events/migration_subject.h"
+#include "common/secret/key_ring.h"
 #include "common/secret/secret.h"
 #include "common/status/error.h"
 #include "services/provisioner/migrations/folder.h"
@@ -14,8 +16,9 @@
 namespace leasehold::provisioner {
 namespace {
 
-// Beside the workers: events, reports, passes, two for backups, and two for migration runs and calls about them.
-constexpr int kMoreConnections = 7;
+// Beside the workers: events, reports, passes, two for backups, two for migration runs and calls about them, one for
+// calls about the instance.
+constexpr int kMoreConnections = 8;
 
 absl::StatusOr<Secret> ReadPassword(const v1::ServiceConfig& service, const Environment& environment) {
   if (const auto password = environment("DB_PASSWORD")) return Secret(*password);
@@ -23,13 +26,15 @@ absl::StatusOr<Secret> ReadPassword(const v1::ServiceConfig& service, const Envi
   return Secret();  // trust, peer or a certificate
 }
 
+// What roles are to be given; what some may have by the other key, only those need to know who log in as them.
 absl::StatusOr<RoleKey> ReadRoleKey(const v1::ServiceConfig& service) {
   const std::string& file = service.instance().role_key_file();
   if (file.empty()) {
     return InvalidField(std::format("services[{}].instance.role_key_file", service.name()), "",
-                        "a file with 64 hex digits");
+                        "a file with 64 hex digits, or with two such lines: the current key and another");
   }
-  return RoleKey::ReadFile(file);
+  LH_ASSIGN_OR_RETURN(const RoleKeys keys, RoleKeys::ReadFile(file));
+  return keys.current();
 }
 
 absl::StatusOr<Migrations> ReadKind(const v1::ServiceConfig& service, std::string_view kind) {
@@ -91,16 +96,16 @@ absl::StatusOr<Provisioner::Settings> Provisioner::Read(const v1::Config& config
   };
 }
 
-absl::StatusOr<std::unique_ptr<Provisioner::Certificates>> Provisioner::ReadCertificates(
+absl::StatusOr<std::unique_ptr<Provisioner::Renewed>> Provisioner::ReadCertificates(
     const v1::ProvisionerConfig& config) {
-  auto certificates = std::make_unique<Certificates>();
+  auto renewed = std::make_unique<Renewed>();
   if (!config.gateway_ca_file().empty()) {
     const tls::Options options{
         .role = tls::Role::kClient,
         .certificate = {.field = "provisioner.certificate_file", .path = config.certificate_file()},
         .key = {.field = "provisioner.key_file", .path = config.key_file()},
         .ca = {.field = "provisioner.gateway_ca_file", .path = config.gateway_ca_file()}};
-    LH_ASSIGN_OR_RETURN(certificates->gateway, certificates->watcher.Watch("gateway", options));
+    LH_ASSIGN_OR_RETURN(renewed->gateway, renewed->watcher.Watch("gateway", options));
   }
   if (!config.http_certificate_file().empty()) {
     const tls::Options options{
@@ -108,18 +113,20 @@ absl::StatusOr<std::unique_ptr<Provisioner::Certificates>> Provisioner::ReadCert
         .certificate = {.field = "provisioner.http_certificate_file", .path = config.http_certificate_file()},
         .key = {.field = "provisioner.http_key_file", .path = config.http_key_file()},
         .ca = {.field = "provisioner.http_client_ca_file", .path = config.http_client_ca_file()}};
-    LH_ASSIGN_OR_RETURN(certificates->http, certificates->watcher.Watch("http", options));
+    LH_ASSIGN_OR_RETURN(renewed->http, renewed->watcher.Watch("http", options));
   }
-  return certificates;
+  return renewed;
 }
 
 absl::StatusOr<std::unique_ptr<Provisioner>> Provisioner::Make(const v1::Config& config,
                                                                const v1::ServiceConfig& service,
-                                                               const Environment& environment) {
+                                                               const Environment& environment,
+                                                               std::function<void()> on_new_role_key) {
   LH_ASSIGN_OR_RETURN(Settings settings, Read(config, service, environment));
-  LH_ASSIGN_OR_RETURN(auto certificates, ReadCertificates(config.provisioner()));
+  LH_ASSIGN_OR_RETURN(auto renewed, ReadCertificates(config.provisioner()));
   LH_ASSIGN_OR_RETURN(const jetstream::Security nats_security, jetstream::ReadSecurity(config.nats(), environment));
-  std::unique_ptr<Provisioner> provisioner(new Provisioner(std::move(settings), std::move(certificates)));
+  std::unique_ptr<Provisioner> provisioner(new Provisioner(std::move(settings), std::move(renewed)));
+  LH_RETURN_IF_ERROR(provisioner->WatchRoleKey(service.instance().role_key_file(), std::move(on_new_role_key)));
   LH_RETURN_IF_ERROR(provisioner->endpoint_.Start(provisioner->http_));
   LH_RETURN_IF_ERROR(provisioner->Connect(config.nats().url(), nats_security));
   return provisioner;
@@ -130,32 +137,35 @@ absl::Status Provisioner::Check(const v1::Config& config, const v1::ServiceConfi
   return Read(config, service, environment).status();
 }
 
-Provisioner::Provisioner(Settings settings, std::unique_ptr<Certificates> certificates)
-    : certificates_(std::move(certificates)),
+Provisioner::Provisioner(Settings settings, std::unique_ptr<Renewed> renewed)
+    : renewed_(std::move(renewed)),
       http_(settings.http),
       replicas_(settings.replicas),
-      metrics_(certificates_->metrics),
+      metrics_(renewed_->metrics),
       health_(clock_),
-      endpoint_(health_, metrics_, {}, certificates_->http),
+      own_metrics_(AddDaemonMetrics(health_, metrics_)),
+      endpoint_(health_, metrics_, {}, renewed_->http),
       instance_(std::move(settings.instance)),
       central_(instance_.AsLogin(instance_.central_database()), settings.reconciler.parallelism + kMoreConnections),
       records_(central_, clock_),
-      desired_(settings.gateway, settings.service, certificates_->gateway, settings.token_file),
+      desired_(settings.gateway, settings.service, renewed_->gateway, settings.token_file),
       instance_health_(health_, "instance", [this] { reconciler_.RequestPass(); }),
       gateway_health_(health_, "gateway"),
       nats_health_(health_, "nats", [this] { reconciler_.RequestPass(); }),
-      reconciler_(std::move(settings.reconciler),
-                  {.instance = instance_,
-                   .central = central_,
-                   .records = records_,
-                   .desired = desired_,
-                   .instance_health = instance_health_,
-                   .gateway_health = gateway_health_,
-                   .clock = clock_,
-                   .metrics = metrics_,
-                   .on_status = [this] { reporter_->Wake(); },
-                   .on_settled = [this](TenantRecord status) { reporter_->Report(std::move(status)); },
-                   .on_claim = OnClaim(settings.spares)}),
+      reconciler_(
+          std::move(settings.reconciler),
+          {.instance = instance_,
+           .central = central_,
+           .records = records_,
+           .desired = desired_,
+           .instance_health = instance_health_,
+           .gateway_health = gateway_health_,
+           .clock = clock_,
+           .metrics = metrics_,
+           .on_status = [this] { reporter_->Wake(); },
+           .on_settled = [this](TenantRecord status) { reporter_->Report(std::move(status)); },
+           .on_copying = [this](const TenantId& id, const v1::CopyStatus& copy) { reporter_->Report(id, copy); },
+           .on_claim = OnClaim(settings.spares)}),
       backups_(std::move(settings.backups),
                {.instance = instance_,
                 .central = central_,
@@ -174,7 +184,11 @@ Provisioner::Provisioner(Settings settings, std::unique_ptr<Certificates> certif
                                              .clock = clock_,
                                              .metrics = metrics_,
                                              .on_status = [this] { reporter_->Wake(); }}),
-      migration_calls_(rollout_) {
+      migration_calls_(rollout_),
+      instance_calls_({.start_time = clock_.Now(),
+                       .min_spares = spares_.options().min_spares,
+                       .max_spares = spares_.options().max_spares},
+                      {.instance = instance_, .central = central_, .runs = rollout_.store()}) {
   // Without the gateway a provisioner still does its work.
   for (const char* component : {"instance", "nats"}) health_.Require(component);
 }
@@ -182,6 +196,16 @@ Provisioner::Provisioner(Settings settings, std::unique_ptr<Certificates> certif
 std::function<void(bool)> Provisioner::OnClaim(const SpareKeeper::Options& options) {
   if (options.max_spares == 0) return nullptr;
   return [this](bool found) { spares_.Claimed(found); };
+}
+
+absl::Status Provisioner::WatchRoleKey(const std::string& path, std::function<void()> on_new_role_key) {
+  return renewed_->role_key.WatchSecret(
+      std::format("role key of {}", instance_.service().str()), path,
+      [known = instance_.KeyFingerprint(), on_new = std::move(on_new_role_key)](std::string_view text) -> absl::Status {
+        LH_ASSIGN_OR_RETURN(const RoleKeys keys, RoleKeys::Parse(text));
+        if (keys.current().Fingerprint() != known) on_new();
+        return absl::OkStatus();
+      });
 }
 
 absl::Status Provisioner::Connect(const std::string& nats_url, const jetstream::Security& security) {
@@ -210,7 +234,8 @@ absl::Status Provisioner::ReportBackup(const BackupRecord& record) {
 }
 
 absl::Status Provisioner::Start() {
-  certificates_->watcher.Start();
+  renewed_->watcher.Start();
+  renewed_->role_key.Start();
   reconciler_.Start();
   backups_.Start();
   spares_.Start();
@@ -223,12 +248,20 @@ absl::Status Provisioner::Start() {
   LH_ASSIGN_OR_RETURN(second_migration_responder_,
                       nats_->Respond(MigrationSubjectOfAll(instance_.service()), /*queue=*/"",
                                      [this](std::string_view call) { return migration_calls_.Answer(call); }));
+  LH_ASSIGN_OR_RETURN(instance_responder_,
+                      nats_->Respond(InstanceSubject(instance_.service()), "provisioners",
+                                     [this](std::string_view call) { return instance_calls_.Answer(call); }));
+  LH_ASSIGN_OR_RETURN(second_instance_responder_,
+                      nats_->Respond(InstanceSubjectOfAll(instance_.service()), /*queue=*/"",
+                                     [this](std::string_view call) { return instance_calls_.Answer(call); }));
   return absl::OkStatus();
 }
 
 bool Provisioner::Stop(absl::Duration patience) {
   migration_responder_.reset();
   second_migration_responder_.reset();
+  instance_responder_.reset();
+  second_instance_responder_.reset();
   if (events_ != nullptr) events_->Stop();
   backups_.Stop();
   spares_.RequestStop();

@@ -10,6 +10,8 @@
 #include "common/clock/clock.h"
 #include "common/config/config.h"
 #include "common/daemon/daemon.h"
+#include "common/daemon/daemon_metrics.h"
+#include "common/daemon/reloader.h"
 #include "common/identity/identity.h"
 #include "common/jetstream/jetstream.h"
 #include "common/jetstream/options.h"
@@ -19,6 +21,7 @@
 #include "services/provisioner/archive/backup_keeper.h"
 #include "services/provisioner/events/status_reporter.h"
 #include "services/provisioner/events/tenant_events.h"
+#include "services/provisioner/overview/instance_calls.h"
 #include "services/provisioner/reconcile/desired_source.h"
 #include "services/provisioner/reconcile/reconciler.h"
 #include "services/provisioner/rollout/calls.h"
@@ -30,9 +33,11 @@ namespace leasehold::provisioner {
 class Provisioner {
  public:
   // Reads what the configuration names (keys, passwords, migrations) and opens the HTTP port; nothing else need be
-  // there yet. Any error is one of configuration.
+  // there yet. Any error is one of configuration. `on_new_role_key` is called on a thread of its own when the file has
+  // another current key than the one that was read: all parts know that one, so that it takes a new Provisioner.
   static absl::StatusOr<std::unique_ptr<Provisioner>> Make(const v1::Config& config, const v1::ServiceConfig& service,
-                                                           const Environment& environment);
+                                                           const Environment& environment,
+                                                           std::function<void()> on_new_role_key);
   // Only reads; the same errors.
   static absl::Status Check(const v1::Config& config, const v1::ServiceConfig& service, const Environment& environment);
   ~Provisioner();
@@ -56,27 +61,30 @@ class Provisioner {
     HostPort http;
   };
   // What is read again when it changes, from before anything is made with it.
-  struct Certificates {
+  struct Renewed {
     SystemClock clock;
     Metrics metrics;
+    Reloader role_key{metrics};
     tls::Watcher watcher{clock, metrics};
     std::shared_ptr<const tls::LiveCredentials> gateway;  // null: in clear
     std::shared_ptr<const tls::LiveCredentials> http;     // the same
   };
-  Provisioner(Settings settings, std::unique_ptr<Certificates> certificates);
+  Provisioner(Settings settings, std::unique_ptr<Renewed> renewed);
   static absl::StatusOr<Settings> Read(const v1::Config& config, const v1::ServiceConfig& service,
                                        const Environment& environment);
-  static absl::StatusOr<std::unique_ptr<Certificates>> ReadCertificates(const v1::ProvisionerConfig& config);
+  static absl::StatusOr<std::unique_ptr<Renewed>> ReadCertificates(const v1::ProvisionerConfig& config);
   std::function<void(bool)> OnClaim(const SpareKeeper::Options& options);
+  absl::Status WatchRoleKey(const std::string& path, std::function<void()> on_new_role_key);
   absl::Status Connect(const std::string& nats_url, const jetstream::Security& security);
   absl::Status ReportBackup(const BackupRecord& record);
 
-  const std::unique_ptr<Certificates> certificates_;
+  const std::unique_ptr<Renewed> renewed_;
   const SystemClock clock_;
   const HostPort http_;
   const int replicas_;
   Metrics& metrics_;
   Health health_;
+  const Metrics::Handle own_metrics_;
   HttpEndpoint endpoint_;
   const Instance instance_;
   postgres::ConnectionPool central_;
@@ -90,9 +98,12 @@ class Provisioner {
   SpareKeeper spares_;
   Rollout rollout_;
   MigrationCalls migration_calls_;
+  InstanceCalls instance_calls_;
   std::unique_ptr<jetstream::Client> nats_;
   std::unique_ptr<jetstream::Responder> migration_responder_;
   std::unique_ptr<jetstream::Responder> second_migration_responder_;  // for what all are asked
+  std::unique_ptr<jetstream::Responder> instance_responder_;
+  std::unique_ptr<jetstream::Responder> second_instance_responder_;  // the same
   std::unique_ptr<StatusReporter> reporter_;
   std::unique_ptr<TenantEvents> events_;
 };

@@ -24,7 +24,8 @@ def eventually(condition, patience=30.0):
 
 
 class Stack:
-    def __init__(self, binaries, config=HERE / "leasehold.yaml"):
+    def __init__(self, binaries, config=HERE / "leasehold.yaml", arguments=()):
+        """`arguments`: more for `leasehold stack up`."""
         self._program = str(pathlib.Path(binaries) / "leasehold")
         self._directory = tempfile.mkdtemp(prefix="leasehold-drivers-")
         os.chmod(self._directory, 0o755)  # PostgreSQL runs as another user
@@ -33,14 +34,16 @@ class Stack:
         with open(self.log, "wb") as log:
             self._process = subprocess.Popen(
                 [self._program, "stack", "up", "--config", str(config), "--ports", "auto",
-                 "--state-dir", self._directory],
+                 "--state-dir", self._directory, *arguments],
                 env=self._environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         env = pathlib.Path(self._directory, "stack.env")
         eventually(lambda: env.exists() or self._process.poll() is not None, 90)
         if not env.exists():
             raise RuntimeError(f"the stack did not start:\n{self.log.read_text()}")
         self.env = dict(line.split("=", 1) for line in env.read_text().splitlines() if line)
-        self._environment["LEASEHOLD_GATEWAY"] = self.env["LEASEHOLD_GATEWAY"]
+        for name in ("LEASEHOLD_GATEWAY", "LEASEHOLD_CA", "LEASEHOLD_CERT", "LEASEHOLD_KEY"):
+            if name in self.env:
+                self._environment[name] = self.env[name]
 
     def __enter__(self):
         return self
@@ -87,15 +90,30 @@ class Stack:
             with self.superuser(service, database) as connection:
                 connection.execute("INSERT INTO place SELECT %s WHERE NOT EXISTS (SELECT FROM place)", [name])
 
+    @property
+    def directory(self):
+        return pathlib.Path(self._directory)
+
+    def supervise(self, on):
+        """Off: what ends is not started again, until it is on."""
+        self._process.send_signal(signal.SIGCONT if on else signal.SIGSTOP)
+
     def pid_of(self, component):
         """0 while it does not run; named as `leasehold stack status` does: gateway, postgres/alpha, nats …"""
         state = json.loads(pathlib.Path(self._directory, "stack.json").read_text())
         return next(c["pid"] for c in state["components"] if c["name"] == component)
 
+    def send(self, component, how):
+        """Once it runs; its pid."""
+        pid = eventually(lambda: self.pid_of(component), 60)
+        if not pid:
+            raise RuntimeError(f"{component} does not run")
+        os.kill(pid, how)
+        return pid
+
     def restart(self, component, how=signal.SIGTERM):
         """Ends it; the supervisor starts it again. Returns when the new one runs."""
-        old = eventually(lambda: self.pid_of(component))
-        os.kill(old, how)
+        old = self.send(component, how)
         if not eventually(lambda: self.pid_of(component) not in (0, old), 60):
             raise RuntimeError(f"{component} was not started again")
 

@@ -219,6 +219,9 @@ class Overlay:
         for scaler in manifests.of('HorizontalPodAutoscaler'):
             seen |= {metric['pods']['metric']['name'] for metric in scaler['spec']['metrics']}
         self.assertEqual(len(seen) > 5, bool(manifests.of('PrometheusRule')))
+        dashboards = [c for c in manifests.of('ConfigMap') if 'leasehold.json' in c.get('data', {})]
+        self.assertEqual([c['metadata']['labels'].get('grafana_dashboard') for c in dashboards],
+                         ['1'] * len(manifests.of('PrometheusRule')))
         self.assertLessEqual(seen, documented)
 
     def test_our_containers_are_confined(self):

@@ -4,29 +4,28 @@
 
 #include <atomic>
 #include <fstream>
-#include <sstream>
 
 #include "absl/log/absl_check.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "common/config/config.h"
+#include "tests/stack/outputs.h"
 
 namespace leasehold::testing {
 
 Provisioner::Provisioner(Stack& stack, const std::string& service, const std::string& fail_point, Spares spares) {
   static std::atomic<int> runs = 0;
   const std::string base = absl::StrCat(stack.state_dir(), "/provisioner-", ++runs);
-  auto config = LoadConfig(stack.state_dir() + "/config.yaml", [](const char*) { return std::nullopt; });
-  ABSL_CHECK(config.ok()) << config.status();
-  for (v1::ServiceConfig& its : *config->mutable_services()) {
+  v1::Config config = ConfigOf(stack);
+  for (v1::ServiceConfig& its : *config.mutable_services()) {
     its.set_http_listen(absl::StrCat("127.0.0.1:", localserver::FreePort()));
   }
   if (spares == Spares::kNone) {
-    config->mutable_provisioner()->set_min_spares(0);
-    config->mutable_provisioner()->set_max_spares(0);
+    config.mutable_provisioner()->set_min_spares(0);
+    config.mutable_provisioner()->set_max_spares(0);
   }
-  std::ofstream(base + ".yaml") << ToYaml(*config);
+  std::ofstream(base + ".yaml") << ToYaml(config);
   log_ = base + ".log";
   auto process = localserver::ChildProcess::Start({.argv = {absl::StrCat(LEASEHOLD_BINARIES, "/leasehold-provisioner"),
                                                             "--config", base + ".yaml", "--service", service},
@@ -44,21 +43,13 @@ Provisioner::~Provisioner() {
 }
 
 bool Provisioner::Stopped() const {
-  std::ifstream file(absl::StrCat("/proc/", process_->pid(), "/stat"));
-  std::stringstream text;
-  text << file.rdbuf();
   // "pid (name) state …"
-  const std::string stat = text.str();
+  const std::string stat = Slurp(absl::StrCat("/proc/", process_->pid(), "/stat"));
   const size_t end = stat.rfind(')');
   return end != std::string::npos && end + 2 < stat.size() && stat[end + 2] == 'T';
 }
 
-std::string Provisioner::Log() const {
-  std::ifstream file(log_);
-  std::stringstream text;
-  text << file.rdbuf();
-  return text.str();
-}
+std::string Provisioner::Log() const { return Slurp(log_); }
 
 int Provisioner::Said(const std::string& text) const {
   int lines = 0;

@@ -10,8 +10,6 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
-#include <fstream>
-#include <sstream>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -22,19 +20,13 @@
 #include "common/config/config.h"
 #include "common/jetstream/options.h"
 #include "common/rpc/channel_credentials.h"
+#include "tests/stack/outputs.h"
 
 namespace leasehold::testing {
 namespace {
 
 constexpr char kConfig[] = LEASEHOLD_TEST_CONFIG;
 constexpr char kBinaries[] = LEASEHOLD_BINARIES;
-
-std::string Slurp(const std::string& path) {
-  std::ifstream file(path);
-  std::stringstream text;
-  text << file.rdbuf();
-  return text.str();
-}
 
 [[noreturn]] void Fatal(const std::string& message) {
   std::fprintf(stderr, "%s\n", message.c_str());
@@ -267,7 +259,8 @@ int Stack::Strays(const std::string& service) {
   return std::stoi(OnInstance(
       service,
       "SELECT count(*) FROM (SELECT datname AS name FROM pg_database UNION ALL SELECT rolname FROM pg_roles) AS n "
-      "WHERE starts_with(name, 'leasehold\\_') AND NOT EXISTS (SELECT FROM (SELECT database_id FROM leasehold.spares "
+      "WHERE (starts_with(name, 'leasehold_new_') OR starts_with(name, 'leasehold_drop_')) AND NOT EXISTS (SELECT FROM "
+      "(SELECT database_id FROM leasehold.spares "
       "UNION SELECT database_id FROM leasehold.tenants) AS k "
       "WHERE name IN ('leasehold_new_' || database_id, 'leasehold_new_' || database_id || '_ro'))",
       service + "_central"));

@@ -39,6 +39,15 @@ void Delete(Stack& stack, const std::string& id, absl::Duration retention) {
   ASSERT_TRUE(stack.tenants().DeleteTenant(Deadline().get(), request, &change).ok());
 }
 
+v1::Operation OperationOf(Stack& stack, const std::string& id) {
+  v1::GetOperationRequest request;
+  request.set_id(id);
+  v1::Operation operation;
+  const grpc::Status status = stack.operations().GetOperation(Deadline().get(), request, &operation);
+  EXPECT_TRUE(status.ok()) << id << ": " << status.error_message();
+  return operation;
+}
+
 v1::ServiceState AlphaStateOf(Stack& stack, const std::string& id) {
   v1::GetTenantRequest request;
   request.set_id(id);

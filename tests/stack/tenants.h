@@ -16,6 +16,9 @@ void Create(Stack& stack, const std::string& id);
 void Suspend(Stack& stack, const std::string& id);
 void Delete(Stack& stack, const std::string& id, absl::Duration retention = absl::ZeroDuration());
 
+// As it is now; without an id if there is none.
+v1::Operation OperationOf(Stack& stack, const std::string& id);
+
 // As the registry has it from alpha's provisioners.
 v1::ServiceState AlphaStateOf(Stack& stack, const std::string& id);
 // The roles exist, and neither may log in; or both may.

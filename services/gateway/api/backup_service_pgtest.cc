@@ -102,6 +102,17 @@ class BackupServiceTest : public RegistryServiceTest {
     EXPECT_TRUE(changed.ok()) << changed.status();
     return changed.ok() && *changed;
   }
+  bool ReportCopy(const std::string& tenant, const std::string& service, int64_t generation, int64_t bytes,
+                  int64_t total) {
+    v1::CopyStatus status;
+    status.set_service(service);
+    status.set_generation(generation);
+    status.set_bytes(bytes);
+    status.set_total_bytes(total);
+    const auto changed = registry_->store().ReportCopy(*TenantId::Parse(tenant), status);
+    EXPECT_TRUE(changed.ok()) << changed.status();
+    return changed.ok() && *changed;
+  }
   void Complete(const std::string& backup) {
     for (const char* service : {"core", "identity"}) {
       EXPECT_TRUE(ReportBackup(backup, service, v1::BACKUP_STATE_COMPLETE));
@@ -251,6 +262,42 @@ TEST_F(BackupServiceTest, ARestoreTellsTheInstancesWhereTheDataComesFrom) {
   for (const char* service : {"core", "identity"}) Report("copy", service, v1::SERVICE_STATE_READY, 1);
   EXPECT_EQ(OperationOf("copy.1").state(), v1::OPERATION_STATE_SUCCEEDED);
   EXPECT_FALSE(OriginOf("copy").has_value()) << "followed";
+}
+
+TEST_F(BackupServiceTest, ACopySaysHowManyBytesItHasCopied) {
+  Ready("acme");
+  ASSERT_TRUE(Backup("acme").ok());
+  Complete("acme.2");
+  ASSERT_TRUE(Restore("acme.2", "copy", false).ok());
+  const auto bytes_of = [this](const std::string& operation, int service) {
+    const v1::ServiceProgress progress = OperationOf(operation).services(service);
+    return std::pair(progress.bytes(), progress.total_bytes());
+  };
+  using Bytes = std::pair<int64_t, int64_t>;
+  EXPECT_TRUE(ReportCopy("copy", "core", 1, 10, 80));
+  EXPECT_FALSE(ReportCopy("copy", "core", 1, 10, 80)) << "no news";
+  EXPECT_EQ(bytes_of("copy.1", 0), Bytes(10, 80));
+  EXPECT_EQ(bytes_of("copy.1", 1), Bytes(0, 0));
+  EXPECT_TRUE(ReportCopy("copy", "identity", 1, 5, 40));
+  Report("copy", "core", v1::SERVICE_STATE_READY, 1);
+  EXPECT_TRUE(OperationOf("copy.1").services(0).done());
+  EXPECT_EQ(bytes_of("copy.1", 0), Bytes(10, 80)) << "also once it is done";
+  EXPECT_EQ(bytes_of("copy.1", 1), Bytes(5, 40));
+  Report("copy", "identity", v1::SERVICE_STATE_READY, 1);
+  EXPECT_EQ(OperationOf("copy.1").state(), v1::OPERATION_STATE_SUCCEEDED);
+  EXPECT_TRUE(ReportCopy("copy", "identity", 1, 38, 38)) << "what it came to, heard late";
+  EXPECT_EQ(bytes_of("copy.1", 1), Bytes(38, 38));
+  EXPECT_EQ(OperationOf("copy.1").state(), v1::OPERATION_STATE_SUCCEEDED);
+
+  ASSERT_TRUE(Restore("acme.2", "", true).ok());
+  EXPECT_TRUE(ReportCopy("acme", "core", 3, 1, 80));
+  EXPECT_FALSE(ReportCopy("acme", "elsewhere", 3, 1, 80)) << "no service of that name";
+  EXPECT_FALSE(ReportCopy("acme", "core", 2, 1, 80)) << "a backup speaks for itself";
+  EXPECT_FALSE(ReportCopy("acme", "core", 9, 1, 80));
+  EXPECT_FALSE(ReportCopy("nobody", "core", 1, 1, 80));
+  ASSERT_TRUE(Cancel("acme.3").ok());
+  EXPECT_FALSE(ReportCopy("acme", "core", 3, 2, 80)) << "overtaken on its way";
+  EXPECT_EQ(bytes_of("acme.3", 0), Bytes(1, 80));
 }
 
 TEST_F(BackupServiceTest, ACancelledCloneIsDroppedForGood) {

@@ -4,7 +4,7 @@
 
 #include "common/events/migration_subject.h"
 #include "common/status/error.h"
-#include "common/status/grpc.h"
+#include "services/gateway/api/ask_provisioner.h"
 
 namespace leasehold::gateway {
 namespace {
@@ -24,32 +24,21 @@ absl::StatusOr<v1::MigrationAnswer> MigrationAsker::Ask(std::string_view service
   LH_RETURN_IF_ERROR(services_.Check(name));
   const bool changes = call.has_start() || call.has_cancel() || call.has_resume();
   if (changes && audit_ != nullptr) LH_RETURN_IF_ERROR(audit_->Admit());
-  const absl::StatusOr<std::string> bytes =
-      nats_.Request(MigrationSubject(name), call.SerializeAsString(), kPatience,
-                    {.subject = MigrationSubjectOfAll(name), .after = kPatienceWithOne});
-  if (!bytes.ok() && ReasonOf(bytes.status()) == v1::REASON_NATS_UNAVAILABLE && nats_.connected()) {
-    return WithRetryAfter(
-        Error(v1::REASON_INSTANCE_UNAVAILABLE, std::format("no provisioner of {} answers", name.str())),
-        absl::Seconds(1));
-  }
-  LH_RETURN_IF_ERROR(bytes.status());
-  v1::MigrationAnswer answer;
-  if (!answer.ParseFromString(*bytes)) {
-    return Error(v1::REASON_INTERNAL,
-                 std::format("a provisioner of {} gave an answer that makes no sense", name.str()));
-  }
-  if (answer.error().empty()) return answer;
-  v1::RpcStatus error;
-  if (!error.ParseFromString(answer.error()))
-    return Error(v1::REASON_INTERNAL, "a provisioner failed without a reason");
-  return FromGrpc(grpc::Status(static_cast<grpc::StatusCode>(error.code()), error.message(), answer.error()),
-                  name.str());
+  return AskProvisioner<v1::MigrationAnswer>(nats_,
+                                             {.service = name,
+                                              .subject = MigrationSubject(name),
+                                              .subject_of_all = MigrationSubjectOfAll(name),
+                                              .patience = kPatience,
+                                              .patience_with_one = kPatienceWithOne},
+                                             call);
 }
 
 absl::StatusOr<std::string> MigrationAsker::ServiceOf(std::string_view run) {
   const size_t dot = run.rfind('.');
   if (dot == std::string_view::npos || !ServiceName::Parse(run.substr(0, dot)).ok()) {
-    return Error(v1::REASON_OPERATION_NOT_FOUND, std::format("there is no run {}", Printable(run)));
+    return Error(
+        v1::REASON_OPERATION_NOT_FOUND,
+        std::format("there is no run {}; the id of one is <service>.<number>, e.g. identity.7", Printable(run)));
   }
   return std::string(run.substr(0, dot));
 }

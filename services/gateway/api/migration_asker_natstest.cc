@@ -6,33 +6,23 @@
 #include "absl/synchronization/notification.h"
 #include "absl/time/clock.h"
 #include "common/events/migration_subject.h"
-#include "common/localserver/localserver.h"
 #include "common/status/error.h"
 #include "common/status/grpc.h"
+#include "services/gateway/api/asker_suite.h"
 
 namespace leasehold::gateway {
 namespace {
 
 using ::testing::HasSubstr;
 
-class MigrationAskerTest : public ::testing::Test {
+class MigrationAskerTest : public AskerSuite {
  protected:
   void SetUp() override {
-    auto server = localserver::NatsServer::Start({.data_dir = directory_.path() + "/nats"});
-    ASSERT_TRUE(server.ok()) << server.status();
-    server_ = *std::move(server);
-    auto client = jetstream::Client::Connect({.url = server_->Url(), .name = "test"});
-    ASSERT_TRUE(client.ok()) << client.status();
-    client_ = *std::move(client);
-    while (!client_->connected()) absl::SleepFor(absl::Milliseconds(5));
-    config_.add_services()->set_name("identity");
-    services_.emplace(config_);
+    ASSERT_NO_FATAL_FAILURE(AskerSuite::SetUp());
     asker_.emplace(*client_, *services_);
   }
   std::unique_ptr<jetstream::Responder> Answer(std::function<std::string(std::string_view)> handler) {
-    auto responder = client_->Respond(MigrationSubject(*ServiceName::Parse("identity")), "q", std::move(handler));
-    EXPECT_TRUE(responder.ok()) << responder.status();
-    return *std::move(responder);
+    return AskerSuite::Answer(MigrationSubject(*ServiceName::Parse("identity")), std::move(handler));
   }
   absl::StatusOr<v1::MigrationAnswer> Ask(std::string_view service = "identity") {
     v1::MigrationCall call;
@@ -40,11 +30,6 @@ class MigrationAskerTest : public ::testing::Test {
     return asker_->Ask(service, call);
   }
 
-  localserver::TemporaryDirectory directory_;
-  std::unique_ptr<localserver::NatsServer> server_;
-  std::unique_ptr<jetstream::Client> client_;
-  v1::Config config_;
-  std::optional<KnownServices> services_;
   std::optional<MigrationAsker> asker_;
 };
 

@@ -35,22 +35,22 @@ absl::Status AskForRun(MigrationAsker& asker, const std::string& id, const v1::M
 }  // namespace
 
 absl::Status MigrationService::ResolveSelection(std::string_view field, v1::MigrationSelection& selection) {
+  selection.clear_setting_tenants();
   if (selection.settings().empty()) return absl::OkStatus();
   std::string after;
   while (true) {
     LH_ASSIGN_OR_RETURN(const std::vector<v1::Tenant> tenants, registry_.store().List(after, kPageSize, {}));
     for (const v1::Tenant& tenant : tenants) {
-      if (Has(tenant, selection.settings())) selection.add_tenants(tenant.id());
+      if (Has(tenant, selection.settings())) selection.add_setting_tenants(tenant.id());
     }
     if (tenants.size() < kPageSize) break;
     after = tenants.back().id();
   }
-  if (selection.tenants_size() == 0) {
+  if (selection.setting_tenants_size() == 0) {
     const auto& [key, value] = *selection.settings().begin();
     return InvalidField(std::format("{}.settings", field), std::format("{}={}", key, value),
                         "settings that at least one tenant has");
   }
-  selection.clear_settings();
   return absl::OkStatus();
 }
 

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "common/config/config.h"
 #include "common/status/error.h"
 
 namespace leasehold::gateway {
@@ -39,7 +40,7 @@ void MigrationWatch::Look() {
                       ReasonOf(more.status()) == v1::REASON_NATS_UNAVAILABLE;
   silent_ = silent ? silent_ + 1 : 0;
   // The first look finds out whether there is such a run at all.
-  if (!more.ok() && (!silent || sent_.empty() || silent_ > kMostSilent)) {
+  if (!more.ok() && (!silent || !sent_.has_value() || silent_ > kMostSilent)) {
     feed_->Close(more.status());
     return;
   }
@@ -51,6 +52,9 @@ absl::StatusOr<bool> MigrationWatch::LookOnce() {
   v1::MigrationCall call;
   call.mutable_get()->set_id(run_);
   LH_ASSIGN_OR_RETURN(v1::MigrationAnswer got, asker_.Ask(service_, call));
+  // Whatever comes to an end changes the run with it.
+  const absl::Time changed = ToTime(got.run().update_time());
+  if (sent_ == changed && !more_) return false;
   v1::ListMigrationTasksRequest& tasks = *call.mutable_tasks();
   tasks.set_id(run_);
   tasks.set_page_size(kPageSize);
@@ -60,17 +64,14 @@ absl::StatusOr<bool> MigrationWatch::LookOnce() {
   v1::MigrationEvent event;
   *event.mutable_run() = std::move(*got.mutable_run());
   event.mutable_tasks()->Swap(ended.mutable_tasks()->mutable_tasks());
-  const bool more = event.tasks_size() >= kPageSize;
+  more_ = event.tasks_size() >= kPageSize;
   if (event.tasks_size() > 0) seen_ = event.tasks(event.tasks_size() - 1).update_time();
-  over_ = !more && event.run().state() != v1::MIGRATION_RUN_STATE_RUNNING;
-  std::string bytes = event.run().SerializeAsString();
-  if (bytes != sent_ || event.tasks_size() > 0) {
-    sent_ = std::move(bytes);
-    // Nobody reads any more: that is an end too.
-    if (!feed_->Send(std::move(event))) over_ = true;
-  }
+  over_ = !more_ && event.run().state() != v1::MIGRATION_RUN_STATE_RUNNING;
+  sent_ = changed;
+  // Nobody reads any more: that is an end too.
+  if (!feed_->Send(std::move(event))) over_ = true;
   if (over_) feed_->Close(absl::OkStatus());
-  return more;
+  return more_;
 }
 
 }  // namespace leasehold::gateway

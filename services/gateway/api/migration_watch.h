@@ -2,8 +2,10 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 
+#include "absl/time/time.h"
 #include "google/protobuf/timestamp.pb.h"
 #include "leasehold/v1/migration.pb.h"
 #include "services/gateway/api/migration_asker.h"
@@ -36,7 +38,8 @@ class MigrationWatch : public std::enable_shared_from_this<MigrationWatch> {
   const std::shared_ptr<Feed<v1::MigrationEvent>> feed_;
   // Of the one look that runs.
   google::protobuf::Timestamp seen_{};
-  std::string sent_{};
+  std::optional<absl::Time> sent_{};  // when the run that was sent last had changed
+  bool more_ = false;                 // there are more ended databases than were sent
   int silent_ = 0;
   bool over_ = false;
 };

@@ -294,7 +294,7 @@ TEST_F(PoolServiceTest, PoolsOfSeveralLoopsInTheOrderOfServices) {
     options.instances.push_back(
         {.service = *ServiceName::Parse(name),
          .address = {.host = "127.0.0.1", .port = instance_->server().port(), .tls = *ParseTlsMode("prefer")},
-         .role_key = *RoleKey::Parse(Instance::kKey)});
+         .role_keys = *RoleKey::Parse(Instance::kKey)});
   }
   metrics_ = std::make_unique<Metrics>();
   endpoint_ = std::make_unique<SqlEndpoint>(std::move(options), authority_, *metrics_, clock_);

@@ -12,22 +12,10 @@
 #include "services/gateway/api/undecodable_request.h"
 #include "services/gateway/audit/line.h"
 #include "services/gateway/audit/testing_config.h"
+#include "services/gateway/audit/testing_events.h"
 
 namespace leasehold::gateway {
 namespace {
-
-std::vector<v1::AuditEvent> TakeEvents(AuditRecorder& recorder) {
-  std::vector<v1::AuditEvent> events;
-  while (const auto batch = recorder.buffer().Take(absl::ZeroDuration(), absl::ZeroDuration())) {
-    for (const absl::string_view line : absl::StrSplit(batch->lines, '\n', absl::SkipEmpty())) {
-      const auto event = ParseAuditLine(StdView(line));
-      EXPECT_TRUE(event.ok()) << line;
-      if (event.ok()) events.push_back(*event);
-    }
-    recorder.buffer().Done(*batch);
-  }
-  return events;
-}
 
 void Install(grpc::ServerBuilder& builder, AuditRecorder& recorder) {
   auto interceptors = RefuseUndecodableRequests();

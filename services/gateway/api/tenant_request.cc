@@ -77,7 +77,7 @@ absl::StatusOr<std::optional<absl::Duration>> CheckRetention(const v1::DeleteTen
   if (!request.has_retention()) return std::nullopt;
   const absl::Duration retention = ToDuration(request.retention());
   if (retention < absl::ZeroDuration() || retention > kMaxRetention) {
-    return InvalidField("retention", std::format("{}s", request.retention().seconds()), "0 s to 3650 days");
+    return InvalidField("retention", absl::FormatDuration(retention), "0s to 87600h");
   }
   return retention;
 }

@@ -74,8 +74,8 @@ TEST(TenantRequestTest, RetentionHasLimits) {
   EXPECT_EQ(*CheckRetention(request), absl::ZeroDuration());
   request.mutable_retention()->set_seconds(-1);
   EXPECT_EQ(FieldOf(CheckRetention(request).status()), "retention");
-  request.mutable_retention()->set_seconds(3651LL * 24 * 3600);
-  EXPECT_EQ(FieldOf(CheckRetention(request).status()), "retention");
+  request.mutable_retention()->set_seconds(87601LL * 3600);
+  EXPECT_EQ(CheckRetention(request).status().message(), "retention is '87601h'; allowed: 0s to 87600h");
 }
 
 TEST(TenantRequestTest, FingerprintsCoverMethodAndFieldsButNotTheRequestId) {

@@ -12,12 +12,17 @@
 
 namespace leasehold::gateway {
 
+// No thread took the work.
+inline void RefuseForNow(grpc::ServerUnaryReactor* reactor) {
+  reactor->Finish(ToGrpc(Error(v1::REASON_SHUTTING_DOWN, "the gateway is overloaded or shutting down")));
+}
+
 // `work`: absl::Status(), run once on `executor`; it may use request and response, which gRPC keeps until Finish.
 template <typename Work>
 grpc::ServerUnaryReactor* AnswerOn(Executor& executor, grpc::CallbackServerContext* context, Work work) {
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
   if (!executor.Submit([reactor, work = std::move(work)]() mutable { reactor->Finish(ToGrpc(work())); })) {
-    reactor->Finish(ToGrpc(Error(v1::REASON_SHUTTING_DOWN, "the gateway is overloaded or shutting down")));
+    RefuseForNow(reactor);
   }
   return reactor;
 }

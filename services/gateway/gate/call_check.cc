@@ -45,19 +45,18 @@ void CallCheck::ReadRequest() {
   ReadWishes();
 }
 
-// Of a lease that is not known here the handler says so: nothing of it can be given away.
+// Nobody can say here whose an unknown lease is, and the handler may know it, should another gateway tell of it until
+// then: so that it is answered here. What ends leases known or not is held to others' already.
 void CallCheck::ReadLease() {
   const absl::StatusOr<LeaseId> id = LeaseId::Parse(TextAt(request_, "id"));
   if (!id.ok()) return;
-  gate_.parts_.book
-      .Read(*id,
-            [this](const v1::LeaseRecord& record, v1::LeaseState) {
-              tenants_.assign(record.claims().tenant().empty() ? 0 : 1, record.claims().tenant());
-              connection_ = record.claims().connection();
-              service_ = record.claims().service();
-              others_lease_ = record.principal() != call_.caller.principal;
-            })
-      .IgnoreError();
+  const absl::Status read = gate_.parts_.book.Read(*id, [this](const v1::LeaseRecord& record, v1::LeaseState) {
+    tenants_.assign(record.claims().tenant().empty() ? 0 : 1, record.claims().tenant());
+    connection_ = record.claims().connection();
+    service_ = record.claims().service();
+    others_lease_ = record.principal() != call_.caller.principal;
+  });
+  if (!others_lease_ && !read.ok()) unknown_lease_ = read;
 }
 
 void CallCheck::ReadWishes() {
@@ -139,6 +138,7 @@ void CallCheck::Finish(absl::Status decision) {
     decision = gate_.Admit(call_, *policy_, tenants_.empty() ? "" : std::string_view(tenants_.front()));
   }
   if (!decision.ok()) gate_.CountRefusal(decision);
+  if (decision.ok()) decision = unknown_lease_;
   call_.decision = std::move(decision);
   done_();
 }

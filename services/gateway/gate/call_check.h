@@ -56,6 +56,7 @@ class CallCheck : public std::enable_shared_from_this<CallCheck> {
   std::vector<std::string> switch_to_texts_;
   std::vector<const std::string*> switch_to_;
   bool others_lease_ = false;
+  absl::Status unknown_lease_;  // LEASE_NOT_FOUND, for who would be let in
   // The shortest of the rules that allow it.
   absl::Duration max_ttl_ = absl::InfiniteDuration();
 };

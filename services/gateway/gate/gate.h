@@ -46,8 +46,8 @@ class Gate {
 
   // Fills `call` and then runs `done`, before it returns if no tenant has to be looked up. A request that leaves
   // something open is completed: the tenant of a domain, and a ttl where the policy allows less than the default one.
-  // The decision: OK; NO_CREDENTIALS, BAD_TOKEN, NOT_PERMITTED, QUOTA_EXCEEDED; REGISTRY_UNAVAILABLE if a look-up is
-  // needed and fails.
+  // The decision: OK; NO_CREDENTIALS, BAD_TOKEN, NOT_PERMITTED, QUOTA_EXCEEDED; LEASE_NOT_FOUND; REGISTRY_UNAVAILABLE
+  // if a look-up is needed and fails.
   void Check(GatedContext& call, std::string_view method, google::protobuf::Message& request,
              std::function<void()> done);
 

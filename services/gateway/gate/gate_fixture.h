@@ -4,6 +4,7 @@
 #include <grpcpp/grpcpp.h>
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -32,6 +33,7 @@ class GateTest : public LeaseRoomTest {
     authenticator_.SetTokens(std::move(tokens));
     grpc::ServerBuilder builder;
     std::vector<std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface>> interceptors;
+    interceptors.push_back(std::make_unique<AfterTheGate>(between_));  // they run from the last to the first
     interceptors.push_back(CheckCallsAt(gate_));
     builder.experimental().SetInterceptorCreators(std::move(interceptors));
     builder.SetContextAllocator(NewGatedContexts());
@@ -94,6 +96,34 @@ class GateTest : public LeaseRoomTest {
     return Outcome(Call<v1::Lease>(caller, method, request));
   }
 
+  // Runs `then` when the gate has decided and no handler has begun.
+  class AfterTheGate : public grpc::experimental::ServerInterceptorFactoryInterface {
+   public:
+    explicit AfterTheGate(std::function<void()>& then) : then_(then) {}
+    grpc::experimental::Interceptor* CreateServerInterceptor(grpc::experimental::ServerRpcInfo* info) override {
+      return new Interceptor(*info, then_);
+    }
+
+   private:
+    class Interceptor : public grpc::experimental::Interceptor {
+     public:
+      Interceptor(grpc::experimental::ServerRpcInfo& info, std::function<void()>& then) : info_(info), then_(then) {}
+      void Intercept(grpc::experimental::InterceptorBatchMethods* batch) override {
+        if (then_ && batch->QueryInterceptionHookPoint(grpc::experimental::InterceptionHookPoints::POST_RECV_MESSAGE)) {
+          EXPECT_TRUE(dynamic_cast<GatedContext&>(*info_.server_context()).decision) << "the gate comes first";
+          then_();
+        }
+        batch->Proceed();
+      }
+
+     private:
+      grpc::experimental::ServerRpcInfo& info_;
+      std::function<void()>& then_;
+    };
+    std::function<void()>& then_;
+  };
+
+  std::function<void()> between_;  // set while no call is under way
   Metrics metrics_;
   Authenticator authenticator_{clock_};
   Gate gate_{{.authenticator = authenticator_,

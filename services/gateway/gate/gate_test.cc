@@ -170,6 +170,31 @@ TEST_F(GateTest, AnothersLeaseIsOutOfReach) {
   EXPECT_EQ(Outcome(Call<v1::ListLeasesResponse>("operator", &Leases::ListLeases, v1::ListLeasesRequest())), "OK");
 }
 
+// A lease of another gateway that this one hears of when the gate has decided.
+TEST_F(GateTest, ALeaseThatBecomesKnownBehindTheGateIsOutOfReach) {
+  SetPolicy(kPolicy);
+  LeaseBook other_book(clock_, watchers_, outbox_, {});
+  LeaseIssuer other(keys_, services_, other_book, {"127.0.0.1", 7432});
+  const auto test = [&](auto request, auto method) {
+    LeaseTerms terms{.service = *ServiceName::Parse("identity"),
+                     .tenant = TenantId::Parse("globex").value(),
+                     .ttl = absl::Minutes(5),
+                     .principal = "token:operator"};
+    const auto issued = other.Issue(terms, terms.tenant, "00112233445566aa");
+    ASSERT_TRUE(issued.ok()) << issued.status();
+    between_ = [&] { book_.LearnNews(other_book.Get(issued->id).value()); };
+    const std::string outcome = OnLease<decltype(request)>("employee", method, issued->lease.id());
+    between_ = nullptr;
+    EXPECT_EQ(outcome, "LEASE_NOT_FOUND");
+    EXPECT_EQ(OnLease<decltype(request)>("employee", method, issued->lease.id()), "NOT_PERMITTED") << "now it is known";
+    EXPECT_EQ(book_.Get(issued->id)->state(), v1::LEASE_STATE_ACTIVE);
+  };
+  test(v1::GetLeaseRequest(), &Leases::GetLease);
+  test(v1::RenewLeaseRequest(), &Leases::RenewLease);
+  test(v1::SwitchLeaseRequest(), &Leases::SwitchLease);
+  test(v1::ReleaseLeaseRequest(), &Leases::ReleaseLease);
+}
+
 TEST_F(GateTest, ASwitchIsBoundedByRuleAndLease) {
   SetPolicy(kPolicy);
   v1::AcquireLeaseRequest request = Request("acme");

@@ -145,6 +145,7 @@ class EveryRpcTest : public LeaseRoomTest {
     Add<AuditServiceGate, v1::AuditService::CallbackService>();
     Add<BackupServiceGate, v1::BackupService::CallbackService>();
     Add<DoctorServiceGate, v1::DoctorService::CallbackService>();
+    Add<InstanceServiceGate, v1::InstanceService::CallbackService>();
     Add<LeaseServiceGate, v1::LeaseService::CallbackService>();
     Add<LogServiceGate, v1::LogService::CallbackService>();
     Add<MigrationServiceGate, v1::MigrationService::CallbackService>();
@@ -152,6 +153,7 @@ class EveryRpcTest : public LeaseRoomTest {
     Add<PolicyServiceGate, v1::PolicyService::CallbackService>();
     Add<PoolServiceGate, v1::PoolService::CallbackService>();
     Add<ProvisionerServiceGate, v1::ProvisionerService::CallbackService>();
+    Add<StatusServiceGate, v1::StatusService::CallbackService>();
     Add<TenantServiceGate, v1::TenantService::CallbackService>();
   }
 

@@ -29,6 +29,7 @@ struct Grant {
   std::vector<std::string> switch_to;  // globs
   std::string home_database_id;
   std::string holder;
+  std::string principal;  // who acquired it; empty while this gateway has not been told
   Secret password;
   v1::LeaseClaims claims;  // as the user name carries them
 

@@ -45,7 +45,9 @@ absl::StatusOr<std::optional<v1::LeaseRecord>> LeaseBook::Add(v1::LeaseRecord re
   const auto insert = [&] {
     Shard& shard = ShardOf(id);
     absl::MutexLock lock(&shard.mu);
-    Settle(shard, id, Insert(shard, id, std::move(record)), NowMs());
+    Entry& entry = Insert(shard, id, std::move(record));
+    entry.given_out_here = true;
+    Settle(shard, id, entry, NowMs());
   };
   if (record.request_id().empty()) {
     LH_RETURN_IF_ERROR(counts_.Take(record, bounds));
@@ -174,7 +176,7 @@ int LeaseBook::EndMatching(const v1::Revocation& revocation) {
         if (auto end = Settle(shard, id, found->second, now)) ended.push_back(*std::move(end));
       }
     }
-    for (const Ended& end : ended) watchers_.End(end.id, end.why);
+    for (Ended& end : ended) Tell(std::move(end));
   }
   return count;
 }
@@ -207,7 +209,7 @@ std::vector<v1::LeaseRecord> LeaseBook::List(const Filter& filter, const std::op
 
 absl::StatusOr<LeaseBook::Standing> LeaseBook::Check(const v1::LeaseClaims& claims) const {
   LH_ASSIGN_OR_RETURN(const LeaseId id, LeaseId::FromBytes(claims.id()));
-  Standing standing{claims.expire_ms(), claims.tenant(), ""};
+  Standing standing{claims.expire_ms(), claims.tenant(), "", ""};
   v1::LeaseState state = v1::LEASE_STATE_ACTIVE;
   {
     const Shard& shard = ShardOf(id);
@@ -215,7 +217,8 @@ absl::StatusOr<LeaseBook::Standing> LeaseBook::Check(const v1::LeaseClaims& clai
     if (const auto found = shard.leases.find(id); found != shard.leases.end()) {
       const v1::LeaseRecord& record = found->second.record;
       state = record.state();
-      standing = {std::max(claims.expire_ms(), record.expire_ms()), record.current_tenant(), record.holder()};
+      standing = {std::max(claims.expire_ms(), record.expire_ms()), record.current_tenant(), record.holder(),
+                  record.principal()};
     }
   }
   LH_RETURN_IF_ERROR(StatusOfState(state));
@@ -302,7 +305,8 @@ std::optional<LeaseBook::Ended> LeaseBook::Settle(Shard& shard, const LeaseId& i
   live_.fetch_sub(1, std::memory_order_relaxed);
   counts_.Remove(entry.record);
   if (entry.due_ms == 0) Plan(shard, id, entry, entry.record.expire_ms());
-  Ended ended{id, StatusOfState(state)};
+  Ended ended{.id = id, .why = StatusOfState(state)};
+  if (state == v1::LEASE_STATE_EXPIRED && entry.given_out_here && options_.on_expiry) ended.expired = entry.record;
   shard.ended.push_back(id);
   CutEnded(shard, now);
   return ended;
@@ -386,7 +390,7 @@ bool LeaseBook::TickShard(Shard& shard, int64_t now) {
     forgotten_requests.swap(shard.forgotten);
     while (!shard.ended.empty() && !shard.leases.contains(shard.ended.front())) shard.ended.pop_front();
   }
-  for (const Ended& end : ended) watchers_.End(end.id, end.why);
+  for (Ended& end : ended) Tell(std::move(end));
   if (!forgotten_requests.empty()) {
     absl::MutexLock lock(&requests_mu_);
     for (const auto& [request_id, id] : forgotten_requests) {

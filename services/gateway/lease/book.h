@@ -10,6 +10,7 @@
 #include <atomic>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <optional>
 #include <string>
 #include <utility>
@@ -39,10 +40,12 @@ class LeaseBook {
     absl::Duration keep_ended = absl::Hours(1);  // so long GetLease still finds an ended lease
     size_t max_leases = 1'000'000;               // beyond, Add refuses
     size_t max_ended = 100'000;                  // beyond, the oldest ended leases are cut down to "has ended"
+    // Of each lease that was given out here and that nobody has renewed. Must not block.
+    std::function<void(const v1::LeaseRecord& expired)> on_expiry = nullptr;
   };
 
   LeaseBook(const Clock& clock, LeaseWatchers& watchers, LeaseOutbox& outbox, Options options)
-      : clock_(clock), watchers_(watchers), outbox_(outbox), options_(options) {}
+      : clock_(clock), watchers_(watchers), outbox_(outbox), options_(std::move(options)) {}
 
   // The issue time of a lease made now: after every revocation that this gateway knows, so that none of them ends it.
   int64_t IssueMs() const;
@@ -85,6 +88,7 @@ class LeaseBook {
     int64_t expire_ms = 0;
     std::string current_tenant;
     std::string holder;
+    std::string principal;  // empty while nobody has told of the lease
   };
   absl::StatusOr<Standing> Check(const v1::LeaseClaims& claims) const;
 
@@ -110,6 +114,7 @@ class LeaseBook {
     int64_t ended_ms = 0;   // when this gateway saw it end; 0 while it lives
     int64_t due_ms = 0;     // of its one valid node in the heap
     bool stripped = false;  // only that it has ended is still known
+    bool given_out_here = false;
   };
   struct Due {
     int64_t ms;
@@ -127,6 +132,7 @@ class LeaseBook {
   struct Ended {
     LeaseId id;
     absl::Status why;
+    std::optional<v1::LeaseRecord> expired = std::nullopt;  // for on_expiry
   };
 
   int64_t NowMs() const { return absl::ToUnixMillis(clock_.Now()); }
@@ -148,7 +154,9 @@ class LeaseBook {
   std::optional<v1::LeaseRecord> LivingOfRequest(const std::string& request_id) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(requests_mu_);
   void Tell(const std::optional<Ended>& ended) {
-    if (ended) watchers_.End(ended->id, ended->why);
+    if (!ended) return;
+    watchers_.End(ended->id, ended->why);
+    if (ended->expired) options_.on_expiry(*ended->expired);
   }
   // Changes a living lease by `change` and tells the other gateways.
   template <typename Change>

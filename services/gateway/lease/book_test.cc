@@ -66,9 +66,32 @@ class BookTest : public testing::Test {
   FakeClock clock_;
   LeaseWatchers watchers_;
   LeaseOutbox outbox_;
-  LeaseBook book_{clock_, watchers_, outbox_, {}};
+  std::vector<std::string> expired_;  // their tenants
+  LeaseBook book_{clock_, watchers_, outbox_, {.on_expiry = [this](const v1::LeaseRecord& lease) {
+                    expired_.push_back(lease.claims().tenant());
+                  }}};
   std::vector<Reason> heard_;
 };
+
+TEST_F(BookTest, TellsOnceOfWhatWasGivenOutHereAndNobodyRenewed) {
+  Add("expires");
+  book_.Learn(RecordOf(Claims("elsewhere")));
+  book_.Adopt(Claims("proven"));
+  ASSERT_TRUE(book_.Release(IdOf(Add("released"))).ok());
+  v1::Revocation conditions;
+  conditions.set_tenant("revoked");
+  Add("revoked");
+  EXPECT_EQ(book_.Revoke(conditions), 1);
+  const v1::LeaseRecord renewed = Add("renewed");
+  ASSERT_TRUE(book_.Renew(IdOf(renewed), absl::Minutes(3)).ok());
+  EXPECT_THAT(expired_, IsEmpty());
+  Pass(absl::Minutes(1));
+  EXPECT_THAT(expired_, ElementsAre("expires"));
+  Pass(absl::Minutes(1));
+  EXPECT_THAT(expired_, ElementsAre("expires"));
+  Pass(absl::Minutes(1));
+  EXPECT_THAT(expired_, ElementsAre("expires", "renewed"));
+}
 
 TEST_F(BookTest, QuotasCountWhatLivesWhoeverGaveItOut) {
   const LeaseBounds two = {.principal_leases = 2, .tenant_leases = 0, .sessions_per_lease = 0};

@@ -8,6 +8,7 @@
 #include "absl/status/statusor.h"
 #include "common/config/config.h"
 #include "common/identity/identity.h"
+#include "common/secret/key_ring.h"
 #include "common/secret/secret.h"
 #include "leasehold/v1/lease.pb.h"
 #include "services/gateway/lease/book.h"
@@ -20,8 +21,8 @@ namespace leasehold::gateway {
 class LeaseIssuer {
  public:
   // All references outlive it. `sql`: the address that credentials name.
-  LeaseIssuer(const SigningKeys& keys, const KnownServices& services, LeaseBook& book, HostPort sql)
-      : keys_(keys), services_(services), book_(book), sql_(std::move(sql)) {}
+  LeaseIssuer(LeaseKeys keys, const KnownServices& services, LeaseBook& book, HostPort sql)
+      : keys_(std::move(keys)), services_(services), book_(book), sql_(std::move(sql)) {}
 
   // A new lease, entered in the book; with a request_id that a living lease was made by, that one again. `tenant` is
   // the one that the terms name, by id or by domain, `database_id` that of its database; nullopt and empty for a named
@@ -43,7 +44,7 @@ class LeaseIssuer {
   absl::StatusOr<Issued> IssuedAgain(const v1::LeaseRecord& record) const;
   absl::StatusOr<v1::Credentials> CredentialsOf(const v1::LeaseClaims& claims) const;
 
-  const SigningKeys& keys_;
+  const LeaseKeys keys_;
   const KnownServices& services_;
   LeaseBook& book_;
   const HostPort sql_;

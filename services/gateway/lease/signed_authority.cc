@@ -113,6 +113,7 @@ absl::StatusOr<GrantPtr> SignedLeaseAuthority::Authenticate(std::string_view use
               .switch_to = {claims.switch_to().begin(), claims.switch_to().end()},
               .home_database_id = claims.database_id(),
               .holder = standing.holder,
+              .principal = standing.principal,
               .password = *std::move(password),
               .claims = {}};
   if (!claims.tenant().empty()) {

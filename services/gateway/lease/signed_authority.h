@@ -7,9 +7,11 @@
 #include <memory>
 #include <optional>
 #include <string_view>
+#include <utility>
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "common/secret/key_ring.h"
 #include "common/secret/secret.h"
 #include "services/gateway/directory/directory.h"
 #include "services/gateway/lease/authority.h"
@@ -23,9 +25,9 @@ namespace leasehold::gateway {
 // one lock is its Bell's, under which nothing is called.
 class SignedLeaseAuthority : public LeaseAuthority {
  public:
-  SignedLeaseAuthority(const SigningKeys& keys, const KnownServices& services, LeaseBook& book, LeaseWatchers& watchers,
+  SignedLeaseAuthority(LeaseKeys keys, const KnownServices& services, LeaseBook& book, LeaseWatchers& watchers,
                        TenantDirectory& directory)
-      : keys_(keys), services_(services), book_(book), watchers_(watchers), directory_(directory) {}
+      : keys_(std::move(keys)), services_(services), book_(book), watchers_(watchers), directory_(directory) {}
 
   absl::StatusOr<GrantPtr> Authenticate(std::string_view user_name) override;
   void Resolve(const GrantPtr& grant, const std::optional<TenantId>& tenant, RouteCallback done) override;
@@ -37,7 +39,7 @@ class SignedLeaseAuthority : public LeaseAuthority {
   int64_t sessions_refused() const { return sessions_refused_.load(std::memory_order_relaxed); }
 
  private:
-  const SigningKeys& keys_;
+  const LeaseKeys keys_;
   const KnownServices& services_;
   LeaseBook& book_;
   LeaseWatchers& watchers_;

@@ -5,6 +5,8 @@
 #include <asio/steady_timer.hpp>
 #include <asio/this_coro.hpp>
 #include <chrono>
+#include <optional>
+#include <string_view>
 #include <utility>
 
 #include "services/gateway/pgwire/encode.h"
@@ -17,15 +19,20 @@ using SteadyClock = std::chrono::steady_clock;
 using asio::experimental::awaitable_operators::operator||;
 
 constexpr absl::Duration kCancelPatience = absl::Seconds(5);
+constexpr std::string_view kInvalidPassword = "28P01";
 
 LoginFailure TimedOut() { return {.status = absl::DeadlineExceededError("timed out"), .from_server = {}}; }
 
+bool IsOfAnotherKey(const std::expected<Dialled, LoginFailure>& dialled) {
+  return !dialled && dialled.error().from_server && dialled.error().from_server->code == kInvalidPassword;
+}
+
 }  // namespace
 
-Dialer::Dialer(asio::any_io_executor desk, Address address, RoleKey role_key)
+Dialer::Dialer(asio::any_io_executor desk, Address address, RoleKeys role_keys)
     : desk_(std::move(desk)),
       address_(std::move(address)),
-      role_key_(std::move(role_key)),
+      role_keys_(std::move(role_keys)),
       anybody_(*tls::Credentials::Read({.role = tls::Role::kClient}, absl::InfinitePast())) {}
 
 void Dialer::LogIn(LoginTarget target, absl::Duration patience,
@@ -44,6 +51,17 @@ void Dialer::LogIn(LoginTarget target, absl::Duration patience,
 }
 
 asio::awaitable<std::expected<Dialled, LoginFailure>> Dialer::Run(LoginTarget target) {
+  const RoleKey current = role_keys_.current();
+  const std::optional<RoleKey> other = role_keys_.other();
+  auto dialled = co_await Try(target, current);
+  if (!other || !IsOfAnotherKey(dialled)) co_return dialled;
+  dialled = co_await Try(target, *other);
+  // The role may have been given the current key's password between the two.
+  if (IsOfAnotherKey(dialled)) dialled = co_await Try(target, current);
+  co_return dialled;
+}
+
+asio::awaitable<std::expected<Dialled, LoginFailure>> Dialer::Try(const LoginTarget& target, const RoleKey& key) {
   const auto start = SteadyClock::now();
   auto stream = co_await Dial(address_, *anybody_);
   if (!stream.ok()) co_return std::unexpected(LoginFailure{.status = stream.status(), .from_server = {}});
@@ -57,7 +75,7 @@ asio::awaitable<std::expected<Dialled, LoginFailure>> Dialer::Run(LoginTarget ta
   };
   ServerGreeting greeting;
   std::optional<LoginFailure> failure = co_await gateway::LogIn(
-      **stream, startup, role_key_.PasswordOf(target.database_id, target.kind), address_.binding, greeting);
+      **stream, startup, key.PasswordOf(target.database_id, target.kind), address_.binding, greeting);
   if (failure) co_return std::unexpected(*std::move(failure));
   co_return Dialled{.transport = (*stream)->Release(),
                     .greeting = std::move(greeting),

@@ -10,6 +10,7 @@
 
 #include "absl/time/time.h"
 #include "common/identity/identity.h"
+#include "common/secret/key_ring.h"
 #include "common/secret/secret.h"
 #include "services/gateway/pool/dial.h"
 #include "services/gateway/pool/server_login.h"
@@ -34,7 +35,7 @@ struct Dialled {
 // Any thread. `done` runs on the desk's.
 class Dialer {
  public:
-  Dialer(asio::any_io_executor desk, Address address, RoleKey role_key);
+  Dialer(asio::any_io_executor desk, Address address, RoleKeys role_keys);
 
   void LogIn(LoginTarget target, absl::Duration patience,
              std::move_only_function<void(std::expected<Dialled, LoginFailure>)> done);
@@ -44,11 +45,12 @@ class Dialer {
 
  private:
   asio::awaitable<std::expected<Dialled, LoginFailure>> Run(LoginTarget target);
+  asio::awaitable<std::expected<Dialled, LoginFailure>> Try(const LoginTarget& target, const RoleKey& key);
   asio::awaitable<void> RunCancel(BackendKey key);
 
   const asio::any_io_executor desk_;
   const Address address_;
-  const RoleKey role_key_;
+  const RoleKeys role_keys_;
   const std::shared_ptr<const tls::Credentials> anybody_;  // a context that believes every server
 };
 

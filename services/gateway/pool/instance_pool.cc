@@ -37,7 +37,7 @@ constexpr std::string_view kCleanUp =
 InstancePool::InstancePool(InstanceOptions options, Loop& loop, asio::any_io_executor desk, Metrics& metrics)
     : options_(std::move(options)),
       loop_(loop),
-      dialer_(std::move(desk), options_.address, options_.role_key),
+      dialer_(std::move(desk), options_.address, options_.role_keys),
       restraint_(options_.max_connections, options_.tenant_restraint),
       room_(options_.max_connections),
       connect_seconds_(metrics.Seconds("leasehold_sql_server_connect_seconds",

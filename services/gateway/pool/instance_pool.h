@@ -56,7 +56,7 @@ struct TenantShare {
 struct InstanceOptions {
   ServiceName service;
   Address address;
-  RoleKey role_key;
+  RoleKeys role_keys;
   // Server connections at most, those being dialled and those being closed among them.
   int max_connections = 50;
   // … of one tenant; 0: no limit but the cap.

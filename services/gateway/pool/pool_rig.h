@@ -125,7 +125,7 @@ class InstancePoolTest : public testing::Test {
   InstanceOptions Options() {
     return {.service = *ServiceName::Parse("identity"),
             .address = {.host = "127.0.0.1", .port = postgres_.port(), .tls = TlsMode::kDisable},
-            .role_key = *RoleKey::Parse("000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"),
+            .role_keys = *RoleKey::Parse("000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"),
             .connection_timeout = absl::Seconds(20)};
   }
   InstanceOptions WithCap(int cap) {

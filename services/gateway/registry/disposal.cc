@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "absl/time/clock.h"
 #include "common/events/events.h"
 #include "common/status/error.h"
 #include "common/telemetry/log.h"
@@ -32,7 +33,11 @@ bool MustWait(const absl::Status& status) {
 }
 
 Disposal::Disposal(std::string_view stream, jetstream::Client& nats, Metrics& metrics)
-    : stream_(stream), nats_(nats), metrics_(metrics) {}
+    : stream_(stream),
+      nats_(nats),
+      metrics_(metrics),
+      intake_(metrics, stream_),
+      parked_(metrics.Counter("leasehold_events_parked_total", "Messages parked on provisioning.dead.registry")) {}
 
 void Disposal::Count(const std::string& outcome) {
   metrics_
@@ -43,18 +48,21 @@ void Disposal::Count(const std::string& outcome) {
 
 absl::Status Disposal::Ack(jetstream::Message& message, const std::string& outcome) {
   message.Ack();
+  intake_.Settled(message, absl::Now());
   Count(outcome);
   return absl::OkStatus();
 }
 
 absl::Status Disposal::Drop(jetstream::Message& message, const std::string& outcome) {
   message.Term();
+  intake_.Settled(message, absl::Now());
   Count(outcome);
   return absl::OkStatus();
 }
 
 absl::Status Disposal::Later(jetstream::Message& message, absl::Duration delay) {
   message.Nak(delay);
+  intake_.Postponed(message);
   Count("retried");
   return absl::OkStatus();
 }
@@ -64,9 +72,13 @@ absl::Status Disposal::Park(jetstream::Message& message, const absl::Status& rea
       {{"subject", Printable(message.subject())},
        {"sequence", std::to_string(message.stream_sequence())},
        {"reason", ClientText(reason)}});
-  LH_RETURN_IF_ERROR(events::Park(nats_, kIntakeName, stream_, reason, message));
+  if (absl::Status parked = events::Park(nats_, kIntakeName, stream_, reason, message); !parked.ok()) {
+    intake_.Postponed(message);
+    return parked;
+  }
+  intake_.Settled(message, absl::Now());
   Count("parked");
-  metrics_.Counter("leasehold_events_parked_total", "Messages parked on provisioning.dead.registry").Increment();
+  parked_.Increment();
   return absl::OkStatus();
 }
 

@@ -7,6 +7,7 @@
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "common/events/intake_metrics.h"
 #include "common/jetstream/jetstream.h"
 #include "common/telemetry/metrics.h"
 
@@ -41,6 +42,8 @@ class Disposal {
   const std::string stream_;
   jetstream::Client& nats_;
   Metrics& metrics_;
+  events::IntakeMetrics intake_;
+  prometheus::Counter& parked_;
 };
 
 // The n-th wait for something that will come about by itself.

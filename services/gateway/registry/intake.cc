@@ -103,6 +103,7 @@ jetstream::ConsumerOptions ReportIntake::Consumer() {
 }
 
 absl::StatusOr<bool> ReportIntake::Apply(const TenantId& id, const v1::ProvisioningEvent& event) {
+  if (event.has_copy()) return store_.ReportCopy(id, event.copy());
   if (!event.has_backup()) return store_.Report(id, event.status());
   LH_ASSIGN_OR_RETURN(const OperationId backup, OperationId::Parse(event.backup().backup()));
   if (backup.tenant != id) return InvalidField("backup", event.backup().backup(), "a backup of the event's tenant");

@@ -77,9 +77,13 @@ absl::Status RemoveUpTo(postgres::Transaction& tx, const std::vector<OutboxEvent
   return tx.Exec("DELETE FROM leasehold.outbox WHERE id = ANY ($1::bigint[])", {ids + "}"}).status();
 }
 
-absl::StatusOr<int64_t> OutboxDepth(postgres::Transaction& tx) {
-  LH_ASSIGN_OR_RETURN(const pqxx::result count, tx.Exec("SELECT count(*) FROM leasehold.outbox"));
-  return count[0][0].as<int64_t>();
+absl::StatusOr<OutboxDepth> MeasureOutbox(postgres::Transaction& tx) {
+  LH_ASSIGN_OR_RETURN(
+      const pqxx::result found,
+      tx.Exec("SELECT count(*), (extract(epoch FROM min(create_time)) * 1000000)::bigint FROM leasehold.outbox"));
+  OutboxDepth depth{.events = found[0][0].as<int64_t>()};
+  if (!found[0][1].is_null()) depth.oldest = absl::FromUnixMicros(found[0][1].as<int64_t>());
+  return depth;
 }
 
 }  // namespace leasehold::gateway

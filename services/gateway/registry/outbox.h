@@ -40,6 +40,10 @@ absl::StatusOr<std::vector<OutboxEvent>> TakeBatch(postgres::Transaction& tx, in
 // The stream has stored all of the batch up to this one.
 absl::Status RemoveUpTo(postgres::Transaction& tx, const std::vector<OutboxEvent>& batch, size_t count);
 
-absl::StatusOr<int64_t> OutboxDepth(postgres::Transaction& tx);
+struct OutboxDepth {
+  int64_t events = 0;
+  absl::Time oldest = absl::InfiniteFuture();  // when it was written
+};
+absl::StatusOr<OutboxDepth> MeasureOutbox(postgres::Transaction& tx);
 
 }  // namespace leasehold::gateway

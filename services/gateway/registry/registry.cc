@@ -6,6 +6,7 @@
 
 #include "common/config/config.h"
 #include "common/postgres/postgres.h"
+#include "services/gateway/registry/backlog.h"
 #include "services/gateway/registry/intake.h"
 #include "services/gateway/registry/outbox.h"
 #include "services/gateway/registry/pull_loop.h"
@@ -16,6 +17,8 @@
 
 namespace leasehold::gateway {
 namespace {
+
+constexpr int kBacklogTicks = 5;
 
 postgres::ConnectOptions ConnectionOf(const Registry::Options& options) {
   postgres::ConnectOptions connect;
@@ -89,6 +92,7 @@ struct Registry::Impl {
   std::optional<postgres::Listener> listener;
   std::optional<PullLoop> tenant_loop;
   std::optional<PullLoop> report_loop;
+  std::optional<Backlog> backlog;
 };
 
 Registry::Registry(const Options& options, jetstream::Client& nats, const Clock& clock, Metrics& metrics,
@@ -99,7 +103,8 @@ Registry::~Registry() { Stop(); }
 
 void Registry::Start() {
   Impl& r = *impl_;
-  r.upkeep.emplace(r.store, r.pool, r.options.tick, r.metrics, r.health, [&r] { r.directory.Retry(); });
+  r.upkeep.emplace(r.store, r.pool, r.options.tick, r.metrics, r.health, r.options.audit,
+                   [&r] { r.directory.Retry(); });
   r.relay.emplace(
       OutboxRelay::Options{
           .postgres = r.connect, .replicas = r.options.config.nats().replicas(), .tick = r.options.tick},
@@ -110,10 +115,12 @@ void Registry::Start() {
                         [&r](jetstream::Message& message) { return r.tenant_intake.Handle(message); });
   r.report_loop.emplace(r.nats, ReportIntake::Consumer(),
                         [&r](jetstream::Message& message) { return r.report_intake.Handle(message); });
+  r.backlog.emplace(r.nats, r.store.services(), kBacklogTicks * r.options.tick, r.metrics);
 }
 
 void Registry::Stop() {
   Impl& r = *impl_;
+  r.backlog.reset();
   r.report_loop.reset();
   r.tenant_loop.reset();
   r.listener.reset();

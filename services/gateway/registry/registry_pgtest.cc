@@ -14,6 +14,8 @@
 #include "common/events/events.h"
 #include "common/localserver/localserver.h"
 #include "common/status/error.h"
+#include "services/gateway/audit/testing_config.h"
+#include "services/gateway/audit/testing_events.h"
 #include "services/gateway/registry/database_suite.h"
 #include "services/gateway/registry/store.h"
 
@@ -21,6 +23,7 @@ namespace leasehold::gateway {
 namespace {
 
 using testing::HasSubstr;
+using testing::Not;
 
 constexpr absl::Duration kPatience = absl::Seconds(30);
 
@@ -41,7 +44,9 @@ class RegistryTest : public NatsDatabaseSuite {
     ASSERT_NO_FATAL_FAILURE(NatsDatabaseSuite::SetUp());
     health_.Require("registry");
     health_.Require("nats");
-    registry_.emplace(RegistryOptions(), *client_, clock_, metrics_, health_);
+    Registry::Options options = RegistryOptions();
+    options.audit = &audit_;
+    registry_.emplace(options, *client_, clock_, metrics_, health_);
   }
 
   void TearDown() override { registry_.reset(); }
@@ -121,6 +126,7 @@ class RegistryTest : public NatsDatabaseSuite {
 
   FakeClock clock_;
   Metrics metrics_;
+  AuditRecorder audit_{AuditConfigOf("continue"), clock_, metrics_};
   Health health_{clock_};
   std::map<std::string, std::unique_ptr<jetstream::PullConsumer>> consumers_;
   std::optional<Registry> registry_;
@@ -311,14 +317,50 @@ TEST_F(RegistryTest, DeleteEndsInAPurgeByTheClock) {
   ASSERT_TRUE(
       Eventually([&store] { return store.GetOperation(Id("acme"), 2)->state() == v1::OPERATION_STATE_SUCCEEDED; }));
   EXPECT_EQ(StateOf("acme"), v1::TENANT_STATE_DELETED);
+  EXPECT_THAT(TakeEvents(audit_), testing::IsEmpty());
   clock_.Advance(absl::Hours(2));
   ASSERT_TRUE(Eventually([this] { return StateOf("acme") == v1::TENANT_STATE_PURGING; }));
+  std::vector<v1::AuditEvent> events;
+  ASSERT_TRUE(Eventually([&] { return !(events = TakeEvents(audit_)).empty(); }));
+  EXPECT_EQ(events[0].action(), v1::AUDIT_ACTION_TENANT_PURGE);
+  EXPECT_EQ(events[0].tenant(), "acme");
+  EXPECT_EQ(events.size(), 1U);
   std::optional<v1::TenantEvent> last;
   for (int i = 0; i < 3; ++i) last = NextTenantEvent();
   ASSERT_TRUE(last);
   EXPECT_EQ(last->desired(), v1::DESIRED_STATE_ABSENT);
   PublishAll("acme", v1::SERVICE_STATE_REMOVED, "removed", 3);
   EXPECT_TRUE(Eventually([&store] { return ReasonOf(store.Get(Id("acme")).status()) == v1::REASON_TENANT_NOT_FOUND; }));
+}
+
+TEST_F(RegistryTest, MetricsTellOfEachServiceAndOfWhatWaitsForIt) {
+  // Stands for a provisioner that has run before, and is away.
+  ASSERT_TRUE(client_->EnsureStream(jetstream::TenantsStream(1)).ok());
+  ASSERT_TRUE(
+      client_->Subscribe({.stream = "TENANTS", .durable = "provisioner-core", .filter_subject = "tenants.>"}).ok());
+  StartAndWait();
+  ASSERT_TRUE(
+      registry_->store().Create({.id = Id("acme"), .name = "", .domain = "", .settings = {}, .active = true}).ok());
+  PublishReport("acme", "identity", v1::SERVICE_STATE_READY, "ready", 1);
+  const auto shown = [this](const std::string& line) {
+    return Eventually([&] { return metrics_.Expose().contains(line + "\n"); });
+  };
+  EXPECT_TRUE(shown("leasehold_service_tenants{service=\"identity\",state=\"ready\"} 1"));
+  EXPECT_TRUE(shown("leasehold_service_tenants{service=\"core\",state=\"pending\"} 1"));
+  EXPECT_TRUE(shown("leasehold_service_tenants{service=\"core\",state=\"failed\"} 0"));
+  EXPECT_TRUE(shown("leasehold_service_last_pass_timestamp_seconds{service=\"core\"} 0"));
+  EXPECT_TRUE(shown("leasehold_events_pending{stream=\"TENANTS\",consumer=\"provisioner-core\"} 1"));
+  EXPECT_TRUE(shown("leasehold_events_pending{stream=\"TENANTS\",consumer=\"registry\"} 0"));
+  EXPECT_TRUE(shown("leasehold_events_pending{stream=\"PROVISIONING\",consumer=\"registry\"} 0"));
+  EXPECT_THAT(metrics_.Expose(), Not(HasSubstr("consumer=\"provisioner-identity\"")));
+  EXPECT_TRUE(shown("leasehold_event_lag_seconds_count{stream=\"PROVISIONING\"} 1"));
+  EXPECT_TRUE(shown("leasehold_outbox_age_seconds 0"));
+  nats_->Kill();
+  EXPECT_TRUE(Eventually([this] { return !metrics_.Expose().contains("leasehold_events_pending{"); }))
+      << "what cannot be asked is not told of";
+  ASSERT_TRUE(registry_->store().Suspend(Id("acme")).ok());
+  clock_.Advance(absl::Seconds(90));
+  EXPECT_TRUE(shown("leasehold_outbox_age_seconds 90"));
 }
 
 TEST_F(RegistryTest, StartsWithNothingThereAndRecovers) {

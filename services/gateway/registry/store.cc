@@ -353,10 +353,10 @@ absl::Status Store::SaveMoved(postgres::Transaction& tx, const TenantId& id, row
   return Notify(tx, id);
 }
 
-absl::StatusOr<int> Store::PurgeDue(int limit) {
-  int purged = 0;
+absl::StatusOr<std::vector<TenantId>> Store::PurgeDue(int limit) {
+  std::vector<TenantId> purged;
   const absl::Status done = Transact([&](postgres::Transaction& tx) -> absl::Status {
-    purged = 0;
+    purged.clear();
     LH_ASSIGN_OR_RETURN(const pqxx::result due,
                         tx.Exec("SELECT id FROM leasehold.tenants WHERE state = 'DELETED' AND purge_time <= $1"
                                 " ORDER BY purge_time LIMIT $2 FOR UPDATE SKIP LOCKED",
@@ -364,7 +364,7 @@ absl::StatusOr<int> Store::PurgeDue(int limit) {
     for (const pqxx::row& row : due) {
       LH_ASSIGN_OR_RETURN(const TenantId id, TenantId::Parse(row[0].view()));
       LH_RETURN_IF_ERROR(Apply(tx, id, Change::kPurge, nullptr).status());
-      ++purged;
+      purged.push_back(id);
     }
     return absl::OkStatus();
   });

@@ -23,6 +23,7 @@
 #include "leasehold/v1/doctor.pb.h"
 #include "leasehold/v1/operation.pb.h"
 #include "leasehold/v1/provisioner.pb.h"
+#include "leasehold/v1/status.pb.h"
 #include "leasehold/v1/tenant.pb.h"
 #include "services/gateway/registry/operation_id.h"
 #include "services/gateway/registry/requests.h"
@@ -99,9 +100,12 @@ class Store {
   // What a provisioner says of a tenant. False: it changes nothing (see ApplyReport). TENANT_NOT_FOUND if the registry
   // has never heard of the tenant.
   absl::StatusOr<bool> Report(const TenantId& id, const v1::ServiceStatus& report);
+  // How far a service is with a restore or clone, in its operation. False: that was cancelled or overtaken, or the
+  // service has no part in it.
+  absl::StatusOr<bool> ReportCopy(const TenantId& id, const v1::CopyStatus& report);
 
-  // Deleted tenants whose purge_time has come begin to be dropped, at most `limit`. How many. Gateways share the work.
-  absl::StatusOr<int> PurgeDue(int limit);
+  // Deleted tenants whose purge_time has come begin to be dropped, at most `limit`. Which. Gateways share the work.
+  absl::StatusOr<std::vector<TenantId>> PurgeDue(int limit);
 
   // Brings the states of all tenants in line with the configured services. How many moved.
   absl::StatusOr<int> Reconsider();
@@ -140,11 +144,23 @@ class Store {
   absl::StatusOr<v1::DiagnoseResponse> Diagnose(const std::string& service, const std::string& tenant,
                                                 absl::Duration patience);
 
+  // How many tenants there are in which state, of each service too, which of them the services are not done with, and
+  // which operations run: GetStatusResponse without the rest.
+  absl::StatusOr<v1::GetStatusResponse> Overview();
+
   struct Counts {
     std::map<v1::TenantState, int64_t> tenants;
     int64_t outbox = 0;
+    absl::Duration outbox_age = absl::ZeroDuration();  // of the oldest event
   };
   absl::StatusOr<Counts> Count();
+
+  struct ServiceCounts {
+    // PENDING: what the service has reported is older than what is wanted.
+    std::map<v1::ServiceState, int64_t> tenants;
+    absl::Time last_pass = absl::InfinitePast();
+  };
+  absl::StatusOr<std::map<std::string, ServiceCounts>> CountByService();
 
   const std::vector<std::string>& services() const { return services_; }
 
@@ -171,6 +187,8 @@ class Store {
   absl::StatusOr<v1::Operation> StartOperation(postgres::Transaction& tx, const rows::TenantRow& tenant,
                                                v1::OperationKind kind);
   absl::Status AdvanceOperation(postgres::Transaction& tx, const rows::TenantRow& tenant);
+  // What services say of a restore or clone becomes what `now` says, but for the bytes.
+  absl::Status KeepBytes(postgres::Transaction& tx, const OperationId& id, v1::Operation now);
   absl::StatusOr<v1::Operation> OperationNow(postgres::Transaction& tx, const rows::TenantRow& tenant);
   absl::Status SaveOperation(postgres::Transaction& tx, const v1::Operation& operation);
   absl::StatusOr<v1::Operation> ReadOperation(postgres::Transaction& tx, const OperationId& id);

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <format>
 #include <utility>
 
@@ -20,10 +21,17 @@ void SetProgress(v1::Operation& operation, const Progress& progress, absl::Time 
   if (progress.settled()) *operation.mutable_end_time() = FromTime(now);
 }
 
+v1::ServiceProgress* ProgressIn(v1::Operation& operation, std::string_view service) {
+  const auto found = std::ranges::find_if(*operation.mutable_services(),
+                                          [service](const auto& each) { return each.service() == service; });
+  return found == operation.mutable_services()->end() ? nullptr : &*found;
+}
+
+bool IsCopy(v1::OperationKind kind) { return kind == v1::OPERATION_KIND_CLONE || kind == v1::OPERATION_KIND_RESTORE; }
+
 bool CanBeCancelled(const v1::Operation& operation) {
   return operation.state() == v1::OPERATION_STATE_RUNNING &&
-         (operation.kind() == v1::OPERATION_KIND_BACKUP || operation.kind() == v1::OPERATION_KIND_CLONE ||
-          operation.kind() == v1::OPERATION_KIND_RESTORE);
+         (operation.kind() == v1::OPERATION_KIND_BACKUP || IsCopy(operation.kind()));
 }
 
 }  // namespace
@@ -86,13 +94,56 @@ absl::Status Store::AdvanceOperation(postgres::Transaction& tx, const rows::Tena
   v1::Operation now;
   SetProgress(now, ProgressOf(tenant.standing, services_), tenant.update_time);
   // More than one runs after a retry.
-  return tx
-      .Exec(
-          "UPDATE leasehold.operations SET done = $2, total = $3, message = $4, state = $5, end_time = $6,"
-          "  services = $7::bytea WHERE tenant = $1 AND state = 'RUNNING' AND kind <> 'BACKUP'",
-          {tenant.id, std::to_string(now.done()), std::to_string(now.total()), now.message(), rows::Text(now.state()),
-           rows::Time(now.end_time()), rows::ServicesOf(now)})
-      .status();
+  LH_ASSIGN_OR_RETURN(
+      const pqxx::result advanced,
+      tx.Exec("UPDATE leasehold.operations SET done = $2, total = $3, message = $4, state = $5, end_time = $6,"
+              "  services = CASE WHEN kind IN ('CLONE', 'RESTORE') THEN services ELSE $7::bytea END"
+              " WHERE tenant = $1 AND state = 'RUNNING' AND kind <> 'BACKUP' RETURNING generation, kind",
+              {tenant.id, std::to_string(now.done()), std::to_string(now.total()), now.message(),
+               rows::Text(now.state()), rows::Time(now.end_time()), rows::ServicesOf(now)}));
+  for (const pqxx::row& row : advanced) {
+    if (row[1].view() != "CLONE" && row[1].view() != "RESTORE") continue;
+    const OperationId id{.tenant = *TenantId::Parse(tenant.id), .generation = row[0].as<int64_t>()};
+    LH_RETURN_IF_ERROR(KeepBytes(tx, id, now));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Store::KeepBytes(postgres::Transaction& tx, const OperationId& id, v1::Operation now) {
+  LH_ASSIGN_OR_RETURN(v1::Operation operation, ReadOperation(tx, id));
+  for (v1::ServiceProgress& each : *now.mutable_services()) {
+    const v1::ServiceProgress* before = ProgressIn(operation, each.service());
+    if (before == nullptr) continue;
+    each.set_bytes(before->bytes());
+    each.set_total_bytes(before->total_bytes());
+  }
+  operation.mutable_services()->Swap(now.mutable_services());
+  return SaveOperation(tx, operation);
+}
+
+absl::StatusOr<bool> Store::ReportCopy(const TenantId& id, const v1::CopyStatus& report) {
+  bool changed = false;
+  const absl::Status done = Transact([&](postgres::Transaction& tx) -> absl::Status {
+    changed = false;
+    // With the tenant its operations stand still.
+    LH_RETURN_IF_ERROR(Lock(tx, id).status());
+    absl::StatusOr<v1::Operation> operation = ReadOperation(tx, {.tenant = id, .generation = report.generation()});
+    if (ReasonOf(operation.status()) == v1::REASON_OPERATION_NOT_FOUND) return absl::OkStatus();
+    LH_RETURN_IF_ERROR(operation.status());
+    // What the copy came to may be heard after the status that ended it.
+    const bool wanted =
+        operation->state() == v1::OPERATION_STATE_RUNNING || operation->state() == v1::OPERATION_STATE_SUCCEEDED;
+    v1::ServiceProgress* const progress = ProgressIn(*operation, report.service());
+    if (!wanted || !IsCopy(operation->kind()) || progress == nullptr) return absl::OkStatus();
+    if (progress->bytes() == report.bytes() && progress->total_bytes() == report.total_bytes()) return absl::OkStatus();
+    progress->set_bytes(report.bytes());
+    progress->set_total_bytes(report.total_bytes());
+    changed = true;
+    LH_RETURN_IF_ERROR(SaveOperation(tx, *operation));
+    return Notify(tx, id);
+  });
+  LH_RETURN_IF_ERROR(done);
+  return changed;
 }
 
 absl::StatusOr<v1::Operation> Store::OperationNow(postgres::Transaction& tx, const rows::TenantRow& tenant) {

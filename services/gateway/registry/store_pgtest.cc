@@ -186,10 +186,10 @@ TEST_F(StoreTest, DeletedTenantsArePurgedWhenTheirTimeHasComeAndTheIdGoesOn) {
   EXPECT_EQ(store_->Delete(Id("acme"), std::nullopt)->tenant().generation(), 2) << "nothing changed";
 
   clock_.Advance(absl::Hours(24 * 7 - 1));
-  EXPECT_EQ(*store_->PurgeDue(10), 0);
+  EXPECT_EQ(store_->PurgeDue(10)->size(), 0U);
   clock_.Advance(absl::Hours(1));
-  EXPECT_EQ(*store_->PurgeDue(10), 1);
-  EXPECT_EQ(*store_->PurgeDue(10), 0) << "once";
+  EXPECT_EQ(store_->PurgeDue(10)->size(), 1U);
+  EXPECT_EQ(store_->PurgeDue(10)->size(), 0U) << "once";
   EXPECT_EQ(store_->Get(Id("acme"))->state(), v1::TENANT_STATE_PURGING);
   EXPECT_EQ(store_->ListDesired(*ServiceName::Parse("core"), "", 10)->at(0).desired(), v1::DESIRED_STATE_ABSENT);
   ReportAll(v1::SERVICE_STATE_REMOVED, 3);
@@ -218,7 +218,7 @@ TEST_F(StoreTest, AServiceThatWasAwayDuringAPurgeIsStillAskedToRemove) {
   EXPECT_EQ(listed("core").at(0).create_generation(), 1);
   Store without_identity(*pool_, clock_, {"core"}, absl::Hours(1));
   ASSERT_TRUE(without_identity.Delete(Id("acme"), absl::ZeroDuration()).ok());
-  ASSERT_EQ(*without_identity.PurgeDue(10), 1);
+  ASSERT_EQ(without_identity.PurgeDue(10)->size(), 1U);
   ASSERT_TRUE(*without_identity.Report(Id("acme"), Status("core", v1::SERVICE_STATE_REMOVED, 3)));
   ASSERT_EQ(ReasonOf(store_->Get(Id("acme")).status()), v1::REASON_TENANT_NOT_FOUND);
 
@@ -265,7 +265,7 @@ TEST_F(StoreTest, ADeletedTenantTakesANewRetention) {
   const auto sooner = store_->Delete(Id("acme"), absl::ZeroDuration());
   ASSERT_TRUE(sooner.ok());
   EXPECT_EQ(sooner->tenant().generation(), 3);
-  EXPECT_EQ(*store_->PurgeDue(10), 1);
+  EXPECT_EQ(store_->PurgeDue(10)->size(), 1U);
 }
 
 TEST_F(StoreTest, ListsArePagedAndFiltered) {
@@ -289,6 +289,30 @@ TEST_F(StoreTest, ListsArePagedAndFiltered) {
   const auto counts = store_->Count();
   EXPECT_EQ(counts->tenants.at(v1::TENANT_STATE_PROVISIONING), 2);
   EXPECT_EQ(counts->outbox, 3);
+  EXPECT_EQ(counts->outbox_age, absl::Seconds(2)) << "a's";
+}
+
+TEST_F(StoreTest, TenantsAreCountedByWhatEachServiceHasMadeOfThem) {
+  for (const char* id : {"acme", "globex"}) {
+    ASSERT_TRUE(store_->Create({.id = Id(id), .name = "", .domain = "", .settings = {}, .active = true}).ok());
+  }
+  ReportAll(v1::SERVICE_STATE_READY, 1);
+  ASSERT_TRUE(store_->Report(Id("globex"), Status("core", v1::SERVICE_STATE_FAILED, 1)).ok());
+  auto counts = store_->CountByService();
+  ASSERT_TRUE(counts.ok()) << counts.status();
+  using Counts = std::map<v1::ServiceState, int64_t>;
+  EXPECT_EQ(counts->at("core").tenants, (Counts{{v1::SERVICE_STATE_READY, 1}, {v1::SERVICE_STATE_FAILED, 1}}));
+  EXPECT_EQ(counts->at("identity").tenants, (Counts{{v1::SERVICE_STATE_READY, 1}, {v1::SERVICE_STATE_PENDING, 1}}));
+  EXPECT_EQ(counts->at("identity").last_pass, absl::InfinitePast());
+
+  ASSERT_TRUE(store_->Suspend(Id("acme")).ok());
+  v1::ReportFindingsRequest pass;
+  pass.set_service("core");
+  ASSERT_TRUE(store_->ReportFindings(pass).ok());
+  counts = store_->CountByService();
+  EXPECT_EQ(counts->at("core").tenants, (Counts{{v1::SERVICE_STATE_PENDING, 1}, {v1::SERVICE_STATE_FAILED, 1}}))
+      << "what is wanted is newer than what was reported";
+  EXPECT_EQ(counts->at("core").last_pass, clock_.Now());
 }
 
 TEST_F(StoreTest, AServiceAddedToTheConfigurationIsWaitedFor) {

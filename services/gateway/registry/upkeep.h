@@ -5,12 +5,14 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <string>
 #include <thread>
 
 #include "common/clock/clock.h"
 #include "common/daemon/daemon.h"
 #include "common/postgres/postgres.h"
 #include "common/telemetry/metrics.h"
+#include "services/gateway/audit/recorder.h"
 #include "services/gateway/registry/pulse.h"
 #include "services/gateway/registry/store.h"
 
@@ -18,25 +20,34 @@ namespace leasehold::gateway {
 
 class Upkeep {
  public:
-  // All outlive it. `on_tick` runs on its thread, after each look that found PostgreSQL well. Reports as component
-  // "registry".
+  // All outlive it; `audit` may be null. `on_tick` runs on its thread, after each look that found PostgreSQL well.
+  // Reports as component "registry".
   Upkeep(Store& store, postgres::ConnectionPool& pool, absl::Duration tick, Metrics& metrics, Health& health,
-         std::function<void()> on_tick);
+         AuditRecorder* audit, std::function<void()> on_tick);
   ~Upkeep();  // joins
 
  private:
   void Run();
   absl::Status Prepare();  // schema, states
   absl::Status Look();
+  absl::Status Count();
+  absl::Status CountByService();
   void Report(const absl::Status& status);
 
   Store& store_;
   postgres::ConnectionPool& pool_;
   const absl::Duration tick_;
   Health& health_;
+  AuditRecorder* const audit_;
   const std::function<void()> on_tick_;
   std::map<v1::TenantState, prometheus::Gauge*> tenants_;
   prometheus::Gauge& outbox_;
+  prometheus::Gauge& outbox_age_;
+  struct OfService {
+    std::map<v1::ServiceState, prometheus::Gauge*> tenants;
+    prometheus::Gauge* last_pass = nullptr;
+  };
+  std::map<std::string, OfService> services_;
   Pulse pulse_;
   bool prepared_ = false;  // the thread's own, as what follows
   std::optional<bool> healthy_;

@@ -5,11 +5,9 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_split.h"
-#include "common/status/view.h"
-#include "services/gateway/audit/line.h"
 #include "services/gateway/audit/recorder.h"
 #include "services/gateway/audit/testing_config.h"
+#include "services/gateway/audit/testing_events.h"
 #include "services/gateway/session/testing_wire.h"
 
 namespace leasehold::gateway::testing_stack {
@@ -35,13 +33,9 @@ class AuditTest : public EndpointTest {
   }
 
   std::vector<v1::AuditEvent> Events() {
-    std::vector<v1::AuditEvent> events;
-    while (const auto batch = recorder_->buffer().Take(absl::ZeroDuration(), absl::ZeroDuration())) {
-      for (const absl::string_view line : absl::StrSplit(batch->lines, '\n', absl::SkipEmpty())) {
-        EXPECT_FALSE(line.find(acme_) != line.npos) << "the lease's password";
-        events.push_back(ParseAuditLine(StdView(line)).value());
-      }
-      recorder_->buffer().Done(*batch);
+    std::vector<v1::AuditEvent> events = TakeEvents(*recorder_);
+    for (const v1::AuditEvent& event : events) {
+      EXPECT_FALSE(event.DebugString().contains(acme_)) << "the lease's password";
     }
     return events;
   }
@@ -51,6 +45,7 @@ class AuditTest : public EndpointTest {
     for (const v1::AuditEvent& event : Events()) {
       EXPECT_EQ(event.action(), v1::AUDIT_ACTION_SESSION_SWITCH);
       EXPECT_TRUE(event.address().starts_with("127.0.0.1:")) << event.address();
+      EXPECT_EQ(event.principal(), "dns:payroll");
       EXPECT_EQ(event.service(), "identity");
       EXPECT_FALSE(event.lease().empty());
       switches.push_back(absl::StrCat(
@@ -101,6 +96,7 @@ TEST_F(AuditTest, LogInsThatAreRefused) {
     EXPECT_EQ(event.outcome(), v1::REASON_BAD_CREDENTIALS);
     EXPECT_TRUE(event.address().starts_with("127.0.0.1:"));
     EXPECT_EQ(event.detail(), "28P01");
+    EXPECT_EQ(event.principal(), "") << "nobody has proven to hold the lease";
   }
 }
 

@@ -395,6 +395,7 @@ void Session::RecordSwitch(const std::optional<TenantId>& to, v1::Reason outcome
   const std::string_view from = tenant_ ? std::string_view(tenant_->str()) : grant_->connection;
   context_.audit->Record({.action = v1::AUDIT_ACTION_SESSION_SWITCH,
                           .outcome = outcome,
+                          .principal = grant_->principal,
                           .holder = grant_->holder,
                           .address = address_,
                           .tenant = to ? std::string_view(to->str()) : "",

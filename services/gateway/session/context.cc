@@ -34,8 +34,9 @@ size_t SessionMetrics::OutcomeOf(std::string_view sqlstate) {
   if (sqlstate == "25001") return 4;
   if (sqlstate == "3D000") return 5;
   if (sqlstate == "53300") return 6;
-  if (sqlstate == "08006" || sqlstate == "57P03" || sqlstate == "55000") return 7;
-  return 8;
+  if (sqlstate == "08006") return 7;
+  if (sqlstate == "57P03" || sqlstate == "55000") return 8;  // of the tenant: it is being made, or suspended
+  return 9;
 }
 
 LoginTarget TargetOf(Route route) {

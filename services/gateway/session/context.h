@@ -34,9 +34,9 @@ class SessionMetrics {
 
  private:
   // Few and fixed, whatever PostgreSQL or a client comes up with.
-  static constexpr std::array<const char*, 9> kOutcomes = {"ok",          "bad_credentials", "lease_ended",
-                                                           "not_allowed", "in_transaction",  "not_found",
-                                                           "exhausted",   "unavailable",     "refused"};
+  static constexpr std::array<const char*, 10> kOutcomes = {
+      "ok",        "bad_credentials", "lease_ended", "not_allowed", "in_transaction",
+      "not_found", "exhausted",       "unavailable", "not_ready",   "refused"};
   static size_t OutcomeOf(std::string_view sqlstate);
 
   std::array<prometheus::Counter*, kOutcomes.size()> logins_;

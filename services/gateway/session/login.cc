@@ -194,7 +194,8 @@ void Login::Record(v1::AuditAction action, v1::Reason outcome, std::string_view 
   const std::string address = PeerAddress(client_.transport().fd());
   std::string lease;
   AuditEntry entry{.action = action, .outcome = outcome, .address = address, .detail = detail};
-  if (grant_) {
+  if (grant_) {  // proven
+    entry.principal = grant_->principal;
     entry.holder = grant_->holder;
     lease = grant_->id.str();
     entry.lease = lease;

@@ -51,6 +51,7 @@ class FakeAuthority : public LeaseAuthority {
                 .switch_to = terms.switch_to,
                 .home_database_id = "",
                 .holder = "test",
+                .principal = "dns:payroll",
                 .password = Secret("password-of-" + user),
                 .claims = {}};
     std::lock_guard lock(mu_);
@@ -326,7 +327,7 @@ class EndpointTest : public testing::Test {
                      .tls = *ParseTlsMode(tuning.tls_to_server),
                      .binding = *ParseChannelBinding(tuning.channel_binding),
                      .believes = tuning.believes},
-         .role_key = *RoleKey::Parse(Instance::kKey),
+         .role_keys = *RoleKey::Parse(Instance::kKey),
          .max_connections = tuning.max_connections,
          .tenant_max_connections = tuning.tenant_max_connections,
          .connection_timeout = tuning.patience,

@@ -9,6 +9,7 @@
 #include "common/secret/secret.h"
 #include "common/status/error.h"
 #include "common/telemetry/log.h"
+#include "services/provisioner/archive/copy_meter.h"
 #include "services/provisioner/steps/observe.h"
 #include "services/provisioner/steps/silent_holder.h"
 
@@ -33,7 +34,14 @@ BackupKeeper::BackupKeeper(Options options, Parts parts)
     : options_(std::move(options)),
       parts_(std::move(parts)),
       records_(parts_.central, parts_.clock),
-      backoff_(options_.min_backoff, options_.max_backoff) {}
+      backoff_(options_.min_backoff, options_.max_backoff) {
+  for (const char* outcome : {"complete", "removed", "failed"}) Ended(outcome);
+}
+
+prometheus::Counter& BackupKeeper::Ended(const char* outcome) const {
+  return parts_.metrics.Counter("leasehold_provisioner_backups_total",
+                                "Attempts at backups and at their removal, by how they ended", {{"outcome", outcome}});
+}
 
 BackupKeeper::~BackupKeeper() { Stop(); }
 
@@ -227,21 +235,21 @@ absl::Status BackupKeeper::Dump(BackupRecord& record, const TenantRecord& tenant
   };
   const postgres::ConnectOptions login = parts_.instance.AsLogin(name);
   postgres::Connection inside(login);
-  LH_ASSIGN_OR_RETURN(const Contents contents, CopyWithSnapshot(inside, go_on, [&](const std::string& snapshot) {
-                        return DumpToFolder({.login = login, .owner = name, .snapshot = snapshot}, data, go_on);
-                      }));
-  return WriteManifest(record, tenant, contents, unfinished);
-}
-
-absl::Status BackupKeeper::WriteManifest(BackupRecord& record, const TenantRecord& tenant, const Contents& contents,
-                                         const std::filesystem::path& unfinished) {
-  const std::filesystem::path data = BackupPlace::DataIn(unfinished);
   Manifest manifest{.backup = record.id,
                     .tenant = record.tenant,
                     .service = parts_.instance.service().str(),
                     .database_id = tenant.database_id,
-                    .create_time = absl::FormatTime(absl::RFC3339_sec, parts_.clock.Now(), absl::UTCTimeZone()),
-                    .contents = contents};
+                    .database_bytes = SizeOf(inside, name).value_or(0)};
+  LH_ASSIGN_OR_RETURN(manifest.contents, CopyWithSnapshot(inside, go_on, [&](const std::string& snapshot) {
+                        return DumpToFolder({.login = login, .owner = name, .snapshot = snapshot}, data, go_on);
+                      }));
+  manifest.create_time = absl::FormatTime(absl::RFC3339_sec, parts_.clock.Now(), absl::UTCTimeZone());
+  return WriteManifest(record, std::move(manifest), unfinished);
+}
+
+absl::Status BackupKeeper::WriteManifest(BackupRecord& record, Manifest manifest,
+                                         const std::filesystem::path& unfinished) {
+  const std::filesystem::path data = BackupPlace::DataIn(unfinished);
   LH_RETURN_IF_ERROR(SyncFolder(data));
   LH_ASSIGN_OR_RETURN(manifest.files, DigestFiles(data, [&] { return GoOn(record); }));
   const std::string json = ToJson(manifest);
@@ -280,10 +288,7 @@ absl::Status BackupKeeper::Conclude(BackupRecord record, const absl::Status& sta
     record.message = std::string(ClientText(explained));
     record.next_attempt_time = parts_.clock.Now() + backoff_.Wait(record.attempts + 1);
   }
-  parts_.metrics
-      .Counter("leasehold_provisioner_backups_total", "Attempts at backups and at their removal, by how they ended",
-               {{"outcome", explained.ok() ? (record.cancelled ? "removed" : "complete") : "failed"}})
-      .Increment();
+  Ended(!explained.ok() ? "failed" : record.cancelled ? "removed" : "complete").Increment();
   return records_.Finish(record).status();
 }
 

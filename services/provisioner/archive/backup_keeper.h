@@ -75,8 +75,8 @@ class BackupKeeper {
   // True: it is in place already, and `record` describes it.
   absl::StatusOr<bool> Adopt(BackupRecord& record, const BackupPlace& place);
   absl::Status Dump(BackupRecord& record, const TenantRecord& tenant, const std::filesystem::path& unfinished);
-  absl::Status WriteManifest(BackupRecord& record, const TenantRecord& tenant, const Contents& contents,
-                             const std::filesystem::path& unfinished);
+  // Adds the files to `manifest`.
+  absl::Status WriteManifest(BackupRecord& record, Manifest manifest, const std::filesystem::path& unfinished);
   static void Describe(BackupRecord& record, const Manifest& manifest, const std::string& sha256);
   absl::Status Remove(const BackupRecord& record);
   absl::Status Conclude(BackupRecord record, const absl::Status& status);
@@ -84,6 +84,8 @@ class BackupKeeper {
   absl::Status GoOn(const BackupRecord& record);
 
   const Options options_;
+  prometheus::Counter& Ended(const char* outcome) const;
+
   const Parts parts_;
   BackupRecords records_;
   Backoff backoff_;  // the working thread's

@@ -49,6 +49,7 @@ class Reader {
     good_ = false;
     return 0;
   }
+  bool Has(const std::string& name) const { return object_.fields().contains(name); }
   std::vector<const Struct*> Objects(const std::string& name) {
     std::vector<const Struct*> objects;
     const Value* list = Find(name, Value::kListValue);
@@ -89,6 +90,7 @@ std::string ToJson(const Manifest& manifest) {
   Set(root, "database_id", manifest.database_id);
   Set(root, "create_time", manifest.create_time);
   Set(root, "schema_version", manifest.contents.schema_version());
+  Set(root, "database_bytes", manifest.database_bytes);
   const auto add = [&root](const std::string& name) -> Struct& {
     return *(*root.mutable_fields())[name].mutable_list_value()->add_values()->mutable_struct_value();
   };
@@ -131,6 +133,8 @@ absl::StatusOr<Manifest> ParseManifest(std::string_view json) {
                     .service = reader.Text("service"),
                     .database_id = reader.Text("database_id"),
                     .create_time = reader.Text("create_time")};
+  // Older provisioners do not write it.
+  if (reader.Has("database_bytes")) manifest.database_bytes = reader.Number("database_bytes");
   bool good = true;
   for (const Struct* object : reader.Objects("migrations")) {
     Reader entry(*object);

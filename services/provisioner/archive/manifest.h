@@ -25,6 +25,7 @@ struct Manifest {
   std::string create_time{};  // RFC 3339
   Contents contents{};
   std::vector<FileDigest> files{};
+  int64_t database_bytes = 0;  // pg_database_size() of the original; 0: not said
 
   int64_t bytes() const;  // of all files
 };

@@ -24,7 +24,8 @@ Manifest Example() {
           .contents = {.migrations = {{.version = 1, .name = "0001_a.sql", .checksum = "c0"},
                                       {.version = 12, .name = "0012_b.sql", .checksum = "c1"}},
                        .tables = {{.schema = "public", .table = "a \"quoted\" näme", .rows = 1'000'000'000'000}}},
-          .files = {{.name = "toc.dat", .size = 5'000'000'000, .sha256 = std::string(64, 'a')}}};
+          .files = {{.name = "toc.dat", .size = 5'000'000'000, .sha256 = std::string(64, 'a')}},
+          .database_bytes = 7'000'000'000};
 }
 
 TEST(ManifestTest, WhatIsWrittenIsRead) {
@@ -33,6 +34,17 @@ TEST(ManifestTest, WhatIsWrittenIsRead) {
   EXPECT_EQ(*read, Example());
   EXPECT_EQ(read->contents.schema_version(), 12);
   EXPECT_EQ(read->bytes(), 5'000'000'000);
+}
+
+TEST(ManifestTest, TheSizeOfTheDatabaseMayBeMissing) {
+  std::string json = ToJson(Example());
+  const size_t at = json.find("\"database_bytes\"");
+  ASSERT_NE(at, std::string::npos) << json;
+  const auto read = ParseManifest(json.replace(at, 16, "\"something_else\""));
+  ASSERT_TRUE(read.ok()) << read.status();
+  EXPECT_EQ(read->database_bytes, 0);
+  json.replace(json.find("\"something_else\": 7"), 19, "\"database_bytes\": -7");
+  EXPECT_EQ(ReasonOf(ParseManifest(json).status()), v1::REASON_BACKUP_DAMAGED);
 }
 
 TEST(ManifestTest, WhatMakesNoSenseIsDamaged) {

@@ -32,10 +32,11 @@ constexpr std::string_view kLeave =
 }  // namespace
 
 Refill::Refill(const Instance& instance, const Migrations& migrations, postgres::Connection& central,
-               std::filesystem::path backup_folder, const TenantRecord& record)
+               const Clock& clock, std::filesystem::path backup_folder, const TenantRecord& record)
     : instance_(instance),
       migrations_(migrations),
       central_(central),
+      clock_(clock),
       backup_folder_(std::move(backup_folder)),
       record_(record),
       role_id_(record.database_id.empty() ? record.fill_database_id : record.database_id),
@@ -63,13 +64,13 @@ absl::StatusOr<bool> Refill::TakeInHand(const GoOn& go_on) {
   return !*taken;
 }
 
-absl::Status Refill::Run(const GoOn& go_on) {
+absl::Status Refill::Run(const GoOn& go_on, const CopyMeter::Tell& tell) {
   LH_ASSIGN_OR_RETURN(elsewhere_, TakeInHand(go_on));
   if (elsewhere_) return absl::OkStatus();
   LH_RETURN_IF_ERROR(Step("looking for the database", [this] { return CheckPlace(); }));
   LH_RETURN_IF_ERROR(Step("making the roles", [this] { return MakeRoles(); }));
   LH_RETURN_IF_ERROR(Step("creating the database", [this] { return Create(); }));
-  LH_RETURN_IF_ERROR(Step("copying the data", [this] { return Fill(); }));
+  LH_RETURN_IF_ERROR(Step("copying the data", [&] { return Fill(tell); }));
   LH_RETURN_IF_ERROR(Step("checking the copy", [this] { return Check(); }));
   LH_RETURN_IF_ERROR(Step("migrating the copy", [this] { return MigrateNew(); }));
   LH_RETURN_IF_ERROR(Step("moving the database into place", [this] { return MoveIntoPlace(); }));
@@ -144,12 +145,22 @@ postgres::ConnectOptions Refill::AsOwner() const {
   return instance_.AsRole(staging_, owner_.name, role_id_, RoleKind::kOwner);
 }
 
-absl::Status Refill::Fill() {
-  LH_RETURN_IF_ERROR(record_.origin.backup.empty() ? FillFromTenant() : FillFromBackup());
+absl::Status Refill::Fill(const CopyMeter::Tell& tell) {
+  CopyMeter meter(central_, clock_, staging_, tell);
+  LH_RETURN_IF_ERROR(record_.origin.backup.empty() ? FillFromTenant(meter) : FillFromBackup(meter));
+  meter.End();
   return WriteHistory(Inside(), contents_);
 }
 
-absl::Status Refill::FillFromBackup() {
+GoOn Refill::Watching(CopyMeter& meter) const {
+  return [this, &meter] {
+    meter.Look();
+    LH_FAILPOINT("while copying the data");
+    return go_on_();
+  };
+}
+
+absl::Status Refill::FillFromBackup(CopyMeter& meter) {
   if (backup_folder_.empty()) {
     return Error(v1::REASON_BACKUP_FAILED, "this provisioner has no folder for backups");
   }
@@ -161,10 +172,11 @@ absl::Status Refill::FillFromBackup() {
   LH_ASSIGN_OR_RETURN(const Manifest manifest,
                       VerifyBackup(place, record_.origin.backup, instance_.service().str(), sha256, go_on_));
   contents_ = manifest.contents;
-  return RestoreFromFolder(BackupPlace::DataIn(place.folder), AsOwner(), go_on_);
+  meter.Begin(manifest.database_bytes);
+  return RestoreFromFolder(BackupPlace::DataIn(place.folder), AsOwner(), Watching(meter));
 }
 
-absl::Status Refill::FillFromTenant() {
+absl::Status Refill::FillFromTenant(CopyMeter& meter) {
   LH_ASSIGN_OR_RETURN(const TenantId source, TenantId::Parse(record_.origin.tenant));
   const std::string name = TenantDatabaseName(source, instance_.service());
   LH_ASSIGN_OR_RETURN(const std::optional<ObservedDatabase> there, ObserveDatabase(central_, name));
@@ -172,9 +184,10 @@ absl::Status Refill::FillFromTenant() {
     return Error(v1::REASON_BACKUP_FAILED, std::format("tenant {} has no database to copy", source.str()));
   }
   postgres::Connection from(instance_.AsLogin(name));
+  meter.Begin(SizeOf(central_, name).value_or(0));
   LH_ASSIGN_OR_RETURN(contents_, CopyWithSnapshot(from, go_on_, [&](const std::string& snapshot) {
                         return CopyDatabase({.login = instance_.AsLogin(name), .owner = name, .snapshot = snapshot},
-                                            AsOwner(), go_on_);
+                                            AsOwner(), Watching(meter));
                       }));
   return absl::OkStatus();
 }

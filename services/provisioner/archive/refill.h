@@ -10,8 +10,10 @@
 #include <string_view>
 
 #include "absl/status/status.h"
+#include "common/clock/clock.h"
 #include "common/postgres/postgres.h"
 #include "services/provisioner/archive/contents.h"
+#include "services/provisioner/archive/copy_meter.h"
 #include "services/provisioner/archive/manifest.h"
 #include "services/provisioner/archive/tools.h"
 #include "services/provisioner/migrations/folder.h"
@@ -27,14 +29,15 @@ class Refill {
  public:
   // `record` has an origin and a fill_database_id. `central`: a connection of the provisioner's login to the central
   // database. `backup_folder`: empty if none is configured. All references outlive this.
-  Refill(const Instance& instance, const Migrations& migrations, postgres::Connection& central,
+  Refill(const Instance& instance, const Migrations& migrations, postgres::Connection& central, const Clock& clock,
          std::filesystem::path backup_folder, const TenantRecord& record);
   ~Refill();
 
   // Afterwards the record's database is the new one, migrated, its roles log in; the old one and its sessions are gone.
-  // `go_on` is asked often, also while data is copied. BACKUP_DAMAGED, BACKUP_FAILED and the errors of
-  // TenantDatabase::Run. If another provisioner has the tenant in hand nothing happens, and `elsewhere` is true.
-  absl::Status Run(const GoOn& go_on);
+  // `go_on` is asked often, also while data is copied; how far that is, `tell` hears. BACKUP_DAMAGED, BACKUP_FAILED and
+  // the errors of TenantDatabase::Run. If another provisioner has the tenant in hand nothing happens, and `elsewhere`
+  // is true.
+  absl::Status Run(const GoOn& go_on, const CopyMeter::Tell& tell);
 
   // Drops what a run has left behind that is not to be finished.
   absl::Status Discard(const GoOn& go_on);
@@ -47,9 +50,11 @@ class Refill {
   absl::Status Step(std::string_view doing, const std::function<absl::Status()>& work);
   absl::Status MakeRoles();
   absl::Status Create();
-  absl::Status Fill();
-  absl::Status FillFromBackup();
-  absl::Status FillFromTenant();
+  absl::Status Fill(const CopyMeter::Tell& tell);
+  absl::Status FillFromBackup(CopyMeter& meter);
+  absl::Status FillFromTenant(CopyMeter& meter);
+  // go_on_, and a look at how far it is.
+  GoOn Watching(CopyMeter& meter) const;
   absl::Status Check();
   absl::Status MigrateNew();
   absl::Status MoveIntoPlace();
@@ -64,6 +69,7 @@ class Refill {
   const Instance& instance_;
   const Migrations& migrations_;
   postgres::Connection& central_;
+  const Clock& clock_;
   const std::filesystem::path backup_folder_;
   const TenantRecord record_;
   // Under which the roles are known until the new database is in place: that of the old one, if there is any.

@@ -186,6 +186,9 @@ TEST_F(ProvisioningTest, MalformedEventsAreParkedAndBlockNothing) {
   Announce("after-bad", "created", 0, v1::DESIRED_STATE_UNSPECIFIED);
   AwaitReport("after-bad", "ready 0");
   EXPECT_THAT(metrics_.Expose(), HasSubstr("leasehold_events_parked_total 2"));
+  EXPECT_THAT(metrics_.Expose(), HasSubstr("leasehold_event_lag_seconds_count{stream=\"TENANTS\"} 3"));
+  // How many depends on whether the consumer before still had a request standing, which was answered in vain.
+  EXPECT_THAT(metrics_.Expose(), HasSubstr("leasehold_events_redelivered_total{stream=\"TENANTS\"}"));
   auto dead =
       client_->Subscribe({.stream = "PROVISIONING", .durable = "dead", .filter_subject = "provisioning.dead.identity"});
   ASSERT_TRUE(dead.ok());

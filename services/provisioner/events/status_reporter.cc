@@ -98,6 +98,12 @@ void StatusReporter::Report(TenantRecord status) {
   woken_ = true;
 }
 
+void StatusReporter::Report(const TenantId& id, const v1::CopyStatus& copy) {
+  const absl::MutexLock lock(&mu_);
+  copies_.insert_or_assign(id, copy);
+  woken_ = true;
+}
+
 absl::Status StatusReporter::PublishPending() {
   while (true) {
     LH_RETURN_IF_ERROR(Mark());
@@ -109,9 +115,14 @@ absl::Status StatusReporter::PublishPending() {
 
 absl::Status StatusReporter::PublishFresh() {
   std::vector<TenantRecord> fresh;
+  std::map<TenantId, v1::CopyStatus> copies;
   {
     const absl::MutexLock lock(&mu_);
     fresh.swap(fresh_);
+    copies.swap(copies_);
+  }
+  for (const auto& [id, copy] : copies) {
+    LH_RETURN_IF_ERROR(Publish(id, copy));
   }
   return PublishAll(fresh);
 }
@@ -146,6 +157,20 @@ absl::Status StatusReporter::Publish(const TenantRecord& record) {
   envelope.set_subject(record.id.str());
   *envelope.mutable_time() = FromTime(record.update_time);
   const events::Encoded encoded = events::EncodeProvisioningEvent(envelope, what, EventOf(record, service_));
+  return client_.Publish(encoded.subject, encoded.payload, encoded.headers, encoded.message_id);
+}
+
+absl::Status StatusReporter::Publish(const TenantId& id, const v1::CopyStatus& copy) {
+  const absl::Time now = absl::Now();
+  v1::EventEnvelope envelope;
+  envelope.set_id(
+      std::format("{}.{}.{}.copying.{}", service_.str(), id.str(), copy.generation(), absl::ToUnixMicros(now)));
+  envelope.set_source(std::format("provisioner-{}", service_.str()));
+  *envelope.mutable_time() = FromTime(now);
+  v1::ProvisioningEvent event;
+  event.set_tenant(id.str());
+  *event.mutable_copy() = copy;
+  const events::Encoded encoded = events::EncodeProvisioningEvent(envelope, "copying", event);
   return client_.Publish(encoded.subject, encoded.payload, encoded.headers, encoded.message_id);
 }
 

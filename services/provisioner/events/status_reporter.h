@@ -2,6 +2,7 @@
 // PROVISIONING does not hold yet is published, and marked only after the stream has stored it, some of them together.
 #pragma once
 
+#include <map>
 #include <span>
 #include <thread>
 #include <vector>
@@ -14,6 +15,7 @@
 #include "common/identity/identity.h"
 #include "common/jetstream/jetstream.h"
 #include "common/telemetry/metrics.h"
+#include "leasehold/v1/event.pb.h"
 #include "services/provisioner/state/records.h"
 
 namespace leasehold::provisioner {
@@ -33,6 +35,8 @@ class StatusReporter {
   void Wake();
   // This is to be reported, as the records have it now: published at once, without asking them.
   void Report(TenantRecord status);
+  // How far a copy is. The newest of a tenant is published once; it is a hint, and not kept.
+  void Report(const TenantId& id, const v1::CopyStatus& copy);
 
   // Publishes all that is unreported. UNAVAILABLE if the stream or the records could not be reached: the rest follows
   // later. Not while Start()'s thread runs.
@@ -43,6 +47,7 @@ class StatusReporter {
   absl::Status PublishFresh() ABSL_LOCKS_EXCLUDED(mu_);
   absl::Status PublishAll(std::span<const TenantRecord> statuses);
   absl::Status Publish(const TenantRecord& record);
+  absl::Status Publish(const TenantId& id, const v1::CopyStatus& copy);
   absl::Status Mark();
   void CountTenants();
 
@@ -56,6 +61,7 @@ class StatusReporter {
 
   absl::Mutex mu_;
   std::vector<TenantRecord> fresh_ ABSL_GUARDED_BY(mu_);
+  std::map<TenantId, v1::CopyStatus> copies_ ABSL_GUARDED_BY(mu_);
   bool look_ ABSL_GUARDED_BY(mu_) = true;    // into the records
   bool woken_ ABSL_GUARDED_BY(mu_) = false;  // for either
   bool stopping_ ABSL_GUARDED_BY(mu_) = false;

@@ -4,6 +4,7 @@
 #include <format>
 #include <utility>
 
+#include "absl/time/clock.h"
 #include "common/failpoint/failpoint.h"
 #include "common/status/error.h"
 #include "common/telemetry/log.h"
@@ -66,6 +67,7 @@ TenantEvents::TenantEvents(jetstream::Client& client, ServiceName service, int r
       service_(std::move(service)),
       replicas_(replicas),
       apply_(std::move(apply)),
+      intake_(metrics, std::string(kStream)),
       handled_(metrics.Counter("leasehold_events_handled_total", "Tenant events that were understood and recorded")),
       parked_(metrics.Counter("leasehold_events_parked_total", "Tenant events that could not be understood")) {}
 
@@ -129,11 +131,13 @@ absl::Status TenantEvents::Handle(jetstream::Message& message) {
     const absl::Status applied = apply_(*id, **desire);
     if (!applied.ok()) {
       message.Nak(kRetryMin * static_cast<double>(std::min<uint64_t>(message.deliveries(), 20)));
+      intake_.Postponed(message);
       return applied;
     }
   }
   LH_FAILPOINT("before acknowledging an event");
   message.Ack();
+  intake_.Settled(message, absl::Now());
   handled_.Increment();
   return absl::OkStatus();
 }
@@ -142,8 +146,10 @@ void TenantEvents::Park(jetstream::Message& message, const absl::Status& reason)
   const absl::Status parked = events::Park(client_, service_.str(), kStream, reason, message);
   if (!parked.ok()) {
     Log(Level::kDebug, "a malformed event cannot be parked now", {{"error", ClientText(parked)}});
-    return;  // it comes again
+    intake_.Postponed(message);
+    return;
   }
+  intake_.Settled(message, absl::Now());
   parked_.Increment();
   Log(Level::kWarning, "event parked",
       {{"subject", Printable(message.subject())},

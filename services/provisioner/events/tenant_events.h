@@ -12,6 +12,7 @@
 #include "absl/synchronization/notification.h"
 #include "common/clock/clock.h"
 #include "common/events/events.h"
+#include "common/events/intake_metrics.h"
 #include "common/identity/identity.h"
 #include "common/jetstream/jetstream.h"
 #include "common/telemetry/metrics.h"
@@ -47,6 +48,7 @@ class TenantEvents {
   const ServiceName service_;
   const int replicas_;
   const Apply apply_;
+  events::IntakeMetrics intake_;
   prometheus::Counter& handled_;
   prometheus::Counter& parked_;
   absl::Notification stop_;

@@ -153,6 +153,8 @@ absl::StatusOr<Migrations> ReadMigrations(const std::string& folder) {
   return migrations;
 }
 
+bool IsMigrationName(std::string_view name) { return VersionOf(name).has_value(); }
+
 int NewestVersion(const Migrations& migrations) { return migrations.empty() ? 0 : migrations.back().version; }
 
 }  // namespace leasehold::provisioner

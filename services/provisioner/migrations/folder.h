@@ -3,6 +3,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -38,6 +39,9 @@ inline constexpr size_t kMaxMigrationBytes = 16 << 20;
 // in it: also CONCURRENTLY in a file that is one transaction, and an index made CONCURRENTLY without a name, because
 // nobody could tell what an interrupted one has left.
 absl::StatusOr<Migrations> ReadMigrations(const std::string& folder);
+
+// NNNN_name.sql, and no down file's.
+bool IsMigrationName(std::string_view name);
 
 // 0 if there are none.
 int NewestVersion(const Migrations& migrations);

@@ -120,9 +120,12 @@ class Application {
   absl::Status Turn() {
     more_ = false;
     LH_RETURN_IF_ERROR(Begin());
-    const auto pending = [this](const Migration& file) { return !IsApplied(history_, file); };
+    const auto pending = [this](const Migration& file) {
+      return file.version <= options_.newest && !IsApplied(history_, file);
+    };
     const auto file = std::ranges::find_if(migrations_, pending);
     const absl::Status checked = CheckHistory(history_, migrations_);
+    result_.disagrees = !checked.ok();
     if (!checked.ok() || file == migrations_.end() || !file->transactional) {
       LH_RETURN_IF_ERROR(RollBack());
       LH_RETURN_IF_ERROR(checked);
@@ -279,7 +282,7 @@ absl::Status DryRun(postgres::Connection& owner, const Secret& secret, const Mig
     LH_RETURN_IF_ERROR(CheckHistory(history, migrations));
     std::vector<const Migration*> pending;
     for (const Migration& file : migrations) {
-      if (IsApplied(history, file)) continue;
+      if (file.version > options.newest || IsApplied(history, file)) continue;
       if (!file.transactional || !result.skipped.empty()) {
         result.skipped.push_back(file.name);
       } else {
@@ -306,6 +309,11 @@ absl::Status DryRun(postgres::Connection& owner, const Secret& secret, const Mig
     });
     return whole && ReasonOf(tried) == v1::REASON_CANCELLED ? absl::OkStatus() : tried;
   });
+}
+
+absl::Status CheckUndo(postgres::Connection& owner, const Migrations& migrations, const std::string& run) {
+  LH_ASSIGN_OR_RETURN(const History history, ReadHistory(owner));
+  return ToTakeBack(history, migrations, run).status();
 }
 
 absl::Status Undo(postgres::Connection& owner, const Secret& secret, const Migrations& migrations,

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <functional>
+#include <limits>
 #include <optional>
 #include <string>
 #include <vector>
@@ -29,6 +30,8 @@ struct MigrateOptions {
   absl::Duration min_backoff = absl::Milliseconds(200);
   absl::Duration max_backoff = absl::Seconds(10);
   absl::Duration statement_timeout = absl::ZeroDuration();  // of each statement; zero: none
+  // No file above it is applied, though the history is compared with all of them.
+  int newest = std::numeric_limits<int>::max();
   // How long to wait for another runner.
   absl::Duration runner_patience = absl::Seconds(30);
   // Asked before each file, each attempt, and several times a second in a wait: what it returns, if not OK, ends the
@@ -54,6 +57,8 @@ struct MigrateResult {
   std::string digest{};
   // PrepareHistory() has to run first; nothing was done.
   bool unprepared = false;
+  // What was applied is not what the files are; nothing was done.
+  bool disagrees = false;
 };
 
 // Takes the database's migration lock, which goes with the session; the connection stays from then on. All others here
@@ -65,6 +70,9 @@ absl::Status LockMigrations(postgres::Connection& owner, const MigrateOptions& o
 // missing, or late.
 absl::Status Migrate(postgres::Connection& owner, const Secret& secret, const Migrations& migrations,
                      const MigrateOptions& options, MigrateResult& result);
+
+// MIGRATION_FAILED if Undo() would refuse. Without the lock: a look.
+absl::Status CheckUndo(postgres::Connection& owner, const Migrations& migrations, const std::string& run);
 
 // Runs what Migrate() would in one transaction, and rolls it back.
 absl::Status DryRun(postgres::Connection& owner, const Secret& secret, const Migrations& migrations,

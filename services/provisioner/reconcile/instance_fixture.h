@@ -24,9 +24,12 @@ class InstanceTest : public InstanceSuite, protected ReconcilerGround<> {
 
   // Makes the reconciler anew, and prepares what it works on.
   void Build(Reconciler::Options options, std::function<void()> on_status) {
-    reconciler_ = std::make_unique<Reconciler>(std::move(options), PartsWith(std::move(on_status)));
+    Reconciler::Parts parts = PartsWith(std::move(on_status));
+    parts.on_copying = [this](const TenantId& id, const v1::CopyStatus& copy) { OnCopying(id, copy); };
+    reconciler_ = std::make_unique<Reconciler>(std::move(options), std::move(parts));
     ASSERT_EQ(reconciler_->Prepare(), absl::OkStatus());
   }
+  virtual void OnCopying(const TenantId& /*id*/, const v1::CopyStatus& /*copy*/) {}
   int WorkAll() {
     int worked = 0;
     while (reconciler_->WorkOne()) ++worked;

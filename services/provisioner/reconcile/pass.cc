@@ -74,6 +74,7 @@ absl::Status Reconciler::Pass() {
     LH_ASSIGN_OR_RETURN(const auto spares, ListSpares(*central, ClaimerOf(parts_.instance.login())));
     LH_ASSIGN_OR_RETURN(const auto observed, ObserveAll(*central, parts_.instance.service()));
     const Standard standard = StandardNow();
+    CountOutdated(records, standard);
     for (const auto& [id, record] : records) {
       const auto found = observed.tenants.find(id.str());
       if (WorkFor(record, found == observed.tenants.end() ? ObservedTenant() : found->second, standard) !=
@@ -99,6 +100,19 @@ absl::Status Reconciler::Pass() {
   parts_.instance_health.Note(status);
   if (!status.ok()) Tell(status);
   return status;
+}
+
+// The gauge is there from the first count on: before, nobody knows, and zero says that a former key can go.
+void Reconciler::CountOutdated(const std::map<TenantId, TenantRecord>& records, const Standard& standard) const {
+  const auto outdated = std::ranges::count_if(records, [&standard](const auto& entry) {
+    const TenantRecord& record = entry.second;
+    return record.desired != v1::DESIRED_STATE_ABSENT && !record.database_id.empty() &&
+           record.role_key != standard.role_key;
+  });
+  parts_.metrics
+      .Gauge("leasehold_provisioner_outdated_secrets",
+             "Tenants whose roles may have passwords of another role key still")
+      .Set(static_cast<double>(outdated));
 }
 
 absl::StatusOr<bool> Reconciler::ApplyListed(const v1::DesiredTenant& listed,

@@ -65,6 +65,20 @@ bool IsOriginOvertaken(const TenantRecord& record, const TenantRecord& now) {
          now.desired == v1::DESIRED_STATE_ABSENT || (!now.database_id.empty() && !now.confirmed);
 }
 
+std::vector<prometheus::MetricFamily> QueueFamilies(const WorkQueue::Counts& counts) {
+  prometheus::MetricFamily family{.name = "leasehold_provisioner_queue",
+                                  .help = "Tenants to be looked at, by what they wait for",
+                                  .type = prometheus::MetricType::Gauge,
+                                  .metric = {}};
+  for (const auto& [state, number] :
+       {std::pair("due", counts.due), std::pair("working", counts.working), std::pair("later", counts.later)}) {
+    prometheus::ClientMetric& metric = family.metric.emplace_back();
+    metric.label = {{.name = "state", .value = state}};
+    metric.gauge.value = number;
+  }
+  return {std::move(family)};
+}
+
 bool NothingThere(const ObservedTenant& observed) {
   return !observed.database.has_value() && !observed.owner.has_value() && !observed.read_only.has_value();
 }
@@ -94,7 +108,8 @@ Reconciler::Reconciler(Options options, Parts parts)
                                         "Tenant databases that had vanished and were made again, empty")),
       unlisted_(parts_.metrics.Gauge("leasehold_provisioner_unlisted_tenants",
                                      "Tenants with a database that the registry does not list: announced, and not "
-                                     "taken in yet; or forgotten by it")) {
+                                     "taken in yet; or forgotten by it")),
+      queue_metrics_(parts_.metrics.AddSource([this] { return QueueFamilies(queue_.Count()); })) {
   if (!parts_.on_claim) return;
   const auto standard = [this] {
     if (newcomers_.holds()) (void)newcomers_.Review(*parts_.central.Take());  // what cannot be asked stays as it is
@@ -299,8 +314,9 @@ absl::StatusOr<bool> Reconciler::Attempt(const TenantRecord& record, Work work, 
   const bool fills = work == Work::kFill || work == Work::kDiscard;
   const std::shared_ptr<const Migrations> migrations = is_new && !fills ? newcomers_.Get() : newcomers_.All();
   if (fills) {
-    Refill refill(parts_.instance, *migrations, central, options_.backup_folder, record);
-    LH_RETURN_IF_ERROR(work == Work::kFill ? refill.Run(go_on) : refill.Discard(go_on));
+    Refill refill(parts_.instance, *migrations, central, parts_.clock, options_.backup_folder, record);
+    const auto tell = [&](const Copied& copied) { TellCopied(record, copied); };
+    LH_RETURN_IF_ERROR(work == Work::kFill ? refill.Run(go_on, tell) : refill.Discard(go_on));
     return !refill.elsewhere();
   }
   if (record.database_id.empty()) return true;  // nothing was ever made, so nothing is there to remove
@@ -338,6 +354,16 @@ absl::StatusOr<bool> Reconciler::Attempt(const TenantRecord& record, Work work, 
     return Error(v1::REASON_SUPERSEDED, "there are more files by now");
   }
   return true;
+}
+
+void Reconciler::TellCopied(const TenantRecord& record, const Copied& copied) {
+  if (!parts_.on_copying) return;
+  v1::CopyStatus status;
+  status.set_service(parts_.instance.service().str());
+  status.set_generation(record.origin.generation);
+  status.set_bytes(copied.bytes);
+  status.set_total_bytes(copied.total);
+  parts_.on_copying(record.id, status);
 }
 
 absl::Status Reconciler::GoOn(const TenantRecord& record, Work work) {

@@ -20,6 +20,8 @@
 #include "common/clock/clock.h"
 #include "common/postgres/postgres.h"
 #include "common/telemetry/metrics.h"
+#include "leasehold/v1/event.pb.h"
+#include "services/provisioner/archive/copy_meter.h"
 #include "services/provisioner/drift/rounds.h"
 #include "services/provisioner/migrations/library.h"
 #include "services/provisioner/reconcile/dependency.h"
@@ -68,6 +70,8 @@ class Reconciler {
     std::function<void()> on_status;  // there is something to report; any thread, must not block
     // The same of one status that is known here and now. Empty: on_status.
     std::function<void(TenantRecord)> on_settled{};
+    // How far a tenant's restore or clone is. As on_status; empty: nobody wants to know.
+    std::function<void(const TenantId&, const v1::CopyStatus&)> on_copying{};
     std::function<void(bool found)>
         on_claim{};  // as Claims::Parts; empty: nobody keeps spares, and none are looked for
   };
@@ -117,6 +121,7 @@ class Reconciler {
   // True if records may have changed.
   absl::StatusOr<bool> ApplyListed(const v1::DesiredTenant& listed, const std::map<TenantId, TenantRecord>& records);
   void CountUnlisted(std::span<const v1::DesiredTenant> listed, const std::map<TenantId, TenantRecord>& records);
+  void CountOutdated(const std::map<TenantId, TenantRecord>& records, const Standard& standard) const;
   // `listed` has an older generation than `record`, which is as it was before the listing began.
   absl::StatusOr<bool> Overrule(const TenantRecord& record, const v1::DesiredTenant& listed);
   void Look(const TenantId& id);
@@ -125,6 +130,7 @@ class Reconciler {
   // False: another provisioner is at work on it.
   absl::StatusOr<bool> Attempt(const TenantRecord& record, Work work, const ObservedTenant& observed,
                                postgres::Connection& central, Outcome& outcome);
+  void TellCopied(const TenantRecord& record, const Copied& copied);
   absl::Status GoOn(const TenantRecord& record, Work work);
   absl::Status Conclude(const TenantRecord& record, Work work, const absl::Status& status, Outcome outcome);
   absl::Duration BackoffFor(int attempt) ABSL_LOCKS_EXCLUDED(mu_);
@@ -157,6 +163,7 @@ class Reconciler {
   prometheus::Counter& passes_;
   prometheus::Counter& recreated_;
   prometheus::Gauge& unlisted_;
+  const Metrics::Handle queue_metrics_;
 };
 
 }  // namespace leasehold::provisioner

@@ -90,6 +90,7 @@ TEST_F(ReconcilerTest, AFailureIsTriedAgainAfterItsBackoffAndOnlyThen) {
   EXPECT_LE(*failed.next_attempt_time, clock_.Now() + absl::Seconds(1));
   EXPECT_EQ(PassAndWork(), 0);
   EXPECT_THAT(metrics_.Expose(), HasSubstr("leasehold_provisioner_failures_total{reason=\"NAME_TAKEN\"} 1"));
+  EXPECT_THAT(metrics_.Expose(), HasSubstr("leasehold_provisioner_queue{state=\"later\"} 1"));
 
   clock_.Advance(absl::Seconds(2));
   EXPECT_EQ(WorkAll(), 1);

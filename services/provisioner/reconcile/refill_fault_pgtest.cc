@@ -43,8 +43,8 @@ class RefillFaultTest : public RefillTest {
   // As a worker does it, in this thread.
   absl::Status RunRefill(const TenantRecord& record, const GoOn& go_on) {
     postgres::Connection central(test_->instance().AsLogin("identity_central"));
-    Refill refill(test_->instance(), migrations_, central, folder_.path(), record);
-    return refill.Run(go_on);
+    Refill refill(test_->instance(), migrations_, central, clock_, folder_.path(), record);
+    return refill.Run(go_on, [](const Copied& /*copied*/) {});
   }
 
   const Migrations migrations_ = *MigrationsOf({{"0001_note.sql", kInit}});

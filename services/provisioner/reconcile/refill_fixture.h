@@ -73,6 +73,7 @@ class RefillTest : public InstanceTest {
           [] {});
     NewKeeper(folder_.path());
   }
+  void OnCopying(const TenantId& id, const v1::CopyStatus& copy) override { copies_[id.str()].push_back(copy); }
 
   void NewKeeper(const std::string& folder) {
     keeper_ = std::make_unique<BackupKeeper>(
@@ -152,6 +153,7 @@ class RefillTest : public InstanceTest {
   localserver::TemporaryDirectory folder_;
   FakeBackups backups_;
   std::map<std::string, BackupRecord> reported_;
+  std::map<std::string, std::vector<v1::CopyStatus>> copies_;  // what was said of each tenant's
   std::unique_ptr<BackupKeeper> keeper_;
 };
 

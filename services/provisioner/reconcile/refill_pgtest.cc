@@ -67,6 +67,36 @@ TEST_F(RefillTest, ACloneIsOfOneMomentAndItsOwn) {
             "f");
 }
 
+TEST_F(RefillTest, HowFarACopyIsIsSaidInBytes) {
+  Make("acme", 100'000);
+  Backup("acme.2", "acme");
+  const auto expect_said = [this](const std::string& id, int64_t generation) {
+    const std::vector<v1::CopyStatus>& said = copies_[id];
+    ASSERT_GE(said.size(), 2u) << "as it begins and as it ends; the clock stands still between";
+    const v1::CopyStatus& first = said.front();
+    const v1::CopyStatus& last = said.back();
+    constexpr int64_t kLeast = 100'000 * 28;  // a row's header, its number and an item identifier
+    EXPECT_EQ(first.service(), "identity");
+    EXPECT_EQ(first.generation(), generation);
+    EXPECT_LT(first.bytes(), last.bytes());
+    EXPECT_GT(first.total_bytes(), kLeast) << "of what the original takes";
+    EXPECT_GT(last.bytes(), kLeast);
+    EXPECT_EQ(last.total_bytes(), last.bytes()) << "complete";
+    EXPECT_LT(last.bytes(), 2 * first.total_bytes()) << "what an empty database takes does not count";
+  };
+  gateway_.SetNew("copy", 1);
+  gateway_.SetOrigin("copy", "acme", "");
+  PassAndWork();
+  ASSERT_EQ(Get("copy").state, v1::SERVICE_STATE_READY) << Get("copy").message;
+  expect_said("copy", 1);
+
+  gateway_.Set("acme", 3, v1::DESIRED_STATE_PRESENT);
+  gateway_.SetOrigin("acme", "", "acme.2");
+  PassAndWork();
+  ASSERT_EQ(Get("acme").state, v1::SERVICE_STATE_READY) << Get("acme").message;
+  expect_said("acme", 3);
+}
+
 TEST_F(RefillTest, ADamagedBackupChangesNothing) {
   Make("acme", 10);
   Backup("acme.2", "acme");

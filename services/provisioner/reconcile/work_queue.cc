@@ -1,6 +1,7 @@
 #include "services/provisioner/reconcile/work_queue.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 namespace leasehold::provisioner {
@@ -79,6 +80,17 @@ bool WorkQueue::AwaitQuiet(absl::Duration patience) {
     quiet_.WaitWithTimeout(&mu_, std::min(left, absl::Seconds(1)));
   }
   return !stopping_;
+}
+
+WorkQueue::Counts WorkQueue::Count() const {
+  const absl::Time now = clock_.Now();
+  const absl::MutexLock lock(&mu_);
+  const auto due_ends = std::ranges::upper_bound(waiting_, now, {}, [](const auto& waiting) { return waiting.first; });
+  Counts counts{.due = static_cast<int>(std::distance(waiting_.begin(), due_ends))};
+  counts.later = static_cast<int>(waiting_.size()) - counts.due;
+  counts.working =
+      static_cast<int>(std::ranges::count_if(entries_, [](const auto& entry) { return entry.second.running; }));
+  return counts;
 }
 
 void WorkQueue::Stop() {

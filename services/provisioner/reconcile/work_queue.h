@@ -35,6 +35,13 @@ class WorkQueue {
   // Waits until no tenant is due or worked on; true if so. False after `patience`, or after Stop().
   bool AwaitQuiet(absl::Duration patience);
 
+  struct Counts {
+    int due = 0;      // waiting for a worker
+    int working = 0;  // being worked on
+    int later = 0;    // their time is still to come
+  };
+  Counts Count() const;
+
   void Stop();
 
  private:
@@ -47,7 +54,7 @@ class WorkQueue {
   std::optional<TenantId> TakeDue() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   const Clock& clock_;
-  absl::Mutex mu_;
+  mutable absl::Mutex mu_;
   absl::CondVar changed_;
   absl::CondVar quiet_;
   std::map<TenantId, Entry> entries_ ABSL_GUARDED_BY(mu_);

@@ -86,6 +86,29 @@ TEST(WorkQueue, NobodyWaitsForWhatTakesLong) {
   EXPECT_TRUE(queue.AwaitQuiet(absl::Minutes(1)));
 }
 
+TEST(WorkQueue, CountsWhoWaitsForAWorkerAndWhoForHisTime) {
+  FakeClock clock;
+  WorkQueue queue(clock);
+  queue.Add(Id("now"));
+  queue.Add(Id("also"), clock.Now());
+  queue.Add(Id("taken"), absl::InfinitePast());
+  queue.Add(Id("later"), clock.Now() + absl::Seconds(1));
+  ASSERT_EQ(queue.TryTake(), Id("now"));
+  ASSERT_EQ(queue.TryTake(), Id("taken"));
+  queue.WillTakeLong(Id("taken"));
+  queue.Add(Id("now"));
+  WorkQueue::Counts counts = queue.Count();
+  EXPECT_EQ(counts.due, 1);
+  EXPECT_EQ(counts.working, 2);
+  EXPECT_EQ(counts.later, 1);
+  clock.Advance(absl::Seconds(1));
+  queue.Done(Id("now"));
+  counts = queue.Count();
+  EXPECT_EQ(counts.due, 3) << "it was added again meanwhile";
+  EXPECT_EQ(counts.working, 1);
+  EXPECT_EQ(counts.later, 0);
+}
+
 TEST(WorkQueue, AWaitingTakerGetsWorkAndEndsWithStop) {
   const SystemClock clock;
   WorkQueue queue(clock);

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "common/status/error.h"
-#include "common/status/grpc.h"
+#include "services/provisioner/steps/answer.h"
 #include "services/provisioner/steps/observe.h"
 
 namespace leasehold::provisioner {
@@ -34,20 +34,12 @@ v1::MigrationFile WithStatements(const Migration& file, bool tenant) {
 }  // namespace
 
 std::string MigrationCalls::Answer(std::string_view call) {
-  v1::MigrationCall parsed;
-  v1::MigrationAnswer answer;
-  absl::Status status = InvalidField("call", "", "a MigrationCall");
-  if (parsed.ParseFromArray(call.data(), static_cast<int>(call.size()))) {
-    status = Explain(AnswerTo(parsed, answer), "looking at the migrations");
-  }
-  if (!status.ok()) {
-    answer.Clear();
-    answer.set_error(ToGrpc(status).error_details());
-  }
-  return answer.SerializeAsString();
+  return AnswerTo<v1::MigrationCall, v1::MigrationAnswer>(
+      call, "a MigrationCall", "looking at the migrations",
+      [this](const v1::MigrationCall& parsed, v1::MigrationAnswer& answer) { return Fill(parsed, answer); });
 }
 
-absl::Status MigrationCalls::AnswerTo(const v1::MigrationCall& call, v1::MigrationAnswer& answer) {
+absl::Status MigrationCalls::Fill(const v1::MigrationCall& call, v1::MigrationAnswer& answer) {
   switch (call.call_case()) {
     case v1::MigrationCall::kStatus: {
       LH_ASSIGN_OR_RETURN(*answer.mutable_status(), Status(call.status()));
@@ -120,11 +112,13 @@ absl::StatusOr<v1::MigrationStatus> MigrationCalls::Status(const v1::GetMigratio
   Differences differences(files);
   for (size_t i = 0; i < fleet.size(); ++i) {
     const FleetDatabase& database = fleet[i];
+    const bool finished = database.finished;
     const auto pending = static_cast<int>(PendingFor(database, files).size());
     const bool differs = differences.Has(database);
     if (begin == 0) {
       status.set_total(status.total() + 1);
-      if (pending > 0) status.set_behind(status.behind() + 1);
+      if (!finished) status.set_unfinished(status.unfinished() + 1);
+      if (finished && pending > 0) status.set_behind(status.behind() + 1);
       if (differs) status.set_differing(status.differing() + 1);
     }
     if (i < begin || i >= begin + size) continue;
@@ -135,6 +129,7 @@ absl::StatusOr<v1::MigrationStatus> MigrationCalls::Status(const v1::GetMigratio
     shown.set_version(database.version);
     shown.set_pending(pending);
     shown.set_differs(differs);
+    shown.set_unfinished(!finished);
   }
   if (begin + size < fleet.size()) status.set_next_page_token(std::format("{}", begin + size));
   if (begin > 0) return status;
@@ -150,8 +145,9 @@ absl::StatusOr<v1::MigrationPlan> MigrationCalls::Plan(const v1::PlanMigrationsR
   LH_RETURN_IF_ERROR(rollout_.Reload());
   const FleetMigrations files = rollout_.files();
   LH_ASSIGN_OR_RETURN(std::vector<FleetDatabase> fleet, ListFleet(*rollout_.central().Take(), rollout_.instance()));
+  LH_RETURN_IF_ERROR(CheckSelected(spec, fleet, rollout_.instance().service()));
   std::erase_if(fleet, [&](const FleetDatabase& database) {
-    return !IsSelected(spec.selection(), database) || PendingFor(database, files).empty();
+    return !database.finished || !IsSelected(spec.selection(), database) || PendingFor(database, files).empty();
   });
   AssignWaves(spec, fleet);
   v1::MigrationPlan plan;
@@ -178,13 +174,20 @@ absl::StatusOr<v1::MigrationRun> MigrationCalls::Get(const std::string& id) {
 }
 
 absl::StatusOr<v1::MigrationRun> MigrationCalls::Start(const v1::StartMigrationRunRequest& request) {
-  LH_RETURN_IF_ERROR(CheckSpec(request.spec()));
-  if (!request.spec().undo_run().empty()) {
-    LH_RETURN_IF_ERROR(Get(request.spec().undo_run()).status());
+  v1::MigrationSpec spec = request.spec();
+  spec.set_automatic(false);
+  LH_RETURN_IF_ERROR(CheckSpec(spec));
+  if (spec.kind() == v1::MIGRATION_KIND_UNDO) {
+    LH_ASSIGN_OR_RETURN(const v1::MigrationRun undone, Get(spec.undo_run()));
+    if (undone.spec().kind() != v1::MIGRATION_KIND_APPLY) {
+      return InvalidField("spec.undo_run", spec.undo_run(), "a run that applied migrations");
+    }
   }
   LH_RETURN_IF_ERROR(rollout_.Reload());
-  LH_ASSIGN_OR_RETURN(StoredRun run,
-                      rollout_.store().Create(request.spec(), FilesOf(rollout_.files()), request.request_id()));
+  LH_ASSIGN_OR_RETURN(const std::vector<FleetDatabase> fleet,
+                      ListFleet(*rollout_.central().Take(), rollout_.instance()));
+  LH_RETURN_IF_ERROR(CheckSelected(spec, fleet, rollout_.instance().service()));
+  LH_ASSIGN_OR_RETURN(StoredRun run, rollout_.store().Create(spec, FilesOf(rollout_.files()), request.request_id()));
   rollout_.Wake();
   return std::move(run.run);
 }
@@ -193,11 +196,25 @@ absl::StatusOr<v1::MigrationRun> MigrationCalls::Cancel(const std::string& id) {
   LH_ASSIGN_OR_RETURN(const int64_t number, rollout_.store().NumberOf(id));
   LH_RETURN_IF_ERROR(rollout_.store().Cancel(number));
   rollout_.Wake();
-  return Get(id);
+  LH_ASSIGN_OR_RETURN(v1::MigrationRun run, Get(id));
+  if (run.state() == v1::MIGRATION_RUN_STATE_RUNNING || run.state() == v1::MIGRATION_RUN_STATE_CANCELLED) return run;
+  return Error(v1::REASON_OPERATION_NOT_CANCELLABLE, std::format("run {} has ended", id));
 }
 
 absl::StatusOr<v1::MigrationRun> MigrationCalls::Resume(const v1::ResumeMigrationRunRequest& request) {
   LH_ASSIGN_OR_RETURN(const int64_t number, rollout_.store().NumberOf(request.id()));
+  LH_RETURN_IF_ERROR(rollout_.Reload());
+  LH_ASSIGN_OR_RETURN(const StoredRun run, rollout_.store().Get(number));
+  const std::string difference = DifferenceFrom(run.run, rollout_.files());
+  if (run.run.state() != v1::MIGRATION_RUN_STATE_RUNNING && !difference.empty()) {
+    return Error(v1::REASON_MIGRATION_FAILED,
+                 std::format("run {} goes on with the files that it began with only, and {}; {} begins one with the "
+                             "files as they are now",
+                             run.run.id(), difference,
+                             run.run.spec().kind() == v1::MIGRATION_KIND_APPLY
+                                 ? std::format("`leasehold migrate apply {}`", rollout_.instance().service().str())
+                                 : "the same command"));
+  }
   LH_RETURN_IF_ERROR(rollout_.store().Resume(number, request.failed()));
   rollout_.Wake();
   return Get(request.id());

@@ -26,7 +26,7 @@ class MigrationCalls {
   absl::StatusOr<v1::MigrationRun> Get(const std::string& id);
 
  private:
-  absl::Status AnswerTo(const v1::MigrationCall& call, v1::MigrationAnswer& answer);
+  absl::Status Fill(const v1::MigrationCall& call, v1::MigrationAnswer& answer);
 
   Rollout& rollout_;
 };

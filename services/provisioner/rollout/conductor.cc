@@ -19,7 +19,7 @@ namespace {
 constexpr size_t kDatabaseIdBytes = 8;
 constexpr size_t kMostFindings = 200;
 // What has happened is written at most so often, many databases at once; so is whether somebody cancelled read.
-constexpr absl::Duration kFlushEvery = absl::Milliseconds(100);
+constexpr absl::Duration kFlushEvery = absl::Milliseconds(250);
 // How long a run whose files this provisioner does not have is left to others of the service.
 constexpr absl::Duration kFilesPatience = absl::Seconds(15);
 
@@ -33,27 +33,15 @@ std::string Counted(int number, std::string_view noun) {
   return std::format("{} {}{}", number, noun, number == 1 ? "" : "s");
 }
 
-// The first file that is not as it was; empty if none is.
-std::string Difference(const v1::MigrationRun& run, const std::vector<v1::MigrationFile>& files) {
-  std::map<std::pair<bool, int>, std::pair<std::string, std::string>> before;
-  for (const v1::MigrationFile& file : run.files())
-    before[{file.tenant(), file.version()}] = {file.name(), file.checksum()};
-  for (const v1::MigrationFile& file : files) {
-    const auto found = before.find({file.tenant(), file.version()});
-    if (found == before.end() || found->second != std::pair(file.name(), file.checksum())) return file.name();
-    before.erase(found);
-  }
-  return before.empty() ? "" : before.begin()->second.first;
-}
-
 }  // namespace
 
 Conductor::Conductor(Parts parts, StoredRun run, postgres::Connection& holder)
     : parts_(std::move(parts)),
       stored_(std::move(run)),
+      files_(LimitedTo(stored_.run, parts_.files)),
       holder_(holder),
       central_(parts_.instance.AsLogin(parts_.instance.central_database())),
-      references_(parts_.instance, parts_.files, central_) {}
+      references_(parts_.instance, files_, central_) {}
 
 int Conductor::Parallelism() const {
   const int asked = stored_.run.spec().parallelism();
@@ -62,7 +50,7 @@ int Conductor::Parallelism() const {
 
 absl::Status Conductor::Run() {
   LH_RETURN_IF_ERROR(DropScratch());
-  if (stored_.cancelled) return parts_.store.Finish(stored_.number, v1::MIGRATION_RUN_STATE_CANCELLED, "cancelled");
+  if (stored_.cancelled) return Finish(v1::MIGRATION_RUN_STATE_CANCELLED, "cancelled");
   LH_ASSIGN_OR_RETURN(const bool has_files, HasItsFiles());
   if (!has_files) return absl::OkStatus();
   Log(Level::kInfo, "migration run", {{"run", stored_.run.id()}, {"kind", v1::MigrationKind_Name(kind())}});
@@ -77,15 +65,14 @@ absl::Status Conductor::Run() {
 }
 
 absl::StatusOr<bool> Conductor::HasItsFiles() {
-  const std::string other = Difference(stored_.run, FilesOf(parts_.files));
-  if (other.empty()) return true;
+  const std::string difference = DifferenceFrom(stored_.run, files_);
+  if (difference.empty()) return true;
   if (parts_.clock.Now() - ToTime(stored_.run.update_time()) < kFilesPatience) {
     return WithRetryAfter(Error(v1::REASON_MIGRATION_FAILED, "the run is of other files than this provisioner's"),
                           absl::Seconds(1));
   }
-  LH_RETURN_IF_ERROR(
-      parts_.store.Finish(stored_.number, v1::MIGRATION_RUN_STATE_STOPPED,
-                          std::format("the files are no longer those that the run began with: {} differs", other)));
+  LH_RETURN_IF_ERROR(Finish(v1::MIGRATION_RUN_STATE_STOPPED,
+                            std::format("the files are no longer those that the run began with: {}", difference)));
   return false;
 }
 
@@ -100,11 +87,12 @@ absl::Status Conductor::List() {
   LH_RETURN_IF_ERROR(parts_.store.ForgetGone());
   LH_ASSIGN_OR_RETURN(std::vector<FleetDatabase> fleet, ListFleet(central_, parts_.instance));
   const v1::MigrationSpec& spec = stored_.run.spec();
-  Differences differences(parts_.files);
+  Differences differences(files_);
   std::erase_if(fleet, [&](const FleetDatabase& database) {
     if (!IsSelected(spec.selection(), database)) return true;
+    if (!database.finished) return kind() != v1::MIGRATION_KIND_REPAIR;
     // One that differs has nothing pending perhaps, and is not as the files are for all that.
-    return OnlyBehind(kind()) && PendingFor(database, parts_.files).empty() && !differences.Has(database);
+    return OnlyBehind(kind()) && PendingFor(database, files_).empty() && !differences.Has(database);
   });
   stored_.run.set_waves(AssignWaves(spec, fleet));
   LH_FAILPOINT("before recording what a run is about");
@@ -118,19 +106,23 @@ absl::StatusOr<bool> Conductor::Check() {
   Findings findings;
   if (Writes(kind()) || kind() == v1::MIGRATION_KIND_PREFLIGHT || kind() == v1::MIGRATION_KIND_DRY_RUN) {
     LH_ASSIGN_OR_RETURN(std::vector<FleetDatabase> databases, parts_.store.Unfinished(stored_.number));
-    absl::StatusOr<Findings> found = InspectFleet(central_, parts_.instance, databases, parts_.files, Parallelism());
+    absl::StatusOr<Findings> found = InspectFleet(central_, parts_.instance, databases, files_, Parallelism());
     if (!found.ok()) return Explain(found.status(), "looking at the instance");
     findings = *std::move(found);
+    // Each run would say it anew.
+    if (kind() != v1::MIGRATION_KIND_PREFLIGHT) {
+      std::erase_if(findings, [](const auto& finding) { return finding.severity() == v1::MIGRATION_SEVERITY_NOTE; });
+    }
   }
-  if (kind() == v1::MIGRATION_KIND_APPLY && !HasError(findings)) LH_RETURN_IF_ERROR(InspectInside(findings));
+  if (Writes(kind()) && !HasError(findings)) LH_RETURN_IF_ERROR(InspectInside(findings));
   for (const v1::MigrationFinding& finding : std::span(findings).first(std::min(findings.size(), kMostFindings))) {
     *stored_.run.add_findings() = finding;
   }
   LH_RETURN_IF_ERROR(parts_.store.SetFindings(stored_.number, stored_.run));
   LH_FAILPOINT("after looking for what is in the way");
   if (Writes(kind()) && HasError(findings) && !stored_.run.spec().ignore_findings()) {
-    LH_RETURN_IF_ERROR(parts_.store.Finish(stored_.number, v1::MIGRATION_RUN_STATE_STOPPED,
-                                           std::format("nothing was written: {}", FirstError(findings))));
+    LH_RETURN_IF_ERROR(
+        Finish(v1::MIGRATION_RUN_STATE_STOPPED, std::format("nothing was written: {}", FirstError(findings))));
     return false;
   }
   stored_.phase = RunPhase::kWorking;
@@ -141,23 +133,30 @@ absl::StatusOr<bool> Conductor::Check() {
 absl::Status Conductor::InspectInside(Findings& findings) {
   LH_ASSIGN_OR_RETURN(std::vector<FleetDatabase> databases, parts_.store.Unfinished(stored_.number));
   if (databases.empty()) return absl::OkStatus();
-  // Inside those of the first waves; the whole fleet is what PREFLIGHT and DRY_RUN are for.
-  const int last = databases.back().wave;
-  std::erase_if(databases, [last](const FleetDatabase& database) { return database.wave == last; });
   v1::MigrationSpec spec = stored_.run.spec();
-  spec.set_kind(v1::MIGRATION_KIND_PREFLIGHT);
-  const TaskContext context{
-      .instance = parts_.instance, .files = parts_.files, .spec = spec, .go_on = [this] { return GoOn(); }};
+  if (kind() == v1::MIGRATION_KIND_APPLY) {
+    // The whole fleet is what PREFLIGHT and DRY_RUN are for.
+    const int last = databases.back().wave;
+    std::erase_if(databases, [last](const FleetDatabase& database) { return database.wave == last; });
+    spec.set_kind(v1::MIGRATION_KIND_PREFLIGHT);
+  }
+  const TaskContext context{.instance = parts_.instance,
+                            .files = files_,
+                            .spec = spec,
+                            .undo = spec.undo_run(),
+                            .only_looks = true,
+                            .go_on = [this] { return GoOn(); }};
   absl::Mutex mu;
   return ForEach(
       databases,
-      [&](const FleetDatabase& database, postgres::Connection& central) -> absl::StatusOr<TaskNote> {
-        LH_ASSIGN_OR_RETURN(const TaskNote note, RunTask(context, database, central));
+      [&](const Turn& turn, postgres::Connection& central) -> absl::StatusOr<TaskNote> {
+        LH_ASSIGN_OR_RETURN(const TaskNote note, RunTask(context, turn, central));
         const absl::MutexLock lock(&mu);
         for (const v1::MigrationFinding& finding : note.report.findings()) findings.push_back(finding);
         if (note.state == v1::MIGRATION_TASK_STATE_FAILED) {
-          findings.push_back(MakeFinding(v1::MIGRATION_SEVERITY_ERROR, "unreachable", database.database,
-                                         database.database, note.report.failure().message(), "`leasehold doctor`"));
+          findings.push_back(MakeFinding(v1::MIGRATION_SEVERITY_ERROR, "unreachable", turn.database->database,
+                                         turn.database->database, note.report.failure().message(),
+                                         "`leasehold doctor`"));
         }
         return note;
       },
@@ -185,12 +184,11 @@ absl::Status Conductor::MakeReferences() {
 absl::Status Conductor::WorkThrough() {
   const v1::MigrationSpec& spec = stored_.run.spec();
   const TaskContext context{.instance = parts_.instance,
-                            .files = parts_.files,
+                            .files = files_,
                             .spec = spec,
                             .run = stored_.run.id(),
                             .undo = spec.undo_run(),
                             .references = &references_,
-                            .tenant_patience = parts_.tenant_patience,
                             .go_on = [this] { return GoOn(); }};
   LH_ASSIGN_OR_RETURN(const StoredRun now, parts_.store.Get(stored_.number));
   failed_ = std::max(0, now.run.failed() - stored_.forgiven);
@@ -211,10 +209,7 @@ absl::Status Conductor::WorkThrough() {
     enough_ = false;
     LH_RETURN_IF_ERROR(parts_.store.SetWave(stored_.number, wave));
     LH_RETURN_IF_ERROR(ForEach(
-        databases,
-        [&](const FleetDatabase& database, postgres::Connection& central) {
-          return RunTask(context, database, central);
-        },
+        databases, [&](const Turn& turn, postgres::Connection& central) { return RunTask(context, turn, central); },
         /*notes=*/true));
     if (enough_) return absl::OkStatus();
   }
@@ -230,7 +225,8 @@ absl::StatusOr<bool> Conductor::AddLateComers() {
   LH_ASSIGN_OR_RETURN(const StoredRun before, parts_.store.Get(stored_.number));
   for (FleetDatabase& database : fleet) database.wave = std::max(1, before.run.waves());
   std::erase_if(fleet, [&](const FleetDatabase& database) {
-    return !IsSelected(stored_.run.spec().selection(), database) || PendingFor(database, parts_.files).empty();
+    return !database.finished || !IsSelected(stored_.run.spec().selection(), database) ||
+           PendingFor(database, files_).empty();
   });
   if (fleet.empty()) return false;
   LH_RETURN_IF_ERROR(parts_.store.AddTasks(stored_.number, fleet));
@@ -238,12 +234,18 @@ absl::StatusOr<bool> Conductor::AddLateComers() {
   return after.run.pending() > 0;
 }
 
+absl::Status Conductor::Finish(v1::MigrationRunState state, const std::string& message) {
+  LH_RETURN_IF_ERROR(parts_.store.Finish(stored_.number, state, message));
+  parts_.metrics.Ended(state);
+  return absl::OkStatus();
+}
+
 absl::Status Conductor::End() {
   LH_ASSIGN_OR_RETURN(const StoredRun stored, parts_.store.Get(stored_.number));
   const v1::MigrationRun& run = stored.run;
   const int left = run.pending() + run.running();
   auto state = v1::MIGRATION_RUN_STATE_SUCCEEDED;
-  std::string message = run.total() == 0 ? "there was nothing to do" : "";
+  std::string message;
   if (left > 0) {
     state = v1::MIGRATION_RUN_STATE_STOPPED;
     message = std::format("{} failed, which the budget does not allow; {} not tried", Counted(run.failed(), "database"),
@@ -251,23 +253,44 @@ absl::Status Conductor::End() {
   } else if (run.failed() > 0) {
     state = v1::MIGRATION_RUN_STATE_FAILED;
     message = std::format("{} failed", Counted(run.failed(), "database"));
+  } else if (kind() == v1::MIGRATION_KIND_REPAIR && run.total() > 0 && run.skipped() == run.total()) {
+    state = v1::MIGRATION_RUN_STATE_FAILED;
+    LH_ASSIGN_OR_RETURN(const v1::ListMigrationTasksResponse skipped, parts_.store.ListTasks(stored_.number, {}));
+    message =
+        std::format("nothing was looked at: {}: {}", skipped.tasks(0).database(), skipped.tasks(0).failure().message());
+  } else {
+    LH_ASSIGN_OR_RETURN(message, Remark(run));
   }
   Log(state == v1::MIGRATION_RUN_STATE_SUCCEEDED ? Level::kInfo : Level::kWarning, "migration run ended",
       {{"run", run.id()},
        {"state", v1::MigrationRunState_Name(state)},
        {"done", std::format("{}", run.done())},
        {"failed", std::format("{}", run.failed())}});
-  LH_RETURN_IF_ERROR(parts_.store.Finish(stored_.number, state, message));
+  LH_RETURN_IF_ERROR(Finish(state, message));
   const absl::Status pruned = parts_.store.Prune();
   if (!pruned.ok()) Log(Level::kWarning, "old migration runs stay", {{"error", StdView(pruned.message())}});
   return absl::OkStatus();
+}
+
+absl::StatusOr<std::string> Conductor::Remark(const v1::MigrationRun& run) {
+  std::string remark = run.total() == 0 ? "there was nothing to do" : "";
+  if (!OnlyBehind(kind())) return remark;
+  LH_ASSIGN_OR_RETURN(const std::vector<FleetDatabase> fleet, ListFleet(central_, parts_.instance));
+  const auto unfinished = std::ranges::count_if(fleet, [&](const FleetDatabase& database) {
+    return !database.finished && IsSelected(run.spec().selection(), database);
+  });
+  if (unfinished == 0) return remark;
+  return std::format("{}{}{} not complete yet: `leasehold migrate status` names them", remark,
+                     remark.empty() ? "" : "; ",
+                     Counted(static_cast<int>(unfinished), "database") + (unfinished == 1 ? " is" : " are"));
 }
 
 absl::Status Conductor::ForEach(std::span<const FleetDatabase> databases, const Work& work, bool notes) {
   const int threads = std::min(Parallelism(), static_cast<int>(databases.size()));
   {
     const absl::MutexLock lock(&mu_);
-    next_ = 0;
+    turns_.clear();
+    for (const FleetDatabase& database : databases) turns_.push_back({.database = &database});
     failures_ = 0;
     working_ = threads;
     error_ = absl::OkStatus();
@@ -275,7 +298,7 @@ absl::Status Conductor::ForEach(std::span<const FleetDatabase> databases, const 
   absl::Status written;
   {
     std::vector<std::jthread> workers;
-    for (int i = 0; i < threads; ++i) workers.emplace_back([&] { WorkOff(databases, work, notes); });
+    for (int i = 0; i < threads; ++i) workers.emplace_back([&] { WorkOff(work, notes); });
     const auto ended = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return working_ == 0; };
     for (bool over = false; !over;) {
       {
@@ -295,32 +318,38 @@ absl::Status Conductor::ForEach(std::span<const FleetDatabase> databases, const 
   return error_;
 }
 
-void Conductor::WorkOff(std::span<const FleetDatabase> databases, const Work& work, bool notes) {
+void Conductor::WorkOff(const Work& work, bool notes) {
   postgres::Connection central(parts_.instance.AsLogin(parts_.instance.central_database()));
   while (true) {
-    const FleetDatabase* database = nullptr;
+    Turn turn;
     {
       const absl::MutexLock lock(&mu_);
-      if (next_ < databases.size() && error_.ok() && !enough_ && GoOn().ok()) database = &databases[next_++];
-      if (database == nullptr) {
+      if (turns_.empty() || !error_.ok() || enough_ || !GoOn().ok()) {
         if (error_.ok()) error_ = GoOn();
         --working_;
         return;
       }
+      turn = turns_.front();
+      turns_.pop_front();
     }
+    const FleetDatabase* const database = turn.database;
     TaskNote begun{.database_id = database->database_id,
                    .state = v1::MIGRATION_TASK_STATE_RUNNING,
                    .from_version = database->version,
                    .to_version = database->version};
     if (notes) Put(begun);
     if (notes) LH_FAILPOINT("before a database's turn");
-    absl::StatusOr<TaskNote> note = work(*database, central);
+    absl::StatusOr<TaskNote> note = work(turn, central);
     if (notes) LH_FAILPOINT("after a database's turn");
     if (!note.ok()) {
       begun.state = v1::MIGRATION_TASK_STATE_PENDING;
       if (notes) Put(std::move(begun));
       const absl::MutexLock lock(&mu_);
       if (error_.ok()) error_ = note.status();
+    } else if (note->state == v1::MIGRATION_TASK_STATE_PENDING) {
+      if (notes) Put(*std::move(note));
+      const absl::MutexLock lock(&mu_);
+      turns_.push_back({.database = database, .is_last = true});
     } else if (notes) {
       if (note->state == v1::MIGRATION_TASK_STATE_FAILED) Failed(*database, *note);
       Put(*std::move(note));
@@ -348,14 +377,7 @@ absl::Status Conductor::Flush() {
   }
   std::vector<TaskNote> list;
   for (auto& [id, note] : notes) {
-    if (note.state != v1::MIGRATION_TASK_STATE_RUNNING && note.state != v1::MIGRATION_TASK_STATE_PENDING) {
-      parts_.metrics
-          .Counter("leasehold_migration_databases_total", "Databases whose turn in a migration run came to an end",
-                   {{"outcome", note.state == v1::MIGRATION_TASK_STATE_DONE     ? "done"
-                                : note.state == v1::MIGRATION_TASK_STATE_FAILED ? "failed"
-                                                                                : "skipped"}})
-          .Increment();
-    }
+    parts_.metrics.Ended(note.state);
     list.push_back(std::move(note));
   }
   if (list.empty()) return absl::OkStatus();

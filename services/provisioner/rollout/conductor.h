@@ -3,6 +3,7 @@
 #pragma once
 
 #include <atomic>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -16,11 +17,11 @@
 #include "absl/time/time.h"
 #include "common/clock/clock.h"
 #include "common/postgres/postgres.h"
-#include "common/telemetry/metrics.h"
 #include "services/provisioner/rollout/database_task.h"
 #include "services/provisioner/rollout/findings.h"
 #include "services/provisioner/rollout/fleet.h"
 #include "services/provisioner/rollout/reference.h"
+#include "services/provisioner/rollout/run_metrics.h"
 #include "services/provisioner/rollout/run_store.h"
 #include "services/provisioner/steps/instance.h"
 
@@ -33,9 +34,8 @@ class Conductor {
     const FleetMigrations& files;
     RunStore& store;  // over `holder`
     const Clock& clock;
-    Metrics& metrics;
-    int parallelism = 4;  // where the run does not say
-    absl::Duration tenant_patience = absl::Seconds(30);
+    RunMetrics& metrics;
+    int parallelism = 4;                // where the run does not say
     std::function<bool()> stopping{};   // the provisioner is shutting down; any thread
     std::function<void()> on_status{};  // tenants' versions have changed; once a wave
   };
@@ -48,16 +48,17 @@ class Conductor {
   absl::Status Run();
 
  private:
-  using Work = std::function<absl::StatusOr<TaskNote>(const FleetDatabase&, postgres::Connection& central)>;
+  using Work = std::function<absl::StatusOr<TaskNote>(const Turn& turn, postgres::Connection& central)>;
 
   v1::MigrationKind kind() const { return stored_.run.spec().kind(); }
   int Parallelism() const;
-  // False: the files are others, and the run has ended, or is left to a provisioner that has them.
+  // False: its files are not as they were, and the run has ended, or is left to a provisioner that has them.
   absl::StatusOr<bool> HasItsFiles();
   absl::Status DropScratch();
   absl::Status List();
   // False: something is in the way, and the run has ended.
   absl::StatusOr<bool> Check();
+  // Inside those of the first waves; of UNDO inside all.
   absl::Status InspectInside(Findings& findings);
   absl::Status MakeReferences();
   absl::Status WorkThrough();
@@ -66,11 +67,14 @@ class Conductor {
   // Databases that have come, or come again, since the run was listed; true if there are any.
   absl::StatusOr<bool> AddLateComers();
   absl::Status End();
+  // What is to be said besides of one that succeeded.
+  absl::StatusOr<std::string> Remark(const v1::MigrationRun& run);
+  absl::Status Finish(v1::MigrationRunState state, const std::string& message);
 
   // Runs `work` on each, several at once, until one returns an error, `enough_` or a word from outside; notes what
-  // becomes of them if `notes`.
+  // becomes of them if `notes`. What `work` leaves pending comes a second time, after all others.
   absl::Status ForEach(std::span<const FleetDatabase> databases, const Work& work, bool notes);
-  void WorkOff(std::span<const FleetDatabase> databases, const Work& work, bool notes);
+  void WorkOff(const Work& work, bool notes);
   void Put(TaskNote note) ABSL_LOCKS_EXCLUDED(mu_);
   void Failed(const FleetDatabase& database, const TaskNote& note);
   absl::Status Flush() ABSL_LOCKS_EXCLUDED(mu_);
@@ -80,6 +84,7 @@ class Conductor {
 
   const Parts parts_;
   StoredRun stored_;
+  const FleetMigrations files_;  // as they are now; those that have come since are none of the run's
   postgres::Connection& holder_;
   postgres::Connection central_;
   References references_;
@@ -91,7 +96,7 @@ class Conductor {
   std::atomic<bool> enough_ = false;
 
   absl::Mutex mu_;
-  size_t next_ ABSL_GUARDED_BY(mu_) = 0;
+  std::deque<Turn> turns_ ABSL_GUARDED_BY(mu_);
   int working_ ABSL_GUARDED_BY(mu_) = 0;
   int failures_ ABSL_GUARDED_BY(mu_) = 0;
   absl::Status error_ ABSL_GUARDED_BY(mu_);

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/time/clock.h"
+#include "common/clock/clock.h"
 #include "common/config/config.h"
 #include "common/failpoint/failpoint.h"
 #include "common/status/error.h"
@@ -20,6 +21,7 @@ namespace {
 constexpr int kConnectionAttempts = 6;
 constexpr absl::Duration kConnectionPause = absl::Milliseconds(500);
 constexpr absl::Duration kTenantPause = absl::Milliseconds(200);
+constexpr std::string_view kLockNotAvailable = "55P03";
 
 bool IsOfTheRun(const absl::Status& status) {
   const v1::Reason reason = ReasonOf(status);
@@ -37,6 +39,7 @@ class Task {
     note_.database_id = database.database_id;
     note_.from_version = note_.to_version = database.version;
     options_.run = context.run;
+    options_.newest = context.files.NewestOf(database.tenant);
     options_.go_on = context.go_on;
     const v1::MigrationSpec& spec = context.spec;
     if (spec.has_lock_timeout()) options_.lock_timeout = ToDuration(spec.lock_timeout());
@@ -62,9 +65,28 @@ class Task {
     note_.report.mutable_failure()->set_message(std::string(why));
   }
 
-  void Fail(const absl::Status& status) {
-    note_.state = v1::MIGRATION_TASK_STATE_FAILED;
-    note_.report.mutable_failure()->set_message(std::string(ClientText(status)));
+  void PutOff() { note_.state = v1::MIGRATION_TASK_STATE_PENDING; }
+
+  // False: it was not to be had, and the note says so.
+  absl::StatusOr<bool> Await(TenantLock& lock) {
+    Backoff backoff(options_.min_backoff, options_.max_backoff);
+    for (int attempt = 1;; ++attempt) {
+      const absl::Time end = absl::Now() + options_.lock_timeout;
+      do {
+        LH_RETURN_IF_ERROR(Pause(options_, std::min(options_.lock_timeout, kTenantPause)));
+        LH_ASSIGN_OR_RETURN(const bool taken, lock.TryTake());
+        if (taken) return true;
+      } while (absl::Now() < end);
+      if (attempt >= options_.lock_attempts) {
+        note_.state = v1::MIGRATION_TASK_STATE_FAILED;
+        note_.report.set_attempts(attempt);
+        v1::MigrationFailure& failure = *note_.report.mutable_failure();
+        failure.set_message("somebody else is at work on the tenant: another provisioner, or a change of it");
+        failure.set_sqlstate(std::string(kLockNotAvailable));
+        return false;
+      }
+      LH_RETURN_IF_ERROR(Pause(options_, backoff.Wait(attempt)));
+    }
   }
 
   TaskNote TakeNote() { return std::move(note_); }
@@ -89,6 +111,7 @@ class Task {
       case v1::MIGRATION_KIND_DRY_RUN:
         return DryRun(owner, secret, files_, options_, result_);
       case v1::MIGRATION_KIND_UNDO:
+        if (context_.only_looks) return LookAtUndo(owner);
         return Undo(owner, secret, files_, context_.undo, options_, result_);
       case v1::MIGRATION_KIND_VERIFY:
         return Verify(owner);
@@ -109,6 +132,15 @@ class Task {
     result_.digest = DigestOf(*history);
     Add(FindingsOf(CompareHistory(*history, files_), database_.database));
     return history;
+  }
+
+  absl::Status LookAtUndo(postgres::Connection& owner) {
+    const absl::Status may = CheckUndo(owner, files_, context_.undo);
+    result_.unprepared = IsUnprepared(may);
+    if (ReasonOf(may) != v1::REASON_MIGRATION_FAILED) return may;
+    Add({MakeFinding(v1::MIGRATION_SEVERITY_ERROR, "cannot-undo", database_.database, "leasehold.migrations",
+                     ClientText(may), "put the down file into the folder, or undo the newer run first")});
+    return absl::OkStatus();
   }
 
   absl::Status Preflight(postgres::Connection& owner) {
@@ -146,13 +178,25 @@ class Task {
     absl::StatusOr<RepairStep> step = PlanRepair(history, files_, context_.spec);
     LH_RETURN_IF_ERROR(step.status());
     for (v1::MigrationFinding& finding : step->findings) finding.set_database(database_.database);
-    Add(step->findings);
-    if (step->what == RepairStep::What::kNothing || context_.spec.show_only()) return absl::OkStatus();
+    if (step->what == RepairStep::What::kUnknown) {
+      skip_ = std::format("neither the folder nor its history has a file {}", step->file);
+      return absl::OkStatus();
+    }
+    if (step->what == RepairStep::What::kNothing || context_.spec.show_only()) {
+      Add(step->findings);
+      return absl::OkStatus();
+    }
     // The history is the keeper's; the migration lock is held by the owner's session.
     postgres::Connection keeper(context_.instance.AsLogin(database_.database));
     LH_FAILPOINT("before repairing a history");
     LH_RETURN_IF_ERROR(ApplyRepair(keeper, *step, context_.run));
     LH_FAILPOINT("after repairing a history");
+    for (v1::MigrationFinding& finding : step->findings) {
+      finding.set_severity(v1::MIGRATION_SEVERITY_NOTE);
+      finding.set_message(finding.message() + "; the history agrees now");
+      finding.clear_remedy();
+    }
+    Add(step->findings);
     result_.files.push_back(step->file);
     LH_ASSIGN_OR_RETURN(const History after, ReadHistory(owner));
     result_.version = NewestVersion(after);
@@ -185,6 +229,7 @@ class Task {
       note_.to_version = *result_.version;
       note_.digest = result_.digest;
     }
+    if (status.ok() && !skip_.empty()) Skip(skip_);
     if (status.ok()) return;
     v1::MigrationFailure& failure = *report.mutable_failure();
     failure.set_message(std::string(ClientText(Explain(status, "working on the database"))));
@@ -203,49 +248,59 @@ class Task {
   MigrateOptions options_;
   MigrateResult result_;
   TaskNote note_;
+  std::string skip_;  // why there is nothing to do in it
   int attempts_ = 0;
 };
 
-// Why the tenant's database is none of the run's any more; empty if it is.
-absl::StatusOr<std::string> WhyNot(postgres::Connection& central, const FleetDatabase& database) {
+// Why the tenant's database is none of the run's any more; empty if it is. `busy`: somebody else is at work on it.
+absl::StatusOr<std::string> WhyNot(postgres::Connection& central, const FleetDatabase& database, bool busy) {
   LH_ASSIGN_OR_RETURN(
       const pqxx::result rows,
-      central.ExecAlone("SELECT coalesce(database_id, ''), desired FROM leasehold.tenants WHERE id = $1",
-                        {database.tenant}));
+      central.ExecAlone("SELECT coalesce(database_id, ''), desired, fill_database_id IS NOT NULL, "
+                        "schema_version IS NULL AND NOT EXISTS (SELECT FROM pg_database WHERE datname = $2) "
+                        "FROM leasehold.tenants WHERE id = $1",
+                        {database.tenant, database.database}));
   if (rows.empty() || rows[0][0].as<std::string>() != database.database_id) {
     return "the tenant has another database now, made with the newest files";
   }
   if (rows[0][1].as<std::string>() != "present") {
     return "the tenant is closed or on its way out; it is migrated when it opens again";
   }
+  if (busy && rows[0][2].as<bool>()) {
+    return "a restore or a clone is under way into the tenant; what it makes is migrated before it is leased";
+  }
+  if (rows[0][3].as<bool>()) return "the database is not complete; its provisioner makes it of the files as they are";
   return "";
 }
 
 }  // namespace
 
-absl::StatusOr<TaskNote> RunTask(const TaskContext& context, const FleetDatabase& database,
-                                 postgres::Connection& central) {
+absl::StatusOr<TaskNote> RunTask(const TaskContext& context, const Turn& turn, postgres::Connection& central) {
+  const FleetDatabase& database = *turn.database;
   Task task(context, database);
   std::optional<TenantLock> lock;
   if (!database.tenant.empty()) {
     lock.emplace(central, database.tenant);
-    const absl::Time end = absl::Now() + context.tenant_patience;
-    while (true) {
-      absl::StatusOr<bool> taken = lock->TryTake();
-      if (!taken.ok()) return Explain(taken.status(), "waiting for the tenant");
-      if (*taken) break;
-      if (absl::Now() >= end) {
-        // The others need not wait for it.
-        task.Fail(Error(v1::REASON_INTERNAL, "waiting for the tenant: another provisioner is at work on it"));
-        return task.TakeNote();
-      }
-      LH_RETURN_IF_ERROR(Pause({.go_on = context.go_on}, kTenantPause));
-    }
-    absl::StatusOr<std::string> why_not = WhyNot(central, database);
+    absl::StatusOr<bool> taken = lock->TryTake();
+    if (!taken.ok()) return Explain(taken.status(), "waiting for the tenant");
+    absl::StatusOr<std::string> why_not = WhyNot(central, database, /*busy=*/!*taken);
     if (!why_not.ok()) return Explain(why_not.status(), "looking at the tenant");
     if (!why_not->empty()) {
       task.Skip(*why_not);
       return task.TakeNote();
+    }
+    if (!*taken && !turn.is_last) {
+      task.PutOff();
+      return task.TakeNote();
+    }
+    if (!*taken) {
+      taken = task.Await(*lock);
+      if (!taken.ok()) return Explain(taken.status(), "waiting for the tenant");
+      // Whoever had it may have closed or replaced it.
+      if (*taken) why_not = WhyNot(central, database, /*busy=*/false);
+      if (!why_not.ok()) return Explain(why_not.status(), "looking at the tenant");
+      if (!why_not->empty()) task.Skip(*why_not);
+      if (!*taken || !why_not->empty()) return task.TakeNote();
     }
   }
   LH_RETURN_IF_ERROR(task.Run());

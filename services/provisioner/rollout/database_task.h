@@ -23,17 +23,20 @@ struct TaskContext {
   std::string run{};               // what is recorded with each migration
   std::string undo{};              // UNDO: the same of the run to take back
   const References* references{};  // VERIFY
-  // How long to wait for whoever is at work on the tenant, a restore, say.
-  absl::Duration tenant_patience = absl::Seconds(30);
+  bool only_looks = false;         // UNDO: finds what would be in the way
   // As MigrateOptions::go_on.
   std::function<absl::Status()> go_on;
 };
 
-// Does what the run's kind says to `database`, under the tenant's lock (steps/tenant_lock.h), unless the tenant was
-// closed, removed or replaced meanwhile. `central`: for the lock, by one thread at a time. Blocks. An error is the
-// run's (go_on said no, the central database is gone), and the task is as if it had not begun; what goes wrong in the
-// database stands in the note.
-absl::StatusOr<TaskNote> RunTask(const TaskContext& context, const FleetDatabase& database,
-                                 postgres::Connection& central);
+struct Turn {
+  const FleetDatabase* database = nullptr;
+  bool is_last = false;  // waits for whoever is at work on the tenant, as a statement does for a lock; else is put off
+};
+
+// Does what the run's kind says to the database, under the tenant's lock (steps/tenant_lock.h), unless the tenant was
+// closed, removed or replaced meanwhile, or is about to be filled anew. `central`: for the lock, by one thread at a
+// time. Blocks. An error is the run's (go_on said no, the central database is gone), and the task is as if it had not
+// begun; what goes wrong in the database stands in the note. PENDING: somebody else is at work on the tenant.
+absl::StatusOr<TaskNote> RunTask(const TaskContext& context, const Turn& turn, postgres::Connection& central);
 
 }  // namespace leasehold::provisioner

@@ -4,6 +4,12 @@
 #include <gtest/gtest.h>
 
 #include <format>
+#include <initializer_list>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
 
 #include "common/status/error.h"
 #include "services/provisioner/rollout/findings.h"
@@ -12,19 +18,9 @@
 namespace leasehold::provisioner {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-
-TEST(FitsGlob, StarsAndQuestionMarks) {
-  EXPECT_TRUE(FitsGlob("*", ""));
-  EXPECT_TRUE(FitsGlob("acme", "acme"));
-  EXPECT_TRUE(FitsGlob("a*e", "acme"));
-  EXPECT_TRUE(FitsGlob("*-eu-*", "x-eu-eu-1"));
-  EXPECT_TRUE(FitsGlob("t?", "t1"));
-  EXPECT_FALSE(FitsGlob("t?", "t"));
-  EXPECT_FALSE(FitsGlob("", "a"));
-  EXPECT_FALSE(FitsGlob("a*b", "acme"));
-}
 
 std::vector<FleetDatabase> Fleet(int tenants) {
   std::vector<FleetDatabase> fleet = {{.database_id = "central", .database = "identity_central"}};
@@ -78,6 +74,12 @@ TEST(IsSelected, TenantsExcludeTheCentralDatabase) {
   some.add_tenants("a*");
   EXPECT_TRUE(IsSelected(some, acme));
   EXPECT_FALSE(IsSelected(some, central));
+  some.clear_tenants();
+  some.add_setting_tenants("acme");
+  EXPECT_TRUE(IsSelected(some, acme));
+  EXPECT_FALSE(IsSelected(some, central));
+  some.set_setting_tenants(0, "a*");
+  EXPECT_FALSE(IsSelected(some, acme)) << "ids are no globs";
   v1::MigrationSelection only;
   only.set_only_central(true);
   EXPECT_TRUE(IsSelected(only, central));
@@ -111,6 +113,99 @@ TEST(CheckSpec, SaysWhatIsWrong) {
               HasSubstr("spec.canary.settings"));
   EXPECT_THAT(message([](auto& spec) { spec.mutable_selection()->add_tenants(""); }),
               HasSubstr("spec.selection.tenants"));
+  for (const char* glob : {"[", "t?", "T1"}) {
+    EXPECT_THAT(message([glob](auto& spec) { spec.mutable_canary()->add_tenants(glob); }),
+                AllOf(HasSubstr(std::format("spec.canary.tenants is '{}'", glob)), HasSubstr("* stands for")));
+  }
+  EXPECT_THAT(message([](auto& spec) { spec.mutable_lock_timeout(); }), HasSubstr("spec.lock_timeout is '0'"));
+  EXPECT_THAT(message([](auto& spec) { spec.mutable_lock_timeout()->set_nanos(999'999); }), HasSubstr("1ms to 24h"));
+  EXPECT_THAT(message([](auto& spec) { spec.mutable_statement_timeout()->set_seconds(-1); }),
+              HasSubstr("spec.statement_timeout is '-1s'"));
+  for (const char* file : {"0002", "orders.sql", "0001_a.down.sql", "0000_a.sql"}) {
+    EXPECT_THAT(message([file](auto& spec) {
+                  spec.set_kind(v1::MIGRATION_KIND_REPAIR);
+                  spec.set_repair_file(file);
+                }),
+                HasSubstr(std::format("spec.repair_file is '{}'", file)));
+  }
+}
+
+TEST(CheckSpec, NoStatementTimeoutIsNone) {
+  v1::MigrationSpec spec;
+  spec.set_kind(v1::MIGRATION_KIND_APPLY);
+  spec.mutable_statement_timeout();
+  spec.mutable_lock_timeout()->set_nanos(1'000'000);
+  EXPECT_EQ(CheckSpec(spec), absl::OkStatus());
+}
+
+TEST(CheckSelected, WhatFitsNobodyIsRefused) {
+  const std::vector<FleetDatabase> fleet = Fleet(3);
+  const ServiceName service = *ServiceName::Parse("identity");
+  const auto said = [&](auto change) {
+    v1::MigrationSpec spec;
+    change(spec);
+    return std::string(CheckSelected(spec, fleet, service).message());
+  };
+  EXPECT_EQ(said([](auto&) {}), "");
+  EXPECT_EQ(said([](auto& spec) { spec.mutable_selection()->add_tenants("t*"); }), "");
+  EXPECT_EQ(said([](auto& spec) {
+              spec.mutable_selection()->add_tenants("t01");
+              spec.mutable_selection()->add_tenants("t9*");
+            }),
+            "spec.selection.tenants is 't9*'; allowed: the id of an open tenant of identity, or a glob that fits one");
+  EXPECT_EQ(said([](auto& spec) {
+              spec.mutable_selection()->add_tenants("t01");
+              spec.mutable_canary()->add_tenants("t02");
+            }),
+            "spec.canary.tenants is 't02'; allowed: the id of a tenant that the run is about, or a glob that fits one");
+  const auto ring = [](v1::MigrationSelection& selection, std::string_view tenant) {
+    (*selection.mutable_settings())["ring"] = "0";
+    selection.add_setting_tenants("of-another-service");
+    selection.add_setting_tenants(std::string(tenant));
+  };
+  EXPECT_EQ(said([&ring](auto& spec) { ring(*spec.mutable_canary(), "t02"); }), "") << "one of them is enough";
+  EXPECT_EQ(said([&ring](auto& spec) { ring(*spec.mutable_canary(), "gone"); }),
+            "spec.canary.settings is 'ring=0'; allowed: settings of an open tenant of identity");
+}
+
+FleetMigrations Files(std::initializer_list<std::pair<std::string_view, std::string_view>> tenant,
+                      std::initializer_list<std::pair<std::string_view, std::string_view>> central = {}) {
+  return {.tenant = std::make_shared<const Migrations>(*MigrationsOf(tenant)),
+          .central = std::make_shared<const Migrations>(*MigrationsOf(central))};
+}
+
+TEST(DifferenceFrom, IsOfTheRunsOwnFiles) {
+  v1::MigrationRun run;
+  for (const v1::MigrationFile& file :
+       FilesOf(Files({{"0001_a.sql", "SELECT 1"}, {"0003_c.sql", "SELECT 3"}}, {{"0001_z.sql", "SELECT 0"}}))) {
+    *run.add_files() = file;
+  }
+  const auto now = [&run](auto... tenant) {
+    return DifferenceFrom(run, Files({tenant...}, {{"0001_z.sql", "SELECT 0"}, {"0002_y.sql", "SELECT 0"}}));
+  };
+  const std::pair<std::string_view, std::string_view> a = {"0001_a.sql", "SELECT 1"};
+  const std::pair<std::string_view, std::string_view> c = {"0003_c.sql", "SELECT 3"};
+  EXPECT_EQ(now(a, c), "");
+  EXPECT_EQ(now(a, c, std::pair("0004_d.sql", "SELECT 4")), "") << "it is another run's";
+  EXPECT_EQ(now(a, std::pair("0002_b.sql", "SELECT 2"), c), "0002_b.sql has come among them");
+  EXPECT_EQ(now(a), "0003_c.sql is missing");
+  EXPECT_EQ(now(a, std::pair("0003_c.sql", "SELECT 33")), "0003_c.sql was edited");
+  EXPECT_EQ(now(a, std::pair("0003_cc.sql", "SELECT 3")), "0003_c.sql is 0003_cc.sql now");
+  EXPECT_EQ(DifferenceFrom(run, Files({a, c})), "0001_z.sql is missing") << "the central database's too";
+}
+
+TEST(PendingFor, HoldsNoFileThatHasComeSince) {
+  v1::MigrationRun run;
+  for (const v1::MigrationFile& file : FilesOf(Files({{"0001_a.sql", "SELECT 1"}, {"0002_b.sql", "SELECT 2"}}))) {
+    *run.add_files() = file;
+  }
+  const FleetMigrations files =
+      LimitedTo(run, Files({{"0001_a.sql", "SELECT 1"}, {"0002_b.sql", "SELECT 2"}, {"0003_c.sql", "SELECT 3"}},
+                           {{"0001_z.sql", "SELECT 0"}}));
+  const std::vector<const Migration*> pending = PendingFor({.tenant = "t01", .version = 1}, files);
+  ASSERT_EQ(pending.size(), 1u);
+  EXPECT_EQ(pending.front()->name, "0002_b.sql");
+  EXPECT_TRUE(PendingFor({}, files).empty()) << "the run had none for the central database";
 }
 
 TEST(ExtensionsIn, FindsWhatFilesWant) {

@@ -137,6 +137,9 @@ TEST_F(LooksTest, RepairShowsAndThenTakesOverAnEditedFile) {
   spec.set_repair(v1::MIGRATION_REPAIR_ACCEPT_FILE);
   run = RunToEnd(spec);
   EXPECT_EQ(run.state(), v1::MIGRATION_RUN_STATE_SUCCEEDED) << run.DebugString();
+  ASSERT_THAT(Found(run.id(), "t01"), SizeIs(1));
+  EXPECT_EQ(Found(run.id(), "t01").front().severity(), v1::MIGRATION_SEVERITY_NOTE);
+  EXPECT_THAT(Found(run.id(), "t01").front().message(), AllOf(HasSubstr("was edited"), HasSubstr("agrees now")));
   EXPECT_EQ(Verify().with_findings(), 0);
   EXPECT_EQ(RunToEnd(Spec(v1::MIGRATION_KIND_APPLY)).state(), v1::MIGRATION_RUN_STATE_SUCCEEDED);
   EXPECT_EQ(CountMigrated(2), 2);
@@ -177,6 +180,26 @@ TEST_F(LooksTest, EachOfSeveralMismatchesIsRepairedByItself) {
   }
   EXPECT_EQ(Verify().with_findings(), 0);
   EXPECT_EQ(RunToEnd(Spec(v1::MIGRATION_KIND_APPLY)).state(), v1::MIGRATION_RUN_STATE_SUCCEEDED);
+}
+
+TEST_F(LooksTest, RepairOfAFileThatNobodyHasFails) {
+  AddTenants(2);
+  v1::MigrationSpec spec = Spec(v1::MIGRATION_KIND_REPAIR);
+  spec.set_repair_file("0001_nosuch.sql");
+  spec.set_show_only(true);
+  v1::MigrationRun run = RunToEnd(spec);
+  EXPECT_EQ(run.state(), v1::MIGRATION_RUN_STATE_FAILED) << run.DebugString();
+  EXPECT_THAT(run.message(), HasSubstr("neither the folder nor its history has a file 0001_nosuch.sql"));
+  spec.set_repair_file("0001_a.sql");
+  run = RunToEnd(spec);
+  EXPECT_EQ(run.state(), v1::MIGRATION_RUN_STATE_SUCCEEDED) << "it is the tenants', and not the central database's";
+  EXPECT_EQ(run.skipped(), 1);
+}
+
+TEST_F(LooksTest, NotesAreForWhoAsks) {
+  AddTenants(1);
+  EXPECT_THAT(RunToEnd(Spec(v1::MIGRATION_KIND_PREFLIGHT)).findings(), Contains(Code("disk-unknown")));
+  EXPECT_THAT(RunToEnd(Spec(v1::MIGRATION_KIND_APPLY)).findings(), IsEmpty());
 }
 
 TEST_F(LooksTest, RepairForgetsAFileThatIsGone) {

@@ -29,9 +29,12 @@ std::string Short(std::string_view checksum) { return std::string(checksum.subst
 absl::StatusOr<RepairStep> PlanRepair(const History& history, const Migrations& files, const v1::MigrationSpec& spec) {
   RepairStep step{.file = spec.repair_file()};
   const std::optional<int> version = VersionOf(history, files, spec.repair_file());
+  if (!version.has_value()) {
+    step.what = RepairStep::What::kUnknown;
+    return step;
+  }
   const std::vector<HistoryMismatch> all = CompareHistory(history, files);
-  const auto mismatch =
-      std::ranges::find_if(all, [&](const HistoryMismatch& m) { return version.has_value() && m.version == *version; });
+  const auto mismatch = std::ranges::find(all, *version, &HistoryMismatch::version);
   if (mismatch == all.end()) {
     step.findings.push_back(MakeFinding(v1::MIGRATION_SEVERITY_NOTE, "history-agrees", "", step.file,
                                         "there is nothing to repair here", ""));

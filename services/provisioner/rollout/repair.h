@@ -12,7 +12,7 @@
 namespace leasehold::provisioner {
 
 struct RepairStep {
-  enum class What { kNothing, kSet, kForget };
+  enum class What { kNothing, kSet, kForget, kUnknown };  // kUnknown: neither the folder nor the history has it
   What what = What::kNothing;
   int version = 0;
   std::string file{};

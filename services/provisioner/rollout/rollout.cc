@@ -17,8 +17,16 @@ constexpr std::string_view kTakeLock = "SELECT pg_try_advisory_lock($1)";
 constexpr std::string_view kUnlock = "SELECT pg_advisory_unlock($1)";
 constexpr std::string_view kByLock = "l.classid = 0 AND l.objid = $1::oid AND l.objsubid = 1";
 constexpr absl::Duration kFailedPause = absl::Seconds(1);
-// One that begins by itself tries every database, as each tenant was tried by itself before there were runs.
+// One that begins by itself meets a file that fails at few tenants; what has passed there is tried in every database.
+constexpr int kAutomaticWaves[] = {1, 10};
 constexpr int kAutomaticBudget = 1'000'000;
+
+// Somebody has a word to say before anything is applied again.
+bool IsUpToSomebody(const v1::MigrationRun& run) {
+  if (run.spec().kind() == v1::MIGRATION_KIND_UNDO) return true;
+  if (run.state() == v1::MIGRATION_RUN_STATE_CANCELLED) return true;
+  return run.state() != v1::MIGRATION_RUN_STATE_SUCCEEDED && !run.spec().automatic();
+}
 
 }  // namespace
 
@@ -26,7 +34,8 @@ Rollout::Rollout(Options options, Parts parts)
     : options_(std::move(options)),
       library_(options_.library),
       parts_(std::move(parts)),
-      store_(parts_.central, parts_.clock, parts_.instance.service()) {}
+      store_(parts_.central, parts_.clock, parts_.instance.service()),
+      metrics_(parts_.metrics) {}
 
 void Rollout::Run() {
   std::string said;
@@ -38,6 +47,7 @@ void Rollout::Run() {
       said = ClientText(worked.status());
       Log(Level::kWarning, "migration runs cannot be worked on now", {{"error", said}});
     }
+    if (parts_.clock.Now() >= counted_ + options_.count_interval && CountBehind().ok()) counted_ = parts_.clock.Now();
     if (worked.ok() && *worked) continue;
     // After a failure also when woken: whoever wakes would spin.
     if (worked.ok()) {
@@ -77,13 +87,14 @@ absl::StatusOr<bool> Rollout::WorkOne() {
                        .files = files_now,
                        .store = fenced,
                        .clock = parts_.clock,
-                       .metrics = parts_.metrics,
+                       .metrics = metrics_,
                        .parallelism = options_.parallelism,
-                       .tenant_patience = options_.tenant_patience,
                        .stopping = [this] { return thread_.Stopping(); },
                        .on_status = parts_.on_status},
                       *std::move(run), holder);
+  metrics_.SetRunning(true);
   const absl::Status status = conductor.Run();
+  metrics_.SetRunning(false);
   // Now: a server process outlives its client by a moment, in which the next run would find the lock held.
   (void)holder.ExecAlone(kUnlock, {std::string(kLock)});
   // Cancelled: the next look finds it so, and ends it.
@@ -92,19 +103,38 @@ absl::StatusOr<bool> Rollout::WorkOne() {
   return true;
 }
 
+absl::Status Rollout::CountBehind() {
+  const absl::StatusOr<std::vector<FleetDatabase>> fleet = ListFleet(*parts_.central.Take(), parts_.instance);
+  LH_RETURN_IF_ERROR(fleet.status());
+  const FleetMigrations files_now = files();
+  metrics_.SetBehind(static_cast<int>(std::ranges::count_if(
+      *fleet, [&](const FleetDatabase& database) { return !PendingFor(database, files_now).empty(); })));
+  return absl::OkStatus();
+}
+
 absl::Status Rollout::BeginAutomatic() {
   const absl::StatusOr<std::vector<FleetDatabase>> fleet = ListFleet(*parts_.central.Take(), parts_.instance);
   LH_RETURN_IF_ERROR(fleet.status());
+  LH_ASSIGN_OR_RETURN(const std::optional<StoredRun> last, store_.LastThatWrites());
   began_ = true;
   const FleetMigrations files_now = files();
   const bool behind = std::ranges::any_of(*fleet, [&files_now](const FleetDatabase& database) {
-    return !database.tenant.empty() && !PendingFor(database, files_now).empty();
+    return database.finished && !database.tenant.empty() && !PendingFor(database, files_now).empty();
   });
   if (!behind) return absl::OkStatus();
+  if (last.has_value() && IsUpToSomebody(last->run)) {
+    Log(Level::kWarning, "databases are behind, and no run begins by itself after the last one; resume it, or apply",
+        {{"run", last->run.id()},
+         {"kind", v1::MigrationKind_Name(last->run.spec().kind())},
+         {"state", v1::MigrationRunState_Name(last->run.state())}});
+    return absl::OkStatus();
+  }
   v1::MigrationSpec spec;
   spec.set_service(parts_.instance.service().str());
   spec.set_kind(v1::MIGRATION_KIND_APPLY);
+  spec.set_automatic(true);
   spec.mutable_selection()->set_without_central(true);
+  for (const int percent : kAutomaticWaves) spec.add_waves(percent);
   spec.set_failure_budget(kAutomaticBudget);
   spec.set_ignore_findings(true);
   return store_.Create(spec, FilesOf(files_now), "").status();

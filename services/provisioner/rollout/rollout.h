@@ -24,10 +24,10 @@ class Rollout {
   struct Options {
     MigrationLibrary library{};
     int parallelism = 4;
-    // Begins a run when it starts, if databases are behind the files.
+    // Begins a run when it starts, if databases are behind the files and nobody has left one unfinished.
     bool automatic = false;
-    absl::Duration tenant_patience = absl::Seconds(30);  // for whoever else is at work on a tenant
-    absl::Duration interval = absl::Seconds(2);          // between looks for runs that somebody else's end has left
+    absl::Duration interval = absl::Seconds(2);         // between looks for runs that somebody else's end has left
+    absl::Duration count_interval = absl::Seconds(15);  // between counts of databases that are behind
   };
   struct Parts {
     const Instance& instance;
@@ -56,6 +56,8 @@ class Rollout {
   // What the thread does, for tests without it: works on the run that is under way, to its end; false if there is none,
   // or somebody else has it.
   absl::StatusOr<bool> WorkOne();
+  // How many databases lack files, for /metrics.
+  absl::Status CountBehind();
 
  private:
   void Run();
@@ -65,9 +67,11 @@ class Rollout {
   MigrationLibrary library_;
   const Parts parts_;
   RunStore store_;
+  RunMetrics metrics_;
   // The thread's.
   bool began_ = false;  // BeginAutomatic() has been through
   int64_t newest_run_ = 0;
+  absl::Time counted_ = absl::InfinitePast();
 
   WorkerThread thread_;  // last: it uses the others until it has ended
 };

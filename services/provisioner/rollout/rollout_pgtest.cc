@@ -19,6 +19,11 @@ using ::testing::IsEmpty;
 
 class RolloutTest : public RolloutFixture {
  protected:
+  v1::Reason Refused(const v1::MigrationSpec& spec) {
+    v1::StartMigrationRunRequest request;
+    *request.mutable_spec() = spec;
+    return ReasonOf(calls_->Start(request).status());
+  }
   std::vector<std::string> FilesOf(const std::string& id, const std::string& tenant) {
     const v1::MigrationTask task = TaskOf(id, tenant);
     return {task.files().begin(), task.files().end()};
@@ -47,6 +52,26 @@ TEST_F(RolloutTest, BringsEveryDatabaseToTheNewestVersionOnce) {
   EXPECT_EQ(run.state(), v1::MIGRATION_RUN_STATE_SUCCEEDED);
   EXPECT_EQ(run.total(), 0);
   EXPECT_EQ(run.message(), "there was nothing to do");
+}
+
+TEST_F(RolloutTest, CountsWhatIsBehindAndWhatRunsBring) {
+  AddTenants(3);
+  Restart({{"0001_a.sql", kFirst}, {"0002_b.sql", "ALTER TABLE person ADD CHECK (name <> 'x');"}});
+  ASSERT_EQ(rollout_->CountBehind(), absl::OkStatus());
+  std::string text = metrics_.Expose();
+  EXPECT_THAT(text, HasSubstr("leasehold_migration_databases_behind 3\n"));
+  EXPECT_THAT(text, HasSubstr("leasehold_migration_run_active 0\n"));
+  EXPECT_THAT(text, HasSubstr("leasehold_migration_runs_total{outcome=\"failed\"} 0\n"));
+  ASSERT_EQ(In("t02", "INSERT INTO person VALUES (1, 'x')"), "");
+  v1::MigrationSpec spec = Spec(v1::MIGRATION_KIND_APPLY);
+  spec.set_failure_budget(1);
+  EXPECT_EQ(RunToEnd(spec).state(), v1::MIGRATION_RUN_STATE_FAILED);
+  ASSERT_EQ(rollout_->CountBehind(), absl::OkStatus());
+  text = metrics_.Expose();
+  EXPECT_THAT(text, HasSubstr("leasehold_migration_databases_behind 1\n"));
+  EXPECT_THAT(text, HasSubstr("leasehold_migration_databases_total{outcome=\"done\"} 2\n"));
+  EXPECT_THAT(text, HasSubstr("leasehold_migration_databases_total{outcome=\"failed\"} 1\n"));
+  EXPECT_THAT(text, HasSubstr("leasehold_migration_runs_total{outcome=\"failed\"} 1\n"));
 }
 
 TEST_F(RolloutTest, AFailureBeyondTheBudgetStopsTheRunAndRetryGoesOn) {
@@ -143,6 +168,7 @@ TEST_F(RolloutTest, ACancelledRunLeavesTheRestAndCanBeResumed) {
   Work();
   EXPECT_EQ(Get(id).state(), v1::MIGRATION_RUN_STATE_SUCCEEDED);
   EXPECT_EQ(CountMigrated(4), 4);
+  EXPECT_EQ(ReasonOf(calls_->Cancel(id).status()), v1::REASON_OPERATION_NOT_CANCELLABLE);
 }
 
 TEST_F(RolloutTest, CancelReachesARunThatWaits) {
@@ -378,20 +404,8 @@ TEST_F(RolloutTest, ARunGoesOnOnlyWithItsOwnFiles) {
   ASSERT_EQ(Central("UPDATE leasehold.runs SET update_time = now() - interval '1 minute'"), "");
   Work();
   EXPECT_EQ(Get(id).state(), v1::MIGRATION_RUN_STATE_STOPPED);
-  EXPECT_THAT(Get(id).message(), HasSubstr("0002_b.sql differs"));
+  EXPECT_THAT(Get(id).message(), HasSubstr("0002_b.sql was edited"));
   EXPECT_EQ(CountMigrated(2), 0);
-}
-
-TEST_F(RolloutTest, BeginsByItselfOnceIfToldTo) {
-  AddTenants(2);
-  options_.automatic = true;
-  Begin();
-  Work();
-  EXPECT_EQ(CountMigrated(2), 2);
-  EXPECT_EQ(Central("SELECT count(*) FROM leasehold.runs"), "1");
-  Begin();
-  Work();
-  EXPECT_EQ(Central("SELECT count(*) FROM leasehold.runs"), "1") << "nothing was behind";
 }
 
 TEST_F(RolloutTest, UndoTakesBackTheNamedRunOnly) {
@@ -410,9 +424,31 @@ TEST_F(RolloutTest, UndoTakesBackTheNamedRunOnly) {
   EXPECT_EQ(CountMigrated(3), 1);
   EXPECT_EQ(TaskOf(run.id(), "t02").to_version(), 1);
   undo.set_undo_run("identity.99");
-  v1::StartMigrationRunRequest request;
-  *request.mutable_spec() = undo;
-  EXPECT_EQ(ReasonOf(calls_->Start(request).status()), v1::REASON_OPERATION_NOT_FOUND);
+  EXPECT_EQ(Refused(undo), v1::REASON_OPERATION_NOT_FOUND);
+  undo.set_undo_run(run.id());
+  EXPECT_EQ(Refused(undo), v1::REASON_INVALID_FIELD) << "it applied nothing";
+}
+
+TEST_F(RolloutTest, AnUndoThatSomeDatabaseDoesNotAllowBeginsInNone) {
+  AddTenants(4);
+  v1::MigrationSpec apply = Spec(v1::MIGRATION_KIND_APPLY);
+  apply.mutable_selection()->add_tenants("t01");
+  ASSERT_EQ(RunToEnd(apply).done(), 1);
+  // To t01 this brings the third file alone, which has a down file.
+  Restart({{"0001_a.sql", kFirst},
+           {"0002_b.sql", kSecond},
+           {"0003_c.sql", "CREATE TABLE c (i int);"},
+           {"0003_c.down.sql", "DROP TABLE c;"}});
+  const std::string second = RunToEnd(Spec(v1::MIGRATION_KIND_APPLY)).id();
+  v1::MigrationSpec undo = Spec(v1::MIGRATION_KIND_UNDO);
+  undo.set_undo_run(second);
+  undo.set_failure_budget(10);
+  const v1::MigrationRun run = RunToEnd(undo);
+  EXPECT_EQ(run.state(), v1::MIGRATION_RUN_STATE_STOPPED) << run.DebugString();
+  EXPECT_THAT(run.message(), AllOf(HasSubstr("nothing was written"), HasSubstr("0002_b.sql has no down file")));
+  EXPECT_EQ(run.done(), 0);
+  EXPECT_EQ(run.findings_size(), 3);
+  EXPECT_EQ(In("t01", "SELECT to_regclass('c')"), "c");
 }
 
 TEST_F(RolloutTest, ADryRunTriesEveryDatabaseAndChangesNone) {
@@ -439,17 +475,18 @@ TEST_F(RolloutTest, ALookGoesOnWhateverTheFirstWaveShows) {
   EXPECT_EQ(run.done(), 2);
 }
 
-TEST_F(RolloutTest, ATenantThatSomebodyElseIsAtWorkOnFailsAlone) {
+TEST_F(RolloutTest, ASelectionThatFitsNobodyIsRefused) {
   AddTenants(2);
-  postgres::Connection other = test_->Login();
-  ASSERT_EQ(other.ExecAlone("SELECT pg_advisory_lock(1818784878, hashtext('t01'))").status(), absl::OkStatus());
-  options_.tenant_patience = absl::Milliseconds(100);
-  Begin();
   v1::MigrationSpec spec = Spec(v1::MIGRATION_KIND_APPLY);
-  spec.set_failure_budget(1);
-  const std::string id = RunToEnd(spec).id();
-  EXPECT_EQ(Get(id).state(), v1::MIGRATION_RUN_STATE_FAILED) << Get(id).DebugString();
-  EXPECT_EQ(CountMigrated(2), 1);
+  spec.mutable_selection()->add_tenants("nosuch");
+  EXPECT_EQ(Refused(spec), v1::REASON_INVALID_FIELD);
+  v1::PlanMigrationsRequest plan;
+  *plan.mutable_spec() = spec;
+  EXPECT_EQ(ReasonOf(calls_->Plan(plan).status()), v1::REASON_INVALID_FIELD);
+  spec.mutable_selection()->set_tenants(0, "t*");
+  spec.mutable_canary()->add_tenants("nosuch");
+  EXPECT_EQ(Refused(spec), v1::REASON_INVALID_FIELD);
+  EXPECT_EQ(Central("SELECT count(*) FROM leasehold.runs"), "0");
 }
 
 TEST_F(RolloutTest, StatusIsOneQueryAndSaysWhoIsBehind) {

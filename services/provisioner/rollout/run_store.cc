@@ -169,6 +169,14 @@ absl::StatusOr<std::optional<StoredRun>> RunStore::Running() {
   return std::move(runs.front());
 }
 
+absl::StatusOr<std::optional<StoredRun>> RunStore::LastThatWrites() {
+  LH_ASSIGN_OR_RETURN(
+      std::vector<StoredRun> runs,
+      Read("WHERE r.kind IN ('MIGRATION_KIND_APPLY', 'MIGRATION_KIND_UNDO') ORDER BY r.id DESC LIMIT 1", {}));
+  if (runs.empty()) return std::nullopt;
+  return std::move(runs.front());
+}
+
 absl::StatusOr<int64_t> RunStore::NewestNumber() {
   LH_ASSIGN_OR_RETURN(const pqxx::result rows, Exec("SELECT coalesce(max(id), 0) FROM leasehold.runs", {}));
   return rows[0][0].as<int64_t>();
@@ -356,7 +364,8 @@ absl::Status RunStore::Note(int64_t number, std::span<const TaskNote> notes) {
     LH_RETURN_IF_ERROR(
         tx.Exec(std::format("UPDATE leasehold.tenants t SET schema_version = n.b, status_version = status_version + 1 "
                             "FROM {} WHERE t.database_id = n.id AND n.digest <> '' "
-                            "AND t.schema_version IS DISTINCT FROM n.b",
+                            // NULL: it was never complete, and is not by this.
+                            "AND t.schema_version <> n.b",
                             kRecords),
                 {json})
             .status());

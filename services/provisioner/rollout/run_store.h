@@ -59,6 +59,8 @@ class RunStore {
   // The one that is under way.
   absl::StatusOr<std::optional<StoredRun>> Running();
   absl::StatusOr<std::vector<StoredRun>> Newest(int limit);
+  // The newest one that applies or takes back.
+  absl::StatusOr<std::optional<StoredRun>> LastThatWrites();
   // Of the newest run; 0: there was none yet.
   absl::StatusOr<int64_t> NewestNumber();
 

@@ -48,6 +48,8 @@ class SpareKeeper {
   };
   SpareKeeper(Options options, Parts parts);
 
+  const Options& options() const { return options_; }
+
   // Once the central database is prepared; until then rounds fail and are repeated.
   void Start() {
     thread_.Start([this] { Run(); });

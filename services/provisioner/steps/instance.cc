@@ -78,12 +78,6 @@ Secret Instance::HistorySecret(std::string_view database_id) const {
   return Secret(std::string(reinterpret_cast<const char*>(digest.data()), digest.size()));
 }
 
-std::string Instance::KeyFingerprint() const {
-  const Secret derived = options_.role_key.PasswordOf("fingerprint", RoleKind::kOwner);
-  const auto digest = Sha256(derived.reveal());
-  return Hex(std::string_view(reinterpret_cast<const char*>(digest.data()), 4));
-}
-
 bool IsOvertaken(const absl::Status& status) {
   const v1::Reason reason = ReasonOf(status);
   return reason == v1::REASON_SUPERSEDED || reason == v1::REASON_SHUTTING_DOWN;

@@ -47,7 +47,7 @@ class Instance {
   // Which the database's history of migrations asks of its writers.
   Secret HistorySecret(std::string_view database_id) const;
   // Tells two role keys apart without saying anything about them: 8 hex digits.
-  std::string KeyFingerprint() const;
+  std::string KeyFingerprint() const { return options_.role_key.Fingerprint(); }
 
  private:
   postgres::ConnectOptions AsLoginWith(std::string_view database, std::string_view settings) const;

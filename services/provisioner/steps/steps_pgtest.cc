@@ -377,6 +377,23 @@ TEST_F(StepsTest, AFailedMigrationLeavesTheEarlierOnesAndSaysWhich) {
   ExpectReady("badfile");
 }
 
+TEST_F(StepsTest, WhatWasNeverCompleteIsBegunAnewIfItsFilesHaveChanged) {
+  const auto bad =
+      MigrationsOf({{"0001_person.sql", "CREATE TABLE persn (i int);"}, {"0002_bad.sql", "SELECT absent;"}});
+  const auto mended = MigrationsOf({{"0001_person.sql", kFirst}});
+  migrations_ = *bad;
+  ASSERT_EQ(ReasonOf(Run("anew", TenantDatabase::Present())), v1::REASON_MIGRATION_FAILED);
+  ASSERT_EQ(Databases("anew"), "1") << "with the first file in it";
+  migrations_ = *mended;
+  EXPECT_EQ(ReasonOf(Run("anew", TenantDatabase::Present())), v1::REASON_SUPERSEDED);
+  ASSERT_EQ(Run("anew", TenantDatabase::Present()), absl::OkStatus());
+  ExpectReady("anew");
+  // One that is in place is somebody's, whatever the files are.
+  migrations_ = *bad;
+  EXPECT_EQ(ReasonOf(Run("anew", TenantDatabase::Present())), v1::REASON_MIGRATION_FAILED);
+  ExpectReady("anew");
+}
+
 TEST_F(StepsTest, NewMigrationsReachAnOldDatabase) {
   ASSERT_EQ(Run("newer", TenantDatabase::Present()), absl::OkStatus());
   const auto more = MigrationsOf({{"0001_person.sql", kFirst}, {"0002_more.sql", "ALTER TABLE person ADD born int;"}});

@@ -228,11 +228,21 @@ absl::Status TenantDatabase::MigrateInside() {
     return absl::OkStatus();
   }
   MigrateResult result;
-  LH_RETURN_IF_ERROR(MigrateDatabase(instance_, {.database = name, .owner = owner_.name, .id = options_.database_id},
-                                     migrations_, {.go_on = go_on_}, result));
+  const absl::Status migrated =
+      MigrateDatabase(instance_, {.database = name, .owner = owner_.name, .id = options_.database_id}, migrations_,
+                      {.go_on = go_on_}, result);
+  if (!in_place && options_.tenant && result.disagrees) return BeginAnew();
+  LH_RETURN_IF_ERROR(migrated);
   options_.schema_version = result.version;
   history_digest_ = result.digest;
   return absl::OkStatus();
+}
+
+// Nobody has had it yet, so nothing is lost, and nobody needs to say what to make of its history.
+absl::Status TenantDatabase::BeginAnew() {
+  inside_.reset();
+  LH_RETURN_IF_ERROR(DropStaging());
+  return Error(v1::REASON_SUPERSEDED, "what was begun is not of the files as they are now; it is begun anew");
 }
 
 absl::Status TenantDatabase::MigrateToBuild() {

@@ -63,7 +63,7 @@ class TenantDatabase {
   // In order, until one fails; `go_on` is asked before each. At most one run for a tenant on an instance at a time: if
   // another has it, nothing happens and `elsewhere` is true. A run whose connection was lost meanwhile, and with it its
   // turn, fails. Errors are safe to report: NAME_TAKEN, MIGRATION_FAILED, INSUFFICIENT_PRIVILEGE, INSTANCE_UNAVAILABLE,
-  // INTERNAL.
+  // INTERNAL; SUPERSEDED if the files have changed under what was begun, which is gone then: run it again.
   absl::Status Run(std::span<const Step> steps, const std::function<absl::Status()>& go_on);
 
   bool elsewhere() const { return elsewhere_; }
@@ -83,6 +83,7 @@ class TenantDatabase {
   absl::Status OpenRolesToBuild();
   absl::Status GrantInside();
   absl::Status MigrateInside();
+  absl::Status BeginAnew();
   absl::Status MigrateToBuild();
   absl::Status MoveIntoPlace();
   absl::Status CloseRoles();

@@ -1,4 +1,4 @@
-#include "services/gateway/authn/reloader.h"
+#include "common/daemon/reloader.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -8,7 +8,7 @@
 
 #include "common/status/error.h"
 
-namespace leasehold::gateway {
+namespace leasehold {
 namespace {
 
 using ::testing::ElementsAre;
@@ -21,9 +21,9 @@ class ReloaderTest : public testing::Test {
 
   void Write(const std::string& text) const { std::ofstream(path_) << text; }
   absl::Status Watch() {
-    return reloader_.Watch("policy", path_, [this](const std::string& text) {
+    return reloader_.Watch("policy", path_, [this](std::string_view text) {
       if (text.starts_with("bad")) return Error(v1::REASON_INVALID_FIELD, "it is bad");
-      taken_.push_back(text);
+      taken_.emplace_back(text);
       return absl::OkStatus();
     });
   }
@@ -71,6 +71,23 @@ TEST_F(ReloaderTest, ABadFileKeepsTheOldOneAndIsCountedOnce) {
   EXPECT_THAT(taken_, ElementsAre("one", "three"));
 }
 
+TEST_F(ReloaderTest, ASecretIsTakenWithoutItsNewlineAndNeverEmpty) {
+  ASSERT_TRUE(reloader_
+                  .WatchSecret("key", path_,
+                               [this](std::string_view text) {
+                                 taken_.emplace_back(text);
+                                 return absl::OkStatus();
+                               })
+                  .ok());
+  Write("two\n");
+  LookTwice();
+  EXPECT_THAT(taken_, ElementsAre("one", "two"));
+  Write("");
+  LookTwice();
+  EXPECT_THAT(taken_, ElementsAre("one", "two"));
+  EXPECT_TRUE(Exposes("leasehold_reload_failures_total{file=\"key\"} 1"));
+}
+
 TEST_F(ReloaderTest, TheFirstReadHasToDo) {
   Write("bad");
   const absl::Status status = Watch();
@@ -81,4 +98,4 @@ TEST_F(ReloaderTest, TheFirstReadHasToDo) {
 }
 
 }  // namespace
-}  // namespace leasehold::gateway
+}  // namespace leasehold

@@ -1,0 +1,183 @@
+// leasehold keys list|rotate|prune: on the files that a configuration names
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <functional>
+#include <iostream>
+#include <memory>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include "absl/cleanup/cleanup.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "common/config/config.h"
+#include "common/identity/identity.h"
+#include "common/secret/key_ring.h"
+#include "common/status/error.h"
+#include "common/status/view.h"
+#include "services/cli/key_files.h"
+#include "services/cli/stack/files.h"
+#include "services/cli/table.h"
+#include "services/cli/verbs.h"
+
+namespace leasehold::cli {
+namespace {
+
+// Daemons look at the files each second, and take up what two looks have seen.
+constexpr absl::Duration kSettle = absl::Seconds(5);
+
+struct Flags {
+  std::string config;
+  bool signing = false;
+  std::vector<std::string> services;
+  absl::Duration settle = kSettle;
+};
+
+struct Chosen {
+  v1::Config config;
+  bool signing = false;
+  std::vector<v1::ServiceConfig> services;
+
+  const std::string& signing_file() const { return config.leases().signing_keys_file(); }
+};
+
+absl::StatusOr<Chosen> Choose(const Environment& env, const Flags& flags) {
+  Chosen chosen;
+  LH_ASSIGN_OR_RETURN(chosen.config, LoadConfig(flags.config, env));
+  const bool all = !flags.signing && flags.services.empty();
+  chosen.signing = all || flags.signing;
+  if (all) chosen.services.assign(chosen.config.services().begin(), chosen.config.services().end());
+  for (const std::string& name : flags.services) {
+    LH_ASSIGN_OR_RETURN(const ServiceName service, ServiceName::Parse(name));
+    LH_ASSIGN_OR_RETURN(v1::ServiceConfig found, FindService(chosen.config, service));
+    chosen.services.push_back(std::move(found));
+  }
+  return chosen;
+}
+
+using Edit = std::function<absl::StatusOr<Secret>(std::string_view)>;
+
+// What `edit` makes of a file takes its place as a whole, for whoever reads it meanwhile.
+absl::Status Change(const std::string& path, const Edit& edit) {
+  LH_ASSIGN_OR_RETURN(const Secret text, ReadSecretFile(path));
+  const absl::StatusOr<Secret> edited = edit(text.reveal());
+  if (!edited.ok()) {
+    return absl::Status(edited.status().code(), absl::StrCat("'", path, "': ", edited.status().message()));
+  }
+  std::error_code unresolved;
+  const std::filesystem::path file = std::filesystem::canonical(path, unresolved);
+  if (unresolved) return absl::FailedPreconditionError(absl::StrCat("'", path, "': ", unresolved.message()));
+  return stack::ReplaceFileAtomically(file, edited->reveal());
+}
+
+absl::Status ChangeSigning(const Chosen& chosen, const Edit& edit) {
+  return chosen.signing ? Change(chosen.signing_file(), edit) : absl::OkStatus();
+}
+
+absl::Status ChangeRoles(const Chosen& chosen, const Edit& edit) {
+  for (const v1::ServiceConfig& service : chosen.services) {
+    LH_RETURN_IF_ERROR(Change(service.instance().role_key_file(), edit));
+  }
+  return absl::OkStatus();
+}
+
+std::string StateOf(const SigningKeyLine& key) {
+  if (key.signs) return "signs";
+  if (key.next) return "signs next";
+  if (key.retired == absl::InfiniteFuture()) return "verifies";
+  return absl::StrCat("verifies, signed until ",
+                      absl::FormatTime("%Y-%m-%d %H:%M:%S UTC", key.retired, absl::UTCTimeZone()));
+}
+
+absl::StatusOr<int> List(const Command& command, const Chosen& chosen, const Flags& /*flags*/) {
+  Table table({"KEYS OF", "KEY", "STATE", "FILE"});
+  if (chosen.signing) {
+    LH_ASSIGN_OR_RETURN(const Secret text, ReadSecretFile(chosen.signing_file()));
+    LH_ASSIGN_OR_RETURN(const std::vector<SigningKeyLine> keys, ListSigningKeys(text.reveal()));
+    for (const SigningKeyLine& key : keys) {
+      table.AddRow({"leases", absl::StrCat(key.id), StateOf(key), chosen.signing_file()});
+    }
+  }
+  for (const v1::ServiceConfig& service : chosen.services) {
+    const std::string& path = service.instance().role_key_file();
+    LH_ASSIGN_OR_RETURN(const RoleKeys keys, RoleKeys::ReadFile(path));
+    const std::string whose = absl::StrCat("roles of ", service.name());
+    table.AddRow({whose, keys.current().Fingerprint(), "given to roles", path});
+    if (const auto other = keys.other()) table.AddRow({whose, other->Fingerprint(), "tried by gateways", path});
+  }
+  std::cout << table.Render(command.terminal);
+  return kDone;
+}
+
+absl::StatusOr<int> Rotate(const Command& /*command*/, const Chosen& chosen, const Flags& flags) {
+  LH_RETURN_IF_ERROR(ChangeRoles(chosen, &WithNextRoleKey));
+  LH_RETURN_IF_ERROR(ChangeSigning(chosen, &WithNextSigningKey));
+  std::cout << "new keys are in the files; they are used in " << absl::FormatDuration(flags.settle)
+            << ", when all gateways know them" << std::endl;
+  absl::SleepFor(flags.settle);
+  LH_RETURN_IF_ERROR(ChangeRoles(chosen, &WithOtherRoleKeyCurrent));
+  for (const v1::ServiceConfig& service : chosen.services) {
+    std::cout << "roles of " << service.name() << ": their passwords are renewed by the new key; `leasehold keys prune`"
+              << " when leasehold_provisioner_outdated_secrets is 0\n";
+  }
+  LH_RETURN_IF_ERROR(
+      ChangeSigning(chosen, [](std::string_view text) { return WithNextKeySigning(text, absl::Now()); }));
+  if (chosen.signing) std::cout << "leases: the new key signs; those before it verify until `leasehold keys prune`\n";
+  return kDone;
+}
+
+absl::StatusOr<int> Prune(const Command& /*command*/, const Chosen& chosen, const Flags& /*flags*/) {
+  LH_RETURN_IF_ERROR(ChangeRoles(chosen, &WithoutOtherRoleKey));
+  for (const v1::ServiceConfig& service : chosen.services) {
+    std::cout << "roles of " << service.name() << ": one key\n";
+  }
+  const absl::Duration kept = ToDuration(chosen.config.leases().max_ttl());
+  LH_RETURN_IF_ERROR(
+      ChangeSigning(chosen, [kept](std::string_view text) { return WithoutRetiredKeys(text, absl::Now(), kept); }));
+  if (chosen.signing) {
+    std::cout << "leases: without the keys that have not signed for " << absl::FormatDuration(kept) << "\n";
+  }
+  return kDone;
+}
+
+using Work = absl::StatusOr<int> (*)(const Command&, const Chosen&, const Flags&);
+
+CLI::App* AddVerb(CLI::App& group, Command& command, const std::string& name, const std::string& about, Work work,
+                  const std::shared_ptr<Flags>& flags) {
+  CLI::App* verb = group.add_subcommand(name, about);
+  verb->add_option("--config", flags->config, "The configuration file")->required()->type_name("FILE");
+  verb->add_flag("--signing", flags->signing, "Only the keys that sign leases, and what --roles names");
+  verb->add_option("--roles", flags->services, "Only the key of this service's roles; may be repeated")
+      ->type_name("SERVICE");
+  verb->callback([flags, work, &command] {
+    command.needs_gateway = false;
+    command.run = [flags, work, &command]() -> absl::StatusOr<int> {
+      LH_ASSIGN_OR_RETURN(const Chosen chosen, Choose(command.env, *flags));
+      // Of two at once, the second waits.
+      const int fd = open(flags->config.c_str(), O_RDONLY | O_CLOEXEC);
+      const absl::Cleanup unlock = [fd] { close(fd); };
+      if (flock(fd, LOCK_EX) != 0) return absl::FailedPreconditionError(absl::StrCat("cannot lock ", flags->config));
+      return work(command, chosen, *flags);
+    };
+  });
+  return verb;
+}
+
+}  // namespace
+
+void AddKeys(CLI::App& app, Command& command) {
+  CLI::App* group = AddGroup(app, "keys", "Replace the keys of leases and roles while everything runs");
+  AddVerb(*group, command, "list", "Show which keys there are; never the keys", &List, std::make_shared<Flags>());
+  const auto flags = std::make_shared<Flags>();
+  CLI::App* rotate =
+      AddVerb(*group, command, "rotate", "Make new keys; the ones before them go on working", &Rotate, flags);
+  AddDuration(*rotate, "--settle", flags->settle, "How long gateways are given to read a new key before it is used");
+  AddVerb(*group, command, "prune", "Take away the keys that nothing needs any more", &Prune,
+          std::make_shared<Flags>());
+}
+
+}  // namespace leasehold::cli

@@ -1,0 +1,97 @@
+#include <algorithm>
+#include <format>
+#include <string>
+
+#include "absl/strings/str_join.h"
+#include "common/config/config.h"
+#include "common/status/error.h"
+#include "services/gateway/registry/store.h"
+
+namespace leasehold::gateway {
+namespace {
+
+constexpr int kOldestOperations = 10;
+constexpr int kUnready = 100;
+
+// A tenant's state in each configured service ($1): pending while what the service has reported is older than what is
+// wanted.
+constexpr std::string_view kStates = R"sql(
+SELECT t.id, w.service, CASE WHEN coalesce(s.generation, 0) < t.provision_generation THEN 'PENDING' ELSE s.state END AS state,
+  s.message, CASE WHEN s.state = 'FAILED' AND s.generation >= t.provision_generation THEN s.update_time
+             ELSE t.update_time END AS since
+FROM leasehold.tenants t CROSS JOIN unnest($1::text[]) AS w (service)
+LEFT JOIN leasehold.tenant_services s ON s.tenant = t.id AND s.service = w.service
+WHERE t.state <> 'PURGED'
+)sql";
+
+v1::ServiceState ServiceStateOf(const pqxx::field& field) {
+  v1::ServiceState state = v1::SERVICE_STATE_UNSPECIFIED;
+  (void)v1::ServiceState_Parse(std::format("SERVICE_STATE_{}", field.view()), &state);
+  return state;
+}
+
+absl::Status ReadServices(postgres::Transaction& tx, const std::string& names, v1::GetStatusResponse& to) {
+  LH_ASSIGN_OR_RETURN(
+      const pqxx::result counted,
+      tx.Exec(std::format("SELECT service, state, count(*) FROM ({}) GROUP BY 1, 2 ORDER BY 1, 2", kStates), {names}));
+  for (const pqxx::row& row : counted) {
+    const auto of = std::ranges::find(*to.mutable_services(), row[0].as<std::string>(), &v1::ServiceOverview::service);
+    if (of == to.mutable_services()->end()) continue;
+    v1::ServiceTenants& tenants = *of->add_tenants();
+    tenants.set_state(ServiceStateOf(row[1]));
+    tenants.set_count(row[2].as<int64_t>());
+  }
+  LH_ASSIGN_OR_RETURN(
+      const pqxx::result unready,
+      tx.Exec(
+          std::format("SELECT id, service, state, coalesce(message, ''), (extract(epoch FROM since) * 1000000)::bigint"
+                      " FROM ({}) WHERE state IN ('PENDING', 'FAILED')"
+                      " ORDER BY state = 'FAILED' DESC, since, id, service LIMIT {}",
+                      kStates, kUnready),
+          {names}));
+  for (const pqxx::row& row : unready) {
+    v1::UnreadyTenant& tenant = *to.add_unready();
+    tenant.set_tenant(row[0].as<std::string>());
+    tenant.set_service(row[1].as<std::string>());
+    tenant.set_state(ServiceStateOf(row[2]));
+    if (tenant.state() == v1::SERVICE_STATE_FAILED) tenant.set_message(row[3].as<std::string>());
+    if (!row[4].is_null()) *tenant.mutable_since_time() = FromTime(absl::FromUnixMicros(row[4].as<int64_t>()));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ReadOperations(postgres::Transaction& tx, v1::GetStatusResponse& to) {
+  LH_ASSIGN_OR_RETURN(const pqxx::result count,
+                      tx.Exec("SELECT count(*) FROM leasehold.operations WHERE state = 'RUNNING'"));
+  to.set_operations_running(count[0][0].as<int64_t>());
+  LH_ASSIGN_OR_RETURN(const pqxx::result oldest,
+                      tx.Exec(std::format("SELECT {} FROM leasehold.operations WHERE state = 'RUNNING'"
+                                          " ORDER BY create_time, tenant, generation LIMIT {}",
+                                          rows::kOperationColumns, kOldestOperations)));
+  for (const pqxx::row& row : oldest) *to.add_operations() = rows::OperationOf(row);
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<v1::GetStatusResponse> Store::Overview() {
+  LH_ASSIGN_OR_RETURN(const Counts counts, Count());
+  // Names of services hold nothing that an array's text would have to quote.
+  const std::string names = std::format("{{{}}}", absl::StrJoin(services_, ","));
+  v1::GetStatusResponse overview;
+  const absl::Status done = Transact([&](postgres::Transaction& tx) -> absl::Status {
+    overview.Clear();
+    for (const auto& [state, count] : counts.tenants) {
+      v1::TenantCount& tenants = *overview.add_tenants();
+      tenants.set_state(state);
+      tenants.set_count(count);
+    }
+    for (const std::string& service : services_) overview.add_services()->set_service(service);
+    LH_RETURN_IF_ERROR(ReadServices(tx, names, overview));
+    return ReadOperations(tx, overview);
+  });
+  LH_RETURN_IF_ERROR(done);
+  return overview;
+}
+
+}  // namespace leasehold::gateway

@@ -16,6 +16,7 @@
 namespace leasehold::testing {
 namespace {
 
+using ::testing::AnyOf;
 using ::testing::HasSubstr;
 
 // grpc.health.v1.Health/Check, for which no header is installed: "SERVING", "NOT_SERVING" or the error's code.
@@ -60,6 +61,8 @@ TEST_F(HealthTest, AnInstanceThatIsAwayFailsItsOwnLeasesAtOnceAndNoOthers) {
   const std::string beta = stack.Acquire(id, "beta").credentials().dsn();
   ASSERT_EQ(WhatIsSaid(alpha), "");
   EXPECT_TRUE(Eventually([&] { return StatusOf("instance/alpha") == "ok"; }));
+  // Measured with a log-in or a question, which may end after the first sign of life.
+  EXPECT_TRUE(Eventually([] { return Component("instance/alpha").fields().contains("latency_ms"); }));
   EXPECT_GT(Component("instance/alpha").fields().at("latency_ms").number_value(), 0);
   EXPECT_TRUE(Eventually([&] { return RpcHealth(stack, "alpha") == "SERVING"; }));
   EXPECT_EQ(RpcHealth(stack, "nobody"), absl::StrCat("error ", static_cast<int>(grpc::StatusCode::NOT_FOUND)));
@@ -83,7 +86,9 @@ TEST_F(HealthTest, AnInstanceThatIsAwayFailsItsOwnLeasesAtOnceAndNoOthers) {
   }
   EXPECT_TRUE(Eventually([&] { return StatusOf("instance/alpha") == "ok"; }));
   EXPECT_TRUE(Eventually([&] { return WhatIsSaid(alpha).empty(); }));
-  EXPECT_THAT(Component("instance/alpha").fields().at("last_error").string_value(), HasSubstr("does not answer"));
+  // The last one may be of its start.
+  EXPECT_THAT(Component("instance/alpha").fields().at("last_error").string_value(),
+              AnyOf(HasSubstr("does not answer"), HasSubstr("is starting or stopping")));
   EXPECT_TRUE(Eventually([&] { return RpcHealth(stack, "alpha") == "SERVING"; }));
 }
 

@@ -61,6 +61,7 @@ TEST(CommandLine, WrongUseIsExitCode2) {
   EXPECT_EQ(Execute({"lease", "revoke"}).code, kUsage);
   EXPECT_EQ(Execute({"tenant", "list", "--", "-c"}).code, kUsage);
   EXPECT_EQ(Execute({"lease", "hold", "acme", "core", "--exec"}).code, kUsage);
+  EXPECT_EQ(Execute({"audit", "--tenant", "acme", "--gateway", kNowhere}).code, kFailed) << "it needs no command";
   const Outcome outcome = Execute({"lease", "acquire", "acme", "core", "--ttl", "soon"});
   EXPECT_THAT(outcome.err, HasSubstr("leasehold: --ttl is 'soon'; allowed: "));
   EXPECT_THAT(outcome.err, HasSubstr("see: leasehold lease acquire --help"));

@@ -31,6 +31,7 @@ class Walk {
       if (wrong || asked_) return wrong;
     }
     if (value_follows_) return std::nullopt;  // CLI11 says whose
+    if (at_->get_require_subcommand_min() == 0) return std::nullopt;  // `audit` has a command, and does without
     const std::vector<std::string> commands = CommandNames(*at_);
     if (commands.empty()) return std::nullopt;
     return Wrong(std::format("a command is missing; known here: {}", absl::StrJoin(commands, ", ")));

@@ -190,10 +190,10 @@ TEST_F(Secrets, AreWhereTheyBelongAndNowhereElse) {
   const std::string two = stack_.CreateTenant(FreshTenantId());
   KeepFiles();
   std::string answers;
-  const auto run = [&](const std::vector<std::string>& arguments) {
+  const auto run = [&](const std::vector<std::string>& arguments, int exit_code = 0) {
     const Stack::Output output = stack_.Run(arguments);
     absl::StrAppend(&answers, output.out, output.err);
-    return output;
+    EXPECT_EQ(output.exit_code, exit_code) << absl::StrJoin(arguments, " ") << ": " << output.err;
   };
   Stack::LeaseOptions options;
   options.switch_to = {"*"};
@@ -222,8 +222,8 @@ TEST_F(Secrets, AreWhereTheyBelongAndNowhereElse) {
   run({"lease", "show", id, "--json"});
   run({"lease", "list", "--json"});
   run({"lease", "revoke", id});
-  run({"lease", "renew", id});
-  run({"lease", "acquire", "nobody", "alpha"});
+  run({"lease", "renew", id}, 1);
+  run({"lease", "acquire", "nobody", "alpha"}, 1);
   run({"tenant", "suspend", two});
   run({"tenant", "resume", two, "--wait"});
   run({"tenant", "update", two, "--setting", "plan=gold"});

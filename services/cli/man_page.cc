@@ -5,7 +5,9 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_replace.h"
+#include "absl/strings/strip.h"
 #include "common/status/utf8.h"
+#include "common/status/view.h"
 #include "common/version/version.h"
 #include "services/cli/command_tree.h"
 
@@ -121,8 +123,8 @@ std::string ManPage(const CLI::App& command, absl::Time date) {
     AddOptions(command, page);
     AddCommands(command, page);
   }
-  absl::StrAppend(&page, ".SH EXIT STATUS\n", Sentence(root.get_footer()), "\n.SH SEE ALSO\n",
-                  is_root ? "\\fBpsql\\fR(1)\n" : "\\fBleasehold\\fR(1)\n");
+  absl::StrAppend(&page, ".SH EXIT STATUS\n", Sentence(StdView(absl::StripPrefix(root.get_footer(), "Exit status: "))),
+                  "\n.SH SEE ALSO\n", is_root ? "\\fBpsql\\fR(1)\n" : "\\fBleasehold\\fR(1)\n");
   return page;
 }
 

@@ -35,7 +35,7 @@ TEST_F(ManPageTest, TheRootsTellsOfEveryCommandAndVariable) {
   EXPECT_THAT(page, StartsWith(".TH LEASEHOLD 1 2023-11-14 \"leasehold "));
   EXPECT_THAT(page, HasSubstr("\\fB\\-\\-gateway\\fR \\fIHOST:PORT\\fR"));
   EXPECT_THAT(page, HasSubstr("\\fBLEASEHOLD_GATEWAY\\fR"));
-  EXPECT_THAT(page, HasSubstr("Exit status: 0 done"));
+  EXPECT_THAT(page, HasSubstr(".SH EXIT STATUS\n0 done"));
   for (const std::string& name : CommandNames(app_)) {
     EXPECT_THAT(page, HasSubstr("\\fBleasehold\\-" + (name == "dev-certs" ? "dev\\-certs" : name) + "\\fR(1)"));
   }

@@ -39,7 +39,7 @@ std::string Up(const google::protobuf::Timestamp& start, const View& view) {
 }
 
 std::string ShowComponents(const v1::GetStatusResponse& status, const View& view) {
-  Table table({"", "STATE", "LATENCY", "SINCE", "LAST ERROR"});
+  Table table({"COMPONENT", "STATE", "LATENCY", "SINCE", "LAST ERROR"});
   for (const v1::Component& component : status.gateway().components()) {
     table.AddRow({component.name(), StateOf(component), LatencyOf(component),
                   Relative(component.since_time(), view.now), LastError(component, view)});

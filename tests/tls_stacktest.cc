@@ -245,15 +245,15 @@ TEST(Tls, StrangersBytesAreHungUpOn) {
 // The daemons themselves, on a configuration that strangers could reach.
 TEST(Exposure, IsRefusedUnlessInSoManyWords) {
   const localserver::TemporaryDirectory folder;
-  const auto start = [&folder](const std::string& config, const std::string& daemon) {
+  const auto start = [&folder](const std::string& config, const std::string& daemon,
+                               const std::vector<std::string>& more = {}) {
     std::ofstream(folder.path() + "/config.yaml") << config;
     const std::string out = folder.path() + "/out";
+    std::vector<std::string> argv = {absl::StrCat(LEASEHOLD_BINARIES, "/", daemon), "--config",
+                                     folder.path() + "/config.yaml"};
+    argv.insert(argv.end(), more.begin(), more.end());
     const auto process = localserver::ChildProcess::Start(
-        {.argv = {absl::StrCat(LEASEHOLD_BINARIES, "/", daemon), "--config", folder.path() + "/config.yaml"},
-         .environment = {"SERVICE_NAME=a"},
-         .log_path = out,
-         .working_dir = "",
-         .user = ""});
+        {.argv = std::move(argv), .environment = {"SERVICE_NAME=a"}, .log_path = out, .working_dir = "", .user = ""});
     EXPECT_TRUE(process.ok()) << process.status();
     EXPECT_EQ(WEXITSTATUS((*process)->Wait()), 1);
     std::ifstream file(out);
@@ -268,6 +268,13 @@ TEST(Exposure, IsRefusedUnlessInSoManyWords) {
               HasSubstr("or start with --insecure"));
   EXPECT_THAT(start("services: [{name: a, http_listen: '0.0.0.0:1'}]\n", "leasehold-provisioner"),
               HasSubstr("http_listen is '0.0.0.0:1'; allowed: a loopback address"));
+  // What a start would refuse is refused by a look at the configuration.
+  for (const char* daemon : {"leasehold-gateway", "leasehold-provisioner"}) {
+    EXPECT_THAT(start("gateway: {http_listen: '0.0.0.0:1'}\nservices: [{name: a, http_listen: '0.0.0.0:2'}]\n", daemon,
+                      {"--check-config"}),
+                HasSubstr("allowed: a loopback address"))
+        << daemon;
+  }
 }
 
 }  // namespace

@@ -30,7 +30,7 @@ class Walk {
       std::optional<Misuse> wrong = args[i].size() > 1 && args[i].starts_with('-') ? Option(args[i]) : Word(args[i]);
       if (wrong || asked_) return wrong;
     }
-    if (value_follows_) return std::nullopt;  // CLI11 says whose
+    if (value_follows_) return std::nullopt;                          // CLI11 says whose
     if (at_->get_require_subcommand_min() == 0) return std::nullopt;  // `audit` has a command, and does without
     const std::vector<std::string> commands = CommandNames(*at_);
     if (commands.empty()) return std::nullopt;

@@ -67,6 +67,10 @@ class Report:
         self.rows.append(row)
         print(line(row.cells()), flush=True)
 
+    def failed(self, what, failure):
+        """A row without figures, which counts as missed."""
+        self.add(Row(what, ours=f"failed: {failure}", must=Bound(text="measured")))
+
     def note(self, text):
         if text not in self.notes:
             self.notes.append(text)

@@ -3,13 +3,10 @@
 
 Exits with 77 (ctest's skip) where there is no prometheus. Names of tests (Faults.test_nats_is_away) choose some."""
 
-import argparse
 import contextlib
 import functools
 import pathlib
-import shutil
 import signal
-import sys
 import threading
 import time
 import unittest
@@ -18,7 +15,7 @@ import psycopg
 
 from names import dashboard_queries, rules
 from prometheus import Prometheus
-from world import connect, make_a_failing_tenant, publish, wait_for, watched_stack
+from world import connect, make_a_failing_tenant, publish, started, wait_for, watched_stack
 
 BINARIES = None
 # Panels that are empty while nothing is amiss, or nothing is encrypted.
@@ -242,11 +239,5 @@ class Coverage(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    if not shutil.which("prometheus"):
-        print("SKIPPED: there is no prometheus here")
-        sys.exit(77)
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--binaries", required=True)
-    flags, rest = parser.parse_known_args()
-    BINARIES = flags.binaries
-    unittest.main(argv=[sys.argv[0], *rest], verbosity=2)
+    BINARIES, arguments = started(__doc__, "prometheus")
+    unittest.main(argv=arguments, verbosity=2)

@@ -3,18 +3,15 @@
 
 Exits with 77 (ctest's skip) where there is no promtool."""
 
-import argparse
 import re
-import shutil
 import subprocess
-import sys
 import tempfile
 import unittest
 
 import yaml
 
 from names import (PROJECT, dashboard_queries, documented, families_in, family_of, groups, rules, series_in)
-from world import connect, make_a_failing_tenant, scrape, targets, wait_for, watched_stack
+from world import connect, make_a_failing_tenant, scrape, started, targets, wait_for, watched_stack
 
 BINARIES = None
 
@@ -112,11 +109,5 @@ class Rules(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    if not shutil.which("promtool"):
-        print("SKIPPED: there is no promtool here")
-        sys.exit(77)
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--binaries", required=True)
-    flags, rest = parser.parse_known_args()
-    BINARIES = flags.binaries
-    unittest.main(argv=[sys.argv[0], *rest], verbosity=2)
+    BINARIES, arguments = started(__doc__, "promtool")
+    unittest.main(argv=arguments, verbosity=2)

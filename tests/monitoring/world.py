@@ -1,5 +1,6 @@
 """A stack that is looked at: its daemons' /metrics, and what makes every series appear."""
 
+import argparse
 import contextlib
 import pathlib
 import shutil
@@ -15,6 +16,17 @@ HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "drivers"))
 
 from stack import Stack, eventually  # noqa: E402  (a neighbour's, found by the line above)
+
+
+def started(about, tool):
+    """Of the command line: the folder of the binaries, and what is unittest's. Exits with 77 where there is no `tool`."""
+    if not shutil.which(tool):
+        print(f"SKIPPED: there is no {tool} here")
+        sys.exit(77)
+    parser = argparse.ArgumentParser(description=about.partition("\n")[0])
+    parser.add_argument("--binaries", required=True)
+    flags, rest = parser.parse_known_args()
+    return flags.binaries, [sys.argv[0], *rest]
 
 
 @contextlib.contextmanager

@@ -27,7 +27,7 @@ def run(report, settings, rows):
                 try:
                     measures[row](report, settings, stacks)
                 except Failure as failure:
-                    report.add(Row(row, ours=f"failed: {failure}", must=Bound(text="measured")))
+                    report.failed(row, failure)
 
 
 def scripted(settings, stacks, name, statements):

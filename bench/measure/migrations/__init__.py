@@ -34,7 +34,7 @@ def run(report, settings, rows):
             if "status" in rows:
                 status(report, settings, fleet)
     except Failure as failure:
-        report.add(Row("migrations", ours=f"failed: {failure}", must=Bound(text="measured")))
+        report.failed("migrations", failure)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

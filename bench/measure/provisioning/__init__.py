@@ -1,5 +1,4 @@
 """Tenants that come: how soon they are ready, against raw CREATE DATABASE; each row's conditions stand in bench/README.md."""
-from harness.report import Bound, Row
 from harness.rounds import Failure
 from measure.provisioning import burst, fleet, latency
 from measure.provisioning.field import Field
@@ -15,7 +14,7 @@ def run(report, settings, rows):
             with Field(f"config/{config}.yaml", **more) as field:  # each its own, so that no row finds what another left
                 what(report, settings, field)
         except Failure as failure:
-            report.add(Row(row, ours=f"failed: {failure}", must=Bound(text="measured")))
+            report.failed(row, failure)
 
     measure("latency", latency.measure, "provisioning")
     measure("burst", burst.from_stock, "provisioning-stock")

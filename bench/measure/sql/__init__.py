@@ -1,6 +1,5 @@
 """The SQL gateway against PgBouncer; each row's conditions stand in bench/README.md."""
 from harness.bouncer import PgBouncer
-from harness.report import Bound, Row
 from harness.rounds import Failure
 from harness.stack import Stack
 from measure.sql import fairness, idle, leases, pgbench, policy, switch, tenants
@@ -18,7 +17,7 @@ def run(report, settings, rows):
         try:
             what(report, settings, *arguments)
         except Failure as failure:  # of what a row needs beforehand; the others may still have it
-            report.add(Row(row, ours=f"failed: {failure}", must=Bound(text="measured")))
+            report.failed(row, failure)
 
     if {"pgbench", "connect", "switch", "fairness", "leases", "policy"} & set(rows):
         # Room for both sides' pools and the direct connections at once: nobody's connections have to go for another's.

@@ -27,7 +27,7 @@ def measure(report, settings, side):
 
     for form, rounds in alternate(settings.rounds, {form: moves(form) for form in FORMS}).items():
         if isinstance(rounds, Failure):
-            report.add(Row(f"switch by {form}", ours=f"failed: {rounds}", must=Bound(text="measured")))
+            report.failed(f"switch by {form}", rounds)
             continue
         moved = 2 * sum(outcome.transactions for outcome in rounds)
         cost = sum(outcome.cpu_us * outcome.transactions for outcome in rounds) / moved

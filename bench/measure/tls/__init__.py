@@ -1,6 +1,6 @@
 """What TLS costs: the same load on two stacks, one in clear and one with all of its connections encrypted and verified."""
 from harness import figures, load, pgbench
-from harness.report import Bound, Row
+from harness.report import Row
 from harness.rounds import Failure, alternate
 from harness.stack import Stack
 from measure.sql.pgbench import cpu, microseconds, tps
@@ -23,7 +23,7 @@ def run(report, settings, rows):
             try:
                 measures[row](report, settings, stacks)
             except Failure as failure:
-                report.add(Row(row, ours=f"failed: {failure}", must=Bound(text="measured")))
+                report.failed(row, failure)
 
 
 def sql(settings, stacks, clients, options):

@@ -32,13 +32,13 @@ absl::StatusOr<v1::DesiredState> DesiredStateOf(const pqxx::field& field) {
   return absl::InternalError("a tenant has an unknown desired state");
 }
 
+}  // namespace
+
 v1::ServiceState ServiceStateOf(const pqxx::field& field) {
   v1::ServiceState state = v1::SERVICE_STATE_UNSPECIFIED;
   (void)v1::ServiceState_Parse(std::format("{}{}", kServiceState, field.c_str()), &state);
   return state;
 }
-
-}  // namespace
 
 std::string Text(v1::TenantState state) {
   if (state == v1::TENANT_STATE_UNSPECIFIED) return std::string(kPurged);

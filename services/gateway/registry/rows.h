@@ -22,6 +22,7 @@ namespace leasehold::gateway::rows {
 // "ACTIVE"; "PURGED" for UNSPECIFIED, which stands for a tenant that is no longer there.
 std::string Text(v1::TenantState state);
 std::string Text(v1::ServiceState state);
+v1::ServiceState ServiceStateOf(const pqxx::field& field);
 std::string Text(v1::DesiredState desired);
 std::string Text(v1::OperationKind kind);
 std::string Text(v1::OperationState state);

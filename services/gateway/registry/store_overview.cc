@@ -1,6 +1,8 @@
 #include <algorithm>
 #include <format>
+#include <map>
 #include <string>
+#include <vector>
 
 #include "absl/strings/str_join.h"
 #include "common/config/config.h"
@@ -24,21 +26,24 @@ LEFT JOIN leasehold.tenant_services s ON s.tenant = t.id AND s.service = w.servi
 WHERE t.state <> 'PURGED'
 )sql";
 
-v1::ServiceState ServiceStateOf(const pqxx::field& field) {
-  v1::ServiceState state = v1::SERVICE_STATE_UNSPECIFIED;
-  (void)v1::ServiceState_Parse(std::format("SERVICE_STATE_{}", field.view()), &state);
-  return state;
+// (service, state, tenants).
+absl::StatusOr<pqxx::result> CountStates(postgres::Transaction& tx, const std::string& names) {
+  return tx.Exec(std::format("SELECT service, state, count(*) FROM ({}) GROUP BY 1, 2 ORDER BY 1, 2", kStates),
+                 {names});
+}
+
+// Names of services hold nothing that an array's text would have to quote.
+std::string Array(const std::vector<std::string>& services) {
+  return std::format("{{{}}}", absl::StrJoin(services, ","));
 }
 
 absl::Status ReadServices(postgres::Transaction& tx, const std::string& names, v1::GetStatusResponse& to) {
-  LH_ASSIGN_OR_RETURN(
-      const pqxx::result counted,
-      tx.Exec(std::format("SELECT service, state, count(*) FROM ({}) GROUP BY 1, 2 ORDER BY 1, 2", kStates), {names}));
+  LH_ASSIGN_OR_RETURN(const pqxx::result counted, CountStates(tx, names));
   for (const pqxx::row& row : counted) {
     const auto of = std::ranges::find(*to.mutable_services(), row[0].as<std::string>(), &v1::ServiceOverview::service);
     if (of == to.mutable_services()->end()) continue;
     v1::ServiceTenants& tenants = *of->add_tenants();
-    tenants.set_state(ServiceStateOf(row[1]));
+    tenants.set_state(rows::ServiceStateOf(row[1]));
     tenants.set_count(row[2].as<int64_t>());
   }
   LH_ASSIGN_OR_RETURN(
@@ -53,7 +58,7 @@ absl::Status ReadServices(postgres::Transaction& tx, const std::string& names, v
     v1::UnreadyTenant& tenant = *to.add_unready();
     tenant.set_tenant(row[0].as<std::string>());
     tenant.set_service(row[1].as<std::string>());
-    tenant.set_state(ServiceStateOf(row[2]));
+    tenant.set_state(rows::ServiceStateOf(row[2]));
     if (tenant.state() == v1::SERVICE_STATE_FAILED) tenant.set_message(row[3].as<std::string>());
     if (!row[4].is_null()) *tenant.mutable_since_time() = FromTime(absl::FromUnixMicros(row[4].as<int64_t>()));
   }
@@ -76,8 +81,7 @@ absl::Status ReadOperations(postgres::Transaction& tx, v1::GetStatusResponse& to
 
 absl::StatusOr<v1::GetStatusResponse> Store::Overview() {
   LH_ASSIGN_OR_RETURN(const Counts counts, Count());
-  // Names of services hold nothing that an array's text would have to quote.
-  const std::string names = std::format("{{{}}}", absl::StrJoin(services_, ","));
+  const std::string names = Array(services_);
   v1::GetStatusResponse overview;
   const absl::Status done = Transact([&](postgres::Transaction& tx) -> absl::Status {
     overview.Clear();
@@ -92,6 +96,28 @@ absl::StatusOr<v1::GetStatusResponse> Store::Overview() {
   });
   LH_RETURN_IF_ERROR(done);
   return overview;
+}
+
+absl::StatusOr<std::map<std::string, Store::ServiceCounts>> Store::CountByService() {
+  std::map<std::string, ServiceCounts> counts;
+  const absl::Status done = Transact([&](postgres::Transaction& tx) -> absl::Status {
+    counts.clear();
+    for (const std::string& service : services_) counts[service];
+    LH_ASSIGN_OR_RETURN(const pqxx::result counted, CountStates(tx, Array(services_)));
+    for (const pqxx::row& row : counted) {
+      counts[row[0].as<std::string>()].tenants[rows::ServiceStateOf(row[1])] = row[2].as<int64_t>();
+    }
+    LH_ASSIGN_OR_RETURN(const pqxx::result passes,
+                        tx.Exec("SELECT service, (extract(epoch FROM pass_time) * 1000000)::bigint"
+                                " FROM leasehold.passes WHERE pass_time IS NOT NULL"));
+    for (const pqxx::row& row : passes) {
+      const auto of = counts.find(row[0].as<std::string>());
+      if (of != counts.end()) of->second.last_pass = absl::FromUnixMicros(row[1].as<int64_t>());
+    }
+    return absl::OkStatus();
+  });
+  LH_RETURN_IF_ERROR(done);
+  return counts;
 }
 
 }  // namespace leasehold::gateway

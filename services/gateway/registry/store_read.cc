@@ -159,35 +159,4 @@ absl::StatusOr<Store::Counts> Store::Count() {
   return counts;
 }
 
-absl::StatusOr<std::map<std::string, Store::ServiceCounts>> Store::CountByService() {
-  std::map<std::string, ServiceCounts> counts;
-  const absl::Status done = Transact([&](postgres::Transaction& tx) -> absl::Status {
-    counts.clear();
-    for (const std::string& service : services_) {
-      ServiceCounts& count = counts[service];
-      LH_ASSIGN_OR_RETURN(
-          const pqxx::result found,
-          tx.Exec(
-              "SELECT CASE WHEN coalesce(s.generation, 0) < t.provision_generation THEN 'PENDING' ELSE s.state END, "
-              "count(*) FROM leasehold.tenants t "
-              "LEFT JOIN leasehold.tenant_services s ON s.tenant = t.id AND s.service = $1 "
-              "WHERE t.state <> 'PURGED' GROUP BY 1",
-              {service}));
-      for (const pqxx::row& row : found) {
-        v1::ServiceState state = v1::SERVICE_STATE_UNSPECIFIED;
-        (void)v1::ServiceState_Parse(std::format("SERVICE_STATE_{}", row[0].view()), &state);
-        count.tenants[state] = row[1].as<int64_t>();
-      }
-      LH_ASSIGN_OR_RETURN(const pqxx::result pass,
-                          tx.Exec("SELECT (extract(epoch FROM pass_time) * 1000000)::bigint FROM leasehold.passes "
-                                  "WHERE service = $1 AND pass_time IS NOT NULL",
-                                  {service}));
-      if (!pass.empty()) count.last_pass = absl::FromUnixMicros(pass[0][0].as<int64_t>());
-    }
-    return absl::OkStatus();
-  });
-  LH_RETURN_IF_ERROR(done);
-  return counts;
-}
-
 }  // namespace leasehold::gateway

@@ -26,7 +26,10 @@ class VitalsHeard {
   // False: not in half a minute.
   bool Becomes(std::string_view part) {
     absl::MutexLock lock(&mu_);
-    const auto says = [&] { return last_.contains(part); };
+    const auto says = [&] {
+      mu_.AssertHeld();
+      return last_.contains(part);
+    };
     return mu_.AwaitWithTimeout(absl::Condition(&says), absl::Seconds(30));
   }
   std::optional<absl::Duration> took() {

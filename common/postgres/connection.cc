@@ -80,7 +80,23 @@ Connection::Connection(ConnectOptions options) : options_(std::move(options)) {}
 
 Connection::~Connection() = default;
 
+std::string ApplicationName(std::string_view program) {
+  const std::string trace_id = TraceId(CurrentTrace());
+  return trace_id.empty() ? std::string(program) : std::format("{} {}", program, trace_id);
+}
+
+absl::Status Connection::ShowTrace() {
+  const Trace& trace = CurrentTrace();
+  if (connection_ == nullptr) shown_ = {};  // the next one begins without
+  if (trace.high == shown_.high && trace.low == shown_.low) return absl::OkStatus();
+  const std::string name = QuoteLiteral(ApplicationName(options_.application_name));
+  LH_RETURN_IF_ERROR(ExecAlone("SET application_name = " + name).status());
+  shown_ = trace;
+  return absl::OkStatus();
+}
+
 absl::Status Connection::Connect() {
+  shown_ = {};
   connection_.reset();
   prepared_.Forget();
   LH_ASSIGN_OR_RETURN(Opened opened, OpenConnection(options_));

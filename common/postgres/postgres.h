@@ -19,6 +19,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "common/secret/secret.h"
+#include "common/telemetry/trace.h"
 
 struct pg_conn;  // libpq's
 
@@ -32,6 +33,10 @@ struct ConnectOptions {
   std::string application_name = "leasehold";
   absl::Duration connect_timeout = absl::Seconds(5);  // in all; looking the host's name up comes on top
 };
+
+// What a session calls itself that works for the thread's trace: `program`, a blank and the trace's id; `program` alone
+// if there is none. PostgreSQL keeps 63 bytes: so does this, if `program` has at most 30.
+std::string ApplicationName(std::string_view program);
 
 std::string QuoteIdentifier(std::string_view name);  // "a""b"
 std::string QuoteLiteral(std::string_view text);     // 'a''b' (E'' form if it holds backslashes)
@@ -115,6 +120,10 @@ class Connection {
   // that broke is not replaced, and each use fails (a connection failure).
   void Stay(bool stay) { stay_ = stay; }
 
+  // The session calls itself ApplicationName(options.application_name) from now on, until the next call or until it is
+  // replaced: one round trip, unless it does so already.
+  absl::Status ShowTrace();
+
   // Runs `work` in a transaction (READ COMMITTED) and commits if it returned OK, else rolls back. A connection found
   // broken before any statement ran is replaced once; later breaks are reported and not retried: the commit may have
   // happened. pqxx exceptions thrown by `work` (reading a NULL as a number, say) become INTERNAL.
@@ -144,6 +153,7 @@ class Connection {
   pg_conn* raw_ = nullptr;  // the same, which owns it
   PreparedStatements prepared_;
   bool stay_ = false;
+  Trace shown_;  // in the name of the session
 };
 
 // A bounded set of connections, opened as they are needed. Any thread. Handles must not outlive it.

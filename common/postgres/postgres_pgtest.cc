@@ -100,6 +100,28 @@ TEST(Connection, PreparesFromTheSecondUseOn) {
   EXPECT_EQ(prepared(), "0");
 }
 
+TEST(Connection, ShowsTheTraceThatItWorksFor) {
+  ConnectOptions options = Options();
+  options.application_name = "leasehold-provisioner/0123abcd";
+  Connection connection(options);
+  const auto name = [&connection] { return First(connection.ExecAlone("SHOW application_name")); };
+  const Trace trace = NewTrace(true);
+  {
+    const TraceScope scope(trace);
+    EXPECT_EQ(name(), "leasehold-provisioner/0123abcd") << "nobody has asked for it";
+    ASSERT_TRUE(connection.ShowTrace().ok());
+    EXPECT_EQ(name(), "leasehold-provisioner/0123abcd " + TraceId(trace)) << "63 bytes, and none is cut";
+    ASSERT_TRUE(connection.Connect().ok());
+    EXPECT_EQ(name(), "leasehold-provisioner/0123abcd");
+    ASSERT_TRUE(connection.ShowTrace().ok());
+    EXPECT_EQ(name(), "leasehold-provisioner/0123abcd " + TraceId(trace)) << "a new session is told anew";
+    EXPECT_EQ(ApplicationName("x"), "x " + TraceId(trace));
+  }
+  ASSERT_TRUE(connection.ShowTrace().ok());
+  EXPECT_EQ(name(), "leasehold-provisioner/0123abcd");
+  EXPECT_EQ(ApplicationName("x"), "x");
+}
+
 TEST(Connection, PreparesSoManyStatementsAndNoMore) {
   Connection connection(Options());
   const size_t texts = PreparedStatements::kMost + 20;

@@ -10,6 +10,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
 #include "common/telemetry/log_line.h"
+#include "common/telemetry/trace.h"
 
 namespace leasehold {
 namespace {
@@ -40,6 +41,20 @@ std::optional<Level> ParseLevel(std::string_view text) {
   return std::nullopt;
 }
 
+std::string_view NameOf(Level level) {
+  switch (level) {
+    case Level::kDebug:
+      return "debug";
+    case Level::kInfo:
+      return "info";
+    case Level::kWarning:
+      return "warning";
+    case Level::kError:
+      return "error";
+  }
+  return "error";
+}
+
 std::optional<LogFormat> ParseLogFormat(std::string_view text) {
   if (text == "json") return LogFormat::kJson;
   if (text == "text") return LogFormat::kText;
@@ -58,15 +73,19 @@ void ConfigureLog(std::string component, Level level, LogFormat format) {
 
 void SetLogLevel(Level level) { TheSink().level = level; }
 
-bool LogEnabled(Level level) { return level >= TheSink().level.load(std::memory_order_relaxed); }
+Level CurrentLogLevel() { return TheSink().level.load(std::memory_order_relaxed); }
+
+bool LogEnabled(Level level) { return level >= CurrentLogLevel(); }
 
 void Log(Level level, std::string_view message, std::initializer_list<LogField> fields) {
   if (!LogEnabled(level)) return;
   Sink& sink = TheSink();
+  const std::string trace_id = TraceId(CurrentTrace());
   const LogEvent event{.time = absl::Now(),
                        .level = level,
                        .component = sink.component,
                        .message = message,
+                       .trace_id = trace_id,
                        .fields = {fields.begin(), fields.size()}};
   const std::string line = sink.format == LogFormat::kJson ? JsonLine(event) : TextLine(event, sink.colours);
   std::string_view rest = line;

@@ -86,15 +86,17 @@ class Interceptor : public grpc::experimental::Interceptor {
     return true;
   }
 
-  // What is the same for all calls. `entry` points into `caller_`.
+  // What is the same for all calls. `entry` points into `caller_` and `trace_id_`.
   void Complete(AuditEntry& entry, v1::Reason outcome) {
     // All services have callback methods.
-    caller_ = CallerOf(static_cast<const grpc::CallbackServerContext&>(*info_.server_context()));
+    auto& context = static_cast<grpc::CallbackServerContext&>(*info_.server_context());
+    caller_ = CallerOf(context);
+    trace_id_ = TraceId(TraceOf(context));
     if (entry.action == v1::AUDIT_ACTION_UNSPECIFIED) entry.action = call_->action;
     entry.outcome = outcome;
     entry.principal = caller_.principal;
     entry.address = caller_.address;
-    entry.trace_id = caller_.trace_id;
+    entry.trace_id = trace_id_;
   }
 
   grpc::experimental::ServerRpcInfo& info_;
@@ -105,6 +107,7 @@ class Interceptor : public grpc::experimental::Interceptor {
   bool told_ = false;
   std::string held_;
   Caller caller_;
+  std::string trace_id_;
 };
 
 class Factory : public grpc::experimental::ServerInterceptorFactoryInterface {

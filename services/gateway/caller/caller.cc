@@ -1,6 +1,6 @@
 #include "services/gateway/caller/caller.h"
 
-#include <algorithm>
+#include <iterator>
 
 #include "absl/strings/str_replace.h"
 #include "common/status/error.h"
@@ -8,8 +8,12 @@
 namespace leasehold::gateway {
 namespace {
 
-bool IsLowerHex(std::string_view text) {
-  return std::ranges::all_of(text, [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
+// Of two that say different things, neither counts.
+Trace SentTrace(const grpc::ServerContextBase& context) {
+  const auto& metadata = context.client_metadata();
+  const auto [header, end] = metadata.equal_range({kTraceparent.data(), kTraceparent.size()});
+  if (header == end || std::next(header) != end) return {};
+  return ParseTraceparent({header->second.data(), header->second.size()});
 }
 
 // gRPC's own contexts live in the call's memory; ours go when the call is over.
@@ -30,16 +34,15 @@ std::string AddressOfPeer(std::string_view peer) {
   return std::string(peer);
 }
 
-std::string TraceIdOf(std::string_view traceparent) {
-  // version "-" trace id "-" parent id "-" flags; later versions may add fields.
-  if (traceparent.size() < 55 || traceparent[2] != '-' || traceparent[35] != '-' || traceparent[52] != '-') return "";
-  if (traceparent.size() > 55 && (traceparent.starts_with("00") || traceparent[55] != '-')) return "";
-  const std::string_view version = traceparent.substr(0, 2);
-  const std::string_view trace_id = traceparent.substr(3, 32);
-  const bool hex = IsLowerHex(version) && IsLowerHex(trace_id) && IsLowerHex(traceparent.substr(36, 16)) &&
-                   IsLowerHex(traceparent.substr(53, 2));
-  if (!hex || version == "ff" || trace_id.find_first_not_of('0') == std::string_view::npos) return "";
-  return std::string(trace_id);
+const Trace& GatedContext::trace() {
+  if (!trace_) trace_ = SentTrace(*this);
+  if (!trace_) trace_ = BeginTrace();
+  return trace_;
+}
+
+Trace TraceOf(grpc::CallbackServerContext& context) {
+  auto* gated = dynamic_cast<GatedContext*>(&context);
+  return gated == nullptr ? SentTrace(context) : gated->trace();
 }
 
 std::unique_ptr<grpc::ContextAllocator> NewGatedContexts() { return std::make_unique<Allocator>(); }
@@ -50,10 +53,6 @@ Caller CallerOf(const grpc::ServerContextBase& context) {
   }
   Caller caller;
   caller.address = AddressOfPeer(context.peer());
-  const auto& metadata = context.client_metadata();
-  if (const auto header = metadata.find("traceparent"); header != metadata.end()) {
-    caller.trace_id = TraceIdOf({header->second.data(), header->second.size()});
-  }
   return caller;
 }
 

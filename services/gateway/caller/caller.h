@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "absl/status/status.h"
+#include "common/telemetry/trace.h"
 #include "services/gateway/lease/lease_bounds.h"
 
 namespace leasehold::gateway {
@@ -20,22 +21,26 @@ struct Caller {
   std::string principal{kAnonymous};
   // The peer, ip:port; what gRPC calls it where it has no port ("unix:…", "inproc").
   std::string address;
-  // 32 lower-case hex digits of the call's W3C traceparent; empty without a valid one.
-  std::string trace_id;
 };
 
 // A call with what the gate found out about it. Each call of a server that was built with NewGatedContexts() is one.
 class GatedContext : public grpc::CallbackServerContext {
  public:
+  // The caller's, by its traceparent; one that begins here if it has sent none that is valid. From the first time that
+  // it is asked for; one thread at a time.
+  const Trace& trace();
+
   Caller caller;
   LeaseBounds bounds;
   // nullopt until the gate has decided: then the call is refused, too.
   std::optional<absl::Status> decision;
+
+ private:
+  Trace trace_;
 };
 std::unique_ptr<grpc::ContextAllocator> NewGatedContexts();
 
-// Of a call that the gate has not seen, as in tests of a single service: its peer and trace, and anonymous, without
-// bounds.
+// Of a call that the gate has not seen, as in tests of a single service: its peer, and anonymous, without bounds.
 Caller CallerOf(const grpc::ServerContextBase& context);
 
 LeaseBounds BoundsOf(const grpc::CallbackServerContext& context);
@@ -46,7 +51,7 @@ absl::Status RefusalOf(const grpc::CallbackServerContext& context);
 // gRPC's "ipv4:127.0.0.1:4711" and "ipv6:%5B::1%5D:4711" as "127.0.0.1:4711" and "[::1]:4711".
 std::string AddressOfPeer(std::string_view peer);
 
-// Empty for anything that is not version 00 to fe of a W3C traceparent with a trace id that is not all zeros.
-std::string TraceIdOf(std::string_view traceparent);
+// GatedContext::trace(); of other calls the caller's, or none.
+Trace TraceOf(grpc::CallbackServerContext& context);
 
 }  // namespace leasehold::gateway

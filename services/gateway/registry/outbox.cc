@@ -4,6 +4,7 @@
 
 #include "common/config/config.h"
 #include "common/status/error.h"
+#include "common/telemetry/trace.h"
 
 namespace leasehold::gateway {
 namespace {
@@ -23,6 +24,7 @@ absl::Status Enqueue(postgres::Transaction& tx, const rows::TenantRow& tenant, s
   envelope.set_type(std::format("{}{}.v1", events::kTypePrefix, what));
   envelope.set_subject(tenant.id);
   *envelope.mutable_time() = FromTime(now);
+  envelope.set_traceparent(ToTraceparent(CurrentTrace()));
 
   v1::TenantEvent data;
   data.set_id(tenant.id);

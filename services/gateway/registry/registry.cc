@@ -24,7 +24,7 @@ postgres::ConnectOptions ConnectionOf(const Registry::Options& options) {
   postgres::ConnectOptions connect;
   connect.dsn = options.config.registry().dsn();
   connect.password = options.password;
-  connect.application_name = "leasehold-gateway";
+  connect.application_name = std::string(kGatewaySessions);
   return connect;
 }
 

@@ -6,6 +6,7 @@
 #include "common/failpoint/failpoint.h"
 #include "common/status/error.h"
 #include "common/telemetry/log.h"
+#include "common/telemetry/trace.h"
 #include "services/gateway/registry/outbox.h"
 
 namespace leasehold::gateway {
@@ -58,9 +59,11 @@ absl::Status OutboxRelay::Drain() {
       LH_ASSIGN_OR_RETURN(const std::vector<OutboxEvent> batch, TakeBatch(tx, kBatch));
       size_t count = 0;
       for (const auto& [id, event] : batch) {
+        const TraceScope scope(jetstream::TraceOf(event.headers));
         published = nats_.Publish(event.subject, event.payload, event.headers, event.message_id);
         if (!published.ok()) break;
         LH_FAILPOINT("after publishing an event");
+        Log(Level::kDebug, "event published", {{"subject", event.subject}, {"id", event.message_id}});
         ++count;
       }
       more = batch.size() == kBatch;

@@ -8,6 +8,7 @@
 #include "common/failpoint/failpoint.h"
 #include "common/status/error.h"
 #include "common/telemetry/log.h"
+#include "common/telemetry/trace.h"
 
 namespace leasehold::provisioner {
 namespace {
@@ -46,7 +47,8 @@ absl::StatusOr<std::optional<Desire>> DesireOf(const events::TenantEvent& event)
   if (data.generation() == 0) {
     if (event.what != "created") return std::nullopt;
     const bool active = !data.has_is_active() || data.is_active();
-    return Desire{.state = active ? v1::DESIRED_STATE_PRESENT : v1::DESIRED_STATE_CLOSED};
+    return Desire{.state = active ? v1::DESIRED_STATE_PRESENT : v1::DESIRED_STATE_CLOSED,
+                  .traceparent = ToTraceparent(event.trace)};
   }
   if (data.desired() == v1::DESIRED_STATE_UNSPECIFIED || !v1::DesiredState_IsValid(data.desired())) {
     return Malformed("data.desired is missing beside data.generation");
@@ -59,7 +61,8 @@ absl::StatusOr<std::optional<Desire>> DesireOf(const events::TenantEvent& event)
                 .state = data.desired(),
                 .create_generation = data.create_generation(),
                 .origin = std::move(origin),
-                .backup = data.backup()};
+                .backup = data.backup(),
+                .traceparent = ToTraceparent(event.trace)};
 }
 
 TenantEvents::TenantEvents(jetstream::Client& client, ServiceName service, int replicas, Apply apply, Metrics& metrics)
@@ -121,6 +124,9 @@ absl::Status TenantEvents::Handle(jetstream::Message& message) {
     Park(message, event.status());
     return absl::OkStatus();
   }
+  const TraceScope scope(event->trace);
+  Log(Level::kDebug, "event taken",
+      {{"subject", message.subject()}, {"generation", std::format("{}", event->data.generation())}});
   const absl::StatusOr<TenantId> id = TenantId::Parse(event->data.id());
   const absl::StatusOr<std::optional<Desire>> desire = DesireOf(*event);
   if (!id.ok() || !desire.ok()) {

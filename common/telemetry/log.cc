@@ -31,6 +31,26 @@ Sink& TheSink() {
 
 bool OnTerminal() { return isatty(STDERR_FILENO) == 1; }
 
+void Write(Level level, std::string_view message, std::initializer_list<LogField> fields) {
+  Sink& sink = TheSink();
+  const std::string trace_id = TraceId(CurrentTrace());
+  const LogEvent event{.time = absl::Now(),
+                       .level = level,
+                       .component = sink.component,
+                       .message = message,
+                       .trace_id = trace_id,
+                       .fields = {fields.begin(), fields.size()}};
+  const std::string line = sink.format == LogFormat::kJson ? JsonLine(event) : TextLine(event, sink.colours);
+  std::string_view rest = line;
+  absl::MutexLock lock(&sink.write);
+  while (!rest.empty()) {
+    const ssize_t n = write(STDERR_FILENO, rest.data(), rest.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return;  // nobody to tell
+    rest.remove_prefix(static_cast<size_t>(n));
+  }
+}
+
 }  // namespace
 
 std::optional<Level> ParseLevel(std::string_view text) {
@@ -77,25 +97,13 @@ Level CurrentLogLevel() { return TheSink().level.load(std::memory_order_relaxed)
 
 bool LogEnabled(Level level) { return level >= CurrentLogLevel(); }
 
+void ChangeLogLevel(Level level) {
+  const Level before = TheSink().level.exchange(level);
+  Write(Level::kInfo, "log level changed", {{"from", NameOf(before)}, {"to", NameOf(level)}});
+}
+
 void Log(Level level, std::string_view message, std::initializer_list<LogField> fields) {
-  if (!LogEnabled(level)) return;
-  Sink& sink = TheSink();
-  const std::string trace_id = TraceId(CurrentTrace());
-  const LogEvent event{.time = absl::Now(),
-                       .level = level,
-                       .component = sink.component,
-                       .message = message,
-                       .trace_id = trace_id,
-                       .fields = {fields.begin(), fields.size()}};
-  const std::string line = sink.format == LogFormat::kJson ? JsonLine(event) : TextLine(event, sink.colours);
-  std::string_view rest = line;
-  absl::MutexLock lock(&sink.write);
-  while (!rest.empty()) {
-    const ssize_t n = write(STDERR_FILENO, rest.data(), rest.size());
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return;  // nobody to tell
-    rest.remove_prefix(static_cast<size_t>(n));
-  }
+  if (LogEnabled(level)) Write(level, message, fields);
 }
 
 }  // namespace leasehold

@@ -33,6 +33,8 @@ LogFormat DefaultLogFormat();
 // component, info and above. Text is coloured on a terminal unless NO_COLOR is set.
 void ConfigureLog(std::string component, Level level, LogFormat format);
 void SetLogLevel(Level level);  // any time
+// The same on somebody's request: the log says so, whatever the level.
+void ChangeLogLevel(Level level);
 Level CurrentLogLevel();
 bool LogEnabled(Level level);
 

@@ -14,6 +14,8 @@
 #include <thread>
 #include <vector>
 
+#include "common/status/error.h"
+#include "common/telemetry/level.h"
 #include "common/telemetry/log_line.h"
 #include "common/telemetry/trace.h"
 
@@ -103,6 +105,20 @@ TEST(ParseLevel, KnowsTheConfigurationsWords) {
   EXPECT_EQ(ParseLevel("warn"), std::nullopt);
   EXPECT_EQ(ParseLogFormat("text"), LogFormat::kText);
   EXPECT_EQ(ParseLogFormat(""), std::nullopt);
+}
+
+TEST(Level, IsTheContractsAndNothingElse) {
+  for (const char* name : {"debug", "info", "warning", "error"}) {
+    const Level level = *ParseLevel(name);
+    EXPECT_EQ(*LevelOf(ToProto(level)), level);
+    EXPECT_EQ(NameOf(level), name);
+  }
+  for (const int bad : {0, 5, -1}) {
+    const absl::Status refused = LevelOf(static_cast<v1::LogLevel>(bad)).status();
+    EXPECT_EQ(ReasonOf(refused), v1::REASON_INVALID_FIELD);
+    EXPECT_THAT(std::string(refused.message()), HasSubstr("level is '" + std::to_string(bad) +
+                                                          "'; allowed: debug, info, warning, error"));
+  }
 }
 
 // What the process writes to stderr in the meantime.

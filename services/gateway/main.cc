@@ -205,12 +205,12 @@ absl::Status Run(const Arguments& arguments) {
   ProvisionerService provisioners(registry);
   DoctorService doctor(registry, clock, ToDuration(config.provisioner().resync_interval()));
   PoolService pools(sql, services);
-  LogService logs(sql.query_log(), config);
   PolicyService policies(callers->gate());
   MigrationAsker migration_asker(*nats, services, &audit);
   MigrationService migrations(migration_asker, registry, timer);
   AuditService audits(registry.connection());
   InstanceAsker instance_asker(*nats, services);
+  LogService logs(sql.query_log(), instance_asker, config);
   InstanceService instances(instance_asker, services);
   StatusService status({.registry = registry,
                         .asker = instance_asker,

@@ -43,9 +43,8 @@ TEST(LogLevel, ChangesInEveryDaemonWhileItRuns) {
               AllOf(ContainsRegex("gateway +info"), ContainsRegex("provisioner/alpha +info"),
                     ContainsRegex("provisioner/beta +debug")));
   EXPECT_THAT(LogOf(stack, "provisioner-alpha"), HasSubstr("\"message\":\"log level changed\""));
-  EXPECT_TRUE(Eventually([&] {
-    return absl::StrContains(stack.Run({"audit", "--json", "--limit", "1000"}).out, "LOG_LEVEL_DEBUG");
-  }));
+  EXPECT_TRUE(Eventually(
+      [&] { return absl::StrContains(stack.Run({"audit", "--json", "--limit", "1000"}).out, "LOG_LEVEL_DEBUG"); }));
 }
 
 TEST(LogLevel, WhatIsNoneIsRefused) {
@@ -62,9 +61,8 @@ TEST(LogLevel, IsTheConfigurationsAgainAfterARestart) {
   Stack& stack = SharedStack();
   EXPECT_EQ(stack.Run({"log", "level", "error", "--service", "beta"}).exit_code, 0);
   stack.KillAndAwait("provisioner/beta");
-  EXPECT_TRUE(Eventually([&] {
-    return absl::StrContains(stack.Run({"log", "level", "--service", "beta"}).out, " info");
-  }));
+  EXPECT_TRUE(
+      Eventually([&] { return absl::StrContains(stack.Run({"log", "level", "--service", "beta"}).out, " info"); }));
 }
 
 }  // namespace

@@ -1,4 +1,5 @@
-// One trace id, from the caller's metadata to PostgreSQL's own log: on real daemons, found as an operator would find it.
+// One trace id, from the caller's metadata to PostgreSQL's own log: on real daemons, found as an operator would find
+// it.
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -172,7 +173,8 @@ TEST(Traces, SessionsAreNamedAfterTheWorkAtHand) {
 TEST(Traces, WithoutAValidTraceparentTheGatewayBeginsOne) {
   Stack& stack = WithoutSpares().stack();
   std::set<std::string> ids;
-  for (const std::string traceparent : {"", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7", "'; DROP TABLE x"}) {
+  for (const std::string traceparent :
+       {"", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7", "'; DROP TABLE x"}) {
     const std::string id = FreshTenantId();
     Subscriber created(stack.Env("LEASEHOLD_NATS"), absl::StrCat("tenants.", id, ".created").c_str());
     Create(stack, id, traceparent);

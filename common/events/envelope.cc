@@ -119,7 +119,8 @@ absl::StatusOr<v1::EventEnvelope> ReadEnvelope(const Attributes& attributes) {
     return Malformed(field("datacontenttype"), *type, "application/json");
   }
   // A trace that cannot be continued is dropped, as its specification asks for.
-  if (const std::string* parent = find(kTraceparent)) envelope.set_traceparent(ToTraceparent(ParseTraceparent(*parent)));
+  if (const std::string* parent = find(kTraceparent))
+    envelope.set_traceparent(ToTraceparent(ParseTraceparent(*parent)));
   return envelope;
 }
 

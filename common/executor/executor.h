@@ -23,9 +23,8 @@ class Executor {
   // Runs what was accepted, then joins.
   ~Executor();
 
-  // Any thread, also from a task. Tasks start in the order of submission, each at work for the trace that its submitter is
-  // at work for. False (and `task` is dropped) after Stop() or
-  // when kMaxQueue tasks wait. A task must not throw.
+  // Any thread, also from a task. Tasks start in the order of submission, each at work for the trace that its submitter
+  // is at work for. False (and `task` is dropped) after Stop() or when kMaxQueue tasks wait. A task must not throw.
   bool Submit(std::move_only_function<void()> task);
 
   // No new tasks; returns when those accepted have run. Idempotent, any thread. Not from a task.

@@ -9,7 +9,8 @@
 
 namespace leasehold::rpc {
 
-// For CreateCustomChannelWithInterceptors: each call bears `trace` as its metadata `traceparent`; none, if that is none.
+// For CreateCustomChannelWithInterceptors: each call bears `trace` as its metadata `traceparent`; none, if that is
+// none.
 std::unique_ptr<grpc::experimental::ClientInterceptorFactoryInterface> ShowTrace(const Trace& trace);
 
 }  // namespace leasehold::rpc

@@ -116,8 +116,8 @@ TEST(Level, IsTheContractsAndNothingElse) {
   for (const int bad : {0, 5, -1}) {
     const absl::Status refused = LevelOf(static_cast<v1::LogLevel>(bad)).status();
     EXPECT_EQ(ReasonOf(refused), v1::REASON_INVALID_FIELD);
-    EXPECT_THAT(std::string(refused.message()), HasSubstr("level is '" + std::to_string(bad) +
-                                                          "'; allowed: debug, info, warning, error"));
+    EXPECT_THAT(std::string(refused.message()),
+                HasSubstr("level is '" + std::to_string(bad) + "'; allowed: debug, info, warning, error"));
   }
 }
 

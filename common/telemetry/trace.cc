@@ -2,6 +2,8 @@
 
 #include <sys/random.h>
 
+#include <algorithm>
+#include <array>
 #include <atomic>
 #include <format>
 #include <optional>
@@ -31,14 +33,14 @@ std::optional<uint64_t> Hex(std::string_view digits) {
   return value;
 }
 
-// Not zero. The kernel's generator has no state here that a fork or a thread could share.
-uint64_t Random() {
-  uint64_t value = 0;
-  while (value == 0) {
-    // Never short for 8 bytes; it fails only before the kernel has gathered entropy for the first time.
-    if (getrandom(&value, sizeof value, 0) != sizeof value) value = 0;
+// None of them zero. The kernel's generator has no state here that a fork or a thread could share.
+template <size_t kCount>
+std::array<uint64_t, kCount> Random() {
+  std::array<uint64_t, kCount> numbers{};
+  // Never short for so few bytes; it fails only before the kernel has gathered entropy for the first time.
+  while (getrandom(numbers.data(), sizeof numbers, 0) != sizeof numbers || std::ranges::contains(numbers, 0u)) {
   }
-  return value;
+  return numbers;
 }
 
 }  // namespace
@@ -57,7 +59,10 @@ Trace ParseTraceparent(std::string_view text) {
   return {.high = *high, .low = *low, .span = *span, .sampled = (*flags & 1) != 0};
 }
 
-Trace NewTrace(bool sampled) { return {.high = Random(), .low = Random(), .span = Random(), .sampled = sampled}; }
+Trace NewTrace(bool sampled) {
+  const auto [high, low, span] = Random<3>();
+  return {.high = high, .low = low, .span = span, .sampled = sampled};
+}
 
 Trace BeginTrace() {
   Trace trace = NewTrace(false);
@@ -71,7 +76,7 @@ bool IsSampled(const Trace& trace) {
 
 void SetSampling(int percent) { sample_percent = percent; }
 
-uint64_t NewSpanId() { return Random(); }
+uint64_t NewSpanId() { return Random<1>()[0]; }
 
 std::string TraceId(const Trace& trace) {
   return trace ? std::format("{:016x}{:016x}", trace.high, trace.low) : std::string();

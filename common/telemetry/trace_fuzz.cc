@@ -1,4 +1,5 @@
-// What is a trace comes back the same from being written and read once more, whatever version it came in; its id is one.
+// What is a trace comes back the same from being written and read once more, whatever version it came in; its id is
+// one.
 #include <cstdint>
 #include <string>
 

@@ -45,8 +45,8 @@ std::string Show(const google::protobuf::RepeatedPtrField<v1::DaemonLog>& logs, 
 absl::Status CheckTaken(const google::protobuf::RepeatedPtrField<v1::DaemonLog>& logs) {
   const auto silent = std::ranges::count_if(logs, [](const v1::DaemonLog& log) { return !log.trouble().empty(); });
   if (silent == 0) return absl::OkStatus();
-  return absl::UnavailableError(
-      absl::StrCat(silent, " of ", logs.size(), " did not answer; each goes by its configuration when it starts again"));
+  return absl::UnavailableError(absl::StrCat(silent, " of ", logs.size(),
+                                             " did not answer; each goes by its configuration when it starts again"));
 }
 
 absl::StatusOr<int> ShowLevels(Command& command, const std::string& service) {

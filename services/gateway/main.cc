@@ -19,6 +19,7 @@
 #include "common/daemon/reloader.h"
 #include "common/jetstream/jetstream.h"
 #include "common/jetstream/options.h"
+#include "common/otlp/otlp_exporter.h"
 #include "common/status/error.h"
 #include "common/telemetry/log.h"
 #include "common/telemetry/metrics.h"
@@ -162,6 +163,7 @@ absl::Status Run(const Arguments& arguments) {
   Health health(clock);
   for (const char* component : {"registry", "nats", "leases", "listeners"}) health.Require(component);
   const Metrics::Handle own_metrics = AddDaemonMetrics(health, metrics);
+  const std::string name = AuditGatewayName();
   tls::Watcher certificates(clock, metrics);
   LH_ASSIGN_OR_RETURN(const Encryption encryption, ReadEncryption(config, certificates));
   HttpEndpoint http(health, metrics, {}, encryption.http);
@@ -170,13 +172,17 @@ absl::Status Run(const Arguments& arguments) {
   LH_RETURN_IF_ERROR(WatchKeys(config, secrets, keys));
   if (arguments.check_config) return absl::OkStatus();
 
+  LH_ASSIGN_OR_RETURN(
+      const std::unique_ptr<SpanExport> spans,
+      SpanExport::Start(config.tracing(),
+                        {.service = "leasehold-gateway", .instance = name, .version = std::string(Version())},
+                        metrics));
   LH_ASSIGN_OR_RETURN(const jetstream::Security nats_security, jetstream::ReadSecurity(config.nats(), environment));
   LH_ASSIGN_OR_RETURN(const auto nats,
                       jetstream::Connect({.url = config.nats().url(), .name = "gateway"}, nats_security));
   AuditRecorder audit(config.audit(), clock, metrics);
   Registry registry({.config = config, .password = secrets.registry_password, .audit = &audit}, *nats, clock, metrics,
                     health);
-  const std::string name = AuditGatewayName();
   AuditTrail trail({.registry = registry.connection(),
                     .gateway = name,
                     .replicas = config.nats().replicas(),

@@ -26,6 +26,7 @@
 #include "leasehold/v1/tenant.grpc.pb.h"
 #include "services/gateway/api/undecodable_request.h"
 #include "services/gateway/audit/rpc_audit.h"
+#include "services/gateway/caller/rpc_trace.h"
 
 namespace leasehold::gateway {
 namespace {
@@ -86,6 +87,7 @@ absl::StatusOr<std::shared_ptr<grpc::Server>> StartRpcServer(
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, kMinPingIntervalMs);
   builder.AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, kHandshakeMs);
   auto interceptors = RefuseUndecodableRequests();
+  interceptors.push_back(TraceCalls());
   interceptors.push_back(CheckCallsAt(gate));
   interceptors.push_back(RecordCalls(audit));
   builder.experimental().SetInterceptorCreators(std::move(interceptors));

@@ -11,6 +11,7 @@
 #include "common/secret/key_ring.h"
 #include "common/secret/secret.h"
 #include "common/status/error.h"
+#include "common/version/version.h"
 #include "services/provisioner/migrations/folder.h"
 
 namespace leasehold::provisioner {
@@ -126,6 +127,13 @@ absl::StatusOr<std::unique_ptr<Provisioner>> Provisioner::Make(const v1::Config&
   LH_ASSIGN_OR_RETURN(auto renewed, ReadCertificates(config.provisioner()));
   LH_ASSIGN_OR_RETURN(const jetstream::Security nats_security, jetstream::ReadSecurity(config.nats(), environment));
   std::unique_ptr<Provisioner> provisioner(new Provisioner(std::move(settings), std::move(renewed)));
+  LH_ASSIGN_OR_RETURN(
+      provisioner->spans_,
+      SpanExport::Start(config.tracing(),
+                        {.service = std::format("leasehold-provisioner-{}", provisioner->instance_.service().str()),
+                         .instance = provisioner->instance_.process(),
+                         .version = std::string(Version())},
+                        provisioner->metrics_));
   LH_RETURN_IF_ERROR(provisioner->WatchRoleKey(service.instance().role_key_file(), std::move(on_new_role_key)));
   LH_RETURN_IF_ERROR(provisioner->endpoint_.Start(provisioner->http_));
   LH_RETURN_IF_ERROR(provisioner->Connect(config.nats().url(), nats_security));

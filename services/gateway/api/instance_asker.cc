@@ -32,14 +32,14 @@ absl::StatusOr<v1::InstanceAnswer> InstanceAsker::Ask(const std::string& service
                                                       absl::Duration patience, Whose whose) {
   LH_ASSIGN_OR_RETURN(const ServiceName name, ServiceName::Parse(service));
   LH_RETURN_IF_ERROR(services_.Check(name));
-  return AskProvisioner<v1::InstanceAnswer>(nats_,
-                                            {.service = name,
-                                             .subject = whose == Whose::kAll ? InstanceSubjectOfAll(name)
-                                                                             : InstanceSubject(name),
-                                             .subject_of_all = InstanceSubjectOfAll(name),
-                                             .patience = patience,
-                                             .patience_with_one = patience / 2},
-                                            call);
+  return AskProvisioner<v1::InstanceAnswer>(
+      nats_,
+      {.service = name,
+       .subject = whose == Whose::kAll ? InstanceSubjectOfAll(name) : InstanceSubject(name),
+       .subject_of_all = InstanceSubjectOfAll(name),
+       .patience = patience,
+       .patience_with_one = patience / 2},
+      call);
 }
 
 bool InstanceAsker::AskAll(std::vector<std::string> services, v1::InstanceCall call, absl::Duration patience,

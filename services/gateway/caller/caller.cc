@@ -1,9 +1,11 @@
 #include "services/gateway/caller/caller.h"
 
 #include <iterator>
+#include <utility>
 
 #include "absl/strings/str_replace.h"
 #include "common/status/error.h"
+#include "common/telemetry/span.h"
 
 namespace leasehold::gateway {
 namespace {
@@ -35,8 +37,10 @@ std::string AddressOfPeer(std::string_view peer) {
 }
 
 const Trace& GatedContext::trace() {
-  if (!trace_) trace_ = SentTrace(*this);
-  if (!trace_) trace_ = BeginTrace();
+  if (trace_) return trace_;
+  trace_ = SentTrace(*this);
+  if (!trace_) return trace_ = BeginTrace();
+  if (trace_.sampled && SpansAreCollected()) parent_span_ = std::exchange(trace_.span, NewSpanId());
   return trace_;
 }
 

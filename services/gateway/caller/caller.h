@@ -26,9 +26,11 @@ struct Caller {
 // A call with what the gate found out about it. Each call of a server that was built with NewGatedContexts() is one.
 class GatedContext : public grpc::CallbackServerContext {
  public:
-  // The caller's, by its traceparent; one that begins here if it has sent none that is valid. From the first time that
-  // it is asked for; one thread at a time.
+  // The caller's, by its traceparent; one that begins here if it has sent none that is valid. Where spans are collected
+  // its span is the call's own. Made when it is asked for first; one thread at a time until then.
   const Trace& trace();
+  // Of which the call is a part; 0: of none.
+  uint64_t parent_span() const { return parent_span_; }
 
   Caller caller;
   LeaseBounds bounds;
@@ -37,6 +39,7 @@ class GatedContext : public grpc::CallbackServerContext {
 
  private:
   Trace trace_;
+  uint64_t parent_span_ = 0;
 };
 std::unique_ptr<grpc::ContextAllocator> NewGatedContexts();
 

@@ -8,6 +8,7 @@
 #include "common/status/error.h"
 #include "common/status/view.h"
 #include "common/telemetry/log.h"
+#include "common/telemetry/span.h"
 #include "common/telemetry/trace.h"
 
 namespace leasehold::gateway {
@@ -41,6 +42,7 @@ absl::Status TenantIntake::Handle(jetstream::Message& message) {
   if (!event.ok()) return disposal_.Park(message, event.status());
   const TraceScope scope(event->trace);
   if (event->data.generation() != 0) return disposal_.Ack(message, "own");
+  const Span span("take announcement", SpanKind::kConsumer, {{"subject", message.subject()}});
   if (event->what == "created") return Announced(*event, message);
   return disposal_.Park(message,
                         Error(v1::REASON_MALFORMED_EVENT,
@@ -116,6 +118,7 @@ absl::StatusOr<bool> ReportIntake::Apply(const TenantId& id, const v1::Provision
 
 absl::Status ReportIntake::Handle(jetstream::Message& message) {
   const TraceScope scope(jetstream::TraceOf(message.headers()));
+  const Span span("take report", SpanKind::kConsumer, {{"subject", message.subject()}});
   const absl::StatusOr<v1::ProvisioningEvent> event =
       events::DecodeProvisioningEvent(message.subject(), message.headers(), message.payload());
   if (!event.ok()) return disposal_.Park(message, event.status());

@@ -6,6 +6,7 @@
 #include "common/failpoint/failpoint.h"
 #include "common/status/error.h"
 #include "common/telemetry/log.h"
+#include "common/telemetry/span.h"
 #include "common/telemetry/trace.h"
 #include "services/gateway/registry/outbox.h"
 
@@ -60,8 +61,9 @@ absl::Status OutboxRelay::Drain() {
       size_t count = 0;
       for (const auto& [id, event] : batch) {
         const TraceScope scope(jetstream::TraceOf(event.headers));
+        Span span("publish event", SpanKind::kProducer, {{"subject", event.subject}});
         published = nats_.Publish(event.subject, event.payload, event.headers, event.message_id);
-        if (!published.ok()) break;
+        if (!span.Note(published).ok()) break;
         LH_FAILPOINT("after publishing an event");
         Log(Level::kDebug, "event published", {{"subject", event.subject}, {"id", event.message_id}});
         ++count;

@@ -6,6 +6,7 @@
 #include "common/config/config.h"
 #include "common/status/error.h"
 #include "common/telemetry/log.h"
+#include "common/telemetry/span.h"
 #include "common/telemetry/trace.h"
 #include "services/gateway/registry/backup_state.h"
 #include "services/gateway/registry/outbox.h"
@@ -109,7 +110,8 @@ Store::Store(postgres::ConnectionPool& pool, const Clock& clock, std::vector<std
     : pool_(pool), clock_(clock), services_(std::move(services)), retention_(retention) {}
 
 absl::Status Store::Transact(const Work& work) {
-  const absl::Status status = pool_.InTransaction(work);
+  Span span("registry transaction", SpanKind::kClient);
+  const absl::Status status = span.Note(pool_.InTransaction(work));
   if (status.ok()) return status;
   if (postgres::IsConnectionFailure(status) || IsPassing(postgres::SqlStateOf(status))) {
     return WithRetryAfter(Error(v1::REASON_REGISTRY_UNAVAILABLE, "the registry does not answer"), absl::Seconds(1));
@@ -223,8 +225,7 @@ absl::Status Store::Refuse(const TenantId& id) {
 
 absl::StatusOr<v1::TenantChange> Store::Write(const RequestKey& key, const TenantId& id, Change change,
                                               const Edit& edit) {
-  return Logged(
-      Once<v1::TenantChange>(key, [&](postgres::Transaction& tx) { return Apply(tx, id, change, edit); }));
+  return Logged(Once<v1::TenantChange>(key, [&](postgres::Transaction& tx) { return Apply(tx, id, change, edit); }));
 }
 
 absl::StatusOr<v1::TenantChange> Store::Apply(postgres::Transaction& tx, const TenantId& id, Change change,

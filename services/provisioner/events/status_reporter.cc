@@ -11,6 +11,7 @@
 #include "common/failpoint/failpoint.h"
 #include "common/status/error.h"
 #include "common/telemetry/log.h"
+#include "common/telemetry/span.h"
 #include "common/telemetry/trace.h"
 
 namespace leasehold::provisioner {
@@ -157,10 +158,11 @@ absl::Status StatusReporter::Publish(const TenantRecord& record) {
   envelope.set_type(std::format("leasehold.provisioning.{}.v1", what));
   envelope.set_subject(record.id.str());
   *envelope.mutable_time() = FromTime(record.update_time);
-  envelope.set_traceparent(record.traceparent);
   const TraceScope scope(ParseTraceparent(record.traceparent));
+  Span span("publish status", SpanKind::kProducer, {{"tenant", record.id.str()}, {"state", what}});
+  envelope.set_traceparent(ToTraceparent(CurrentTrace()));
   const events::Encoded encoded = events::EncodeProvisioningEvent(envelope, what, EventOf(record, service_));
-  LH_RETURN_IF_ERROR(client_.Publish(encoded.subject, encoded.payload, encoded.headers, encoded.message_id));
+  LH_RETURN_IF_ERROR(span.Note(client_.Publish(encoded.subject, encoded.payload, encoded.headers, encoded.message_id)));
   Log(Level::kDebug, "status published", {{"subject", encoded.subject}, {"id", encoded.message_id}});
   return absl::OkStatus();
 }

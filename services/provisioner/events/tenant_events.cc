@@ -8,6 +8,7 @@
 #include "common/failpoint/failpoint.h"
 #include "common/status/error.h"
 #include "common/telemetry/log.h"
+#include "common/telemetry/span.h"
 #include "common/telemetry/trace.h"
 
 namespace leasehold::provisioner {
@@ -125,6 +126,7 @@ absl::Status TenantEvents::Handle(jetstream::Message& message) {
     return absl::OkStatus();
   }
   const TraceScope scope(event->trace);
+  Span span("take event", SpanKind::kConsumer, {{"subject", message.subject()}});
   Log(Level::kDebug, "event taken",
       {{"subject", message.subject()}, {"generation", std::format("{}", event->data.generation())}});
   const absl::StatusOr<TenantId> id = TenantId::Parse(event->data.id());
@@ -134,7 +136,7 @@ absl::Status TenantEvents::Handle(jetstream::Message& message) {
     return absl::OkStatus();
   }
   if (desire->has_value()) {
-    const absl::Status applied = apply_(*id, **desire);
+    const absl::Status applied = span.Note(apply_(*id, **desire));
     if (!applied.ok()) {
       message.Nak(kRetryMin * static_cast<double>(std::min<uint64_t>(message.deliveries(), 20)));
       intake_.Postponed(message);

@@ -9,6 +9,7 @@
 #include "common/secret/secret.h"
 #include "common/status/error.h"
 #include "common/telemetry/log.h"
+#include "common/telemetry/span.h"
 #include "common/telemetry/trace.h"
 #include "services/provisioner/archive/refill.h"
 #include "services/provisioner/state/central.h"
@@ -283,6 +284,7 @@ absl::Status Reconciler::LookAt(const TenantId& id) {
   if (!observed.ok()) return Explain(observed.status(), "looking at the tenant");
   const Work work = WorkFor(record, *observed, StandardNow());
   if (work == Work::kNone) return absl::OkStatus();
+  Span span("work on tenant", SpanKind::kInternal, {{"tenant", id.str()}});
   const ShownTrace shown(*central);
   if (const absl::Status reviewed = newcomers_.Review(*central); !reviewed.ok()) {
     return Explain(reviewed, "looking at the newest migration run");
@@ -319,6 +321,7 @@ absl::Status Reconciler::LookAt(const TenantId& id) {
     queue_.Add(id, parts_.clock.Now() + kElsewherePause);
     return absl::OkStatus();
   }
+  span.Note(attempted.status());
   LH_FAILPOINT("before recording the outcome");
   const absl::Status concluded = Conclude(record, work, attempted.status(), std::move(outcome));
   LH_FAILPOINT("after recording the outcome");

@@ -35,7 +35,8 @@ absl::StatusOr<std::vector<TenantRecord>> RecordsOf(const pqxx::result& rows) {
 std::string WantSql(const Desire& desire, std::string_view adopts) {
   const std::string_view insert =
       "INSERT INTO leasehold.tenants AS t (id, generation, desired, confirmed, desired_time, update_time, "
-      "create_generation, origin_tenant, origin_backup, origin_generation, traceparent) VALUES ($1, $2, $3, $4, $5, $5, "
+      "create_generation, origin_tenant, origin_backup, origin_generation, traceparent) VALUES ($1, $2, $3, $4, $5, "
+      "$5, "
       "$6, $7, $8, $9, $10) ON CONFLICT (id) DO ";
   if (!desire.generation.has_value()) return std::format("{}NOTHING ", insert);
   return std::format(

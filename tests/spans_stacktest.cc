@@ -63,7 +63,8 @@ class Collector {
         return true;
       }
       return false;
-    })) << daemon << ": " << name;
+    })) << daemon
+        << ": " << name;
     return found;
   }
 

@@ -28,10 +28,10 @@ class OtlpExporter : public SpanCollector {
     HttpUrl endpoint;
     SpanSource source;
     size_t queue = 8192;
-    size_t batch = 512;                               // spans of one request
-    absl::Duration pause = absl::Seconds(1);          // between batches that are not full
+    size_t batch = 512;                                // spans of one request
+    absl::Duration pause = absl::Seconds(1);           // between batches that are not full
     absl::Duration longest_pause = absl::Seconds(30);  // while the collector does not take them
-    absl::Duration patience = absl::Seconds(2);       // for each step of a request
+    absl::Duration patience = absl::Seconds(2);        // for each step of a request
   };
   // `metrics` outlives it. Begins at once, on a thread of its own.
   OtlpExporter(Options options, Metrics& metrics);

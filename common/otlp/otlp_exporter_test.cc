@@ -103,8 +103,8 @@ std::vector<std::string> NamesOf(const std::vector<std::string>& bodies) {
 }
 
 double DroppedFor(Metrics& metrics, const std::string& reason) {
-  return metrics.Counter("leasehold_spans_dropped_total", "Spans that reached no collector, by reason",
-                         {{"reason", reason}})
+  return metrics
+      .Counter("leasehold_spans_dropped_total", "Spans that reached no collector, by reason", {{"reason", reason}})
       .Value();
 }
 double Exported(Metrics& metrics) {
@@ -197,7 +197,8 @@ TEST(SpanExport, IsOffWithoutAnEndpointAndSamplesAsIsSaid) {
   Receiver receiver;
   config.set_otlp_endpoint(receiver.url().origin + receiver.url().path);
   {
-    const auto started = SpanExport::Start(config, {.service = "leasehold-test", .instance = "", .version = ""}, metrics);
+    const auto started =
+        SpanExport::Start(config, {.service = "leasehold-test", .instance = "", .version = ""}, metrics);
     ASSERT_TRUE(started.ok()) << started.status();
     EXPECT_TRUE(SpansAreCollected());
     const TraceScope scope(BeginTrace());

@@ -45,7 +45,8 @@ TEST(OtlpJson, IsAnExportTraceServiceRequest) {
 }
 
 TEST(OtlpJson, IsJsonWhateverAStrangerWrote) {
-  SpanRecord span{.name = std::string("\"\\\n\0\xff", 5), .trace = NewTrace(true), .start = absl::Now(), .end = absl::Now()};
+  SpanRecord span{
+      .name = std::string("\"\\\n\0\xff", 5), .trace = NewTrace(true), .start = absl::Now(), .end = absl::Now()};
   span.attributes = {{"\"", "\x1b[2J\xc3"}};
   google::protobuf::Struct json;
   const auto parsed = google::protobuf::util::JsonStringToMessage(OtlpJson(kSource, {&span, 1}), &json);

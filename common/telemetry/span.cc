@@ -25,8 +25,8 @@ Span::Span(std::string_view name, SpanKind kind, std::initializer_list<SpanAttri
   if (!parent.sampled || !SpansAreCollected()) return;
   Trace own = parent;
   own.span = NewSpanId();
-  record_.emplace(SpanRecord{
-      .name = std::string(name), .kind = kind, .trace = own, .parent = parent.span, .start = absl::Now()});
+  record_.emplace(
+      SpanRecord{.name = std::string(name), .kind = kind, .trace = own, .parent = parent.span, .start = absl::Now()});
   for (const auto& [key, value] : attributes) Set(key, value);
   scope_.emplace(own);
 }

@@ -29,8 +29,12 @@ TEST(Span, IsAChildOfWhatTheThreadIsAt) {
     const Span outer("outer", SpanKind::kConsumer, {{"tenant", "acme"}});
     EXPECT_EQ(TraceId(CurrentTrace()), TraceId(trace));
     EXPECT_NE(CurrentTrace().span, trace.span);
-    { const Span inner("inner"); }
-    { const Span second("second"); }
+    {
+      const Span inner("inner");
+    }
+    {
+      const Span second("second");
+    }
   }
   ASSERT_EQ(collected.spans.size(), 3u);
   const SpanRecord &inner = collected.spans[0], &second = collected.spans[1], &outer = collected.spans[2];
@@ -57,7 +61,9 @@ TEST(Span, TellsWhatWentWrongAndNoSecretOfIt) {
     EXPECT_EQ(span.Note(Error(v1::REASON_NAME_TAKEN, "the name is taken")).message(), "the name is taken");
     span.Set("step", "making the roles");
   }
-  { Span("broken").Note(absl::InternalError("password=sesame")); }
+  {
+    Span("broken").Note(absl::InternalError("password=sesame"));
+  }
   {
     Span span("mended");
     span.Note(absl::InternalError("at first"));
@@ -87,7 +93,9 @@ TEST(Span, IsNothingWhereNobodyWantsIt) {
     span.Note(absl::OkStatus());
     EXPECT_EQ(CurrentTrace(), trace);
   }
-  { const Span span("of no trace"); }
+  {
+    const Span span("of no trace");
+  }
   EXPECT_THAT(collected.spans, IsEmpty());
 }
 

@@ -38,7 +38,8 @@ template <size_t kCount>
 std::array<uint64_t, kCount> Random() {
   std::array<uint64_t, kCount> numbers{};
   // Never short for so few bytes; it fails only before the kernel has gathered entropy for the first time.
-  while (getrandom(numbers.data(), sizeof numbers, 0) != sizeof numbers || std::ranges::contains(numbers, 0u)) {
+  while (getrandom(numbers.data(), sizeof numbers, 0) != ssize_t{sizeof numbers} ||
+         std::ranges::contains(numbers, 0u)) {
   }
   return numbers;
 }

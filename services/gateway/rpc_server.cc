@@ -87,9 +87,9 @@ absl::StatusOr<std::shared_ptr<grpc::Server>> StartRpcServer(
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, kMinPingIntervalMs);
   builder.AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, kHandshakeMs);
   auto interceptors = RefuseUndecodableRequests();
-  interceptors.push_back(TraceCalls());
   interceptors.push_back(CheckCallsAt(gate));
   interceptors.push_back(RecordCalls(audit));
+  interceptors.push_back(TraceCalls());
   builder.experimental().SetInterceptorCreators(std::move(interceptors));
   builder.SetContextAllocator(NewGatedContexts());
   builder.SetMaxReceiveMessageSize(kMaxRequestBytes);

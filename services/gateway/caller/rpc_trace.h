@@ -7,8 +7,8 @@
 
 namespace leasehold::gateway {
 
-// For ServerBuilder::experimental().SetInterceptorCreators, before those that look at calls. The server needs
-// NewGatedContexts().
+// For ServerBuilder::experimental().SetInterceptorCreators, behind all others: answers pass them in this order, and
+// what goes out in the end is told. The server needs NewGatedContexts().
 std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface> TraceCalls();
 
 }  // namespace leasehold::gateway

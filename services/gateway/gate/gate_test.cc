@@ -2,6 +2,9 @@
 
 #include <gmock/gmock.h>
 
+#include <set>
+#include <string>
+
 #include "services/gateway/gate/gate_fixture.h"
 
 namespace leasehold::gateway {
@@ -42,6 +45,33 @@ TEST_F(GateTest, WithoutAPolicyAnybodyMayDoEverything) {
   ASSERT_TRUE(acquired.ok()) << acquired.status();
   EXPECT_EQ(acquired->lease().principal(), "anonymous");
   EXPECT_EQ(Acquire("employee", Request("globex"))->lease().principal(), "token:employee");
+}
+
+TEST_F(GateTest, TheHandlerIsAtWorkForTheCallsTrace) {
+  // The id in the line that tells of a new lease.
+  const auto traced = [this](std::initializer_list<std::string> traceparents) {
+    ::testing::internal::CaptureStderr();
+    grpc::ClientContext context;
+    for (const std::string& traceparent : traceparents) context.AddMetadata("traceparent", traceparent);
+    v1::AcquireLeaseResponse response;
+    const grpc::Status status = leases_->AcquireLease(&context, Request("acme"), &response);
+    const std::string log = ::testing::internal::GetCapturedStderr();
+    EXPECT_TRUE(status.ok()) << status.error_message();
+    constexpr std::string_view kField = "\"trace_id\":\"";
+    const size_t at = log.find(kField);
+    EXPECT_NE(at, std::string::npos) << log;
+    return at == std::string::npos ? "" : log.substr(at + kField.size(), 32);
+  };
+  const std::string id = "4bf92f3577b34da6a3ce929d0e0e4736";
+  const std::string good = "00-" + id + "-00f067aa0ba902b7-01";
+  EXPECT_EQ(traced({good}), id);
+  std::set<std::string> begun;
+  for (const std::string& other : {traced({}), traced({"00-" + id}), traced({good, good}), traced({"", good})}) {
+    EXPECT_EQ(other.find_first_not_of("0123456789abcdef"), std::string::npos) << other;
+    EXPECT_NE(other, id);
+    begun.insert(other);
+  }
+  EXPECT_EQ(begun.size(), 4u) << "each its own";
 }
 
 TEST_F(GateTest, ABadTokenIsRefusedAlsoWithoutAPolicy) {

@@ -22,7 +22,7 @@ struct TenantEvent {
   std::string what;      // created, updated, suspended, resumed, deleted
   // Of the message's header `traceparent`, else of the envelope. An event that came without a valid one begins a trace:
   // the same one wherever it is read.
-  Trace trace;
+  Trace trace{};
 };
 
 // `subject`: tenants.<id>.<what>; its id and verb must agree with the event's.

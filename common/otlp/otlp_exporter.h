@@ -25,8 +25,8 @@ namespace leasehold {
 class OtlpExporter : public SpanCollector {
  public:
   struct Options {
-    HttpUrl endpoint;
-    SpanSource source;
+    HttpUrl endpoint{};
+    SpanSource source{};
     size_t queue = 8192;
     size_t batch = 512;                                // spans of one request
     absl::Duration pause = absl::Seconds(1);           // between batches that are not full

@@ -11,9 +11,9 @@ namespace leasehold {
 
 // Whose spans they are: the resource's service.name, service.instance.id and service.version.
 struct SpanSource {
-  std::string service;
-  std::string instance;
-  std::string version;
+  std::string service{};
+  std::string instance{};
+  std::string version{};
 };
 
 // Always valid JSON, whatever names and attributes hold.

@@ -23,15 +23,15 @@ enum class SpanKind { kInternal = 1, kServer = 2, kClient = 3, kProducer = 4, kC
 using SpanAttribute = std::pair<std::string_view, std::string_view>;
 
 struct SpanRecord {
-  std::string name;
+  std::string name{};
   SpanKind kind = SpanKind::kInternal;
-  Trace trace;          // whose `span` is this one
+  Trace trace{};        // whose `span` is this one
   uint64_t parent = 0;  // 0: the trace begins here
-  absl::Time start;
-  absl::Time end;
+  absl::Time start{};
+  absl::Time end{};
   bool failed = false;
-  std::string error;  // safe to show
-  std::vector<std::pair<std::string, std::string>> attributes;
+  std::string error{};  // safe to show
+  std::vector<std::pair<std::string, std::string>> attributes{};
 };
 
 class SpanCollector {

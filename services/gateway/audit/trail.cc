@@ -145,6 +145,8 @@ void AuditTrail::Publish() {
     if (failures == 2) {
       Log(Level::kWarning, "audit records cannot be published, trying on", {{"error", StdView(status.message())}});
     }
+    absl::MutexLock lock(&mu_);
+    mu_.AwaitWithTimeout(absl::Condition(&writer_over_), options_.pace);
   }
 }
 

@@ -27,6 +27,8 @@ class AuditTrail {
     absl::Duration stream_retention = absl::Hours(2160);
     // Events are gathered for so long: a record costs many times what an event in it does.
     absl::Duration gather = absl::Milliseconds(25);
+    // Records go to the stream together, so often at most, for the same reason.
+    absl::Duration pace = absl::Milliseconds(100);
     // How often the table is looked at for what another gateway has not published.
     absl::Duration tick = absl::Seconds(2);
     // How long Stop() tries to store what has been recorded.

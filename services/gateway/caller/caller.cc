@@ -25,6 +25,7 @@ std::string AddressOfPeer(std::string_view peer) {
   for (const std::string_view scheme : {"ipv4:", "ipv6:"}) {
     if (!peer.starts_with(scheme)) continue;
     const std::string_view address = peer.substr(scheme.size());
+    if (!address.contains('%')) return std::string(address);
     return absl::StrReplaceAll({address.data(), address.size()}, {{"%5B", "["}, {"%5D", "]"}, {"%25", "%"}});
   }
   return std::string(peer);
@@ -44,10 +45,13 @@ std::string TraceIdOf(std::string_view traceparent) {
 
 std::unique_ptr<grpc::ContextAllocator> NewGatedContexts() { return std::make_unique<Allocator>(); }
 
+const Caller* GatedCallerOf(const grpc::ServerContextBase& context) {
+  const auto* gated = dynamic_cast<const GatedContext*>(&context);
+  return gated != nullptr && gated->decision ? &gated->caller : nullptr;
+}
+
 Caller CallerOf(const grpc::ServerContextBase& context) {
-  if (const auto* gated = dynamic_cast<const GatedContext*>(&context); gated != nullptr && gated->decision) {
-    return gated->caller;
-  }
+  if (const Caller* gated = GatedCallerOf(context)) return *gated;
   Caller caller;
   caller.address = AddressOfPeer(context.peer());
   const auto& metadata = context.client_metadata();

@@ -34,8 +34,10 @@ class GatedContext : public grpc::CallbackServerContext {
 };
 std::unique_ptr<grpc::ContextAllocator> NewGatedContexts();
 
-// Of a call that the gate has not seen, as in tests of a single service: its peer and trace, and anonymous, without
-// bounds.
+// nullptr of a call that the gate has not seen, as in tests of a single service. Lives as long as `context`.
+const Caller* GatedCallerOf(const grpc::ServerContextBase& context);
+
+// Of a call that the gate has not seen: its peer and trace, and anonymous; without bounds.
 Caller CallerOf(const grpc::ServerContextBase& context);
 
 LeaseBounds BoundsOf(const grpc::CallbackServerContext& context);

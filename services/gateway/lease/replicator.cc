@@ -20,9 +20,10 @@ constexpr std::string_view kRevocationPrefix = "revocation.";
 constexpr std::string_view kNewsPrefix = "news.";
 // The largest record has a user name of 1 KiB and a holder and request_id of 128 characters.
 constexpr size_t kMaxValue = 4096;
-// News in one entry: half of what NATS takes (max_payload, 1 MiB) if all records were the largest possible, 2 KiB.
-constexpr size_t kMaxNews = 256;
-constexpr size_t kMaxNewsValue = kMaxNews * kMaxValue;
+// News that are told together. An entry has as many of them as fit: far below what NATS takes (max_payload, 1 MiB).
+constexpr size_t kMaxNews = 1024;
+constexpr int kFullNews = 256 * 1024;
+constexpr size_t kMaxNewsValue = 1024 * 1024;
 // While leases are made faster than this, they are told together: an entry costs NATS and us many times what a record
 // in it does. One that comes alone is told at once.
 constexpr absl::Duration kNewsInterval = absl::Milliseconds(50);
@@ -173,12 +174,16 @@ absl::Status LeaseReplicator::Tell(const LeaseOutbox::Change& change) {
 
 absl::Status LeaseReplicator::Tell(const LeaseOutbox::News& news) {
   if (news.size() < kMaxNews) next_news_ = absl::Now() + kNewsInterval;
-  const std::string told = NewsOf(news);
-  if (told.empty()) return absl::OkStatus();
-  return bucket_->Put(std::format("{}{}", news_prefix_, news_number_++), told);
+  for (std::span<const LeaseId> rest = news; !rest.empty();) {
+    const std::string told = NewsOf(rest);
+    if (told.empty()) continue;
+    // What was told before it failed is told again, which changes nothing.
+    LH_RETURN_IF_ERROR(bucket_->Put(std::format("{}{}", news_prefix_, news_number_++), told));
+  }
+  return absl::OkStatus();
 }
 
-std::string LeaseReplicator::NewsOf(const LeaseOutbox::News& news) const {
+std::string LeaseReplicator::NewsOf(std::span<const LeaseId>& news) const {
   // A serialized LeaseNews is its records one after another, so each can be written where it stands in the book.
   constexpr uint32_t kLengthDelimited = 2;
   constexpr uint32_t kRecord = v1::LeaseNews::kRecordsFieldNumber << 3 | kLengthDelimited;
@@ -192,7 +197,9 @@ std::string LeaseReplicator::NewsOf(const LeaseOutbox::News& news) const {
       out.WriteVarint32(static_cast<uint32_t>(record.ByteSizeLong()));
       record.SerializeWithCachedSizes(&out);
     };
-    for (const LeaseId& id : news) book_.Read(id, write).IgnoreError();  // it may be forgotten meanwhile
+    for (; !news.empty() && out.ByteCount() < kFullNews; news = news.subspan(1)) {
+      book_.Read(news.front(), write).IgnoreError();  // it may be forgotten meanwhile
+    }
   }
   return told;
 }

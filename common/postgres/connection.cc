@@ -5,6 +5,7 @@
 
 #include "common/postgres/connect.h"
 #include "common/postgres/errors.h"
+#include "common/postgres/exchange.h"
 #include "common/postgres/postgres.h"
 #include "common/status/error.h"
 
@@ -70,6 +71,14 @@ absl::StatusOr<pqxx::result> Transaction::Exec(std::string_view sql, std::span<c
   }
 }
 
+absl::StatusOr<Together::Rows> Transaction::ExecWhile(const std::function<absl::Status()>& go_on,
+                                                      const std::string& sql) {
+  Together answered = Exchange(raw_, std::span(&sql, 1), go_on);
+  if (answered.status.ok()) return std::move(answered.rows.back());
+  if (first_error_.ok()) first_error_ = answered.status;
+  return answered.status;
+}
+
 // COMMIT of a failed transaction rolls back and reports success, and pqxx passes that on.
 absl::Status Transaction::Verdict() {
   if (first_error_.ok()) return absl::OkStatus();
@@ -120,7 +129,7 @@ absl::Status Connection::InTransaction(const std::function<absl::Status(Transact
   }
   try {
     if (tx == nullptr) tx = std::make_unique<pqxx::work>(*connection_);
-    Transaction transaction(*tx, prepared_);
+    Transaction transaction(*tx, raw_, prepared_);
     absl::Status status = work(transaction);
     if (status.ok()) status = transaction.Verdict();
     if (status.ok()) {
@@ -145,6 +154,14 @@ absl::StatusOr<pqxx::result> Connection::ExecAlone(std::string_view sql, std::sp
   } catch (const std::exception& error) {
     return Failed(error);
   }
+}
+
+Together Connection::ExecTogether(std::span<const std::string> statements) {
+  Together together;
+  if (together.status = EnsureUsable(); !together.status.ok()) return together;
+  together = Exchange(raw_, statements);
+  if (IsConnectionFailure(together.status)) connection_.reset();
+  return together;
 }
 
 }  // namespace leasehold::postgres

@@ -112,6 +112,32 @@ TEST(Connection, PreparesSoManyStatementsAndNoMore) {
             std::format("{}", PreparedStatements::kMost));
 }
 
+TEST(Connection, AStatementThatTakesLongCanBeCalledOff) {
+  Connection connection(Options());
+  std::string waited;
+  const absl::Status status = connection.InTransaction([&](Transaction& tx) -> absl::Status {
+    int asked = 0;
+    const auto once = [&asked] { return ++asked > 1 ? absl::AbortedError("enough") : absl::OkStatus(); };
+    const auto rows = tx.ExecWhile(once, "SELECT 1, NULL, 'x' FROM pg_sleep(0)");
+    EXPECT_TRUE(rows.ok()) << rows.status();
+    if (rows.ok()) EXPECT_THAT(*rows, ElementsAre(ElementsAre("1", std::nullopt, "x")));
+    const absl::Time begun = absl::Now();
+    EXPECT_EQ(tx.ExecWhile(once, "SELECT pg_sleep(3600)").status(), absl::AbortedError("enough"));
+    EXPECT_LT(absl::Now() - begun, absl::Minutes(1));
+    waited = First(tx.Exec("SELECT 1"));
+    return absl::OkStatus();
+  });
+  EXPECT_THAT(waited, HasSubstr("25P02"));
+  EXPECT_EQ(status, absl::AbortedError("enough")) << "and nothing is committed";
+  EXPECT_EQ(First(connection.ExecAlone("SELECT 2")), "2");
+
+  const absl::Status failed = connection.InTransaction([](Transaction& tx) {
+    return tx.ExecWhile([] { return absl::OkStatus(); }, "SELECT 1 / 0").status();
+  });
+  EXPECT_EQ(SqlStateOf(failed), "22012");
+  EXPECT_EQ(First(connection.ExecAlone("SELECT 3")), "3");
+}
+
 TEST(Connection, QuotesSoThatTheServerReadsWhatWasMeant) {
   Connection c(Options());
   for (const std::string_view text : {"it's", R"(back\slash')", R"(do"uble)", "ünïcödé", ""}) {
@@ -312,6 +338,48 @@ TEST(ConnectionPool, IsBoundedAndReusesConnections) {
   }
   EXPECT_EQ(First(pool.Take()->ExecAlone("SELECT pg_backend_pid()")), first_pid);
   EXPECT_TRUE(pool.InTransaction([](Transaction& tx) { return tx.Exec("SELECT 1").status(); }).ok());
+}
+
+// Sessions of this application name, other than the one that asks.
+std::string SessionsOf(std::string_view application) {
+  Connection connection(Options());
+  return First(connection.ExecAlone(
+      "SELECT count(*) FROM pg_stat_activity WHERE application_name = $1 AND pid <> pg_backend_pid()",
+      {std::string(application)}));
+}
+
+TEST(ConnectionPool, ClosesAllButOneOfThoseThatNobodyHasUsedForAWhile) {
+  FakeClock clock;
+  ConnectOptions options = Options();
+  options.application_name = "idle";
+  ConnectionPool pool(options, 4, &clock);
+  const auto use = [&pool](int count) {
+    std::vector<ConnectionPool::Handle> handles;
+    for (int i = 0; i < count; ++i) handles.push_back(pool.Take());
+    for (ConnectionPool::Handle& handle : handles) EXPECT_TRUE(handle->ExecAlone("SELECT 1").ok());
+  };
+  use(3);
+  clock.Advance(ConnectionPool::kIdleTimeout - absl::Seconds(1));
+  use(2);
+  EXPECT_EQ(SessionsOf("idle"), "3");
+  // A session goes a moment after it was left.
+  const auto left = [](std::string_view count) {
+    const absl::Time end = absl::Now() + absl::Seconds(30);
+    while (SessionsOf("idle") != count && absl::Now() < end) absl::SleepFor(absl::Milliseconds(10));
+    return SessionsOf("idle");
+  };
+  clock.Advance(absl::Seconds(1));
+  pool.CloseIdle();
+  EXPECT_EQ(left("2"), "2");
+  clock.Advance(ConnectionPool::kIdleTimeout);
+  // The third has waited long when another is given back.
+  use(1);
+  EXPECT_EQ(left("1"), "1");
+  clock.Advance(10 * ConnectionPool::kIdleTimeout);
+  pool.CloseIdle();
+  EXPECT_EQ(SessionsOf("idle"), "1") << "whoever comes next need not wait";
+  use(4);
+  EXPECT_EQ(SessionsOf("idle"), "4");
 }
 
 // What a Listener has told so far, and waiting for it.

@@ -178,6 +178,7 @@ absl::Status Run(const Arguments& arguments) {
                     health);
   const std::string name = AuditGatewayName();
   AuditTrail trail({.registry = registry.connection(),
+                    .prepared = [&registry] { return registry.prepared(); },
                     .gateway = name,
                     .replicas = config.nats().replicas(),
                     .stream_retention = ToDuration(config.audit().stream_retention())},

@@ -3,6 +3,7 @@
 // publishes.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <thread>
 
@@ -22,6 +23,8 @@ class AuditTrail {
  public:
   struct Options {
     postgres::ConnectOptions registry;
+    // Whether the table is there; any thread. Until then nothing is asked of the registry.
+    std::function<bool()> prepared = [] { return true; };
     std::string gateway;  // this process; no other one has ever had the name
     int replicas = 1;     // of the stream
     absl::Duration stream_retention = absl::Hours(2160);
@@ -37,8 +40,7 @@ class AuditTrail {
   AuditTrail(Options options, AuditRecorder& recorder, jetstream::Client& nats, Metrics& metrics);
   ~AuditTrail();  // Stop()
 
-  // At most once each, from one thread. Nothing is connected to before Start(), which returns at once; the table may
-  // come later. Stop() first takes the recorder's last events.
+  // At most once each, from one thread. Nothing is connected to before Start(), which returns at once. Stop() first takes the recorder's last events.
   void Start();
   void Stop();
 

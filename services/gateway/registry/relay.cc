@@ -27,13 +27,17 @@ OutboxRelay::~OutboxRelay() {
   thread_.join();
 }
 
+void OutboxRelay::Begin() {
+  if (!begun_.exchange(true)) pulse_.Wake();
+}
+
 void OutboxRelay::Run() {
   Backoff backoff(kMinBackoff, kMaxBackoff);
   int failures = 0;
   do {
     const absl::Status streams = EnsureStreams();
     Report(streams);
-    const absl::Status status = streams.ok() ? Drain() : streams;
+    const absl::Status status = streams.ok() && begun_ ? Drain() : streams;
     failures = status.ok() ? 0 : failures + 1;
   } while (pulse_.Wait(failures == 0 ? options_.tick : backoff.Wait(failures)));
 }

@@ -135,9 +135,14 @@ void Reconciler::Start() {
     const absl::MutexLock lock(&mu_);
     running_ = options_.parallelism + 1;
   }
-  heartbeat_.emplace(parts_.instance.AsLogin(parts_.instance.central_database()));
+  heartbeat_.emplace(parts_.instance.AsLogin(parts_.instance.central_database()), [this] { CloseIdle(); });
   threads_.emplace_back([this] { RunPasses(); });
   for (int i = 0; i < options_.parallelism; ++i) threads_.emplace_back([this] { RunWorker(); });
+}
+
+void Reconciler::CloseIdle() {
+  parts_.central.CloseIdle();
+  if (claims_.has_value()) claims_->CloseIdle();
 }
 
 bool Reconciler::Stop(absl::Duration patience) {

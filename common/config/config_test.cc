@@ -105,6 +105,8 @@ INSTANTIATE_TEST_SUITE_P(
         Bad{"log: {level: info}\nlog: {level: info}", "log", "is given twice"},
         Bad{"gateway: {jwt: [{issuer: a, audience: b, keys_file: c}, {issuer: a, audience: d, keys_file: e}]}",
             "gateway.jwt[1].issuer", "an issuer other than that of gateway.jwt[0]"},
+        Bad{"gateway: {jwt: [{issuer: a/b, audience: b, keys_file: c}, {issuer: a, audience: d, keys_file: e}]}",
+            "gateway.jwt[0].issuer", "an issuer that does not begin with that of gateway.jwt[1] and a '/'"},
         Bad{"gateway: {jwt: [{issuer: a, keys_file: c}]}", "gateway.jwt[0].audience", "1 to 256 printable bytes"},
         Bad{"gateway: {jwt: [{issuer: a, audience: b}]}", "gateway.jwt[0].keys_file", "a path of 1 to 4096 bytes"},
         // Shapes.

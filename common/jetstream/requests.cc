@@ -42,15 +42,13 @@ absl::StatusOr<std::string> SendRequest(const Connection& connection, const std:
                                         std::string_view payload, absl::Duration patience, const SecondTry& second) {
   const absl::Time give_up = absl::Now() + patience;
   natsConnection* const nats = connection.nats();
-  natsInbox* raw_inbox = nullptr;
-  LH_RETURN_IF_ERROR(ToStatus(natsInbox_Create(&raw_inbox), "request"));
-  const std::unique_ptr<natsInbox, decltype(&natsInbox_Destroy)> inbox(raw_inbox, natsInbox_Destroy);
+  LH_ASSIGN_OR_RETURN(const std::string inbox, connection.NewInbox());
   natsSubscription* raw_answers = nullptr;
-  LH_RETURN_IF_ERROR(ToStatus(natsConnection_SubscribeSync(&raw_answers, nats, inbox.get()), "request"));
+  LH_RETURN_IF_ERROR(ToStatus(natsConnection_SubscribeSync(&raw_answers, nats, inbox.c_str()), "request"));
   const NatsSubscriptionPtr answers(raw_answers);
   for (const bool first : {true, false}) {
     const std::string& asked = first ? subject : second.subject;
-    LH_RETURN_IF_ERROR(ToStatus(natsConnection_PublishRequest(nats, asked.c_str(), inbox.get(), payload.data(),
+    LH_RETURN_IF_ERROR(ToStatus(natsConnection_PublishRequest(nats, asked.c_str(), inbox.c_str(), payload.data(),
                                                               static_cast<int>(payload.size())),
                                 absl::StrCat("request to ", asked)));
     const absl::Time until = first ? std::min(give_up, absl::Now() + second.after) : give_up;

@@ -21,6 +21,7 @@ Gateway::Gateway(const Stack& stack, const Change& change)
     : grpc_(FreeAddress()), sql_(FreeAddress()), http_(FreeAddress()) {
   static std::atomic<int> runs = 0;
   const std::string base = absl::StrCat(stack.state_dir(), "/gateway-", ++runs);
+  config_ = base + ".yaml";
   log_ = base + ".log";
   v1::Config config = ConfigOf(stack);
   config.mutable_gateway()->set_grpc_listen(grpc_);
@@ -28,9 +29,9 @@ Gateway::Gateway(const Stack& stack, const Change& change)
   config.mutable_gateway()->set_sql_advertise(sql_);
   config.mutable_gateway()->set_http_listen(http_);
   change(config);
-  std::ofstream(base + ".yaml") << ToYaml(config);
+  std::ofstream(config_) << ToYaml(config);
   auto process = localserver::ChildProcess::Start(
-      {.argv = {absl::StrCat(LEASEHOLD_BINARIES, "/leasehold-gateway"), "--config", base + ".yaml"},
+      {.argv = {absl::StrCat(LEASEHOLD_BINARIES, "/leasehold-gateway"), "--config", config_},
        .environment = {},
        .log_path = log_,
        .working_dir = "",

@@ -26,12 +26,14 @@ class Gateway {
   const std::string& sql() const { return sql_; }
   const std::string& http() const { return http_; }
   bool Running() { return process_->Running(); }
+  const std::string& config() const { return config_; }  // its file
   std::string Log() const;
 
  private:
   const std::string grpc_;
   const std::string sql_;
   const std::string http_;
+  std::string config_;
   std::string log_;
   std::unique_ptr<localserver::ChildProcess> process_;
 };

@@ -16,8 +16,8 @@
 
 namespace leasehold::gateway {
 
-// A lease whose user name was understood, whose time has not run out and which nobody has ended. Immutable, shared by
-// its sessions. Holding one proves nothing: the client must still prove that it knows `password`.
+// A lease whose user name was understood. Immutable, shared by its sessions. Holding one proves nothing: the client
+// must still prove that it knows `password`.
 struct Grant {
   LeaseId id;
   ServiceName service;
@@ -31,6 +31,9 @@ struct Grant {
   std::string holder;
   std::string principal;  // who acquired it; empty while this gateway has not been told
   Secret password;
+  // Why nobody may use it any more: its time has run out, or somebody has ended it. That is for who has proven to know
+  // the password; claims can be made up.
+  absl::Status ended = absl::OkStatus();
   v1::LeaseClaims claims;  // as the user name carries them
 
   // True if sessions of this lease may be at `tenant`: its home, or matched by switch_to.
@@ -52,9 +55,9 @@ class LeaseAuthority {
  public:
   virtual ~LeaseAuthority() = default;
 
-  // Of a SQL user name. BAD_CREDENTIALS if it is not a lease's, LEASE_EXPIRED, LEASE_REVOKED, LEASE_RELEASED. The text
-  // of BAD_CREDENTIALS is the same whatever was wrong. The tenant's state is Resolve's to tell, to a client that has
-  // proven itself: a stranger learns nothing of tenants and causes no look-up.
+  // Of a SQL user name, also of a lease that has ended. BAD_CREDENTIALS if it is not a lease's, with the same text
+  // whatever was wrong. The tenant's state is Resolve's to tell, to a client that has proven itself: a stranger learns
+  // nothing of tenants and causes no look-up.
   virtual absl::StatusOr<GrantPtr> Authenticate(std::string_view user_name) = 0;
 
   // Where `grant` leads for `tenant` (nullopt: its named connection). SWITCH_NOT_ALLOWED, TENANT_NOT_FOUND,

@@ -126,18 +126,21 @@ TEST_F(AuthorityTest, OldKeysStillVerify) {
   EXPECT_EQ((*grant)->password.reveal(), keys_.PasswordOf(1, UserNameOf(claims))->reveal());
 }
 
-TEST_F(AuthorityTest, EndedLeasesAreRefusedByName) {
+TEST_F(AuthorityTest, EndedLeasesSayWhy) {
+  const auto end_of = [this](const auto& issued) {
+    return ReasonOf((*authority_.Authenticate(issued.credentials.user()))->ended);
+  };
   const auto expired = Issue(Terms());
   Pass(absl::Minutes(1));
-  EXPECT_EQ(ReasonOf(authority_.Authenticate(expired.credentials.user()).status()), v1::REASON_LEASE_EXPIRED);
+  EXPECT_EQ(end_of(expired), v1::REASON_LEASE_EXPIRED);
   const auto released = Issue(Terms());
   ASSERT_TRUE(book_.Release(released.id).ok());
-  EXPECT_EQ(ReasonOf(authority_.Authenticate(released.credentials.user()).status()), v1::REASON_LEASE_RELEASED);
+  EXPECT_EQ(end_of(released), v1::REASON_LEASE_RELEASED);
   const auto revoked = Issue(Terms());
   v1::Revocation conditions;
   conditions.set_tenant("acme");
   book_.Revoke(conditions);
-  EXPECT_EQ(ReasonOf(authority_.Authenticate(revoked.credentials.user()).status()), v1::REASON_LEASE_REVOKED);
+  EXPECT_EQ(end_of(revoked), v1::REASON_LEASE_REVOKED);
 }
 
 TEST_F(AuthorityTest, RoutesToTheTenantsDatabase) {

@@ -91,7 +91,7 @@ absl::StatusOr<LeaseIssuer::Issued> LeaseIssuer::Issue(const LeaseTerms& terms, 
 
 absl::StatusOr<std::optional<LeaseIssuer::Issued>> LeaseIssuer::FindIssued(const LeaseTerms& terms) {
   LH_ASSIGN_OR_RETURN(const std::optional<v1::LeaseRecord> record,
-                      book_.FindRequest(terms.request_id, terms.request_hash));
+                      book_.FindRequest(terms.principal, terms.request_id, terms.request_hash));
   if (!record) return std::nullopt;
   return IssuedAgain(*record);
 }

@@ -11,18 +11,10 @@
 #include "common/secret/secret.h"
 #include "common/status/error.h"
 #include "common/telemetry/log.h"
-#include "services/gateway/lease/claims.h"
 
 namespace leasehold::gateway {
 namespace {
 
-constexpr std::string_view kRevocationPrefix = "revocation.";
-constexpr std::string_view kNewsPrefix = "news.";
-// The largest record has a user name of 1 KiB and a holder and request_id of 128 characters.
-constexpr size_t kMaxValue = 4096;
-// News in one entry: half of what NATS takes (max_payload, 1 MiB) if all records were the largest possible, 2 KiB.
-constexpr size_t kMaxNews = 256;
-constexpr size_t kMaxNewsValue = kMaxNews * kMaxValue;
 // While leases are made faster than this, they are told together: an entry costs NATS and us many times what a record
 // in it does. One that comes alone is told at once.
 constexpr absl::Duration kNewsInterval = absl::Milliseconds(50);
@@ -33,26 +25,6 @@ uint64_t RandomNumber() {
   uint64_t number = 0;
   for (const uint8_t byte : bytes) number = number << 8 | byte;
   return number | 1;  // 0 means none
-}
-
-absl::Status CheckRecord(const v1::LeaseRecord& record) {
-  LH_RETURN_IF_ERROR(CheckClaims(record.claims()));
-  if (record.state() != v1::LEASE_STATE_ACTIVE && record.state() != v1::LEASE_STATE_RELEASED &&
-      record.state() != v1::LEASE_STATE_REVOKED) {
-    return absl::InvalidArgumentError("a state that is never stored");
-  }
-  return absl::OkStatus();
-}
-
-absl::StatusOr<v1::LeaseRecord> ParseRecord(const std::string& key, std::string_view value) {
-  v1::LeaseRecord record;
-  if (value.size() > kMaxValue || !record.ParseFromArray(value.data(), static_cast<int>(value.size()))) {
-    return absl::InvalidArgumentError("not a LeaseRecord");
-  }
-  LH_RETURN_IF_ERROR(CheckRecord(record));
-  LH_ASSIGN_OR_RETURN(const LeaseId id, LeaseId::FromBytes(record.claims().id()));
-  if (id.str() != key) return absl::InvalidArgumentError("the key is another lease's");
-  return record;
 }
 
 void LogNoLease(const std::string& key, const absl::Status& why) {
@@ -198,39 +170,22 @@ std::string LeaseReplicator::NewsOf(const LeaseOutbox::News& news) const {
 }
 
 void LeaseReplicator::OnEntry(const std::string& key, std::optional<std::string_view> value) {
-  if (!value) return;  // an entry that grew too old
-  if (key.starts_with(kRevocationPrefix)) {
-    v1::Revocation revocation;
-    if (value->size() <= kMaxValue && revocation.ParseFromArray(value->data(), static_cast<int>(value->size()))) {
-      book_.LearnRevocation(revocation);
-    } else {
-      Log(Level::kWarning, "an entry of the bucket leases is not a revocation", {{"key", Printable(key)}});
-    }
-    return;
-  }
-  if (key.starts_with(kNewsPrefix)) return OnNews(key, *value);
-  const auto record = ParseRecord(key, *value);
-  if (!record.ok()) return LogNoLease(key, record.status());
-  if (record->writer() == writer_) return;
-  book_.Learn(*record);
+  if (!value) return;                         // an entry that grew too old
+  if (key.starts_with(news_prefix_)) return;  // our own
+  const absl::StatusOr<BucketEntry> entry = ParseBucketEntry(key, *value);
+  if (!entry.ok()) return LogNoLease(key, entry.status());
+  std::visit([&](const auto& what) { Learn(key, what); }, *entry);
 }
 
-void LeaseReplicator::OnNews(const std::string& key, std::string_view value) {
-  if (key.starts_with(news_prefix_)) return;
-  v1::LeaseNews news;
-  if (value.size() > kMaxNewsValue || !news.ParseFromArray(value.data(), static_cast<int>(value.size()))) {
-    return LogNoLease(key, absl::InvalidArgumentError("not a LeaseNews"));
-  }
-  absl::Status wrong;
-  for (const v1::LeaseRecord& record : news.records()) {
-    const absl::Status status = CheckRecord(record);
-    if (status.ok()) {
-      book_.LearnNews(record);
-    } else {
-      wrong.Update(status);
-    }
-  }
-  if (!wrong.ok()) LogNoLease(key, wrong);
+void LeaseReplicator::Learn(const std::string&, const v1::Revocation& revocation) { book_.LearnRevocation(revocation); }
+
+void LeaseReplicator::Learn(const std::string&, const v1::LeaseRecord& record) {
+  if (record.writer() != writer_) book_.Learn(record);
+}
+
+void LeaseReplicator::Learn(const std::string& key, const LeaseNewsEntry& news) {
+  for (const v1::LeaseRecord& record : news.records) book_.LearnNews(record);
+  if (!news.wrong.ok()) LogNoLease(key, news.wrong);
 }
 
 }  // namespace leasehold::gateway

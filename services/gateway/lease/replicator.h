@@ -19,6 +19,7 @@
 #include "absl/time/time.h"
 #include "common/jetstream/jetstream.h"
 #include "services/gateway/lease/book.h"
+#include "services/gateway/lease/bucket_entry.h"
 #include "services/gateway/lease/outbox.h"
 
 namespace leasehold::gateway {
@@ -51,7 +52,9 @@ class LeaseReplicator {
   // A serialized LeaseNews of those that have not expired or been forgotten; empty if none is left.
   std::string NewsOf(const LeaseOutbox::News& news) const;
   void OnEntry(const std::string& key, std::optional<std::string_view> value);
-  void OnNews(const std::string& key, std::string_view value);
+  void Learn(const std::string& key, const v1::Revocation& revocation);
+  void Learn(const std::string& key, const v1::LeaseRecord& record);
+  void Learn(const std::string& key, const LeaseNewsEntry& news);
   bool Stopping() const;
   // False when the replicator shall stop at once.
   bool Pause(absl::Duration wait);

@@ -100,7 +100,9 @@ absl::StatusOr<GrantPtr> SignedLeaseAuthority::Authenticate(std::string_view use
   absl::StatusOr<Secret> password = keys_.PasswordOf(claims.key_id(), user_name);
   const absl::StatusOr<ServiceName> service = ServiceName::Parse(claims.service());
   if (!password.ok() || !service.ok() || !services_.Check(*service).ok()) return BadCredentials();
-  LH_ASSIGN_OR_RETURN(const LeaseBook::Standing standing, book_.Check(claims));
+  absl::StatusOr<LeaseBook::Standing> standing = book_.Check(claims);
+  absl::Status ended = standing.status();
+  if (!standing.ok()) standing = LeaseBook::Standing();
   LH_ASSIGN_OR_RETURN(const LeaseId id, LeaseId::FromBytes(claims.id()));
 
   Grant grant{.id = id,
@@ -112,15 +114,16 @@ absl::StatusOr<GrantPtr> SignedLeaseAuthority::Authenticate(std::string_view use
               .session = claims.session(),
               .switch_to = {claims.switch_to().begin(), claims.switch_to().end()},
               .home_database_id = claims.database_id(),
-              .holder = standing.holder,
-              .principal = standing.principal,
+              .holder = standing->holder,
+              .principal = standing->principal,
               .password = *std::move(password),
+              .ended = std::move(ended),
               .claims = {}};
   if (!claims.tenant().empty()) {
     LH_ASSIGN_OR_RETURN(grant.home_tenant, TenantId::Parse(claims.tenant()));
   }
-  if (!standing.current_tenant.empty()) {
-    LH_ASSIGN_OR_RETURN(grant.start_tenant, TenantId::Parse(standing.current_tenant));
+  if (!standing->current_tenant.empty()) {
+    LH_ASSIGN_OR_RETURN(grant.start_tenant, TenantId::Parse(standing->current_tenant));
   }
   grant.claims = std::move(claims);
   return std::make_shared<const Grant>(std::move(grant));

@@ -335,7 +335,7 @@ Task<scram::Verifier> Login::VerifierOf(const absl::StatusOr<GrantPtr>& grant) {
 
 Task<Login::Outcome> Login::Authenticate() {
   const std::string& user_name = user_;
-  // A name that is refused goes through the same exchange as one that is not, and hears why at its end.
+  // A name that is refused goes through the same exchange as one that is not.
   const absl::StatusOr<GrantPtr> grant = context_.authority.Authenticate(user_name);
   const std::string end_point = client_.tls() ? tls::ServerEndPoint(client_.transport().ssl()) : "";
   scram::ServerExchange exchange(co_await VerifierOf(grant), scram::MakeNonce(), end_point);
@@ -361,10 +361,8 @@ Task<Login::Outcome> Login::Authenticate() {
   auto client_final = co_await ReadPassword();
   if (!client_final) co_return std::unexpected(std::move(client_final.error()));
   absl::StatusOr<std::string> server_final = exchange.OnClientFinal(*client_final);
-  if (!grant.ok() && ReasonOf(grant.status()) != v1::REASON_BAD_CREDENTIALS) {
-    co_return Because(grant.status());
-  }
   if (!grant.ok() || !server_final.ok()) co_return Because(BadCredentials());
+  if (!(*grant)->ended.ok()) co_return Because((*grant)->ended);
   pgwire::AuthenticationSaslFinal(answers_, *server_final);  // goes out with what follows
   context_.verifiers.Proven(user_name);
   grant_ = *grant;

@@ -29,10 +29,15 @@ TEST_F(LoginTest, BadCredentialsAllSoundTheSame) {
 }
 
 TEST_F(LoginTest, AnEndedLeaseIsToldSo) {
-  authority_.Refuse("lh1.old", Error(v1::REASON_LEASE_EXPIRED, "the lease has expired"));
-  const Client client(Dsn("lh1.old", "any"));
+  const std::string password =
+      authority_.Lease("lh1.old", {.home = "acme"}, Error(v1::REASON_LEASE_EXPIRED, "the lease has expired"));
+  const Client client(Dsn("lh1.old", password));
   EXPECT_FALSE(client.ok());
   EXPECT_THAT(client.error(), testing::HasSubstr("the lease has expired"));
+  // Whoever made the name up hears what everybody hears.
+  const Client stranger(Dsn("lh1.old", "any"));
+  EXPECT_FALSE(stranger.ok());
+  EXPECT_THAT(stranger.error(), testing::HasSubstr("password is wrong"));
 }
 
 TEST_F(LoginTest, DatabaseNames) {

@@ -38,8 +38,8 @@ class FakeAuthority : public LeaseAuthority {
     std::vector<std::string> switch_to = {};
     bool read_only = false;
   };
-  // Returns the password.
-  std::string Lease(const std::string& user, const Terms& terms) {
+  // Returns the password. `ended`: why the lease is of no use any more.
+  std::string Lease(const std::string& user, const Terms& terms, absl::Status ended = absl::OkStatus()) {
     const uint8_t random[10] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10};
     Grant grant{.id = LeaseId::Make(1'800'000'000'000, random),
                 .service = Identity(),
@@ -53,15 +53,11 @@ class FakeAuthority : public LeaseAuthority {
                 .holder = "test",
                 .principal = "dns:payroll",
                 .password = Secret("password-of-" + user),
+                .ended = std::move(ended),
                 .claims = {}};
     std::lock_guard lock(mu_);
     grants_[user] = std::make_shared<const Grant>(std::move(grant));
     return "password-of-" + user;
-  }
-
-  void Refuse(const std::string& user, absl::Status why) {
-    std::lock_guard lock(mu_);
-    refused_[user] = std::move(why);
   }
 
   // Ends what is attached, from a thread that is no loop's, as the real one does.
@@ -78,7 +74,6 @@ class FakeAuthority : public LeaseAuthority {
 
   absl::StatusOr<GrantPtr> Authenticate(std::string_view user_name) override {
     std::lock_guard lock(mu_);
-    if (const auto refused = refused_.find(std::string(user_name)); refused != refused_.end()) return refused->second;
     const auto found = grants_.find(std::string(user_name));
     if (found == grants_.end()) return Error(v1::REASON_BAD_CREDENTIALS, "not a lease");
     return found->second;
@@ -152,7 +147,6 @@ class FakeAuthority : public LeaseAuthority {
 
   std::mutex mu_;
   std::map<std::string, GrantPtr> grants_;
-  std::map<std::string, absl::Status> refused_;
   std::map<const Watch*, Watch*> watches_;
 };
 

@@ -43,6 +43,15 @@ TEST(DesireOf, AnotherServiceCannotSuspendOrDelete) {
   }
 }
 
+// Who may only announce tenants cannot suspend one, nor outrun the registry, by calling it created.
+TEST(DesireOf, WhatIsCalledCreatedSpeaksOfNewTenants) {
+  EXPECT_FALSE((*DesireOf(Event("created", 1, v1::DESIRED_STATE_PRESENT)))->hearsay);
+  EXPECT_FALSE((*DesireOf(Event("suspended", 7, v1::DESIRED_STATE_CLOSED)))->hearsay);
+  for (const v1::DesiredState desired : {v1::DESIRED_STATE_PRESENT, v1::DESIRED_STATE_CLOSED}) {
+    EXPECT_TRUE((*DesireOf(Event("created", 7, desired)))->hearsay);
+  }
+}
+
 TEST(DesireOf, NonsenseIsMalformed) {
   EXPECT_EQ(ReasonOf(DesireOf(Event("created", -1, v1::DESIRED_STATE_PRESENT)).status()), v1::REASON_MALFORMED_EVENT);
   EXPECT_EQ(ReasonOf(DesireOf(Event("created", 1)).status()), v1::REASON_MALFORMED_EVENT);

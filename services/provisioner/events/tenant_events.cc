@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/time/clock.h"
+#include "common/events/tenant_consumer.h"
 #include "common/failpoint/failpoint.h"
 #include "common/status/error.h"
 #include "common/telemetry/log.h"
@@ -16,8 +17,6 @@ constexpr int kBatch = 64;
 constexpr absl::Duration kFetchWait = absl::Seconds(1);
 constexpr absl::Duration kRetryMin = absl::Milliseconds(100);
 constexpr absl::Duration kRetryMax = absl::Seconds(5);
-// What a provisioner took and died over comes to another one then. Recording one takes milliseconds.
-constexpr absl::Duration kAckWait = absl::Seconds(5);
 constexpr std::string_view kStream = "TENANTS";
 
 absl::Status Malformed(std::string_view what) { return Error(v1::REASON_MALFORMED_EVENT, what); }
@@ -55,11 +54,14 @@ absl::StatusOr<std::optional<Desire>> DesireOf(const events::TenantEvent& event)
     return Malformed("data.create_generation lies outside 0 to data.generation");
   }
   LH_ASSIGN_OR_RETURN(Origin origin, OriginOf(data));
+  // Services may be allowed to announce tenants, and NATS does not tell who published: what is called created says
+  // something of a new tenant. Where an id begins anew the registry has to confirm it all the same.
   return Desire{.generation = data.generation(),
                 .state = data.desired(),
                 .create_generation = data.create_generation(),
                 .origin = std::move(origin),
-                .backup = data.backup()};
+                .backup = data.backup(),
+                .hearsay = event.what == "created" && data.generation() > 1};
 }
 
 TenantEvents::TenantEvents(jetstream::Client& client, ServiceName service, int replicas, Apply apply, Metrics& metrics)
@@ -100,10 +102,7 @@ absl::Status TenantEvents::FetchSome() {
   if (consumer_ == nullptr) {
     LH_RETURN_IF_ERROR(client_.EnsureStream(jetstream::TenantsStream(replicas_)));
     LH_RETURN_IF_ERROR(client_.EnsureStream(jetstream::ProvisioningStream(replicas_)));
-    LH_ASSIGN_OR_RETURN(consumer_, client_.Subscribe({.stream = std::string(kStream),
-                                                      .durable = std::format("provisioner-{}", service_.str()),
-                                                      .filter_subject = "tenants.>",
-                                                      .ack_wait = kAckWait}));
+    LH_ASSIGN_OR_RETURN(consumer_, client_.Subscribe(events::TenantConsumer(service_.str())));
   }
   LH_ASSIGN_OR_RETURN(auto messages, consumer_->Fetch(kBatch, kFetchWait));
   absl::Status status;

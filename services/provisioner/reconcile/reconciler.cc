@@ -157,6 +157,10 @@ bool Reconciler::Stop(absl::Duration patience) {
 
 absl::Status Reconciler::Want(const TenantId& id, const Desire& desire) {
   if (!prepared_) return Error(v1::REASON_INSTANCE_UNAVAILABLE, "the central database is not prepared yet");
+  if (desire.hearsay) {
+    RequestPass();
+    return absl::OkStatus();
+  }
   const absl::StatusOr<bool> changed = Record(id, desire);
   if (!changed.ok()) {
     const absl::Status status = Explain(changed.status(), "recording what is wanted");

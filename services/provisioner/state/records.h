@@ -51,6 +51,8 @@ struct Desire {
   Origin origin{};
   // A hint that there is a backup to take or to leave off; not recorded.
   bool backup = false;
+  // Nothing of it is recorded: who said so may be nobody who may, so the registry is asked.
+  bool hearsay = false;
 };
 
 struct TenantRecord {

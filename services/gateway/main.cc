@@ -150,7 +150,10 @@ absl::Status Run(const Arguments& arguments) {
   Configure(config.log());
   LH_ASSIGN_OR_RETURN(const HostPort http_address,
                       ParseHostPort("gateway.http_listen", config.gateway().http_listen()));
-  if (arguments.check_health) return CheckReady(http_address);
+  if (arguments.check_health) {
+    return CheckReady(http_address, {.certificate = config.gateway().http_certificate_file(),
+                                     .key = config.gateway().http_key_file()});
+  }
   LH_RETURN_IF_ERROR(CheckExposure(config.gateway(), arguments.insecure));
   LH_ASSIGN_OR_RETURN(const Secrets secrets, ReadSecrets(config, environment));
   LH_ASSIGN_OR_RETURN(const HostPort advertised,
@@ -168,9 +171,9 @@ absl::Status Run(const Arguments& arguments) {
   LH_ASSIGN_OR_RETURN(SqlEndpoint::Options sql_options, SqlOptions(config, secrets, encryption, health));
   Reloader keys(metrics);
   LH_RETURN_IF_ERROR(WatchKeys(config, secrets, keys));
-  if (arguments.check_config) return absl::OkStatus();
-
   LH_ASSIGN_OR_RETURN(const jetstream::Security nats_security, jetstream::ReadSecurity(config.nats(), environment));
+  if (arguments.check_config) return Callers::Check(config.gateway());
+
   LH_ASSIGN_OR_RETURN(const auto nats,
                       jetstream::Connect({.url = config.nats().url(), .name = "gateway"}, nats_security));
   AuditRecorder audit(config.audit(), clock, metrics);

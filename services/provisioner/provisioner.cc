@@ -5,12 +5,14 @@
 #include <system_error>
 #include <utility>
 
+#include "absl/time/clock.h"
 #include "common/bearer/bearer.h"
 #include "common/events/instance_subject.h"
 #include "common/events/migration_subject.h"
 #include "common/secret/key_ring.h"
 #include "common/secret/secret.h"
 #include "common/status/error.h"
+#include "common/tls/credentials.h"
 #include "services/provisioner/migrations/folder.h"
 
 namespace leasehold::provisioner {
@@ -37,6 +39,16 @@ absl::StatusOr<RoleKey> ReadRoleKey(const v1::ServiceConfig& service) {
   return keys.current();
 }
 
+// libpq reads it with each connection, and says little of what is wrong with it.
+absl::Status CheckCa(const v1::ServiceConfig& service) {
+  if (service.instance().ca_file().empty()) return absl::OkStatus();
+  return tls::Credentials::Read({.role = tls::Role::kClient,
+                                 .ca = {.field = std::format("services[{}].instance.ca_file", service.name()),
+                                        .path = service.instance().ca_file()}},
+                                absl::Now())
+      .status();
+}
+
 absl::StatusOr<Migrations> ReadKind(const v1::ServiceConfig& service, std::string_view kind) {
   if (service.migrations().empty()) return Migrations();
   if (std::error_code error; !std::filesystem::is_directory(service.migrations(), error)) {
@@ -53,6 +65,7 @@ absl::StatusOr<Provisioner::Settings> Provisioner::Read(const v1::Config& config
   LH_ASSIGN_OR_RETURN(const ServiceName name, ServiceName::Parse(service.name()));
   LH_ASSIGN_OR_RETURN(Secret password, ReadPassword(service, environment));
   LH_ASSIGN_OR_RETURN(RoleKey role_key, ReadRoleKey(service));
+  LH_RETURN_IF_ERROR(CheckCa(service));
   LH_ASSIGN_OR_RETURN(const SharedMigrations tenant, ReadKind(service, "tenant"));
   LH_ASSIGN_OR_RETURN(const SharedMigrations central, ReadKind(service, "central"));
   const NewcomerFiles newcomers(tenant);
@@ -134,7 +147,9 @@ absl::StatusOr<std::unique_ptr<Provisioner>> Provisioner::Make(const v1::Config&
 
 absl::Status Provisioner::Check(const v1::Config& config, const v1::ServiceConfig& service,
                                 const Environment& environment) {
-  return Read(config, service, environment).status();
+  LH_RETURN_IF_ERROR(Read(config, service, environment).status());
+  LH_RETURN_IF_ERROR(ReadCertificates(config.provisioner()).status());
+  return jetstream::ReadSecurity(config.nats(), environment).status();
 }
 
 Provisioner::Provisioner(Settings settings, std::unique_ptr<Renewed> renewed)

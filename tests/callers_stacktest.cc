@@ -6,6 +6,7 @@
 #include <format>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
 #include "common/config/config.h"
 #include "common/policy/api_tokens.h"
@@ -188,6 +189,36 @@ TEST_F(Callers, TokensThatProveNothing) {
     // A good certificate beside it does not make up for it.
     EXPECT_EQ(Refusal({.certificate = Billing(), .token = token}, "acme", v1::ACCESS_READ_WRITE), "BAD_TOKEN") << what;
   }
+}
+
+// A policy that is replaced while calls come: whole, or not at all.
+TEST_F(Callers, ABadPolicyKeepsTheOldOne) {
+  const std::string good = Ground::Policy();
+  const auto failures = [] {
+    return ValueOf(MetricsOf(ground_->gateway->http()), "leasehold_reload_failures_total{file=\"policy\"}");
+  };
+  const auto billing = [](const std::string& tenant) {
+    return Refusal({.certificate = Billing()}, tenant, v1::ACCESS_READ_WRITE);
+  };
+  for (const std::string& bad :
+       {std::string("rules:\n  - {name: open, principals: ['*'], operations: ['*'"),             // half
+        std::string("rules:\n  - {name: open, principals: ['*'], operations: [lease.aquire]}"),  // no operation
+        absl::StrReplaceAll(good, {{"tenants: [acme]", "tenant: ['*']"}})}) {                    // no field
+    const double before = failures();
+    ground_->clients.Write("policy.yaml", bad);
+    ASSERT_TRUE(Eventually([&] { return failures() > before; })) << bad;
+    EXPECT_EQ(billing("acme"), "OK") << bad;
+    EXPECT_EQ(billing("globex"), "NOT_PERMITTED") << bad;
+    EXPECT_EQ(Refusal({}), "NO_CREDENTIALS") << bad;
+  }
+  EXPECT_THAT(ground_->gateway->Log(), HasSubstr("did you mean lease.acquire?"));
+  EXPECT_THAT(ground_->gateway->Log(), HasSubstr("what was read before stays"));
+  ground_->clients.Write("policy.yaml", absl::StrReplaceAll(good, {{"[acme]", "[globex]"}}));
+  EXPECT_TRUE(Eventually([&] { return billing("acme") == "NOT_PERMITTED"; }));
+  ground_->clients.Write("policy.yaml", "");
+  EXPECT_TRUE(Eventually([&] { return billing("globex") == "NOT_PERMITTED"; })) << "an empty one allows nothing";
+  ground_->clients.Write("policy.yaml", good);
+  EXPECT_TRUE(Eventually([&] { return billing("acme") == "OK"; }));
 }
 
 // In whose name the trail tells of what happens by SQL.

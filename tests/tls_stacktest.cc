@@ -3,13 +3,16 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <httplib.h>
+#include <openssl/ssl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <array>
 #include <format>
 #include <fstream>
 #include <iterator>
+#include <memory>
 
 #include "absl/strings/str_cat.h"
 #include "common/config/config.h"
@@ -219,17 +222,51 @@ TEST(Tls, ABadCertificateChangesNothing) {
   EXPECT_TRUE(Connects(dsn));
 }
 
+// A connection to host:port of this machine.
+int ConnectTo(const std::string& address) {
+  const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in to = {};
+  to.sin_family = AF_INET;
+  to.sin_port = htons(static_cast<uint16_t>(std::stoi(address.substr(address.rfind(':') + 1))));
+  to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  EXPECT_EQ(connect(fd, reinterpret_cast<const sockaddr*>(&to), sizeof to), 0) << address;
+  return fd;
+}
+
+// The protocol that a client gets who knows none newer than `newest`, and takes any cipher; empty: none.
+std::string ProtocolOf(const std::string& address, std::string_view alpn, int newest) {
+  const std::unique_ptr<SSL_CTX, decltype(&SSL_CTX_free)> context(SSL_CTX_new(TLS_client_method()), SSL_CTX_free);
+  SSL_CTX_set_min_proto_version(context.get(), 0);
+  SSL_CTX_set_max_proto_version(context.get(), newest);
+  EXPECT_EQ(SSL_CTX_set_cipher_list(context.get(), "ALL:@SECLEVEL=0"), 1);
+  EXPECT_EQ(SSL_CTX_use_certificate_chain_file(context.get(), Certificate("client.crt").c_str()), 1);
+  EXPECT_EQ(SSL_CTX_use_PrivateKey_file(context.get(), Certificate("client.key").c_str(), SSL_FILETYPE_PEM), 1);
+  const std::unique_ptr<SSL, decltype(&SSL_free)> ssl(SSL_new(context.get()), SSL_free);
+  const std::string wire = static_cast<char>(alpn.size()) + std::string(alpn);
+  SSL_set_alpn_protos(ssl.get(), reinterpret_cast<const unsigned char*>(wire.data()),
+                      static_cast<unsigned int>(wire.size()));
+  const int fd = ConnectTo(address);
+  SSL_set_fd(ssl.get(), fd);
+  const std::string protocol = SSL_connect(ssl.get()) == 1 ? SSL_get_version(ssl.get()) : "";
+  close(fd);
+  return protocol;
+}
+
+TEST(Tls, OldProtocolsAreSpokenAtNoPort) {
+  for (const auto& [port, alpn] : {std::pair("LEASEHOLD_GATEWAY", "h2"), std::pair("LEASEHOLD_SQL", "postgresql")}) {
+    const std::string& address = TlsStack().Env(port);
+    EXPECT_EQ(ProtocolOf(address, alpn, TLS1_3_VERSION), "TLSv1.3") << port;
+    EXPECT_EQ(ProtocolOf(address, alpn, TLS1_2_VERSION), "TLSv1.2") << port;
+    for (const int old : {TLS1_1_VERSION, TLS1_VERSION}) EXPECT_EQ(ProtocolOf(address, alpn, old), "") << port;
+  }
+}
+
 // Bytes that are no handshake, or half of one, on gRPC's port: hung up on within its patience.
 TEST(Tls, StrangersBytesAreHungUpOn) {
   const std::string& gateway = TlsStack().Env("LEASEHOLD_GATEWAY");
   for (const std::string& bytes : {std::string("\x16\x03\x01\x02\x00\x01", 6), std::string("GET / HTTP/1.1\r\n\r\n"),
                                    std::string("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), std::string(1000, '\xff')}) {
-    const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    sockaddr_in address = {};
-    address.sin_family = AF_INET;
-    address.sin_port = htons(static_cast<uint16_t>(std::stoi(gateway.substr(gateway.rfind(':') + 1))));
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    ASSERT_EQ(connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
+    const int fd = ConnectTo(gateway);
     ASSERT_GT(send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL), 0);
     const timeval patience = {.tv_sec = 40, .tv_usec = 0};
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);

@@ -98,7 +98,8 @@ absl::Status CheckSharedInstances(const v1::Config& config) {
   return absl::OkStatus();
 }
 
-// Two entries of one issuer would leave open whose keys and audience count.
+// Two entries of one issuer would leave open whose keys and audience count. A principal is jwt:ISSUER/SUBJECT: where
+// one issuer is the beginning of another, its subjects could pass for the other's.
 absl::Status CheckIssuersDiffer(const v1::GatewayConfig& gateway) {
   std::map<std::string, int> first;
   for (int i = 0; i < gateway.jwt_size(); ++i) {
@@ -106,6 +107,12 @@ absl::Status CheckIssuersDiffer(const v1::GatewayConfig& gateway) {
     if (is_new) continue;
     return InvalidField(std::format("gateway.jwt[{}].issuer", i), gateway.jwt(i).issuer(),
                         std::format("an issuer other than that of gateway.jwt[{}]", before->second));
+  }
+  for (const auto& [issuer, i] : first) {
+    const auto longer = first.lower_bound(issuer + "/");
+    if (longer == first.end() || !longer->first.starts_with(issuer + "/")) continue;
+    return InvalidField(std::format("gateway.jwt[{}].issuer", longer->second), longer->first,
+                        std::format("an issuer that does not begin with that of gateway.jwt[{}] and a '/'", i));
   }
   return absl::OkStatus();
 }

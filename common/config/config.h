@@ -54,4 +54,11 @@ struct HostPort {
 // "127.0.0.1:7450", "[::1]:7450", "gateway:7450".
 absl::StatusOr<HostPort> ParseHostPort(std::string_view field, std::string_view text);
 
+struct HttpUrl {
+  std::string origin{};  // "http://collector:4318"
+  std::string path{};    // "" or "/…" without a slash at the end
+};
+// http:// or https://, host:port, perhaps a path; no user, query or fragment.
+absl::StatusOr<HttpUrl> ParseHttpUrl(std::string_view field, std::string_view text);
+
 }  // namespace leasehold

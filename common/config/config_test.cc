@@ -105,6 +105,8 @@ INSTANTIATE_TEST_SUITE_P(
         Bad{"log: {level: info}\nlog: {level: info}", "log", "is given twice"},
         Bad{"gateway: {jwt: [{issuer: a, audience: b, keys_file: c}, {issuer: a, audience: d, keys_file: e}]}",
             "gateway.jwt[1].issuer", "an issuer other than that of gateway.jwt[0]"},
+        Bad{"gateway: {jwt: [{issuer: a/b, audience: b, keys_file: c}, {issuer: a, audience: d, keys_file: e}]}",
+            "gateway.jwt[0].issuer", "an issuer that does not begin with that of gateway.jwt[1] and a '/'"},
         Bad{"gateway: {jwt: [{issuer: a, keys_file: c}]}", "gateway.jwt[0].audience", "1 to 256 printable bytes"},
         Bad{"gateway: {jwt: [{issuer: a, audience: b}]}", "gateway.jwt[0].keys_file", "a path of 1 to 4096 bytes"},
         // Shapes.
@@ -149,6 +151,11 @@ INSTANTIATE_TEST_SUITE_P(
         Bad{"services: [{name: a, instance: {host: ''}}]", "services[0].instance.host", "is ''"},
         Bad{"log: {level: loud}", "log.level", "allowed: debug, info, warning, error"},
         Bad{"log: {format: xml}", "log.format", "allowed: json, text"},
+        Bad{"tracing: {otlp_endpoint: 'collector:4318'}", "tracing.otlp_endpoint", "allowed: http://host:port or"},
+        Bad{"tracing: {otlp_endpoint: 'http://collector'}", "tracing.otlp_endpoint", "allowed: http://host:port or"},
+        Bad{"tracing: {otlp_endpoint: 'http://u:p@collector:4318'}", "tracing.otlp_endpoint", "is '…'; allowed"},
+        Bad{"tracing: {otlp_endpoint: 'http://c:4318/?a=b'}", "tracing.otlp_endpoint", "allowed: http://host:port or"},
+        Bad{"tracing: {sample_percent: 101}", "tracing.sample_percent", "allowed: 0 to 100"},
         // Names.
         Bad{"services: [{name: Identity}]", "services[0].name", "is 'Identity'"},
         Bad{"services: [{}]", "services[0].name", "is ''"},
@@ -212,6 +219,7 @@ TEST(Environment, StandsAboveTheFile) {
                                        {"LEASEHOLD_SQL", "127.0.0.1:9432"},
                                        {"LEASEHOLD_HTTP", ""},
                                        {"LEASEHOLD_NATS", "nats://nats:4222"},
+                                       {"OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4318"},
                                        {"LOG_DB_QUERIES", "1"}}));
   ASSERT_TRUE(config.ok()) << config.status();
   EXPECT_EQ(config->gateway().grpc_listen(), "gateway:9450");
@@ -220,6 +228,7 @@ TEST(Environment, StandsAboveTheFile) {
   EXPECT_EQ(config->gateway().http_listen(), "127.0.0.1:7480") << "an empty variable counts as unset";
   EXPECT_EQ(config->nats().url(), "nats://nats:4222");
   EXPECT_TRUE(config->log().queries());
+  EXPECT_EQ(config->tracing().otlp_endpoint(), "http://collector:4318");
 
   const absl::Status bad = Parse(kMinimal, Variables({{"LEASEHOLD_SQL", "7432"}})).status();
   EXPECT_EQ(DetailOf(bad).value_or(v1::ErrorDetail()).field(), "LEASEHOLD_SQL");

@@ -41,6 +41,7 @@ v1::Config Defaults() {
   provisioner.set_max_spares(32);
 
   config.mutable_log()->set_level("info");
+  config.mutable_tracing()->set_sample_percent(100);
 
   v1::AuditConfig& audit = *config.mutable_audit();
   audit.set_record("on");

@@ -29,6 +29,7 @@ constexpr Variable kGateway[] = {
 constexpr Variable kNats[] = {{"LEASEHOLD_NATS", "url"}};
 constexpr Variable kProvisioner[] = {{"LEASEHOLD_TOKEN_FILE", "token_file"}};
 constexpr Variable kLog[] = {{"LOG_DB_QUERIES", "queries"}};
+constexpr Variable kTracing[] = {{"OTEL_EXPORTER_OTLP_ENDPOINT", "otlp_endpoint"}};
 constexpr Variable kInstance[] = {
     {"DB_HOST", "host"},
     {"DB_PORT", "port"},
@@ -85,6 +86,7 @@ absl::Status ApplyEnvironment(v1::Config& config, const Environment& env) {
   for (v1::ServiceConfig& service : *config.mutable_services()) {
     LH_RETURN_IF_ERROR(Apply(kEveryInstance, *service.mutable_instance(), env));
   }
+  LH_RETURN_IF_ERROR(Apply(kTracing, *config.mutable_tracing(), env));
   return Apply(kLog, *config.mutable_log(), env);
 }
 

@@ -229,6 +229,12 @@ Rules::Rules() {
   add("LogConfig.level", OneOf({"debug", "info", "warning", "error"}));
   add("LogConfig.format", OrEmpty(OneOf({"json", "text"})));
 
+  add("TracingConfig.otlp_endpoint",
+      OrEmpty({.allowed = "http://host:port or https://host:port, with a path if need be",
+               .holds = [](const std::string& text) { return ParseHttpUrl("", text).ok(); },
+               .may_hold_password = true}));
+  add("TracingConfig.sample_percent", Between(0, 100));
+
   add("AuditConfig.record", OneOf({"on", "off"}));
   add("AuditConfig.on_failure", OneOf({"refuse", "continue"}));
   add("AuditConfig.buffer", Between(1000, 1'000'000));

@@ -84,4 +84,21 @@ absl::StatusOr<HostPort> ParseHostPort(std::string_view field, std::string_view 
   return parsed;
 }
 
+absl::StatusOr<HttpUrl> ParseHttpUrl(std::string_view field, std::string_view text) {
+  static constexpr std::string_view kAllowed = "http://host:port or https://host:port, with a path if need be";
+  std::string_view rest = text;
+  for (const std::string_view scheme : {"http://", "https://"}) {
+    if (!rest.starts_with(scheme)) continue;
+    rest.remove_prefix(scheme.size());
+    const std::string_view authority = rest.substr(0, rest.find('/'));
+    std::string_view path = rest.substr(authority.size());
+    while (path.ends_with('/')) path.remove_suffix(1);
+    const bool plain = std::ranges::all_of(
+        path, [](unsigned char c) { return absl::ascii_isgraph(c) && c != '?' && c != '#' && c != '"'; });
+    if (!plain || path.size() > 1024 || !ParseHostPort(field, authority).ok()) break;
+    return HttpUrl{.origin = std::string(scheme) + std::string(authority), .path = std::string(path)};
+  }
+  return InvalidField(field, text, kAllowed);
+}
+
 }  // namespace leasehold

@@ -6,6 +6,7 @@
 #include <csignal>
 
 #include "common/daemon/daemon.h"
+#include "common/daemon/readiness.h"
 #include "common/localserver/localserver.h"
 #include "common/tls/testing_certificates.h"
 
@@ -71,6 +72,20 @@ TEST_F(HttpTlsTest, WhatNamesTenantsNeedsACertificate) {
   EXPECT_EQ(Get("/metrics", certificates_.Make("scraper")), 200);
   EXPECT_EQ(Get("/metrics", strange.Make("scraper")), 0);
   EXPECT_EQ(Get("/livez", certificates_.Make("late", {.end = absl::Now() - absl::Minutes(1)})), 0);
+}
+
+// As a container's health check, which has the daemon's own files.
+TEST_F(HttpTlsTest, IsAskedWhetherItIsReady) {
+  Serve(certificates_.ca());
+  const HttpFiles files{.certificate = certificates_.PathOf("server.crt"), .key = certificates_.PathOf("server.key")};
+  EXPECT_TRUE(CheckReady(listen_, files).ok());
+  EXPECT_FALSE(CheckReady(listen_).ok()) << "in clear";
+  health_.Require("nats");
+  const absl::Status missing = CheckReady(listen_, files);
+  EXPECT_EQ(missing.code(), absl::StatusCode::kUnavailable);
+  EXPECT_THAT(std::string(missing.message()), HasSubstr("nats: not ready yet"));
+  endpoint_->Stop();
+  EXPECT_THAT(std::string(CheckReady(listen_, files).message()), HasSubstr("https://127.0.0.1:"));
 }
 
 TEST_F(HttpTlsTest, Rotation) {

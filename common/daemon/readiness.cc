@@ -14,31 +14,38 @@
 namespace leasehold {
 namespace {
 
-httplib::Client ClientFor(const HostPort& http) {
+std::string UrlOf(const HostPort& http, const HttpFiles& files) {
   const bool wildcard = http.host == "0.0.0.0" || http.host == "::";
-  httplib::Client client(wildcard ? "127.0.0.1" : http.host, http.port);
+  const std::string host = wildcard ? "127.0.0.1" : http.host;
+  return absl::StrCat(files.certificate.empty() ? "http" : "https", "://",
+                      host.contains(':') ? absl::StrCat("[", host, "]") : host, ":", http.port);
+}
+
+httplib::Result Get(const HostPort& http, const HttpFiles& files, const std::string& path) {
+  httplib::Client client(UrlOf(http, files), files.certificate, files.key);
+  client.enable_server_certificate_verification(false);
   client.set_connection_timeout(std::chrono::milliseconds(500));
   client.set_read_timeout(std::chrono::milliseconds(500));
-  return client;
+  return client.Get(path);
 }
 
 }  // namespace
 
-bool IsReady(const HostPort& http) {
-  const httplib::Result answer = ClientFor(http).Get("/readyz");
+bool IsReady(const HostPort& http, const HttpFiles& files) {
+  // A certificate that is no client's would be refused, and none is needed here.
+  const httplib::Result answer = Get(http, {.certificate = files.certificate}, "/readyz");
   return answer && answer->status == 200;
 }
 
-absl::Status CheckReady(const HostPort& http) {
-  if (IsReady(http)) return absl::OkStatus();
-  const std::string missing = WhatIsMissing(http);
+absl::Status CheckReady(const HostPort& http, const HttpFiles& files) {
+  if (IsReady(http, files)) return absl::OkStatus();
+  const std::string missing = WhatIsMissing(http, files);
   if (!missing.empty()) return absl::UnavailableError(absl::StrCat("not ready: ", missing));
-  return absl::UnavailableError(
-      absl::StrCat("no daemon that is ready answers on http://", http.host, ":", http.port, "/readyz"));
+  return absl::UnavailableError(absl::StrCat("no daemon that is ready answers on ", UrlOf(http, files), "/readyz"));
 }
 
-std::string WhatIsMissing(const HostPort& http) {
-  const httplib::Result answer = ClientFor(http).Get("/healthz");
+std::string WhatIsMissing(const HostPort& http, const HttpFiles& files) {
+  const httplib::Result answer = Get(http, files, "/healthz");
   return answer ? FailingComponents(answer->body) : "";
 }
 

@@ -8,15 +8,22 @@
 
 namespace leasehold {
 
+// The PEM files that a daemon serves HTTP with; empty: it does so in clear. They are shown to it as a client's too, for
+// /healthz may want a certificate. Whose the daemon's own is, is not asked: these calls are for daemons of this machine.
+struct HttpFiles {
+  std::string certificate = {};
+  std::string key = {};
+};
+
 // GET /readyz answers 200.
-bool IsReady(const HostPort& http);
+bool IsReady(const HostPort& http, const HttpFiles& files = {});
 
 // The same, with the reason: UNAVAILABLE names what is not ready, or says that nobody answers. For a container's health
 // check.
-absl::Status CheckReady(const HostPort& http);
+absl::Status CheckReady(const HostPort& http, const HttpFiles& files = {});
 
 // From GET /healthz: "nats: not connected, registry: …"; empty if nobody answers or nothing fails.
-std::string WhatIsMissing(const HostPort& http);
+std::string WhatIsMissing(const HostPort& http, const HttpFiles& files = {});
 
 // The same from the answer's body.
 std::string FailingComponents(const std::string& health_json);

@@ -64,16 +64,6 @@ std::string PercentDecode(std::string_view text) {
   return out;
 }
 
-bool IsLowerHex(std::string_view text) {
-  return std::ranges::all_of(text, [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
-}
-
-// https://www.w3.org/TR/trace-context: version-trace-parent-flags.
-bool IsTraceParent(std::string_view text) {
-  return text.size() == 55 && text[2] == '-' && text[35] == '-' && text[52] == '-' && IsLowerHex(text.substr(0, 2)) &&
-         IsLowerHex(text.substr(3, 32)) && IsLowerHex(text.substr(36, 16)) && IsLowerHex(text.substr(53, 2));
-}
-
 }  // namespace
 
 absl::StatusOr<Mode> ModeOf(const jetstream::Headers& headers) {
@@ -129,9 +119,8 @@ absl::StatusOr<v1::EventEnvelope> ReadEnvelope(const Attributes& attributes) {
     return Malformed(field("datacontenttype"), *type, "application/json");
   }
   // A trace that cannot be continued is dropped, as its specification asks for.
-  if (const std::string* parent = find("traceparent"); parent != nullptr && IsTraceParent(*parent)) {
-    envelope.set_traceparent(*parent);
-  }
+  if (const std::string* parent = find(kTraceparent))
+    envelope.set_traceparent(ToTraceparent(ParseTraceparent(*parent)));
   return envelope;
 }
 
@@ -143,7 +132,9 @@ jetstream::Headers BinaryHeaders(const v1::EventEnvelope& envelope) {
   };
   if (!envelope.subject().empty()) headers["ce-subject"] = PercentEncode(envelope.subject());
   if (envelope.has_time()) headers["ce-time"] = TimeUtil::ToString(envelope.time());
-  if (!envelope.traceparent().empty()) headers["ce-traceparent"] = envelope.traceparent();
+  if (!envelope.traceparent().empty()) {
+    headers["ce-traceparent"] = headers[std::string(kTraceparent)] = envelope.traceparent();
+  }
   return headers;
 }
 

@@ -20,6 +20,9 @@ struct TenantEvent {
   v1::EventEnvelope envelope;
   v1::TenantEvent data;  // id, name, domain and settings checked against their grammars
   std::string what;      // created, updated, suspended, resumed, deleted
+  // Of the message's header `traceparent`, else of the envelope. An event that came without a valid one begins a trace:
+  // the same one wherever it is read.
+  Trace trace{};
 };
 
 // `subject`: tenants.<id>.<what>; its id and verb must agree with the event's.
@@ -36,6 +39,8 @@ struct Encoded {
   std::string message_id;  // envelope.id
 };
 
+// The envelope's traceparent is the message's header `traceparent` too.
+//
 // Structured JSON, so that people and other services can read what the gateway says; in binary mode if that came to
 // more than kMaxEventBytes. `what`: created, updated, … Type and subject of `envelope` are set from `what` and `data`.
 Encoded EncodeTenantEvent(const v1::EventEnvelope& envelope, std::string_view what, const v1::TenantEvent& data);

@@ -305,6 +305,27 @@ TEST(TenantEventTest, WhatOthersAddIsIgnored) {
   EXPECT_FALSE(event->data.has_is_active());
 }
 
+TEST(TenantEventTest, ItsTraceIsTheHeadersElseTheEnvelopesElseOneOfItsOwn) {
+  constexpr std::string_view kJson =
+      R"({{"specversion":"1.0","id":"{}","source":"s","type":"leasehold.tenant.created.v1",)"
+      R"("traceparent":"{}","data":{{"id":"acme"}}}})";
+  const std::string outer = "00-11111111111111111111111111111111-2222222222222222-01";
+  const std::string inner = "00-33333333333333333333333333333333-4444444444444444-00";
+  const auto trace_of = [&](std::string_view id, const jetstream::Headers& headers, std::string_view traceparent) {
+    const auto event =
+        DecodeTenantEvent(kSubject, headers, std::vformat(kJson, std::make_format_args(id, traceparent)));
+    EXPECT_TRUE(event.ok()) << event.status();
+    return event.ok() ? event->trace : Trace();
+  };
+  EXPECT_EQ(ToTraceparent(trace_of("1", {{"Traceparent", outer}}, inner)), outer);
+  EXPECT_EQ(ToTraceparent(trace_of("1", {{"traceparent", "rubbish"}}, inner)), inner);
+  EXPECT_EQ(ToTraceparent(trace_of("1", {}, inner)), inner);
+  const Trace own = trace_of("1", {}, "");
+  EXPECT_TRUE(own);
+  EXPECT_EQ(trace_of("1", {}, "rubbish"), own);
+  EXPECT_NE(TraceId(trace_of("2", {}, "")), TraceId(own));
+}
+
 TEST(TenantEventTest, BothSpellingsOfIsActiveAreUnderstood) {
   EXPECT_FALSE(DecodeData(R"({"id":"acme","isActive":false})")->data.is_active());
   const auto event = DecodeData(R"({"id":"acme","is_active":false})");
@@ -331,7 +352,8 @@ TEST(TenantEventTest, WhatIsEncodedDecodesToTheSame) {
     const Encoded encoded = EncodeTenantEvent(Envelope(), what, Tenant());
     EXPECT_EQ(encoded.subject, std::format("tenants.acme.{}", what));
     EXPECT_EQ(encoded.message_id, "acme.3");
-    EXPECT_THAT(encoded.headers, UnorderedElementsAre(Pair("content-type", "application/cloudevents+json")));
+    EXPECT_THAT(encoded.headers, UnorderedElementsAre(Pair("content-type", "application/cloudevents+json"),
+                                                      Pair("traceparent", Envelope().traceparent())));
     EXPECT_THAT(encoded.payload, Not(HasSubstr("\n")));
     const auto event = DecodeTenantEvent(encoded.subject, encoded.headers, encoded.payload);
     ASSERT_TRUE(event.ok()) << event.status() << encoded.payload;

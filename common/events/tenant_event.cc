@@ -12,6 +12,7 @@
 #include "common/events/refusal.h"
 #include "common/events/structured.h"
 #include "common/identity/identity.h"
+#include "common/secret/secret.h"
 #include "common/status/error.h"
 #include "common/status/utf8.h"
 
@@ -39,6 +40,19 @@ absl::StatusOr<Subject> ParseSubject(std::string_view subject) {
   }
   LH_RETURN_IF_ERROR(AsMalformed(TenantId::Parse(tokens[1]).status(), "subject"));
   return Subject{.id = std::string(tokens[1]), .what = std::string(tokens[2])};
+}
+
+// By source and id an event is the same event, so whoever reads it comes to the same trace.
+Trace TraceBegunBy(const v1::EventEnvelope& envelope) {
+  const auto digest = Sha256(std::format("{}\n{}", envelope.source(), envelope.id()));
+  const auto number = [&digest](size_t at) {
+    uint64_t value = 0;
+    for (size_t i = at; i < at + sizeof value; ++i) value = value << 8 | digest[i];
+    return std::max<uint64_t>(value, 1);  // zeros are no id
+  };
+  Trace trace{.high = number(0), .low = number(8), .span = number(16)};
+  trace.sampled = IsSampled(trace);
+  return trace;
 }
 
 bool IsText(std::string_view text) {
@@ -117,6 +131,9 @@ absl::StatusOr<TenantEvent> DecodeTenantEvent(std::string_view subject, const je
   LH_RETURN_IF_ERROR(CheckAgreement(event.envelope, TypeOf(route.what), route.id));
   LH_RETURN_IF_ERROR(Normalize(route.id, event.data));
   event.what = std::move(route.what);
+  event.trace = jetstream::TraceOf(headers);
+  if (!event.trace) event.trace = ParseTraceparent(event.envelope.traceparent());
+  if (!event.trace) event.trace = TraceBegunBy(event.envelope);
   return event;
 }
 
@@ -128,6 +145,7 @@ Encoded EncodeTenantEvent(const v1::EventEnvelope& envelope, std::string_view wh
                   .headers = {{"content-type", std::string(kStructuredJson)}},
                   .payload = WriteStructured(own, data),
                   .message_id = own.id()};
+  if (!own.traceparent().empty()) encoded.headers[std::string(kTraceparent)] = own.traceparent();
   if (encoded.payload.size() > kMaxEventBytes) {
     encoded.headers = BinaryHeaders(own);
     encoded.payload = data.SerializeAsString();

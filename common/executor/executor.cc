@@ -29,7 +29,7 @@ Executor::~Executor() { Stop(); }
 bool Executor::Submit(std::move_only_function<void()> task) {
   absl::MutexLock lock(&mu_);
   if (stopping_ || queue_.size() >= kMaxQueue) return false;
-  queue_.push_back(std::move(task));
+  queue_.push_back({.run = std::move(task), .trace = CurrentTrace()});
   return true;
 }
 
@@ -48,7 +48,7 @@ void Executor::Stop() {
 
 void Executor::Run() {
   while (true) {
-    std::move_only_function<void()> task;
+    Task task;
     {
       absl::MutexLock lock(&mu_);
       mu_.Await(absl::Condition(this, &Executor::HasWork));
@@ -59,7 +59,8 @@ void Executor::Run() {
       task = std::move(queue_.front());
       queue_.pop_front();
     }
-    task();
+    const TraceScope scope(task.trace);
+    task.run();
   }
 }
 

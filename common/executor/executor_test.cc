@@ -28,6 +28,20 @@ TEST(Executor, RunsTasksInOrder) {
   EXPECT_TRUE(std::ranges::is_sorted(ran));
 }
 
+TEST(Executor, TasksAreAtWorkForTheTraceOfWhoSubmittedThem) {
+  const Trace trace = NewTrace(true);
+  std::vector<Trace> ran;
+  Executor executor("test", 1);
+  ASSERT_TRUE(executor.Submit([&ran] { ran.push_back(CurrentTrace()); }));
+  {
+    const TraceScope scope(trace);
+    ASSERT_TRUE(executor.Submit([&ran] { ran.push_back(CurrentTrace()); }));
+  }
+  ASSERT_TRUE(executor.Submit([&ran] { ran.push_back(CurrentTrace()); }));
+  executor.Stop();
+  EXPECT_THAT(ran, testing::ElementsAre(Trace(), trace, Trace()));
+}
+
 TEST(Executor, RunsAsManyAtOnceAsItHasThreads) {
   Executor executor("test", 3);
   // Each waits for the others: with fewer threads this would hang.

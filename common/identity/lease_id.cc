@@ -56,13 +56,13 @@ int64_t LeaseId::unix_ms() const {
 }
 
 std::string LeaseId::str() const {
-  std::string text;
-  text.reserve(kDigits);
+  std::string text(kDigits, '0');
+  char* next = text.data();
   uint32_t bits = 0;
   int count = 2;
   for (const char c : bytes_) {
     bits = bits << 8 | static_cast<unsigned char>(c);
-    for (count += 8; count >= 5; count -= 5) text += kCrockford[bits >> (count - 5) & 31];
+    for (count += 8; count >= 5; count -= 5) *next++ = kCrockford[bits >> (count - 5) & 31];
   }
   return text;
 }

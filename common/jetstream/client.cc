@@ -44,6 +44,9 @@ class NatsClient : public Client {
     for (const auto& [name, value] : headers) {
       LH_RETURN_IF_ERROR(ToStatus(natsMsgHeader_Set(raw, name.c_str(), value.c_str()), "header"));
     }
+    if (const std::string trace = ToTraceparent(CurrentTrace()); !trace.empty() && !TraceOf(headers)) {
+      LH_RETURN_IF_ERROR(ToStatus(natsMsgHeader_Set(raw, kTraceparent.data(), trace.c_str()), "header"));
+    }
     jsPubOptions options;
     LH_RETURN_IF_ERROR(ToStatus(jsPubOptions_Init(&options), "publish options"));
     options.MaxWait = absl::ToInt64Milliseconds(kRequestTimeout);

@@ -5,12 +5,14 @@
 #include <string_view>
 #include <utility>
 
+#include "absl/strings/ascii.h"
 #include "common/jetstream/nats_status.h"
 #include "common/status/error.h"
 
 namespace leasehold::jetstream {
 namespace {
 
+constexpr std::string_view kInboxes = "_INBOX";
 constexpr absl::Duration kReconnectWait = absl::Milliseconds(100);
 constexpr absl::Duration kReconnectJitter = absl::Milliseconds(100);
 constexpr absl::Duration kDialTimeout = absl::Seconds(2);
@@ -51,9 +53,17 @@ std::string HostOf(std::string_view url) {
 
 }  // namespace
 
+std::string InboxPrefix(std::string_view name) {
+  std::string prefix(kInboxes);
+  if (name.empty()) return prefix;
+  prefix += '.';
+  for (const char c : name) prefix += absl::ascii_isalnum(static_cast<unsigned char>(c)) || c == '_' ? c : '-';
+  return prefix;
+}
+
 absl::StatusOr<std::shared_ptr<Connection>> Connection::Open(Client::Options options, const Security& security) {
   auto on_state = std::move(options.on_state);
-  std::shared_ptr<Connection> connection(new Connection(std::move(on_state)));
+  std::shared_ptr<Connection> connection(new Connection(std::move(on_state), InboxPrefix(options.name)));
   LH_RETURN_IF_ERROR(connection->Dial(options, security));
   return connection;
 }
@@ -66,6 +76,7 @@ absl::Status Connection::Dial(const Client::Options& options, const Security& se
   for (natsStatus status : {
            natsOptions_SetURL(raw, options.url.c_str()),
            natsOptions_SetName(raw, options.name.c_str()),
+           natsOptions_SetCustomInboxPrefix(raw, inbox_prefix_.c_str()),
            natsOptions_SetTimeout(raw, absl::ToInt64Milliseconds(kDialTimeout)),
            natsOptions_SetAllowReconnect(raw, true),
            natsOptions_SetMaxReconnect(raw, -1),
@@ -145,6 +156,15 @@ void Connection::Close() {
   // The closed callback is nats.c's last one.
   absl::MutexLock lock(&mu_);
   mu_.Await(absl::Condition(&closed_));
+}
+
+absl::StatusOr<std::string> Connection::NewInbox() const {
+  // natsInbox_Create knows nothing of a connection's prefix; what comes after its own is unique.
+  natsInbox* raw = nullptr;
+  const natsStatus status = natsInbox_Create(&raw);
+  const std::unique_ptr<natsInbox, decltype(&natsInbox_Destroy)> inbox(raw, natsInbox_Destroy);
+  LH_RETURN_IF_ERROR(ToStatus(status, "inbox"));
+  return inbox_prefix_ + (raw + kInboxes.size());
 }
 
 bool Connection::connected() const { return natsConnection_Status(nats()) == NATS_CONN_STATUS_CONNECTED; }

@@ -4,6 +4,9 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
@@ -17,6 +20,10 @@ namespace leasehold::jetstream {
 
 // The longest that a request to JetStream may take.
 inline constexpr absl::Duration kRequestTimeout = absl::Seconds(2);
+
+// Where answers to a client of this name come: "provisioner/core" has _INBOX.provisioner-core.>, so that NATS can keep
+// its user from others' answers.
+std::string InboxPrefix(std::string_view name);
 
 // Any thread, except that Close() and the destructor must not run inside `on_state`.
 class Connection {
@@ -37,9 +44,12 @@ class Connection {
 
   natsConnection* nats() const { return nats_.get(); }
   jsCtx* jetstream() const { return jetstream_.get(); }
+  // A subject that only this client's answers come to, behind InboxPrefix().
+  absl::StatusOr<std::string> NewInbox() const;
 
  private:
-  explicit Connection(std::function<void(const absl::Status&)> on_state) : on_state_(std::move(on_state)) {}
+  Connection(std::function<void(const absl::Status&)> on_state, std::string inbox_prefix)
+      : on_state_(std::move(on_state)), inbox_prefix_(std::move(inbox_prefix)) {}
   absl::Status Dial(const Client::Options& options, const Security& security);
   static absl::Status Secure(natsOptions* nats, const std::string& url, const Security& security);
 
@@ -54,6 +64,7 @@ class Connection {
   // Held while `on_state_` runs, so that states are reported in the order in which they came about.
   absl::Mutex report_mu_;
   const std::function<void(const absl::Status&)> on_state_;
+  const std::string inbox_prefix_;
 
   mutable absl::Mutex mu_ ABSL_ACQUIRED_AFTER(report_mu_);
   bool up_ ABSL_GUARDED_BY(mu_) = false;

@@ -10,6 +10,7 @@
 namespace leasehold::jetstream {
 namespace {
 
+using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 using ::testing::Pair;
@@ -26,6 +27,25 @@ TEST_F(JetStreamTest, PublishesWithHeadersAndFetches) {
   EXPECT_EQ(messages[0]->stream_sequence(), 1u);
   EXPECT_EQ(messages[0]->deliveries(), 1u);
   EXPECT_THAT(messages[0]->headers(), ElementsAre(Pair("Nats-Msg-Id", "id-1"), Pair("content-type", "text/plain")));
+}
+
+TEST_F(JetStreamTest, TheTraceOfWhoPublishesGoesAlong) {
+  ASSERT_TRUE(client_->EnsureStream(TenantsStream(1)).ok());
+  const Trace trace = NewTrace(true);
+  const Trace other = NewTrace(false);
+  {
+    const TraceScope scope(trace);
+    ASSERT_TRUE(Publish("tenants.a.created", "of the thread").ok());
+    ASSERT_TRUE(client_->Publish("tenants.a.created", "its own", {{"traceparent", ToTraceparent(other)}}, "").ok());
+  }
+  ASSERT_TRUE(Publish("tenants.a.created", "of nobody").ok());
+  auto consumer = Subscribe();
+  const Messages messages = TakeEach(*consumer, 3);
+  ASSERT_THAT(messages, SizeIs(3));
+  EXPECT_THAT(messages[0]->headers(), Contains(Pair("traceparent", ToTraceparent(trace))));
+  EXPECT_EQ(TraceOf(messages[0]->headers()), trace);
+  EXPECT_EQ(TraceOf(messages[1]->headers()), other);
+  EXPECT_FALSE(TraceOf(messages[2]->headers()));
 }
 
 TEST_F(JetStreamTest, EmptyPayloadAndBinaryPayloadArriveAsTheyAre) {

@@ -13,10 +13,14 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "common/telemetry/trace.h"
 
 namespace leasehold::jetstream {
 
 using Headers = std::map<std::string, std::string>;
+
+// Of the header `traceparent`, in whatever case; none without a valid one.
+Trace TraceOf(const Headers& headers);
 
 struct StreamOptions {
   std::string name = {};
@@ -113,7 +117,8 @@ class Client {
   virtual absl::Status EnsureStream(const StreamOptions& options) = 0;  // blocks; creates or updates
   // Blocks until the stream has stored it, at most some seconds. `message_id`: Nats-Msg-Id; empty for none. After
   // UNAVAILABLE it may have been stored all the same: publish again with the same id. INVALID_FIELD for a subject or
-  // header that cannot be sent. A stream that EnsureStream made and the server lost is made again.
+  // header that cannot be sent. A stream that EnsureStream made and the server lost is made again. The header
+  // `traceparent`, if it is not among `headers`, is of the thread's trace.
   virtual absl::Status Publish(const std::string& subject, std::string_view payload, const Headers& headers,
                                const std::string& message_id) = 0;
   virtual absl::StatusOr<std::unique_ptr<PullConsumer>> Subscribe(const ConsumerOptions& options) = 0;  // blocks
@@ -125,14 +130,14 @@ class Client {
                                                                  KeyValueWatch watch) = 0;
 
   // Blocks until somebody has answered, outside JetStream: nothing is stored. NATS_UNAVAILABLE if nobody listens on the
-  // subject, or nobody answered within `patience`.
+  // subject, or nobody answered within `patience`. The thread's trace goes along as the header `traceparent`.
   virtual absl::StatusOr<std::string> Request(const std::string& subject, std::string_view payload,
                                               absl::Duration patience) = 0;
   // The same, and the first answer counts, whoever it is from: one that was asked first may stand still, or be slow.
   virtual absl::StatusOr<std::string> Request(const std::string& subject, std::string_view payload,
                                               absl::Duration patience, const SecondTry& second) = 0;
   // Each request goes to one of those that respond with the same `queue`; to each that has none (""). `handler` runs on
-  // a thread of its own, one request at a time.
+  // a thread of its own, one request at a time, at work for the request's trace.
   virtual absl::StatusOr<std::unique_ptr<Responder>> Respond(
       const std::string& subject, const std::string& queue,
       std::function<std::string(std::string_view request)> handler) = 0;

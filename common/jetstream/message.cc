@@ -4,7 +4,9 @@
 #include <cstdlib>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "common/status/view.h"
 
 namespace leasehold::jetstream {
 namespace {
@@ -27,6 +29,13 @@ Headers ReadHeaders(natsMsg* message) {
 }
 
 }  // namespace
+
+Trace TraceOf(const Headers& headers) {
+  for (const auto& [name, value] : headers) {
+    if (absl::EqualsIgnoreCase(name, AbslView(kTraceparent))) return ParseTraceparent(value);
+  }
+  return {};
+}
 
 TakenMessage::TakenMessage(std::shared_ptr<Connection> connection, NatsMsgPtr message)
     : connection_(std::move(connection)), message_(std::move(message)), headers_(ReadHeaders(message_.get())) {

@@ -13,6 +13,8 @@ namespace {
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
 
+// One that delivers where its maker may not publish.
+constexpr char kCreateConsumer[] = "$JS.API.CONSUMER.DURABLE.CREATE.TENANTS.provisioner-identity";
 constexpr absl::Duration kPatience = absl::Seconds(5);
 
 class PermissionsTest : public testing::Test {
@@ -67,6 +69,8 @@ class PermissionsTest : public testing::Test {
 TEST_F(PermissionsTest, AProvisionerDoesItsWork) {
   EXPECT_EQ(provisioner_->EnsureStream(TenantsStream(1)), absl::OkStatus());
   EXPECT_EQ(provisioner_->EnsureStream(ProvisioningStream(1)), absl::OkStatus());
+  // The gateway has made it; a provisioner may not.
+  ASSERT_NE(Pull(*gateway_, "TENANTS", "provisioner-identity", "tenants.>"), nullptr);
   const auto events = Pull(*provisioner_, "TENANTS", "provisioner-identity", "tenants.>");
   ASSERT_NE(events, nullptr);
   ASSERT_EQ(announcer_->Publish("tenants.acme.created", "{}", {}, ""), absl::OkStatus());
@@ -74,14 +78,17 @@ TEST_F(PermissionsTest, AProvisionerDoesItsWork) {
   EXPECT_THAT(Taken(*events, absl::Milliseconds(300)), IsEmpty()) << "it was acknowledged";
   EXPECT_EQ(provisioner_->Publish("provisioning.identity.acme.ready", "{}", {}, "1"), absl::OkStatus());
   EXPECT_EQ(provisioner_->Publish("provisioning.dead.identity", "{}", {}, "2"), absl::OkStatus());
-  const auto answers = provisioner_->Respond("migration.identity", "provisioners",
-                                             [](std::string_view request) { return std::string(request) + "!"; });
-  ASSERT_TRUE(answers.ok()) << answers.status();
-  absl::StatusOr<std::string> answer;
-  for (const absl::Time end = absl::Now() + kPatience; absl::Now() < end && !answer.ok();) {
-    answer = gateway_->Request("migration.identity", "plan", absl::Seconds(1));
+  for (const char* subject :
+       {"migration.identity", "migration.identity.all", "instance.identity", "instance.identity.all"}) {
+    const auto answers = provisioner_->Respond(subject, "provisioners",
+                                               [](std::string_view request) { return std::string(request) + "!"; });
+    ASSERT_TRUE(answers.ok()) << answers.status();
+    absl::StatusOr<std::string> answer;
+    for (const absl::Time end = absl::Now() + kPatience; absl::Now() < end && !answer.ok();) {
+      answer = gateway_->Request(subject, "plan", absl::Seconds(1));
+    }
+    EXPECT_EQ(answer.value_or("nobody answers"), "plan!") << subject;
   }
-  EXPECT_EQ(answer.value_or("nobody answers"), "plan!");
 }
 
 TEST_F(PermissionsTest, NobodySpeaksForAnother) {
@@ -102,6 +109,8 @@ TEST_F(PermissionsTest, NobodySpeaksForAnother) {
                                                            {provisioner_.get(), "provisioning.core.acme.ready"},
                                                            {provisioner_.get(), "$KV.leases.revocation.1-1"},
                                                            {provisioner_.get(), "$JS.API.STREAM.DELETE.TENANTS"},
+                                                           {provisioner_.get(), kCreateConsumer},
+                                                           {provisioner_.get(), "instance.core"},
                                                            {provisioner_.get(), "migration.core"}}) {
     EXPECT_FALSE(client->Request(subject, "{}", absl::Milliseconds(300)).ok()) << subject;
   }

@@ -24,14 +24,6 @@ constexpr absl::Duration kRetryPause = absl::Milliseconds(50);
 // After the time at which the server ends a request, until this client takes it for ended.
 constexpr absl::Duration kGrace = absl::Milliseconds(20);
 
-natsStatus NewInbox(std::string& inbox) {
-  natsInbox* raw = nullptr;
-  const natsStatus status = natsInbox_Create(&raw);
-  if (status == NATS_OK) inbox = raw;
-  natsInbox_Destroy(raw);
-  return status;
-}
-
 // What the server says of a request itself has a status and, unlike a message, nowhere to be acknowledged.
 std::string_view AboutRequest(natsMsg* message) {
   const char* status = nullptr;
@@ -48,6 +40,20 @@ DurablePullConsumer::DurablePullConsumer(std::shared_ptr<Connection> connection,
       options_(std::move(options)),
       request_subject_(absl::StrCat("$JS.API.CONSUMER.MSG.NEXT.", options_.stream, ".", options_.durable)) {}
 
+// Then there is nothing to make, which our user may not be allowed to.
+bool DurablePullConsumer::IsThere(const jsConsumerConfig& wanted) const {
+  jsConsumerInfo* raw = nullptr;
+  const natsStatus status = js_GetConsumerInfo(&raw, connection_->jetstream(), options_.stream.c_str(),
+                                               options_.durable.c_str(), nullptr, nullptr);
+  const JsConsumerInfoPtr info(raw);
+  if (status != NATS_OK) return false;
+  const auto text = [](const char* it) { return std::string_view(it == nullptr ? "" : it); };
+  const jsConsumerConfig& there = *info->Config;
+  return there.AckPolicy == wanted.AckPolicy && there.AckWait == wanted.AckWait &&
+         there.MaxAckPending == wanted.MaxAckPending && text(there.FilterSubject) == text(wanted.FilterSubject) &&
+         text(there.DeliverSubject).empty();
+}
+
 absl::Status DurablePullConsumer::AddConsumer() {
   jsConsumerConfig config;
   LH_RETURN_IF_ERROR(ToStatus(jsConsumerConfig_Init(&config), "consumer options"));
@@ -57,6 +63,7 @@ absl::Status DurablePullConsumer::AddConsumer() {
   config.AckWait = absl::ToInt64Nanoseconds(options_.ack_wait);
   config.MaxAckPending = options_.max_ack_pending;
   if (!options_.filter_subject.empty()) config.FilterSubject = options_.filter_subject.c_str();
+  if (IsThere(config)) return absl::OkStatus();
   jsErrCode code = {};
   const natsStatus status =
       js_AddConsumer(nullptr, connection_->jetstream(), options_.stream.c_str(), &config, nullptr, &code);
@@ -75,7 +82,7 @@ absl::Status DurablePullConsumer::Bind() {
 
   // A new inbox, so that nothing comes of what was asked before.
   const std::string what = absl::StrCat("consumer ", options_.durable);
-  LH_RETURN_IF_ERROR(ToStatus(NewInbox(inbox_), what));
+  LH_ASSIGN_OR_RETURN(inbox_, connection_->NewInbox());
   natsSubscription* subscription = nullptr;
   LH_RETURN_IF_ERROR(ToStatus(natsConnection_SubscribeSync(&subscription, connection_->nats(), inbox_.c_str()), what));
   subscription_.reset(subscription);

@@ -30,6 +30,7 @@ class DurablePullConsumer : public PullConsumer {
 
  private:
   absl::StatusOr<std::vector<std::unique_ptr<Message>>> FetchOnce(int max, absl::Duration wait);
+  bool IsThere(const jsConsumerConfig& wanted) const;
   absl::Status AddConsumer();
   // Unless a request is open that the server still knows.
   absl::Status Request(int max);

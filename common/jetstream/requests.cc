@@ -18,6 +18,24 @@ absl::Status NobodyListens(std::string_view subject) {
                         absl::Seconds(1));
 }
 
+// With the thread's trace. `reply` may be null.
+absl::StatusOr<NatsMsgPtr> MessageTo(const std::string& subject, const char* reply, std::string_view payload) {
+  natsMsg* raw = nullptr;
+  LH_RETURN_IF_ERROR(ToStatus(
+      natsMsg_Create(&raw, subject.c_str(), reply, payload.data(), static_cast<int>(payload.size())), "request"));
+  NatsMsgPtr message(raw);
+  if (const std::string trace = ToTraceparent(CurrentTrace()); !trace.empty()) {
+    LH_RETURN_IF_ERROR(ToStatus(natsMsgHeader_Set(raw, kTraceparent.data(), trace.c_str()), "header"));
+  }
+  return message;
+}
+
+Trace TraceOfRequest(natsMsg* message) {
+  const char* value = nullptr;
+  if (natsMsgHeader_Get(message, kTraceparent.data(), &value) != NATS_OK || value == nullptr) return {};
+  return ParseTraceparent(value);
+}
+
 std::string DataOf(natsMsg* message) {
   return std::string(natsMsg_GetData(message), static_cast<size_t>(natsMsg_GetDataLength(message)));
 }
@@ -26,10 +44,10 @@ std::string DataOf(natsMsg* message) {
 
 absl::StatusOr<std::string> SendRequest(const Connection& connection, const std::string& subject,
                                         std::string_view payload, absl::Duration patience) {
+  LH_ASSIGN_OR_RETURN(const NatsMsgPtr request, MessageTo(subject, nullptr, payload));
   natsMsg* raw = nullptr;
   const natsStatus status =
-      natsConnection_Request(&raw, connection.nats(), subject.c_str(), payload.data(), static_cast<int>(payload.size()),
-                             absl::ToInt64Milliseconds(patience));
+      natsConnection_RequestMsg(&raw, connection.nats(), request.get(), absl::ToInt64Milliseconds(patience));
   const NatsMsgPtr answer(raw);
   if (status == NATS_NO_RESPONDERS) {
     return NobodyListens(subject);
@@ -42,17 +60,14 @@ absl::StatusOr<std::string> SendRequest(const Connection& connection, const std:
                                         std::string_view payload, absl::Duration patience, const SecondTry& second) {
   const absl::Time give_up = absl::Now() + patience;
   natsConnection* const nats = connection.nats();
-  natsInbox* raw_inbox = nullptr;
-  LH_RETURN_IF_ERROR(ToStatus(natsInbox_Create(&raw_inbox), "request"));
-  const std::unique_ptr<natsInbox, decltype(&natsInbox_Destroy)> inbox(raw_inbox, natsInbox_Destroy);
+  LH_ASSIGN_OR_RETURN(const std::string inbox, connection.NewInbox());
   natsSubscription* raw_answers = nullptr;
-  LH_RETURN_IF_ERROR(ToStatus(natsConnection_SubscribeSync(&raw_answers, nats, inbox.get()), "request"));
+  LH_RETURN_IF_ERROR(ToStatus(natsConnection_SubscribeSync(&raw_answers, nats, inbox.c_str()), "request"));
   const NatsSubscriptionPtr answers(raw_answers);
   for (const bool first : {true, false}) {
     const std::string& asked = first ? subject : second.subject;
-    LH_RETURN_IF_ERROR(ToStatus(natsConnection_PublishRequest(nats, asked.c_str(), inbox.get(), payload.data(),
-                                                              static_cast<int>(payload.size())),
-                                absl::StrCat("request to ", asked)));
+    LH_ASSIGN_OR_RETURN(const NatsMsgPtr request, MessageTo(asked, inbox.c_str(), payload));
+    LH_RETURN_IF_ERROR(ToStatus(natsConnection_PublishMsg(nats, request.get()), absl::StrCat("request to ", asked)));
     const absl::Time until = first ? std::min(give_up, absl::Now() + second.after) : give_up;
     natsMsg* raw = nullptr;
     const natsStatus status = natsSubscription_NextMsg(
@@ -92,6 +107,7 @@ void QueueResponder::OnRequest(natsConnection* nats, natsSubscription* /*subscri
   const NatsMsgPtr owned(message);
   const char* reply = natsMsg_GetReply(message);
   if (reply == nullptr) return;  // nobody waits for the answer
+  const TraceScope scope(TraceOfRequest(message));
   const std::string answer = static_cast<QueueResponder*>(self)->handler_(
       {natsMsg_GetData(message), static_cast<size_t>(natsMsg_GetDataLength(message))});
   (void)natsConnection_Publish(nats, reply, answer.data(), static_cast<int>(answer.size()));

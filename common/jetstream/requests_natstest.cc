@@ -20,6 +20,20 @@ TEST_F(RequestsTest, IsAnsweredByWhoeverResponds) {
   EXPECT_EQ(*client_->Request("ask.me", "", absl::Seconds(10)), std::string("\0!", 2));
 }
 
+TEST_F(RequestsTest, TheTraceOfWhoAsksGoesAlong) {
+  const auto responder =
+      client_->Respond("ask.me", "q", [](std::string_view) { return ToTraceparent(CurrentTrace()); });
+  ASSERT_TRUE(responder.ok()) << responder.status();
+  const SecondTry second{.subject = "ask.all", .after = absl::Seconds(60)};
+  const Trace trace = NewTrace(true);
+  {
+    const TraceScope scope(trace);
+    EXPECT_EQ(*client_->Request("ask.me", "", absl::Seconds(10)), ToTraceparent(trace));
+    EXPECT_EQ(*client_->Request("ask.me", "", absl::Seconds(10), second), ToTraceparent(trace));
+  }
+  EXPECT_EQ(*client_->Request("ask.me", "", absl::Seconds(10)), "");
+}
+
 TEST_F(RequestsTest, OneOfAQueueAnswers) {
   std::atomic<int> asked = 0;
   const auto handler = [&asked](std::string_view) { return std::to_string(++asked); };

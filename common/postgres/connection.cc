@@ -5,6 +5,7 @@
 
 #include "common/postgres/connect.h"
 #include "common/postgres/errors.h"
+#include "common/postgres/exchange.h"
 #include "common/postgres/postgres.h"
 #include "common/status/error.h"
 
@@ -70,6 +71,14 @@ absl::StatusOr<pqxx::result> Transaction::Exec(std::string_view sql, std::span<c
   }
 }
 
+absl::StatusOr<Together::Rows> Transaction::ExecWhile(const std::function<absl::Status()>& go_on,
+                                                      const std::string& sql) {
+  Together answered = Exchange(raw_, std::span(&sql, 1), go_on);
+  if (answered.status.ok()) return std::move(answered.rows.back());
+  if (first_error_.ok()) first_error_ = answered.status;
+  return answered.status;
+}
+
 // COMMIT of a failed transaction rolls back and reports success, and pqxx passes that on.
 absl::Status Transaction::Verdict() {
   if (first_error_.ok()) return absl::OkStatus();
@@ -80,7 +89,23 @@ Connection::Connection(ConnectOptions options) : options_(std::move(options)) {}
 
 Connection::~Connection() = default;
 
+std::string ApplicationName(std::string_view program) {
+  const std::string trace_id = TraceId(CurrentTrace());
+  return trace_id.empty() ? std::string(program) : std::format("{} {}", program, trace_id);
+}
+
+absl::Status Connection::ShowTrace() {
+  const Trace& trace = CurrentTrace();
+  if (connection_ == nullptr) shown_ = {};  // the next one begins without
+  if (trace.high == shown_.high && trace.low == shown_.low) return absl::OkStatus();
+  const std::string name = QuoteLiteral(ApplicationName(options_.application_name));
+  LH_RETURN_IF_ERROR(ExecAlone("SET application_name = " + name).status());
+  shown_ = trace;
+  return absl::OkStatus();
+}
+
 absl::Status Connection::Connect() {
+  shown_ = {};
   connection_.reset();
   prepared_.Forget();
   LH_ASSIGN_OR_RETURN(Opened opened, OpenConnection(options_));
@@ -120,7 +145,7 @@ absl::Status Connection::InTransaction(const std::function<absl::Status(Transact
   }
   try {
     if (tx == nullptr) tx = std::make_unique<pqxx::work>(*connection_);
-    Transaction transaction(*tx, prepared_);
+    Transaction transaction(*tx, raw_, prepared_);
     absl::Status status = work(transaction);
     if (status.ok()) status = transaction.Verdict();
     if (status.ok()) {
@@ -145,6 +170,14 @@ absl::StatusOr<pqxx::result> Connection::ExecAlone(std::string_view sql, std::sp
   } catch (const std::exception& error) {
     return Failed(error);
   }
+}
+
+Together Connection::ExecTogether(std::span<const std::string> statements) {
+  Together together;
+  if (together.status = EnsureUsable(); !together.status.ok()) return together;
+  together = Exchange(raw_, statements);
+  if (IsConnectionFailure(together.status)) connection_.reset();
+  return together;
 }
 
 }  // namespace leasehold::postgres

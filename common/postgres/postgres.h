@@ -18,7 +18,9 @@
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "common/clock/clock.h"
 #include "common/secret/secret.h"
+#include "common/telemetry/trace.h"
 
 struct pg_conn;  // libpq's
 
@@ -32,6 +34,10 @@ struct ConnectOptions {
   std::string application_name = "leasehold";
   absl::Duration connect_timeout = absl::Seconds(5);  // in all; looking the host's name up comes on top
 };
+
+// What a session calls itself that works for the thread's trace: `program`, a blank and the trace's id; `program` alone
+// if there is none. PostgreSQL keeps 63 bytes: so does this, if `program` has at most 30.
+std::string ApplicationName(std::string_view program);
 
 std::string QuoteIdentifier(std::string_view name);  // "a""b"
 std::string QuoteLiteral(std::string_view text);     // 'a''b' (E'' form if it holds backslashes)
@@ -90,13 +96,19 @@ class Transaction {
     return Exec(sql, std::span<const Param>(params.begin(), params.size()));
   }
 
+  // For one statement that takes long. While the server is at it, `go_on` is asked several times a second; once that is
+  // not OK, the statement is cancelled, and it is what is returned. `go_on` uses other connections than this one.
+  absl::StatusOr<Together::Rows> ExecWhile(const std::function<absl::Status()>& go_on, const std::string& sql);
+
  private:
   friend class Connection;
-  Transaction(pqxx::transaction_base& tx, PreparedStatements& prepared) : tx_(tx), prepared_(prepared) {}
+  Transaction(pqxx::transaction_base& tx, pg_conn* raw, PreparedStatements& prepared)
+      : tx_(tx), raw_(raw), prepared_(prepared) {}
   // What went wrong first if the transaction is still in its failed state; OK if it can be committed.
   absl::Status Verdict();
 
   pqxx::transaction_base& tx_;
+  pg_conn* const raw_;
   PreparedStatements& prepared_;
   absl::Status first_error_;
 };
@@ -114,6 +126,10 @@ class Connection {
   // For who holds something that lives with the server's session, as an advisory lock does: while `stay`, a connection
   // that broke is not replaced, and each use fails (a connection failure).
   void Stay(bool stay) { stay_ = stay; }
+
+  // The session calls itself ApplicationName(options.application_name) from now on, until the next call or until it is
+  // replaced: one round trip, unless it does so already.
+  absl::Status ShowTrace();
 
   // Runs `work` in a transaction (READ COMMITTED) and commits if it returned OK, else rolls back. A connection found
   // broken before any statement ran is replaced once; later breaks are reported and not retried: the commit may have
@@ -144,12 +160,19 @@ class Connection {
   pg_conn* raw_ = nullptr;  // the same, which owns it
   PreparedStatements prepared_;
   bool stay_ = false;
+  Trace shown_;  // in the name of the session
 };
 
 // A bounded set of connections, opened as they are needed. Any thread. Handles must not outlive it.
 class ConnectionPool {
  public:
-  ConnectionPool(ConnectOptions options, int size);
+  // Of a server's max_connections nothing is kept that is of no use, but a log-in costs some 5 ms: what comes in bursts,
+  // or each 30 s as passes do, finds connections open.
+  static constexpr absl::Duration kIdleTimeout = absl::Minutes(1);
+
+  // With a `clock` (which outlives it) connections are closed that nobody has used for kIdleTimeout, but for one, so that
+  // the next who comes need not wait: whenever one is given back, and by CloseIdle(). Without a clock they stay open.
+  ConnectionPool(ConnectOptions options, int size, const Clock* clock = nullptr);
   ~ConnectionPool();
 
   // A connection for the caller alone until the handle goes; waits for a free one.
@@ -171,10 +194,20 @@ class ConnectionPool {
   // Take() and Connection::InTransaction().
   absl::Status InTransaction(const std::function<absl::Status(Transaction&)>& work);
 
+  // For a pool of which nobody may have given anything back for long.
+  void CloseIdle() ABSL_LOCKS_EXCLUDED(mu_);
+
  private:
+  struct Idle {
+    std::unique_ptr<Connection> connection;
+    absl::Time since;  // infinite future: it is not open
+  };
+  void GiveBack(std::unique_ptr<Connection> connection) ABSL_LOCKS_EXCLUDED(mu_);
+
   const ConnectOptions options_;
+  const Clock* const clock_;
   absl::Mutex mu_;
-  std::vector<std::unique_ptr<Connection>> idle_ ABSL_GUARDED_BY(mu_);
+  std::vector<Idle> idle_ ABSL_GUARDED_BY(mu_);  // the last one given back is the last
 };
 
 // LISTEN on its own connection and thread. `on_notify(channel, payload)` runs on that thread; `on_reconnect()` runs

@@ -100,6 +100,28 @@ TEST(Connection, PreparesFromTheSecondUseOn) {
   EXPECT_EQ(prepared(), "0");
 }
 
+TEST(Connection, ShowsTheTraceThatItWorksFor) {
+  ConnectOptions options = Options();
+  options.application_name = "leasehold-provisioner/0123abcd";
+  Connection connection(options);
+  const auto name = [&connection] { return First(connection.ExecAlone("SHOW application_name")); };
+  const Trace trace = NewTrace(true);
+  {
+    const TraceScope scope(trace);
+    EXPECT_EQ(name(), "leasehold-provisioner/0123abcd") << "nobody has asked for it";
+    ASSERT_TRUE(connection.ShowTrace().ok());
+    EXPECT_EQ(name(), "leasehold-provisioner/0123abcd " + TraceId(trace)) << "63 bytes, and none is cut";
+    ASSERT_TRUE(connection.Connect().ok());
+    EXPECT_EQ(name(), "leasehold-provisioner/0123abcd");
+    ASSERT_TRUE(connection.ShowTrace().ok());
+    EXPECT_EQ(name(), "leasehold-provisioner/0123abcd " + TraceId(trace)) << "a new session is told anew";
+    EXPECT_EQ(ApplicationName("x"), "x " + TraceId(trace));
+  }
+  ASSERT_TRUE(connection.ShowTrace().ok());
+  EXPECT_EQ(name(), "leasehold-provisioner/0123abcd");
+  EXPECT_EQ(ApplicationName("x"), "x");
+}
+
 TEST(Connection, PreparesSoManyStatementsAndNoMore) {
   Connection connection(Options());
   const size_t texts = PreparedStatements::kMost + 20;
@@ -110,6 +132,34 @@ TEST(Connection, PreparesSoManyStatementsAndNoMore) {
   }
   EXPECT_EQ(First(connection.ExecAlone("SELECT count(*) FROM pg_prepared_statements")),
             std::format("{}", PreparedStatements::kMost));
+}
+
+TEST(Connection, AStatementThatTakesLongCanBeCalledOff) {
+  Connection connection(Options());
+  std::string waited;
+  const absl::Status status = connection.InTransaction([&](Transaction& tx) -> absl::Status {
+    int asked = 0;
+    const auto once = [&asked] { return ++asked > 1 ? absl::AbortedError("enough") : absl::OkStatus(); };
+    const auto rows = tx.ExecWhile(once, "SELECT 1, NULL, 'x' FROM pg_sleep(0)");
+    EXPECT_TRUE(rows.ok()) << rows.status();
+    if (rows.ok()) {
+      EXPECT_THAT(*rows, ElementsAre(ElementsAre("1", std::nullopt, "x")));
+    }
+    const absl::Time begun = absl::Now();
+    EXPECT_EQ(tx.ExecWhile(once, "SELECT pg_sleep(3600)").status(), absl::AbortedError("enough"));
+    EXPECT_LT(absl::Now() - begun, absl::Minutes(1));
+    waited = First(tx.Exec("SELECT 1"));
+    return absl::OkStatus();
+  });
+  EXPECT_THAT(waited, HasSubstr("25P02"));
+  EXPECT_EQ(status, absl::AbortedError("enough")) << "and nothing is committed";
+  EXPECT_EQ(First(connection.ExecAlone("SELECT 2")), "2");
+
+  const absl::Status failed = connection.InTransaction([](Transaction& tx) {
+    return tx.ExecWhile([] { return absl::OkStatus(); }, "SELECT 1 / 0").status();
+  });
+  EXPECT_EQ(SqlStateOf(failed), "22012");
+  EXPECT_EQ(First(connection.ExecAlone("SELECT 3")), "3");
 }
 
 TEST(Connection, QuotesSoThatTheServerReadsWhatWasMeant) {
@@ -312,6 +362,48 @@ TEST(ConnectionPool, IsBoundedAndReusesConnections) {
   }
   EXPECT_EQ(First(pool.Take()->ExecAlone("SELECT pg_backend_pid()")), first_pid);
   EXPECT_TRUE(pool.InTransaction([](Transaction& tx) { return tx.Exec("SELECT 1").status(); }).ok());
+}
+
+// Sessions of this application name, other than the one that asks.
+std::string SessionsOf(std::string_view application) {
+  Connection connection(Options());
+  return First(connection.ExecAlone(
+      "SELECT count(*) FROM pg_stat_activity WHERE application_name = $1 AND pid <> pg_backend_pid()",
+      {std::string(application)}));
+}
+
+TEST(ConnectionPool, ClosesAllButOneOfThoseThatNobodyHasUsedForAWhile) {
+  FakeClock clock;
+  ConnectOptions options = Options();
+  options.application_name = "idle";
+  ConnectionPool pool(options, 4, &clock);
+  const auto use = [&pool](int count) {
+    std::vector<ConnectionPool::Handle> handles;
+    for (int i = 0; i < count; ++i) handles.push_back(pool.Take());
+    for (ConnectionPool::Handle& handle : handles) EXPECT_TRUE(handle->ExecAlone("SELECT 1").ok());
+  };
+  use(3);
+  clock.Advance(ConnectionPool::kIdleTimeout - absl::Seconds(1));
+  use(2);
+  EXPECT_EQ(SessionsOf("idle"), "3");
+  // A session goes a moment after it was left.
+  const auto left = [](std::string_view count) {
+    const absl::Time end = absl::Now() + absl::Seconds(30);
+    while (SessionsOf("idle") != count && absl::Now() < end) absl::SleepFor(absl::Milliseconds(10));
+    return SessionsOf("idle");
+  };
+  clock.Advance(absl::Seconds(1));
+  pool.CloseIdle();
+  EXPECT_EQ(left("2"), "2");
+  clock.Advance(ConnectionPool::kIdleTimeout);
+  // The third has waited long when another is given back.
+  use(1);
+  EXPECT_EQ(left("1"), "1");
+  clock.Advance(10 * ConnectionPool::kIdleTimeout);
+  pool.CloseIdle();
+  EXPECT_EQ(SessionsOf("idle"), "1") << "whoever comes next need not wait";
+  use(4);
+  EXPECT_EQ(SessionsOf("idle"), "4");
 }
 
 // What a Listener has told so far, and waiting for it.

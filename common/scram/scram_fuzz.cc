@@ -29,6 +29,15 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (server.OnClientFirst(first).ok()) Require(!server.OnClientFinal(second).ok());
   Require(!server.OnClientFinal(second).ok());
 
+  // Where binding was offered: what binds nothing, or to another connection, gets no further with PLUS.
+  scram::ServerExchange bound(verifier, "servernonce", "this end");
+  if (bound.OnClientFirst(first, scram::kPlusMechanism).ok()) {
+    Require(first.starts_with("p=tls-server-end-point,"));
+    Require(!bound.OnClientFinal(second).ok());
+  }
+  scram::ServerExchange offered(verifier, "servernonce", "this end");
+  if (offered.OnClientFirst(first, scram::kMechanism).ok()) Require(first.starts_with("n,"));
+
   // A high iteration count is allowed and slow; the decoder is what is tested here.
   if (first.find(",i=") != std::string_view::npos && first.size() - first.find(",i=") > 7) return 0;
   scram::ClientExchange client(Secret(std::string("not in the corpus")), "abc");

@@ -25,13 +25,21 @@ constexpr std::array<int8_t, 256> kFromUrl = Inverse(kUrl);
 std::string Encode64(std::string_view data, std::string_view alphabet) {
   std::string out((data.size() * 8 + 5) / 6, '\0');
   char* next = out.data();
-  uint32_t bits = 0;
-  int count = 0;
-  for (const char c : data) {
-    bits = bits << 8 | static_cast<unsigned char>(c);
-    for (count += 8; count >= 6; count -= 6) *next++ = alphabet[bits >> (count - 6) & 63];
+  const auto byte = [&data](size_t i) { return static_cast<uint32_t>(static_cast<unsigned char>(data[i])); };
+  size_t i = 0;
+  for (; i + 3 <= data.size(); i += 3) {
+    const uint32_t bits = byte(i) << 16 | byte(i + 1) << 8 | byte(i + 2);
+    *next++ = alphabet[bits >> 18];
+    *next++ = alphabet[bits >> 12 & 63];
+    *next++ = alphabet[bits >> 6 & 63];
+    *next++ = alphabet[bits & 63];
   }
-  if (count > 0) *next = alphabet[bits << (6 - count) & 63];
+  if (i == data.size()) return out;
+  const bool two = i + 2 == data.size();
+  const uint32_t bits = byte(i) << 16 | (two ? byte(i + 1) << 8 : 0);
+  *next++ = alphabet[bits >> 18];
+  *next++ = alphabet[bits >> 12 & 63];
+  if (two) *next = alphabet[bits >> 6 & 63];
   return out;
 }
 

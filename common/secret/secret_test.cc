@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -12,8 +13,10 @@
 #include <new>
 #include <set>
 #include <string>
+#include <thread>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 #include "common/status/view.h"
 
@@ -108,6 +111,24 @@ TEST(HmacSha256, AgreesWithTheRfc) {
 
 TEST(HmacSha256, TakesEmptyKeyAndMessage) {
   EXPECT_EQ(Hex(HmacSha256({}, {})), "b613679a0814d9ec772f95d778c35fc5ff1697c493715653c6c712144292c5ad");
+}
+
+// A thread's computations share what they are made with.
+TEST(HmacSha256, IsTheSameOnManyThreadsAtOnceAndAmongHashes) {
+  std::atomic<int> wrong = 0;
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 4; ++i) {
+    threads.emplace_back([&wrong] {
+      for (int j = 0; j < 1000; ++j) {
+        const bool right = Hex(HmacSha256("Jefe", "what do ya want for nothing?")) ==
+                               "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843" &&
+                           Hex(Sha256("abc")) == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        if (!right) ++wrong;
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(wrong, 0);
 }
 
 TEST(Sha256, AgreesWithFips180) {

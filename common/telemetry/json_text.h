@@ -10,6 +10,9 @@ namespace leasehold {
 // text are escaped.
 void AppendJson(std::string& out, std::string_view text);
 
+// The same without the quotes.
+void AppendJsonText(std::string& out, std::string_view text);
+
 // "name":"value", with a comma in front unless `out` ends with '{'.
 void AppendJsonMember(std::string& out, std::string_view name, std::string_view value);
 

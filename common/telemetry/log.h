@@ -2,6 +2,8 @@
 //
 //   Log(Level::kInfo, "tenant ready", {{"tenant", id.str()}, {"ms", std::to_string(ms)}});
 //
+// A line bears the id of the trace that the thread is at work for, if there is one (trace.h).
+//
 // Messages are constant text; what varies goes into fields. Never a secret: lease user names are not secrets, passwords
 // and DSNs with passwords are.
 #pragma once
@@ -21,6 +23,7 @@ using LogField = std::pair<std::string_view, std::string_view>;
 
 // As the configuration spells them: debug, info, warning, error; json, text. nullopt for anything else.
 std::optional<Level> ParseLevel(std::string_view text);
+std::string_view NameOf(Level level);
 std::optional<LogFormat> ParseLogFormat(std::string_view text);
 
 // Text when stderr is a terminal, else JSON.
@@ -30,6 +33,9 @@ LogFormat DefaultLogFormat();
 // component, info and above. Text is coloured on a terminal unless NO_COLOR is set.
 void ConfigureLog(std::string component, Level level, LogFormat format);
 void SetLogLevel(Level level);  // any time
+// The same on somebody's request: the log says so, whatever the level.
+void ChangeLogLevel(Level level);
+Level CurrentLogLevel();
 bool LogEnabled(Level level);
 
 // Below the level: nothing. Characters that could break the line or the terminal are escaped.

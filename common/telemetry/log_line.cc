@@ -9,20 +9,6 @@
 namespace leasehold {
 namespace {
 
-std::string_view NameOf(Level level) {
-  switch (level) {
-    case Level::kDebug:
-      return "debug";
-    case Level::kInfo:
-      return "info";
-    case Level::kWarning:
-      return "warning";
-    case Level::kError:
-      return "error";
-  }
-  return "error";
-}
-
 std::string_view ColourOf(Level level) {
   switch (level) {
     case Level::kDebug:
@@ -57,6 +43,7 @@ std::string JsonLine(const LogEvent& event) {
   AppendJsonMember(line, "level", NameOf(event.level));
   AppendJsonMember(line, "component", event.component);
   AppendJsonMember(line, "message", event.message);
+  if (!event.trace_id.empty()) AppendJsonMember(line, "trace_id", event.trace_id);
   if (!event.fields.empty()) {
     line += ",\"fields\":{";
     for (const auto& [name, value] : event.fields) AppendJsonMember(line, name, value);
@@ -74,10 +61,12 @@ std::string TextLine(const LogEvent& event, bool colours) {
                                  absl::FormatTime("%Y-%m-%d %H:%M:%E3SZ", event.time, absl::UTCTimeZone()), off, on,
                                  NameOf(event.level), off, ForPeople(event.component), ForPeople(event.message));
   std::string_view gap = "  ";
-  for (const auto& [name, value] : event.fields) {
+  const auto add = [&](std::string_view name, std::string_view value) {
     line += std::format("{}{}{}={}{}", gap, dim, ForPeople(name), off, Quoted(value));
     gap = " ";
-  }
+  };
+  for (const auto& [name, value] : event.fields) add(name, value);
+  if (!event.trace_id.empty()) add("trace_id", event.trace_id);
   line += '\n';
   return line;
 }

@@ -14,7 +14,10 @@
 #include <thread>
 #include <vector>
 
+#include "common/status/error.h"
+#include "common/telemetry/level.h"
 #include "common/telemetry/log_line.h"
+#include "common/telemetry/trace.h"
 
 namespace leasehold {
 namespace {
@@ -40,6 +43,7 @@ LogEvent Event(std::string_view message, std::span<const LogField> fields = {}) 
           .level = Level::kInfo,
           .component = "gateway",
           .message = message,
+          .trace_id = "",
           .fields = fields};
 }
 
@@ -52,6 +56,15 @@ TEST(JsonLine, HasTimeLevelComponentMessageAndFields) {
   EXPECT_EQ(JsonLine(Event("up")),
             R"({"time":"2026-01-01T00:00:00.123Z","level":"info","component":"gateway","message":"up"})"
             "\n");
+}
+
+TEST(JsonLine, BearsTheTraceId) {
+  const std::array<LogField, 1> fields = {{{"tenant", "acme"}}};
+  LogEvent event = Event("tenant ready", fields);
+  event.trace_id = "4bf92f3577b34da6a3ce929d0e0e4736";
+  EXPECT_THAT(JsonLine(event), HasSubstr(R"("message":"tenant ready","trace_id":"4bf92f3577b34da6a3ce929d0e0e4736",)"
+                                         R"("fields":{"tenant":"acme"}})"));
+  EXPECT_THAT(TextLine(event, false), EndsWith("  tenant=acme trace_id=4bf92f3577b34da6a3ce929d0e0e4736\n"));
 }
 
 TEST(JsonLine, EscapesWhatAStrangerSent) {
@@ -92,6 +105,20 @@ TEST(ParseLevel, KnowsTheConfigurationsWords) {
   EXPECT_EQ(ParseLevel("warn"), std::nullopt);
   EXPECT_EQ(ParseLogFormat("text"), LogFormat::kText);
   EXPECT_EQ(ParseLogFormat(""), std::nullopt);
+}
+
+TEST(Level, IsTheContractsAndNothingElse) {
+  for (const char* name : {"debug", "info", "warning", "error"}) {
+    const Level level = *ParseLevel(name);
+    EXPECT_EQ(*LevelOf(ToProto(level)), level);
+    EXPECT_EQ(NameOf(level), name);
+  }
+  for (const int bad : {0, 5, -1}) {
+    const absl::Status refused = LevelOf(static_cast<v1::LogLevel>(bad)).status();
+    EXPECT_EQ(ReasonOf(refused), v1::REASON_INVALID_FIELD);
+    EXPECT_THAT(std::string(refused.message()),
+                HasSubstr("level is '" + std::to_string(bad) + "'; allowed: debug, info, warning, error"));
+  }
 }
 
 // What the process writes to stderr in the meantime.
@@ -137,6 +164,21 @@ TEST(Log, WritesWhatTheLevelLetsThrough) {
   EXPECT_TRUE(LogEnabled(Level::kDebug));
   SetLogLevel(Level::kError);
   EXPECT_FALSE(LogEnabled(Level::kWarning));
+}
+
+TEST(Log, LinesBearTheThreadsTrace) {
+  StderrCapture capture;
+  ConfigureLog("gateway", Level::kInfo, LogFormat::kJson);
+  Log(Level::kInfo, "of nobody");
+  {
+    const TraceScope scope({.high = 0x4bf92f3577b34da6, .low = 0xa3ce929d0e0e4736, .span = 1});
+    Log(Level::kInfo, "of a trace");
+  }
+  Log(Level::kInfo, "of nobody again");
+  const std::string text = capture.Take();
+  EXPECT_THAT(text, HasSubstr(R"("message":"of a trace","trace_id":"4bf92f3577b34da6a3ce929d0e0e4736"})"));
+  EXPECT_THAT(text, HasSubstr(R"("message":"of nobody"})"));
+  EXPECT_THAT(text, HasSubstr(R"("message":"of nobody again"})"));
 }
 
 TEST(Log, TextOffATerminalHasNoColours) {

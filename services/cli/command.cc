@@ -97,6 +97,10 @@ void ConfigureRoot(CLI::App& app, Command& command) {
   app.add_option("--token-file", command.gateway.token_file,
                  "A file with the token to show the gateway (LEASEHOLD_TOKEN_FILE)")
       ->type_name("FILE");
+  command.gateway.trace = ParseTraceparent(command.env("TRACEPARENT").value_or(""));
+  if (!command.gateway.trace) command.gateway.trace = NewTrace(/*sampled=*/true);
+  app.add_flag("--trace", command.tells_trace,
+               "Print on stderr the trace id by which daemons' logs tell of this; it is that of TRACEPARENT if set");
   app.add_flag("--json", command.json, "Print the protobuf JSON mapping instead of tables");
   app.footer("Exit status: 0 done, 1 refused or failed, 2 wrong usage.");
   app.set_version_flag("--version", VersionLine("leasehold"), "Print this program's version and exit");
@@ -190,9 +194,15 @@ int Execute(CLI::App& app, Command& command, std::vector<std::string> args) {
   } else {
     code = command.run();
   }
-  if (code.ok()) return *code;
   std::cout.flush();
-  std::cerr << ErrorLine(command.paths.In(StdView(code.status().message()))) << std::endl;
+  if (command.tells_trace) std::cerr << "trace " << TraceId(command.gateway.trace) << std::endl;
+  if (code.ok()) return *code;
+  std::string message = command.paths.In(StdView(code.status().message()));
+  // What went wrong stands in a daemon's log, and nowhere else.
+  if (const auto detail = DetailOf(code.status()); detail && detail->reason() == v1::REASON_INTERNAL) {
+    absl::StrAppend(&message, "; trace ", TraceId(command.gateway.trace));
+  }
+  std::cerr << ErrorLine(message) << std::endl;
   return kFailed;
 }
 

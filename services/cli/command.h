@@ -38,6 +38,7 @@ struct Command {
   std::string key;
   bool needs_gateway = true;  // cleared by a verb that calls none
   bool json = false;
+  bool tells_trace = false;  // on stderr, at the end
 
   // What follows "--" or "--exec": another program's arguments, taken off before CLI11 looks.
   std::vector<std::string> tail;

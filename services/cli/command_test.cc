@@ -45,6 +45,24 @@ Outcome Execute(std::vector<std::string> args, const Environment& env = NoVariab
   return {code, std::move(out), ::testing::internal::GetCapturedStderr(), command.gateway.address, command.json};
 }
 
+TEST(CommandLine, TellsTheTraceIdOnRequest) {
+  const auto traced = [](std::string traceparent) -> Environment {
+    return [traceparent](const char* name) -> std::optional<std::string> {
+      if (std::string_view(name) == "TRACEPARENT") return traceparent;
+      return std::nullopt;
+    };
+  };
+  const std::string id = "4bf92f3577b34da6a3ce929d0e0e4736";
+  const std::vector<std::string> get = {"tenant", "get", "acme", "--gateway", kNowhere, "--trace"};
+  EXPECT_THAT(Execute(get, traced("00-" + id + "-00f067aa0ba902b7-01")).err,
+              testing::StartsWith("trace " + id + "\nleasehold: "));
+  // What is no traceparent does not count.
+  const std::string first = Execute(get, traced("00-" + id)).err;
+  EXPECT_THAT(first, MatchesRegex("trace [0-9a-f]{32}\nleasehold: .*\n"));
+  EXPECT_NE(first, Execute(get).err);
+  EXPECT_THAT(Execute({"tenant", "get", "acme", "--gateway", kNowhere}).err, testing::StartsWith("leasehold: "));
+}
+
 TEST(CommandLine, WrongUseIsExitCode2) {
   EXPECT_EQ(Execute({}).code, kUsage);
   EXPECT_EQ(Execute({"tenant"}).code, kUsage);
@@ -137,6 +155,8 @@ TEST(CommandLine, UsageErrorsNameWhatIsWrong) {
             "--tenant excludes --only-central",
             "leasehold migrate apply"},
            {{"log", "queries", "maybe"}, "STATE is 'maybe'; allowed: on, off", "leasehold log queries"},
+           {{"log", "level", "loud"}, "LEVEL is 'loud'; allowed: debug, info, warning, error", "leasehold log level"},
+           {{"log", "level", "--gateway-only"}, "--gateway-only goes with a LEVEL", "leasehold log level"},
            {{"tenant", "get", "\xff"}, "argument 3 is '\\xff'; allowed: UTF-8", "leasehold tenant get"},
            {{"tenant", "create", "a", "--name", "Acm\xe9"},
             "--name is 'Acm\\xe9'; allowed: UTF-8",

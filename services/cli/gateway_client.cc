@@ -13,6 +13,7 @@
 #include "common/bearer/bearer.h"
 #include "common/config/config.h"
 #include "common/rpc/channel_credentials.h"
+#include "common/rpc/trace_header.h"
 #include "common/status/grpc.h"
 #include "common/status/view.h"
 #include "services/cli/relative_time.h"
@@ -65,8 +66,10 @@ GatewayClient::GatewayClient(GatewayTarget target, absl::Duration connect_patien
   arguments.SetMaxReceiveMessageSize(64 * 1024 * 1024);
   // It bounds each attempt to connect, too.
   arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, static_cast<int>(absl::ToInt64Milliseconds(connect_patience)));
+  auto interceptors = ShowToken(target.token_file);
+  interceptors.push_back(rpc::ShowTrace(target.trace));
   auto channel = grpc::experimental::CreateCustomChannelWithInterceptors(
-      address_, rpc::ChannelCredentials(credentials_.get()), arguments, ShowToken(target.token_file));
+      address_, rpc::ChannelCredentials(credentials_.get()), arguments, std::move(interceptors));
   tenants_ = v1::TenantService::NewStub(channel);
   leases_ = v1::LeaseService::NewStub(channel);
   operations_ = v1::OperationService::NewStub(channel);

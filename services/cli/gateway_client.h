@@ -10,6 +10,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "common/telemetry/trace.h"
 #include "common/tls/credentials.h"
 #include "leasehold/v1/audit.grpc.pb.h"
 #include "leasehold/v1/backup.grpc.pb.h"
@@ -31,6 +32,7 @@ struct GatewayTarget {
   std::string address;                                            // host:port as the user typed it
   std::shared_ptr<const tls::Credentials> credentials = nullptr;  // null: in clear
   std::string token_file = {};                                    // shown with each call; empty: none
+  Trace trace = {};                                               // which the calls belong to
 };
 
 class GatewayClient {

@@ -20,4 +20,6 @@ std::string Json(const google::protobuf::Message& message, bool indented) {
 std::string ToJson(const google::protobuf::Message& message) { return Json(message, true); }
 std::string ToJsonLine(const google::protobuf::Message& message) { return Json(message, false); }
 
+std::string TimeJson(absl::Time time) { return absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", time, absl::UTCTimeZone()); }
+
 }  // namespace leasehold::cli

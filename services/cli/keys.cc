@@ -1,5 +1,6 @@
 // leasehold keys list|rotate|prune: on the files that a configuration names
 #include <fcntl.h>
+#include <google/protobuf/struct.pb.h>
 #include <sys/file.h>
 #include <unistd.h>
 
@@ -19,6 +20,7 @@
 #include "common/secret/key_ring.h"
 #include "common/status/error.h"
 #include "common/status/view.h"
+#include "services/cli/json.h"
 #include "services/cli/key_files.h"
 #include "services/cli/stack/files.h"
 #include "services/cli/table.h"
@@ -26,6 +28,8 @@
 
 namespace leasehold::cli {
 namespace {
+
+using google::protobuf::Struct;
 
 // Daemons look at the files each second, and take up what two looks have seen.
 constexpr absl::Duration kSettle = absl::Seconds(5);
@@ -93,55 +97,115 @@ std::string StateOf(const SigningKeyLine& key) {
                       absl::FormatTime("%Y-%m-%d %H:%M:%S UTC", key.retired, absl::UTCTimeZone()));
 }
 
-absl::StatusOr<int> List(const Command& command, const Chosen& chosen, const Flags& /*flags*/) {
-  Table table({"KEYS OF", "KEY", "STATE", "FILE"});
-  if (chosen.signing) {
-    LH_ASSIGN_OR_RETURN(const Secret text, ReadSecretFile(chosen.signing_file()));
-    LH_ASSIGN_OR_RETURN(const std::vector<SigningKeyLine> keys, ListSigningKeys(text.reveal()));
-    for (const SigningKeyLine& key : keys) {
-      table.AddRow({"leases", absl::StrCat(key.id), StateOf(key), chosen.signing_file()});
-    }
+// {"id":2,"state":"VERIFIES","signedUntil":"…"}
+Struct JsonOf(const SigningKeyLine& key) {
+  Struct json;
+  (*json.mutable_fields())["id"].set_number_value(key.id);
+  (*json.mutable_fields())["state"].set_string_value(key.signs ? "SIGNS" : key.next ? "SIGNS_NEXT" : "VERIFIES");
+  if (key.retired != absl::InfiniteFuture()) {
+    (*json.mutable_fields())["signedUntil"].set_string_value(TimeJson(key.retired));
   }
-  for (const v1::ServiceConfig& service : chosen.services) {
+  return json;
+}
+
+// {"fingerprint":"…","state":"GIVEN_TO_ROLES"}
+Struct JsonOf(const RoleKey& key, std::string_view state) {
+  Struct json;
+  (*json.mutable_fields())["fingerprint"].set_string_value(key.Fingerprint());
+  (*json.mutable_fields())["state"].set_string_value(std::string(state));
+  return json;
+}
+
+// The same as a table and for programs, so that neither has what the other lacks.
+class Listing {
+ public:
+  absl::Status AddSigning(const std::string& path) {
+    LH_ASSIGN_OR_RETURN(const Secret text, ReadSecretFile(path));
+    LH_ASSIGN_OR_RETURN(const std::vector<SigningKeyLine> keys, ListSigningKeys(text.reveal()));
+    Struct& json = *(*json_.mutable_fields())["leases"].mutable_struct_value();
+    (*json.mutable_fields())["file"].set_string_value(path);
+    for (const SigningKeyLine& key : keys) {
+      table_.AddRow({"leases", absl::StrCat(key.id), StateOf(key), path});
+      AddTo((*json.mutable_fields())["keys"], JsonOf(key));
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status AddRoles(const v1::ServiceConfig& service) {
     const std::string& path = service.instance().role_key_file();
     LH_ASSIGN_OR_RETURN(const RoleKeys keys, RoleKeys::ReadFile(path));
     const std::string whose = absl::StrCat("roles of ", service.name());
-    table.AddRow({whose, keys.current().Fingerprint(), "given to roles", path});
-    if (const auto other = keys.other()) table.AddRow({whose, other->Fingerprint(), "tried by gateways", path});
+    Struct json;
+    (*json.mutable_fields())["service"].set_string_value(service.name());
+    (*json.mutable_fields())["file"].set_string_value(path);
+    table_.AddRow({whose, keys.current().Fingerprint(), "given to roles", path});
+    AddTo((*json.mutable_fields())["keys"], JsonOf(keys.current(), "GIVEN_TO_ROLES"));
+    if (const auto other = keys.other()) {
+      table_.AddRow({whose, other->Fingerprint(), "tried by gateways", path});
+      AddTo((*json.mutable_fields())["keys"], JsonOf(*other, "TRIED_BY_GATEWAYS"));
+    }
+    AddTo((*json_.mutable_fields())["roles"], std::move(json));
+    return absl::OkStatus();
   }
-  std::cout << table.Render(command.terminal);
+
+  std::string Render(const Command& command) const {
+    return command.json ? ToJson(json_) : table_.Render(command.terminal);
+  }
+
+ private:
+  static void AddTo(google::protobuf::Value& list, Struct element) {
+    *list.mutable_list_value()->add_values()->mutable_struct_value() = std::move(element);
+  }
+
+  Table table_{{"KEYS OF", "KEY", "STATE", "FILE"}};
+  Struct json_;
+};
+
+absl::StatusOr<int> List(const Command& command, const Chosen& chosen, const Flags& /*flags*/) {
+  Listing listing;
+  if (chosen.signing) LH_RETURN_IF_ERROR(listing.AddSigning(chosen.signing_file()));
+  for (const v1::ServiceConfig& service : chosen.services) LH_RETURN_IF_ERROR(listing.AddRoles(service));
+  std::cout << listing.Render(command);
   return kDone;
 }
 
-absl::StatusOr<int> Rotate(const Command& /*command*/, const Chosen& chosen, const Flags& flags) {
+// What a person is told as it happens. A program gets what List() prints, once all is done.
+void Say(const Command& command, const std::string& line) {
+  if (!command.json) std::cout << line << std::endl;
+}
+
+absl::StatusOr<int> Rotate(const Command& command, const Chosen& chosen, const Flags& flags) {
   LH_RETURN_IF_ERROR(ChangeRoles(chosen, &WithNextRoleKey));
   LH_RETURN_IF_ERROR(ChangeSigning(chosen, &WithNextSigningKey));
-  std::cout << "new keys are in the files; they are used in " << absl::FormatDuration(flags.settle)
-            << ", when all gateways know them" << std::endl;
+  Say(command, absl::StrCat("new keys are in the files; they are used in ", absl::FormatDuration(flags.settle),
+                            ", when all gateways know them"));
   absl::SleepFor(flags.settle);
   LH_RETURN_IF_ERROR(ChangeRoles(chosen, &WithOtherRoleKeyCurrent));
   for (const v1::ServiceConfig& service : chosen.services) {
-    std::cout << "roles of " << service.name() << ": their passwords are renewed by the new key; `leasehold keys prune`"
-              << " when leasehold_provisioner_outdated_secrets is 0\n";
+    Say(command,
+        absl::StrCat("roles of ", service.name(), ": their passwords are renewed by the new key; `leasehold keys prune`",
+                     " when leasehold_provisioner_outdated_secrets is 0"));
   }
   LH_RETURN_IF_ERROR(
       ChangeSigning(chosen, [](std::string_view text) { return WithNextKeySigning(text, absl::Now()); }));
-  if (chosen.signing) std::cout << "leases: the new key signs; those before it verify until `leasehold keys prune`\n";
-  return kDone;
+  if (chosen.signing) {
+    Say(command, "leases: the new key signs; those before it verify until `leasehold keys prune`");
+  }
+  return command.json ? List(command, chosen, flags) : kDone;
 }
 
-absl::StatusOr<int> Prune(const Command& /*command*/, const Chosen& chosen, const Flags& /*flags*/) {
+absl::StatusOr<int> Prune(const Command& command, const Chosen& chosen, const Flags& flags) {
   LH_RETURN_IF_ERROR(ChangeRoles(chosen, &WithoutOtherRoleKey));
   for (const v1::ServiceConfig& service : chosen.services) {
-    std::cout << "roles of " << service.name() << ": one key\n";
+    Say(command, absl::StrCat("roles of ", service.name(), ": one key"));
   }
   const absl::Duration kept = ToDuration(chosen.config.leases().max_ttl());
   LH_RETURN_IF_ERROR(
       ChangeSigning(chosen, [kept](std::string_view text) { return WithoutRetiredKeys(text, absl::Now(), kept); }));
   if (chosen.signing) {
-    std::cout << "leases: without the keys that have not signed for " << absl::FormatDuration(kept) << "\n";
+    Say(command, absl::StrCat("leases: without the keys that have not signed for ", absl::FormatDuration(kept)));
   }
-  return kDone;
+  return command.json ? List(command, chosen, flags) : kDone;
 }
 
 using Work = absl::StatusOr<int> (*)(const Command&, const Chosen&, const Flags&);

@@ -1,5 +1,6 @@
 // leasehold token create|list|revoke --file FILE: API tokens, in the file that gateways read.
 #include <fcntl.h>
+#include <google/protobuf/struct.pb.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -15,6 +16,7 @@
 #include "absl/time/clock.h"
 #include "common/policy/api_tokens.h"
 #include "common/status/error.h"
+#include "services/cli/json.h"
 #include "services/cli/table.h"
 #include "services/cli/verbs.h"
 
@@ -62,6 +64,24 @@ std::string TimeText(absl::Time time) {
                                         : absl::FormatTime("%Y-%m-%d %H:%M:%S UTC", time, absl::UTCTimeZone());
 }
 
+// {"name":"payroll","createTime":"…","expireTime":"…"}; without an end, without the last.
+google::protobuf::Struct JsonOf(const ApiToken& token) {
+  google::protobuf::Struct json;
+  (*json.mutable_fields())["name"].set_string_value(token.name);
+  (*json.mutable_fields())["createTime"].set_string_value(TimeJson(token.created));
+  if (token.expires != absl::InfiniteFuture()) {
+    (*json.mutable_fields())["expireTime"].set_string_value(TimeJson(token.expires));
+  }
+  return json;
+}
+
+std::string JsonOf(const ApiTokens& tokens) {
+  google::protobuf::Struct json;
+  google::protobuf::ListValue& list = *(*json.mutable_fields())["tokens"].mutable_list_value();
+  for (const ApiToken& token : tokens.list()) *list.add_values()->mutable_struct_value() = JsonOf(token);
+  return ToJson(json);
+}
+
 struct Flags {
   std::string file;
   std::string name;
@@ -87,11 +107,17 @@ void AddCreate(CLI::App& group, Command& command) {
   verb->callback([flags, &command] {
     CheckName(flags->name);
     command.needs_gateway = false;
-    command.run = [flags]() -> absl::StatusOr<int> {
+    command.run = [flags, &command]() -> absl::StatusOr<int> {
       const absl::Time now = absl::Now();
       const NewApiToken token = MakeApiToken(flags->name, now, now + flags->ttl);
       LH_RETURN_IF_ERROR(Change(flags->file, [&](ApiTokens& tokens) { return tokens.Add(token.kept); }));
-      std::cout << token.text.reveal() << "\n";
+      if (command.json) {
+        google::protobuf::Struct json = JsonOf(token.kept);
+        (*json.mutable_fields())["token"].set_string_value(std::string(token.text.reveal()));
+        std::cout << ToJson(json);
+      } else {
+        std::cout << token.text.reveal() << "\n";
+      }
       return kDone;
     };
   });
@@ -104,6 +130,10 @@ void AddList(CLI::App& group, Command& command) {
     command.needs_gateway = false;
     command.run = [flags, &command]() -> absl::StatusOr<int> {
       LH_ASSIGN_OR_RETURN(const ApiTokens tokens, Read(flags->file, false));
+      if (command.json) {
+        std::cout << JsonOf(tokens);
+        return kDone;
+      }
       Table table({"NAME", "CREATED", "EXPIRES"});
       for (const ApiToken& token : tokens.list()) {
         const bool over = token.expires <= absl::Now();
@@ -123,13 +153,21 @@ void AddRevoke(CLI::App& group, Command& command) {
   verb->callback([flags, &command] {
     CheckName(flags->name);
     command.needs_gateway = false;
-    command.run = [flags]() -> absl::StatusOr<int> {
-      LH_RETURN_IF_ERROR(Change(flags->file, [&](ApiTokens& tokens) {
-        if (tokens.Remove(flags->name)) return absl::OkStatus();
-        return absl::NotFoundError(absl::StrCat("there is no token ", flags->name, " in ", flags->file));
+    command.run = [flags, &command]() -> absl::StatusOr<int> {
+      ApiTokens left;
+      LH_RETURN_IF_ERROR(Change(flags->file, [&](ApiTokens& tokens) -> absl::Status {
+        if (!tokens.Remove(flags->name)) {
+          return absl::NotFoundError(absl::StrCat("there is no token ", flags->name, " in ", flags->file));
+        }
+        left = tokens;
+        return absl::OkStatus();
       }));
-      std::cout << "token " << flags->name
-                << " revoked; leases that it acquired live on until they end or are revoked\n";
+      if (command.json) {
+        std::cout << JsonOf(left);
+      } else {
+        std::cout << "token " << flags->name
+                  << " revoked; leases that it acquired live on until they end or are revoked\n";
+      }
       return kDone;
     };
   });

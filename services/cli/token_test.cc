@@ -1,5 +1,7 @@
-// leasehold token and leasehold policy check, as they are typed; neither needs a gateway.
+// leasehold token, leasehold keys and leasehold policy check, as they are typed; none needs a gateway.
 #include <gmock/gmock.h>
+#include <google/protobuf/struct.pb.h>
+#include <google/protobuf/util/json_util.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
@@ -12,6 +14,7 @@
 namespace leasehold::cli {
 namespace {
 
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
@@ -40,6 +43,7 @@ class OfflineTest : public testing::Test {
     Command command(env, Terminal{});
     CLI::App app("Leasehold", "leasehold");
     ConfigureRoot(app, command);
+    AddKeys(app, command);
     AddPolicy(app, command);
     AddPools(app, command);
     AddToken(app, command);
@@ -75,6 +79,21 @@ TEST_F(OfflineTest, ATokenIsMadeListedAndRevoked) {
   EXPECT_THAT(list.out, HasSubstr("never"));
   EXPECT_THAT(list.out, Not(HasSubstr(kept->list()[0].sha256)));
 
+  const auto json = [](const Outcome& outcome) {
+    google::protobuf::Struct parsed;
+    EXPECT_TRUE(google::protobuf::util::JsonStringToMessage(outcome.out, &parsed).ok()) << outcome.out;
+    return parsed.fields();
+  };
+  const auto listed = json(Run({"token", "list", "--file", In("tokens"), "--json"})).at("tokens").list_value();
+  ASSERT_EQ(listed.values_size(), 2);
+  EXPECT_EQ(listed.values(0).struct_value().fields().at("name").string_value(), "payroll");
+  EXPECT_TRUE(listed.values(0).struct_value().fields().contains("expireTime"));
+  EXPECT_FALSE(listed.values(1).struct_value().fields().contains("expireTime")) << "it has no end";
+  const auto third = json(Run({"token", "create", "third", "--file", In("tokens"), "--json"}));
+  EXPECT_EQ(ApiTokens::Parse(Text("tokens"))->Find(third.at("token").string_value())->name, "third");
+  const Outcome revoked = Run({"token", "revoke", "third", "--file", In("tokens"), "--json"});
+  EXPECT_EQ(json(revoked).at("tokens").list_value().values_size(), 2) << "what is left";
+
   EXPECT_EQ(Run({"token", "revoke", "payroll", "--file", In("tokens")}).code, kDone);
   EXPECT_EQ(ApiTokens::Parse(Text("tokens"))->Find(token), nullptr);
   EXPECT_EQ(ApiTokens::Parse(Text("tokens"))->list().size(), 1u);
@@ -92,6 +111,59 @@ TEST_F(OfflineTest, WrongUseOfTokensIsExplained) {
   EXPECT_EQ(bad.code, kFailed);
   EXPECT_THAT(bad.err, HasSubstr("line 1"));
   EXPECT_EQ(Text("tokens"), "not a line\n") << "it is not overwritten";
+}
+
+TEST_F(OfflineTest, KeysAreListedAndChangedForProgramsToo) {
+  const std::string signing(64, 'a');
+  const std::string role(64, 'b');
+  std::ofstream(In("signing")) << "1 " << signing << "\n";
+  std::ofstream(In("role")) << role << "\n";
+  std::ofstream(In("leasehold.yaml")) << "leases: {signing_keys_file: " << In("signing")
+                                      << "}\nservices: [{name: core, instance: {host: 127.0.0.1, role_key_file: "
+                                      << In("role") << "}}]\n";
+  const auto keys = [&](std::vector<std::string> args) {
+    args.insert(args.begin(), "keys");
+    args.insert(args.end(), {"--config", In("leasehold.yaml"), "--json"});
+    const Outcome outcome = Run(args);
+    EXPECT_EQ(outcome.code, kDone) << outcome.err;
+    google::protobuf::Struct json;
+    EXPECT_TRUE(google::protobuf::util::JsonStringToMessage(outcome.out, &json).ok()) << outcome.out;
+    for (const std::string& secret : {signing, role}) EXPECT_THAT(outcome.out, Not(HasSubstr(secret)));
+    return json.fields();
+  };
+  // "SIGNS 2" of each key.
+  const auto signers = [](const auto& json) {
+    std::vector<std::string> keys;
+    for (const auto& key : json.at("leases").struct_value().fields().at("keys").list_value().values()) {
+      const auto& fields = key.struct_value().fields();
+      keys.push_back(fields.at("state").string_value() + " " + std::to_string(int(fields.at("id").number_value())) +
+                     (fields.contains("signedUntil") ? " until then" : ""));
+    }
+    return keys;
+  };
+  const auto states = [](const auto& json) {
+    const auto& only = json.at("roles").list_value().values(0).struct_value().fields();
+    EXPECT_EQ(only.at("service").string_value(), "core");
+    std::vector<std::string> keys;
+    for (const auto& key : only.at("keys").list_value().values()) {
+      EXPECT_EQ(key.struct_value().fields().at("fingerprint").string_value().size(), 8U);
+      keys.push_back(key.struct_value().fields().at("state").string_value());
+    }
+    return keys;
+  };
+  const auto listed = keys({"list"});
+  EXPECT_THAT(signers(listed), ElementsAre("SIGNS 1"));
+  EXPECT_EQ(listed.at("leases").struct_value().fields().at("file").string_value(), In("signing"));
+  EXPECT_THAT(states(listed), ElementsAre("GIVEN_TO_ROLES"));
+
+  const auto rotated = keys({"rotate", "--settle", "1ms"});
+  EXPECT_THAT(signers(rotated), ElementsAre("SIGNS 2", "VERIFIES 1 until then"));
+  EXPECT_THAT(states(rotated), ElementsAre("GIVEN_TO_ROLES", "TRIED_BY_GATEWAYS"));
+
+  const auto pruned = keys({"prune", "--roles", "core"});
+  EXPECT_THAT(states(pruned), ElementsAre("GIVEN_TO_ROLES"));
+  EXPECT_FALSE(pruned.contains("leases")) << "they were not asked for";
+  EXPECT_EQ(Run({"keys", "list", "--json"}).code, kUsage) << "--config is missing";
 }
 
 TEST_F(OfflineTest, ThePolicyIsExplainedFromAFile) {

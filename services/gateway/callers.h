@@ -15,7 +15,9 @@ namespace leasehold::gateway {
 
 class Callers {
  public:
-  // INVALID_FIELD names the setting whose file cannot be used. References outlive it.
+  // INVALID_FIELD names the setting whose file cannot be used.
+  static absl::Status Check(const v1::GatewayConfig& config);
+  // The same of what it makes. References outlive it.
   static absl::StatusOr<std::unique_ptr<Callers>> Make(const v1::Config& config, TenantDirectory& directory,
                                                        const LeaseBook& book, const Clock& clock, Metrics& metrics);
 
@@ -26,8 +28,6 @@ class Callers {
  private:
   Callers(const v1::Config& config, TenantDirectory& directory, const LeaseBook& book, const Clock& clock,
           Metrics& metrics);
-  absl::Status ReadFiles(const v1::GatewayConfig& config);
-
   Authenticator authenticator_;
   Gate gate_;
   Reloader reloader_;

@@ -19,6 +19,7 @@
 #include "common/daemon/reloader.h"
 #include "common/jetstream/jetstream.h"
 #include "common/jetstream/options.h"
+#include "common/otlp/otlp_exporter.h"
 #include "common/status/error.h"
 #include "common/telemetry/log.h"
 #include "common/telemetry/metrics.h"
@@ -150,7 +151,10 @@ absl::Status Run(const Arguments& arguments) {
   Configure(config.log());
   LH_ASSIGN_OR_RETURN(const HostPort http_address,
                       ParseHostPort("gateway.http_listen", config.gateway().http_listen()));
-  if (arguments.check_health) return CheckReady(http_address);
+  if (arguments.check_health) {
+    return CheckReady(http_address, {.certificate = config.gateway().http_certificate_file(),
+                                     .key = config.gateway().http_key_file()});
+  }
   LH_RETURN_IF_ERROR(CheckExposure(config.gateway(), arguments.insecure));
   LH_ASSIGN_OR_RETURN(const Secrets secrets, ReadSecrets(config, environment));
   LH_ASSIGN_OR_RETURN(const HostPort advertised,
@@ -162,22 +166,28 @@ absl::Status Run(const Arguments& arguments) {
   Health health(clock);
   for (const char* component : {"registry", "nats", "leases", "listeners"}) health.Require(component);
   const Metrics::Handle own_metrics = AddDaemonMetrics(health, metrics);
+  const std::string name = AuditGatewayName();
   tls::Watcher certificates(clock, metrics);
   LH_ASSIGN_OR_RETURN(const Encryption encryption, ReadEncryption(config, certificates));
   HttpEndpoint http(health, metrics, {}, encryption.http);
   LH_ASSIGN_OR_RETURN(SqlEndpoint::Options sql_options, SqlOptions(config, secrets, encryption, health));
   Reloader keys(metrics);
   LH_RETURN_IF_ERROR(WatchKeys(config, secrets, keys));
-  if (arguments.check_config) return absl::OkStatus();
-
   LH_ASSIGN_OR_RETURN(const jetstream::Security nats_security, jetstream::ReadSecurity(config.nats(), environment));
+  if (arguments.check_config) return Callers::Check(config.gateway());
+
+  LH_ASSIGN_OR_RETURN(
+      const std::unique_ptr<SpanExport> spans,
+      SpanExport::Start(config.tracing(),
+                        {.service = "leasehold-gateway", .instance = name, .version = std::string(Version())},
+                        metrics));
   LH_ASSIGN_OR_RETURN(const auto nats,
                       jetstream::Connect({.url = config.nats().url(), .name = "gateway"}, nats_security));
   AuditRecorder audit(config.audit(), clock, metrics);
   Registry registry({.config = config, .password = secrets.registry_password, .audit = &audit}, *nats, clock, metrics,
                     health);
-  const std::string name = AuditGatewayName();
   AuditTrail trail({.registry = registry.connection(),
+                    .prepared = [&registry] { return registry.prepared(); },
                     .gateway = name,
                     .replicas = config.nats().replicas(),
                     .stream_retention = ToDuration(config.audit().stream_retention())},
@@ -205,12 +215,12 @@ absl::Status Run(const Arguments& arguments) {
   ProvisionerService provisioners(registry);
   DoctorService doctor(registry, clock, ToDuration(config.provisioner().resync_interval()));
   PoolService pools(sql, services);
-  LogService logs(sql.query_log(), config);
   PolicyService policies(callers->gate());
   MigrationAsker migration_asker(*nats, services, &audit);
   MigrationService migrations(migration_asker, registry, timer);
   AuditService audits(registry.connection());
   InstanceAsker instance_asker(*nats, services);
+  LogService logs(sql.query_log(), instance_asker, config);
   InstanceService instances(instance_asker, services);
   StatusService status({.registry = registry,
                         .asker = instance_asker,

@@ -26,6 +26,7 @@
 #include "leasehold/v1/tenant.grpc.pb.h"
 #include "services/gateway/api/undecodable_request.h"
 #include "services/gateway/audit/rpc_audit.h"
+#include "services/gateway/caller/rpc_trace.h"
 
 namespace leasehold::gateway {
 namespace {
@@ -88,6 +89,7 @@ absl::StatusOr<std::shared_ptr<grpc::Server>> StartRpcServer(
   auto interceptors = RefuseUndecodableRequests();
   interceptors.push_back(CheckCallsAt(gate));
   interceptors.push_back(RecordCalls(audit));
+  interceptors.push_back(TraceCalls());
   builder.experimental().SetInterceptorCreators(std::move(interceptors));
   builder.SetContextAllocator(NewGatedContexts());
   builder.SetMaxReceiveMessageSize(kMaxRequestBytes);

@@ -68,7 +68,8 @@ absl::Status Run(const Arguments& arguments) {
   LH_ASSIGN_OR_RETURN(const v1::ServiceConfig service, ChooseService(config, arguments.service, environment));
   if (arguments.check_health) {
     LH_ASSIGN_OR_RETURN(const HostPort http, ParseHostPort("http_listen", service.http_listen()));
-    return CheckReady(http);
+    return CheckReady(http, {.certificate = config.provisioner().http_certificate_file(),
+                             .key = config.provisioner().http_key_file()});
   }
   const std::string component = std::format("provisioner/{}", service.name());
   ConfigureLog(component, LevelOf(config.log().level()),

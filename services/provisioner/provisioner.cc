@@ -5,12 +5,15 @@
 #include <system_error>
 #include <utility>
 
+#include "absl/time/clock.h"
 #include "common/bearer/bearer.h"
 #include "common/events/instance_subject.h"
 #include "common/events/migration_subject.h"
 #include "common/secret/key_ring.h"
 #include "common/secret/secret.h"
 #include "common/status/error.h"
+#include "common/tls/credentials.h"
+#include "common/version/version.h"
 #include "services/provisioner/migrations/folder.h"
 
 namespace leasehold::provisioner {
@@ -37,6 +40,16 @@ absl::StatusOr<RoleKey> ReadRoleKey(const v1::ServiceConfig& service) {
   return keys.current();
 }
 
+// libpq reads it with each connection, and says little of what is wrong with it.
+absl::Status CheckCa(const v1::ServiceConfig& service) {
+  if (service.instance().ca_file().empty()) return absl::OkStatus();
+  return tls::Credentials::Read({.role = tls::Role::kClient,
+                                 .ca = {.field = std::format("services[{}].instance.ca_file", service.name()),
+                                        .path = service.instance().ca_file()}},
+                                absl::Now())
+      .status();
+}
+
 absl::StatusOr<Migrations> ReadKind(const v1::ServiceConfig& service, std::string_view kind) {
   if (service.migrations().empty()) return Migrations();
   if (std::error_code error; !std::filesystem::is_directory(service.migrations(), error)) {
@@ -53,6 +66,7 @@ absl::StatusOr<Provisioner::Settings> Provisioner::Read(const v1::Config& config
   LH_ASSIGN_OR_RETURN(const ServiceName name, ServiceName::Parse(service.name()));
   LH_ASSIGN_OR_RETURN(Secret password, ReadPassword(service, environment));
   LH_ASSIGN_OR_RETURN(RoleKey role_key, ReadRoleKey(service));
+  LH_RETURN_IF_ERROR(CheckCa(service));
   LH_ASSIGN_OR_RETURN(const SharedMigrations tenant, ReadKind(service, "tenant"));
   LH_ASSIGN_OR_RETURN(const SharedMigrations central, ReadKind(service, "central"));
   const NewcomerFiles newcomers(tenant);
@@ -126,6 +140,13 @@ absl::StatusOr<std::unique_ptr<Provisioner>> Provisioner::Make(const v1::Config&
   LH_ASSIGN_OR_RETURN(auto renewed, ReadCertificates(config.provisioner()));
   LH_ASSIGN_OR_RETURN(const jetstream::Security nats_security, jetstream::ReadSecurity(config.nats(), environment));
   std::unique_ptr<Provisioner> provisioner(new Provisioner(std::move(settings), std::move(renewed)));
+  LH_ASSIGN_OR_RETURN(
+      provisioner->spans_,
+      SpanExport::Start(config.tracing(),
+                        {.service = std::format("leasehold-provisioner-{}", provisioner->instance_.service().str()),
+                         .instance = provisioner->instance_.process(),
+                         .version = std::string(Version())},
+                        provisioner->metrics_));
   LH_RETURN_IF_ERROR(provisioner->WatchRoleKey(service.instance().role_key_file(), std::move(on_new_role_key)));
   LH_RETURN_IF_ERROR(provisioner->endpoint_.Start(provisioner->http_));
   LH_RETURN_IF_ERROR(provisioner->Connect(config.nats().url(), nats_security));
@@ -134,7 +155,9 @@ absl::StatusOr<std::unique_ptr<Provisioner>> Provisioner::Make(const v1::Config&
 
 absl::Status Provisioner::Check(const v1::Config& config, const v1::ServiceConfig& service,
                                 const Environment& environment) {
-  return Read(config, service, environment).status();
+  LH_RETURN_IF_ERROR(Read(config, service, environment).status());
+  LH_RETURN_IF_ERROR(ReadCertificates(config.provisioner()).status());
+  return jetstream::ReadSecurity(config.nats(), environment).status();
 }
 
 Provisioner::Provisioner(Settings settings, std::unique_ptr<Renewed> renewed)
@@ -146,7 +169,8 @@ Provisioner::Provisioner(Settings settings, std::unique_ptr<Renewed> renewed)
       own_metrics_(AddDaemonMetrics(health_, metrics_)),
       endpoint_(health_, metrics_, {}, renewed_->http),
       instance_(std::move(settings.instance)),
-      central_(instance_.AsLogin(instance_.central_database()), settings.reconciler.parallelism + kMoreConnections),
+      central_(instance_.AsLogin(instance_.central_database()), settings.reconciler.parallelism + kMoreConnections,
+               &clock_),
       records_(central_, clock_),
       desired_(settings.gateway, settings.service, renewed_->gateway, settings.token_file),
       instance_health_(health_, "instance", [this] { reconciler_.RequestPass(); }),
@@ -222,7 +246,7 @@ absl::Status Provisioner::Connect(const std::string& nats_url, const jetstream::
         if (desire.backup) backups_.Wake();
         return reconciler_.Want(id, desire);
       },
-      metrics_);
+      [this] { reconciler_.RequestPass(); }, metrics_);
   return absl::OkStatus();
 }
 

@@ -15,6 +15,7 @@
 #include "common/identity/identity.h"
 #include "common/jetstream/jetstream.h"
 #include "common/jetstream/options.h"
+#include "common/otlp/otlp_exporter.h"
 #include "common/postgres/postgres.h"
 #include "common/telemetry/metrics.h"
 #include "common/tls/watcher.h"
@@ -83,6 +84,7 @@ class Provisioner {
   const HostPort http_;
   const int replicas_;
   Metrics& metrics_;
+  std::unique_ptr<SpanExport> spans_;  // goes after all that makes spans
   Health health_;
   const Metrics::Handle own_metrics_;
   HttpEndpoint endpoint_;

@@ -5,8 +5,10 @@ Every file that a pod mounts is laid out as a kubelet would, and the daemon itse
 variables; ports, images, metrics and times are compared with what the configuration, the Dockerfile, docs/metrics.md and
 the daemons say; the network policies are evaluated. Exits with 77 (ctest's skip) where there is no kubectl."""
 import argparse
+import copy
 import ipaddress
 import pathlib
+import posixpath
 import re
 import shutil
 import subprocess
@@ -16,10 +18,13 @@ import unittest
 
 import yaml
 
+from issuer import issued
 from pods import Manifests, component, container, environment, labels_of, reaches
 
 PROJECT = pathlib.Path(__file__).resolve().parents[2]
 OVERLAYS = sorted(path.name for path in (PROJECT / 'k8s/overlays').iterdir())
+# Which says of itself that it is.
+INSECURE = ['dev']
 BINARIES = None
 # Of the daemons: beside its workers a provisioner has kMoreConnections; PostgreSQL keeps three for superusers.
 PROVISIONER_CONNECTIONS, RESERVED = 7, 3
@@ -42,8 +47,14 @@ def render(overlay, tree=PROJECT):
     resources = list(yaml.safe_load_all(run('kubectl', 'kustomize', str(tree / 'k8s/overlays' / overlay))))
     config = next(r['data']['leasehold.yaml'] for r in resources if 'leasehold.yaml' in r.get('data', {}))
     services = services_of(yaml.safe_load(config))
-    secrets = yaml.safe_load_all(run(str(tree / 'k8s/secrets'), '--superusers', *services))
-    return Manifests(resources, list(secrets)), yaml.safe_load(config)
+    superusers = ['--superusers'] if overlay in INSECURE else []
+    secrets = yaml.safe_load_all(run(str(tree / 'k8s/secrets'), *superusers, *services))
+    manifests = Manifests(resources, list(secrets))
+    manifests.secrets |= issued(manifests.of('Certificate'))
+    if overlay == 'production':
+        # Made by whoever has the instances.
+        manifests.configs['instances-ca'] = {'ca.crt': manifests.secrets['gateway-tls']['ca.crt']}
+    return manifests, yaml.safe_load(config)
 
 
 def seconds(text):
@@ -61,10 +72,27 @@ def check_config(manifests, workload):
     return done.stderr if done.returncode else ''
 
 
+def files_named(config):
+    """All that a configuration names, by the absolute paths that they have in a pod."""
+    if isinstance(config, dict):
+        named = {posixpath.normpath(posixpath.join('/etc/leasehold/config', value)) for field, value in config.items()
+                 if field.endswith('_file')}
+        named |= set(re.findall('sslrootcert=([^&]+)', config.get('dsn', '')))
+        return named.union(*map(files_named, config.values()))
+    return set().union(*map(files_named, config)) if isinstance(config, list) else set()
+
+
+def policy_allows(policy, principal, operation, service):
+    done = subprocess.run([f'{BINARIES}/leasehold', 'policy', 'check', operation, '--as', principal, '--service', service,
+                           '--file', policy], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    assert done.returncode in (0, 1), done.stderr
+    return done.returncode == 0
+
+
 class MadeFiles(unittest.TestCase):
     def test_configurations_are_what_their_commands_make(self):
-        made = [*PROJECT.glob('k8s/overlays/*/leasehold.yaml'), PROJECT / 'docker/compose/leasehold.yaml']
-        self.assertEqual(len(made), len(OVERLAYS) + 1)
+        made = [*PROJECT.glob('k8s/overlays/*/leasehold.yaml'), *PROJECT.glob('docker/compose/leasehold*.yaml')]
+        self.assertEqual(len(made), len(OVERLAYS) + 2)
         for path in made:
             command = ' '.join(re.findall('^#   (.*?) ?\\\\?$', path.read_text(), re.M))
             with tempfile.TemporaryDirectory() as folder:
@@ -111,10 +139,25 @@ class Overlay:
             self.assertEqual(check_config(manifests, deployment), '', deployment['metadata']['name'])
 
     def test_a_wrong_key_would_be_found(self):
-        manifests, _ = render(self.overlay)
+        manifests = copy.deepcopy(self.manifests)
         data = next(data for data in manifests.configs.values() if 'leasehold.yaml' in data)
         data['leasehold.yaml'] = data['leasehold.yaml'].replace('signing_keys_file', 'signing_keys_fils')
         self.assertIn('signing_keys_fil', check_config(manifests, manifests.named('Deployment', 'gateway')))
+
+    def test_every_file_that_is_mounted_is_named(self):
+        named = files_named(self.config)
+        for deployment in self.manifests.ours():
+            for path in self.manifests.files(deployment):
+                # The configuration itself; migrations, which are named by their folder; what operators want of a login.
+                if re.search('/config/leasehold.yaml$|/migrations/|/instance/username$', path):
+                    continue
+                self.assertIn(path, named, deployment['metadata']['name'])
+
+    def test_insecure_is_for_those_that_say_so(self):
+        for deployment in self.manifests.ours():
+            self.assertEqual('--insecure' in container(deployment)['args'], self.overlay in INSECURE)
+        text = (PROJECT / 'k8s/overlays' / self.overlay / 'kustomization.yaml').read_text()
+        self.assertEqual('INSECURE' in text, self.overlay in INSECURE)
 
     def test_images_are_those_of_the_dockerfile(self):
         targets = re.findall(r'^FROM \S+ AS (\S+)$', (PROJECT / 'docker/Dockerfile').read_text(), re.M)
@@ -140,6 +183,7 @@ class Overlay:
                 else:
                     self.assertIn(asked['port'], ports)
                     self.assertIn(asked['path'], ('/livez', '/readyz'))
+                    self.assertEqual(asked.get('scheme', 'HTTP'), 'HTTP' if self.overlay in INSECURE else 'HTTPS')
         workloads = manifests.of('Deployment', 'StatefulSet')
         for service in manifests.of('Service'):
             behind = [w for w in workloads if service['spec']['selector'].items() <= labels_of(w).items()]
@@ -224,6 +268,17 @@ class Overlay:
                          ['1'] * len(manifests.of('PrometheusRule')))
         self.assertLessEqual(seen, documented)
 
+    def test_instances_are_given_secrets_that_exist(self):
+        for instance in self.manifests.of('StatefulSet'):
+            if labels_of(instance).get('app.kubernetes.io/component') != 'instance':
+                continue
+            volumes = {volume['name']: volume for volume in instance['spec']['template']['spec']['volumes']}
+            given = [source['secret'] for source in volumes['secrets']['projected']['sources']]
+            self.assertEqual([item['path'] for secret in given for item in secret['items']], ['login', 'superuser'])
+            for secret in given:
+                for item in secret['items']:
+                    self.assertIn(item['key'], self.manifests.secrets[secret['name']])
+
     def test_our_containers_are_confined(self):
         manifests = self.manifests
         for deployment in manifests.ours():
@@ -232,8 +287,76 @@ class Overlay:
             self.assertTrue(deployment['spec']['template']['spec']['securityContext']['runAsNonRoot'])
 
 
+class Encrypted:
+    """What holds of overlays with TLS besides."""
+
+    def dns_names(self, certificate):
+        return self.manifests.named('Certificate', certificate)['spec']['dnsNames']
+
+    def test_a_daemon_does_not_start_without_its_certificate(self):
+        for name, port in (('gateway', 'grpc'), ('gateway', 'sql'), ('gateway', 'http'), ('provisioner-core', 'http')):
+            manifests = copy.deepcopy(self.manifests)
+            data = next(data for data in manifests.configs.values() if 'leasehold.yaml' in data)
+            data['leasehold.yaml'] = re.sub(f'  ({port}_(certificate|key|client_ca)_file|sql_tls): .*\n', '', data['leasehold.yaml'])
+            self.assertRegex(check_config(manifests, manifests.named('Deployment', name)),
+                             f'{port}_listen is .*has no TLS .*{port}_certificate_file')
+
+    def test_a_file_that_cannot_be_used_is_named(self):
+        ca = 'instances-ca' if self.overlay == 'production' else None
+        for name, files, file, field in (('gateway', 'gateway-tls', 'tls.crt', 'gateway.grpc_certificate_file'),
+                                         ('gateway', 'policy', 'policy.yaml', 'gateway.policy_file'),
+                                         ('gateway', ca or 'gateway-tls', 'ca.crt', 'ca_file'),
+                                         ('provisioner-core', 'provisioner-tls-core', 'tls.key', 'key_file'),
+                                         ('provisioner-core', ca or 'provisioner-tls-core', 'ca.crt', 'ca_file')):
+            manifests = copy.deepcopy(self.manifests)
+            (manifests.configs if files in manifests.configs else manifests.secrets)[files][file] = 'rules: 1'
+            self.assertRegex(check_config(manifests, manifests.named('Deployment', name)), f'{field} is ', (name, files))
+
+    def test_certificates_name_what_is_reached(self):
+        config = self.config
+        gateway, nats = self.dns_names('gateway'), self.dns_names('nats')
+        self.assertIn(config['provisioner']['gateway'].partition(':')[0], gateway)
+        self.assertIn(config['gateway']['sql_advertise'].partition(':')[0], gateway)
+        self.assertEqual(config['nats']['url'], f'tls://{nats[0]}:4222')
+        for cluster in self.manifests.of('Cluster'):
+            name = cluster['metadata']['name']
+            self.assertEqual(self.dns_names(name), [f'{name}-rw'])
+            secret = self.manifests.named('Certificate', name)['spec']['secretName']
+            self.assertEqual(cluster['spec']['certificates'], {'serverCASecret': secret, 'serverTLSSecret': secret})
+        for monitor in self.manifests.of('ServiceMonitor'):
+            endpoint, = monitor['spec']['endpoints']
+            name = monitor['metadata']['name']
+            self.assertEqual((endpoint['scheme'], endpoint['tlsConfig']['serverName']), ('https', f'{name}.leasehold.svc'))
+            for part in ('ca', 'cert'):
+                self.assertEqual(endpoint['tlsConfig'][part]['secret']['name'], 'scraper-tls')
+        for service in services_of(config):
+            self.assertIn('provisioners.leasehold.svc', self.dns_names(f'provisioner-{service}'))
+        self.assertIn('gateway.leasehold.svc', gateway)
+
+    def test_nothing_is_dialled_in_clear(self):
+        for entry in self.config['services']:
+            self.assertEqual(entry['instance']['sslmode'], 'verify-full')
+        self.assertIn('sslmode=verify-full', self.config['registry']['dsn'])
+        self.assertEqual(self.config['gateway']['sql_tls'], 'required')
+
+    def test_a_provisioner_may_speak_for_its_own_service_only(self):
+        with tempfile.TemporaryDirectory() as folder:
+            policy = f'{folder}/policy.yaml'
+            pathlib.Path(policy).write_text(self.manifests.configs['policy']['policy.yaml'])
+            for service in services_of(self.config):
+                principal = f"dns:{self.dns_names(f'provisioner-{service}')[0]}"
+                for other in services_of(self.config):
+                    self.assertEqual(policy_allows(policy, principal, 'provisioner.report', other), service == other)
+                self.assertFalse(policy_allows(policy, principal, 'lease.acquire', service))
+            operator = f"dns:{self.dns_names('operator')[0]}"
+            self.assertTrue(policy_allows(policy, operator, 'migration.start', 'core'))
+            for nobody in ('anonymous', f"dns:{self.dns_names('scraper')[0]}"):
+                self.assertFalse(policy_allows(policy, nobody, 'migration.start', 'core'))
+
+
 for name in OVERLAYS:
-    globals()[f'Overlay_{name}'] = type(f'Overlay_{name}', (Overlay, unittest.TestCase), {'overlay': name})
+    globals()[f'Overlay_{name}'] = type(
+        f'Overlay_{name}', (Overlay, *([] if name in INSECURE else [Encrypted]), unittest.TestCase), {'overlay': name})
 
 
 class OneMoreService(unittest.TestCase):

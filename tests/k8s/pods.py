@@ -25,13 +25,16 @@ class Manifests:
 
     def lay_out(self, workload, root):
         """The files of its volumes, below `root`, as the container would see them."""
-        spec = workload['spec']['template']['spec']
-        volumes = {volume['name']: volume for volume in spec['volumes']}
-        for mount in spec['containers'][0]['volumeMounts']:
-            folder = pathlib.Path(f'{root}{mount["mountPath"]}')
-            folder.mkdir(parents=True)
-            for name, text in self.content(workload, volumes[mount['name']]).items():
-                (folder / name).write_text(text)
+        for mount in container(workload)['volumeMounts']:
+            pathlib.Path(f'{root}{mount["mountPath"]}').mkdir(parents=True)
+        for path, text in self.files(workload).items():
+            pathlib.Path(f'{root}{path}').write_text(text)
+
+    def files(self, workload):
+        """{absolute path: text}"""
+        volumes = {volume['name']: volume for volume in workload['spec']['template']['spec']['volumes']}
+        return {f'{mount["mountPath"]}/{name}': text for mount in container(workload)['volumeMounts']
+                for name, text in self.content(workload, volumes[mount['name']]).items()}
 
     def content(self, workload, volume):
         where = f"{workload['metadata']['name']}: volume {volume['name']}"

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Holds the rendered overlays to the published schemas: schemas.py --work DIR
 
-npm's kubernetes-models are made from Kubernetes' and the Prometheus operator's own: their validators check values, their
+npm's kubernetes-models are made from Kubernetes', cert-manager's and the Prometheus operator's own: their validators check values, their
 types unknown fields, which the validators let pass. Exits with 77 (ctest's skip) where there is no kubectl or no way to npm."""
 import argparse
 import json
@@ -18,6 +18,7 @@ PROJECT = HERE.parents[1]
 sys.path.insert(0, str(HERE.parent / 'drivers'))
 from npm import npm_install  # noqa: E402
 
+PACKAGES = {'monitoring.coreos.com': '@kubernetes-models/prometheus-operator', 'cert-manager.io': '@kubernetes-models/cert-manager'}
 # There is no published package of these.
 WITHOUT_SCHEMA = {'postgresql.cnpg.io'}
 
@@ -25,8 +26,7 @@ WITHOUT_SCHEMA = {'postgresql.cnpg.io'}
 def module(resource):
     """What to import for a kind: ('kubernetes-models/apps/v1', 'Deployment')."""
     group, _, version = resource['apiVersion'].rpartition('/')
-    package = '@kubernetes-models/prometheus-operator' if group == 'monitoring.coreos.com' else 'kubernetes-models'
-    return '/'.join(part for part in (package, group, version) if part), resource['kind']
+    return '/'.join(part for part in (PACKAGES.get(group, 'kubernetes-models'), group, version) if part), resource['kind']
 
 
 def programs(resources):

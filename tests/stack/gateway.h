@@ -1,4 +1,4 @@
-// A further gateway of a running stack, in the test's own hands: nobody starts it again.
+// A further gateway of a running stack, in the test's own hands: nobody else starts it again.
 #pragma once
 
 #include <functional>
@@ -26,13 +26,19 @@ class Gateway {
   const std::string& sql() const { return sql_; }
   const std::string& http() const { return http_; }
   bool Running() { return process_->Running(); }
+  std::string config() const { return base_ + ".yaml"; }  // its file
+  // SIGTERM, and once it has ended another one at the same addresses, ready when this returns. `meanwhile` is called while
+  // there is none. Returns how the old one ended: 0.
+  int Restart(const std::function<void()>& meanwhile = [] {});
   std::string Log() const;
 
  private:
+  void Start();
+
   const std::string grpc_;
   const std::string sql_;
   const std::string http_;
-  std::string log_;
+  std::string base_;  // of its files' names
   std::unique_ptr<localserver::ChildProcess> process_;
 };
 

@@ -14,7 +14,8 @@
 
 namespace leasehold::testing {
 
-Provisioner::Provisioner(Stack& stack, const std::string& service, const std::string& fail_point, Spares spares) {
+Provisioner::Provisioner(Stack& stack, const std::string& service, const std::string& fail_point, Spares spares,
+                         const Change& change) {
   static std::atomic<int> runs = 0;
   const std::string base = absl::StrCat(stack.state_dir(), "/provisioner-", ++runs);
   v1::Config config = ConfigOf(stack);
@@ -25,6 +26,7 @@ Provisioner::Provisioner(Stack& stack, const std::string& service, const std::st
     config.mutable_provisioner()->set_min_spares(0);
     config.mutable_provisioner()->set_max_spares(0);
   }
+  change(config);
   std::ofstream(base + ".yaml") << ToYaml(config);
   log_ = base + ".log";
   auto process = localserver::ChildProcess::Start({.argv = {absl::StrCat(LEASEHOLD_BINARIES, "/leasehold-provisioner"),

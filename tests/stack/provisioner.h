@@ -3,11 +3,13 @@
 
 #include <sys/types.h>
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "common/localserver/localserver.h"
+#include "leasehold/v1/config.pb.h"
 #include "tests/stack/stack.h"
 
 namespace leasehold::testing {
@@ -18,8 +20,11 @@ class Provisioner {
   // `fail_point`: "NAME:kill" or "NAME:stop" (common/failpoint); empty: none. Without spares each database is made
   // step by step.
   enum class Spares { kAsConfigured, kNone };
-  Provisioner(Stack& stack, const std::string& service, const std::string& fail_point = "",
-              Spares spares = Spares::kAsConfigured);
+  // `change`: of the stack's configuration, in which the addresses of HTTP are others.
+  using Change = std::function<void(v1::Config&)>;
+  Provisioner(
+      Stack& stack, const std::string& service, const std::string& fail_point = "",
+      Spares spares = Spares::kAsConfigured, const Change& change = [](v1::Config&) {});
   ~Provisioner();
 
   bool Running() { return process_->Running(); }

@@ -4,12 +4,15 @@
 
 #include "common/status/error.h"
 #include "common/status/grpc.h"
+#include "common/telemetry/span.h"
 
 namespace leasehold::gateway {
 
 absl::StatusOr<std::string> AskForBytes(jetstream::Client& nats, const Whom& whom, const std::string& call) {
+  Span span("ask provisioner", SpanKind::kClient, {{"service", whom.service.str()}});
   absl::StatusOr<std::string> bytes = nats.Request(whom.subject, call, whom.patience,
                                                    {.subject = whom.subject_of_all, .after = whom.patience_with_one});
+  span.Note(bytes.status());
   if (!bytes.ok() && ReasonOf(bytes.status()) == v1::REASON_NATS_UNAVAILABLE && nats.connected()) {
     return WithRetryAfter(
         Error(v1::REASON_INSTANCE_UNAVAILABLE, std::format("no provisioner of {} answers", whom.service.str())),

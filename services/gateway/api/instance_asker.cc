@@ -29,20 +29,21 @@ InstanceAsker::InstanceAsker(jetstream::Client& nats, const KnownServices& servi
     : nats_(nats), services_(services), executor_("instances", kThreads) {}
 
 absl::StatusOr<v1::InstanceAnswer> InstanceAsker::Ask(const std::string& service, const v1::InstanceCall& call,
-                                                      absl::Duration patience) {
+                                                      absl::Duration patience, Whose whose) {
   LH_ASSIGN_OR_RETURN(const ServiceName name, ServiceName::Parse(service));
   LH_RETURN_IF_ERROR(services_.Check(name));
-  return AskProvisioner<v1::InstanceAnswer>(nats_,
-                                            {.service = name,
-                                             .subject = InstanceSubject(name),
-                                             .subject_of_all = InstanceSubjectOfAll(name),
-                                             .patience = patience,
-                                             .patience_with_one = patience / 2},
-                                            call);
+  return AskProvisioner<v1::InstanceAnswer>(
+      nats_,
+      {.service = name,
+       .subject = whose == Whose::kAll ? InstanceSubjectOfAll(name) : InstanceSubject(name),
+       .subject_of_all = InstanceSubjectOfAll(name),
+       .patience = patience,
+       .patience_with_one = patience / 2},
+      call);
 }
 
 bool InstanceAsker::AskAll(std::vector<std::string> services, v1::InstanceCall call, absl::Duration patience,
-                           std::move_only_function<void(Answers)> done) {
+                           std::move_only_function<void(Answers)> done, Whose whose) {
   const auto round = std::make_shared<Round>();
   round->services = std::move(services);
   round->call = std::move(call);
@@ -56,8 +57,8 @@ bool InstanceAsker::AskAll(std::vector<std::string> services, v1::InstanceCall c
   };
   size_t taken = 0;
   for (size_t i = 0; i < count; ++i) {
-    const bool accepted = executor_.Submit([this, round, i, patience, ended] {
-      round->answers[i] = Ask(round->services[i], round->call, patience);
+    const bool accepted = executor_.Submit([this, round, i, patience, whose, ended] {
+      round->answers[i] = Ask(round->services[i], round->call, patience, whose);
       ended(*round);
     });
     if (!accepted) break;

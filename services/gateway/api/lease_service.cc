@@ -86,7 +86,7 @@ class LeaseService::AcquireCall : public grpc::ServerUnaryReactor {
   std::optional<grpc::Status> Start(LeaseTerms terms) {
     acquisition_ =
         Acquisition::Start(service_.acquisition_parts(), std::move(terms),
-                           [this](absl::StatusOr<LeaseIssuer::Issued> issued) { Answer(std::move(issued)); });
+                           [this](absl::StatusOr<LeaseIssuer::Issued>&& issued) { Answer(std::move(issued)); });
     const bool waits = !acquisition_->answered();
     if (waits && !service_.Track(acquisition_)) acquisition_->Abandon(ShuttingDown());
     std::optional<grpc::Status> early;
@@ -99,7 +99,7 @@ class LeaseService::AcquireCall : public grpc::ServerUnaryReactor {
     return early;
   }
 
-  void Answer(absl::StatusOr<LeaseIssuer::Issued> issued) {
+  void Answer(absl::StatusOr<LeaseIssuer::Issued>&& issued) {
     service_.OnAcquired(issued);
     if (issued.ok()) {
       *response_.mutable_lease() = std::move(issued->lease);

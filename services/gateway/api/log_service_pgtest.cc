@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 
 #include <functional>
+#include <optional>
 
 #include "common/status/grpc.h"
 #include "services/gateway/session/testing_stack.h"
@@ -21,7 +22,11 @@ class LogServiceTest : public EndpointTest {
     EndpointTest::SetUp();
     v1::Config config;
     config.add_services()->set_name("identity");
-    service_ = std::make_unique<LogService>(endpoint_->query_log(), config);
+    services_.emplace(config);
+    // Nobody is asked here.
+    nats_ = *jetstream::Client::Connect({.url = "nats://127.0.0.1:1", .name = "test"});
+    asker_.emplace(*nats_, *services_);
+    service_ = std::make_unique<LogService>(endpoint_->query_log(), *asker_, config);
     grpc::ServerBuilder builder;
     builder.RegisterService(service_.get());
     server_ = builder.BuildAndStart();
@@ -60,6 +65,9 @@ class LogServiceTest : public EndpointTest {
     return ::testing::internal::GetCapturedStderr();
   }
 
+  std::optional<KnownServices> services_;
+  std::unique_ptr<jetstream::Client> nats_;
+  std::optional<InstanceAsker> asker_;
   std::unique_ptr<LogService> service_;
   std::unique_ptr<grpc::Server> server_;
   std::unique_ptr<v1::LogService::Stub> stub_;

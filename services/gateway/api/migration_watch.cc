@@ -1,5 +1,6 @@
 #include "services/gateway/api/migration_watch.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "common/config/config.h"
@@ -9,11 +10,22 @@ namespace leasehold::gateway {
 namespace {
 
 constexpr absl::Duration kPause = absl::Milliseconds(100);
+constexpr absl::Duration kShortestPause = absl::Milliseconds(20);
 // Looks in a row without an answer, ten seconds each or a pause: then the caller hears it.
 constexpr int kMostSilent = 300;
 constexpr int kPageSize = 500;
 
 }  // namespace
+
+absl::Duration PauseBeforeLook(const v1::MigrationRun& run, int looks) {
+  const int ended = run.done() + run.failed() + run.skipped();
+  absl::Duration pause = kShortestPause / 4 * looks;
+  if (ended > 0) {
+    const absl::Duration so_far = ToTime(run.update_time()) - ToTime(run.create_time());
+    pause = std::min(pause, so_far / ended * (run.total() - ended) / 2);
+  }
+  return std::clamp(pause, kShortestPause, kPause);
+}
 
 grpc::ServerWriteReactor<v1::MigrationEvent>* MigrationWatch::Start(MigrationAsker& asker, Timer& timer,
                                                                     const v1::GetMigrationRunRequest& request) {
@@ -45,7 +57,7 @@ void MigrationWatch::Look() {
     return;
   }
   if (over_) return;
-  timer_.After(kPause, [self = shared_from_this()] { self->Submit(); });
+  timer_.After(silent ? kPause : pause_, [self = shared_from_this()] { self->Submit(); });
 }
 
 absl::StatusOr<bool> MigrationWatch::LookOnce() {
@@ -54,6 +66,7 @@ absl::StatusOr<bool> MigrationWatch::LookOnce() {
   LH_ASSIGN_OR_RETURN(v1::MigrationAnswer got, asker_.Ask(service_, call));
   // Whatever comes to an end changes the run with it.
   const absl::Time changed = ToTime(got.run().update_time());
+  pause_ = PauseBeforeLook(got.run(), ++looks_);
   if (sent_ == changed && !more_) return false;
   v1::ListMigrationTasksRequest& tasks = *call.mutable_tasks();
   tasks.set_id(run_);

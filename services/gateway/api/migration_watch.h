@@ -14,7 +14,12 @@
 
 namespace leasehold::gateway {
 
-// Lives as long as the call; asks ten times a second. A provisioner that does not answer for a while is waited for:
+// Until the next look at a run, which was `run` at the last of `looks`: short at the beginning, when it may be a small
+// one, and towards the end that its pace so far lets expect, so that whoever waits for it hears soon; else a tenth of a
+// second.
+absl::Duration PauseBeforeLook(const v1::MigrationRun& run, int looks);
+
+// Lives as long as the call; looks as often as PauseBeforeLook() says. A provisioner that does not answer for a while is waited for:
 // the run goes on when it is back.
 class MigrationWatch : public std::enable_shared_from_this<MigrationWatch> {
  public:
@@ -40,6 +45,8 @@ class MigrationWatch : public std::enable_shared_from_this<MigrationWatch> {
   google::protobuf::Timestamp seen_{};
   std::optional<absl::Time> sent_{};  // when the run that was sent last had changed
   bool more_ = false;                 // there are more ended databases than were sent
+  absl::Duration pause_ = absl::ZeroDuration();  // before the next
+  int looks_ = 0;
   int silent_ = 0;
   bool over_ = false;
 };

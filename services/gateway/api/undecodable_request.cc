@@ -1,7 +1,6 @@
 #include "services/gateway/api/undecodable_request.h"
 
 #include <format>
-#include <string>
 
 #include "common/status/error.h"
 #include "common/status/grpc.h"
@@ -13,7 +12,7 @@ using grpc::experimental::InterceptionHookPoints;
 
 class Interceptor : public grpc::experimental::Interceptor {
  public:
-  explicit Interceptor(std::string method) : method_(std::move(method)) {}
+  explicit Interceptor(const grpc::experimental::ServerRpcInfo& info) : info_(info) {}
 
   void Intercept(grpc::experimental::InterceptorBatchMethods* batch) override {
     if (batch->QueryInterceptionHookPoint(InterceptionHookPoints::POST_RECV_MESSAGE)) {
@@ -24,13 +23,13 @@ class Interceptor : public grpc::experimental::Interceptor {
           ToGrpc(Error(v1::REASON_INVALID_FIELD,
                        std::format("the request of {} cannot be read: it is not the protobuf message that the method "
                                    "takes, or one of its texts is not UTF-8",
-                                   method_))));
+                                   info_.method()))));
     }
     batch->Proceed();
   }
 
  private:
-  const std::string method_;
+  const grpc::experimental::ServerRpcInfo& info_;
   bool decoded_ = true;
 };
 
@@ -40,7 +39,7 @@ class Factory : public grpc::experimental::ServerInterceptorFactoryInterface {
     // A stream of requests ends with a message that is none.
     const bool one_request = info->type() == grpc::experimental::ServerRpcInfo::Type::UNARY ||
                              info->type() == grpc::experimental::ServerRpcInfo::Type::SERVER_STREAMING;
-    return one_request ? new Interceptor(info->method()) : nullptr;
+    return one_request ? new Interceptor(*info) : nullptr;
   }
 };
 

@@ -25,7 +25,9 @@ bool AuditBuffer::Add(absl::Time time, std::string_view line, Stored stored) {
     } else if (full()) {
       refused = Lost("the audit's buffer is full");
     } else {
-      if (batches_.empty() || batches_.back().lines.size() + line.size() > kMostBytes) batches_.emplace_back();
+      if (batches_.empty() || batches_.back().lines.size() + line.size() > kMostBytes) {
+        batches_.emplace_back().lines.swap(spare_);
+      }
       Batch& batch = batches_.back();
       batch.lines += line;
       ++batch.events;
@@ -47,18 +49,32 @@ bool AuditBuffer::Add(absl::Time time, std::string_view line, Stored stored) {
 std::optional<AuditBuffer::Batch> AuditBuffer::Take(absl::Duration patience, absl::Duration gather) {
   absl::MutexLock lock(&mu_);
   const absl::Time until = absl::Now() + patience;
-  waits_for_any_ = true;
-  while (batches_.empty() && !closed_ && !ready_.WaitWithDeadline(&mu_, until)) {
-  }
-  waits_for_any_ = false;
-  if (batches_.empty()) return std::nullopt;
-  const absl::Time ripe = absl::Now() + gather;
-  while (!Ripe() && !ready_.WaitWithDeadline(&mu_, ripe)) {
+  Gather(gather);
+  if (batches_.empty()) {
+    waits_for_any_ = true;
+    while (batches_.empty() && !closed_ && !ready_.WaitWithDeadline(&mu_, until)) {
+    }
+    waits_for_any_ = false;
+    if (batches_.empty()) return std::nullopt;
+    Gather(gather);
   }
   Batch batch = std::move(batches_.front());
   batches_.pop_front();
   urgent_ = std::ranges::any_of(batches_, [](const Batch& next) { return !next.stored.empty(); });
   return batch;
+}
+
+void AuditBuffer::Gather(absl::Duration gather) {
+  const absl::Time ripe = absl::Now() + gather;
+  while (!Ripe() && !ready_.WaitWithDeadline(&mu_, ripe)) {
+  }
+}
+
+void AuditBuffer::Done(Batch& batch) {
+  size_.fetch_sub(batch.events, std::memory_order_relaxed);
+  batch.lines.clear();
+  absl::MutexLock lock(&mu_);
+  spare_.swap(batch.lines);
 }
 
 void AuditBuffer::TellWaiting(const absl::Status& why) {

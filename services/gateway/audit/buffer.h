@@ -41,11 +41,12 @@ class AuditBuffer {
   int64_t size() const { return size_.load(std::memory_order_relaxed); }
   bool full() const { return size() >= capacity_; }
 
-  // The writer's. Waits for an event for up to `patience`, and from then on for `gather`, for more, unless somebody
-  // waits for it or there is enough for a record. nullopt: nothing came, or it is closed and empty.
+  // The writer's. Gathers for `gather`, unless somebody waits for an event or there is enough for a record; if nothing
+  // came, waits for an event for up to `patience`, and from then on for `gather`, for more. So whoever adds wakes the
+  // writer only where nothing had come for a while. nullopt: nothing came, or it is closed and empty.
   std::optional<Batch> Take(absl::Duration patience, absl::Duration gather);
-  // The batch is stored.
-  void Done(const Batch& batch) { size_.fetch_sub(batch.events, std::memory_order_relaxed); }
+  // The batch is stored. Its lines are gone then: their memory is used again.
+  void Done(Batch& batch);
 
   // It does not work for now: nobody waits any more for what is here to be stored; it stays.
   void TellWaiting(const absl::Status& why);
@@ -55,6 +56,7 @@ class AuditBuffer {
   bool closed() const;
 
  private:
+  void Gather(absl::Duration gather) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   bool Ripe() const ABSL_SHARED_LOCKS_REQUIRED(mu_) { return closed_ || urgent_ || batches_.size() > 1; }
 
   const int64_t capacity_;
@@ -63,6 +65,7 @@ class AuditBuffer {
   // Not Mutex::Await, which looks at its condition whenever anybody lets go of the lock.
   absl::CondVar ready_;
   std::deque<Batch> batches_ ABSL_GUARDED_BY(mu_);
+  std::string spare_ ABSL_GUARDED_BY(mu_);  // empty, with the memory of a batch that is done
   bool waits_for_any_ ABSL_GUARDED_BY(mu_) = false;
   bool urgent_ ABSL_GUARDED_BY(mu_) = false;
   bool closed_ ABSL_GUARDED_BY(mu_) = false;

@@ -20,7 +20,7 @@ TEST(AuditBuffer, KeepsTheOrderAndTheTimes) {
   AuditBuffer buffer(1000);
   EXPECT_TRUE(buffer.Add(kTime + absl::Seconds(1), "a\n"));
   EXPECT_TRUE(buffer.Add(kTime, "b\n"));
-  const auto batch = buffer.Take(kNow, kNow);
+  auto batch = buffer.Take(kNow, kNow);
   ASSERT_TRUE(batch);
   EXPECT_EQ(batch->lines, "a\nb\n");
   EXPECT_EQ(batch->events, 2);
@@ -40,7 +40,7 @@ TEST(AuditBuffer, IsBounded) {
   absl::Status told;
   EXPECT_FALSE(buffer.Add(kTime, "c\n", [&told](const absl::Status& status) { told = status; }));
   EXPECT_EQ(ReasonOf(told), v1::REASON_AUDIT_UNAVAILABLE);
-  const auto batch = buffer.Take(kNow, kNow);
+  auto batch = buffer.Take(kNow, kNow);
   EXPECT_EQ(batch->lines, "a\nb\n");
   EXPECT_TRUE(buffer.full());
   buffer.Done(*batch);
@@ -69,6 +69,18 @@ TEST(AuditBuffer, WhoWaitsIsNotKeptWaitingForMore) {
   EXPECT_EQ(batch->stored.size(), 1U);
 }
 
+// Whether it comes while the writer gathers or while it waits for any.
+TEST(AuditBuffer, AnEventThatNobodyWaitsForIsTakenWhenItHasBeenGathered) {
+  for (const absl::Duration gather : {absl::Nanoseconds(1), absl::Milliseconds(20)}) {
+    AuditBuffer buffer(1000);
+    std::thread later([&buffer] { buffer.Add(kTime, "a\n"); });
+    const auto batch = buffer.Take(kLong, gather);
+    later.join();
+    ASSERT_TRUE(batch);
+    EXPECT_EQ(batch->lines, "a\n");
+  }
+}
+
 TEST(AuditBuffer, CloseEndsAllWaiting) {
   AuditBuffer buffer(1000);
   std::thread later([&buffer] { buffer.Close(); });
@@ -95,7 +107,8 @@ TEST(AuditRecorder, RefusesWhileFullWhereItIsToldTo) {
   for (int i = 0; i < 1000; ++i) recorder.Record({.action = v1::AUDIT_ACTION_LEASE_RENEW});
   EXPECT_EQ(ReasonOf(recorder.Admit()), v1::REASON_AUDIT_UNAVAILABLE);
   EXPECT_TRUE(DetailOf(recorder.Admit())->has_retry_after());
-  recorder.buffer().Done(*recorder.buffer().Take(kNow, kNow));
+  auto batch = recorder.buffer().Take(kNow, kNow);
+  recorder.buffer().Done(*batch);
   EXPECT_TRUE(recorder.Admit().ok());
 }
 

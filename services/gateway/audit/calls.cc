@@ -128,6 +128,11 @@ void TellLog(const v1::SetQueryLogRequest& request, const v1::SetQueryLogRespons
   told.entry.detail = request.enabled() ? "queries on" : "queries off";
 }
 
+void TellLogLevel(const v1::SetLogLevelRequest& request, const v1::SetLogLevelResponse* /*response*/, CallTold& told) {
+  told.entry.service = request.service();
+  absl::StrAppend(&told.detail, v1::LogLevel_Name(request.level()), request.gateway_only() ? " of the gateway" : "");
+}
+
 template <auto kTell>
 struct Telling;
 template <typename Request, typename Response, void (*kTell)(const Request&, const Response*, CallTold&)>
@@ -181,6 +186,7 @@ Calls AllCalls() {
   Add<&TellRunControl<v1::ResumeMigrationRunRequest>>(calls, "MigrationService/ResumeMigrationRun",
                                                       v1::AUDIT_ACTION_MIGRATION_CONTROL, true);
   Add<&TellLog>(calls, "LogService/SetQueryLog", v1::AUDIT_ACTION_LOG_CHANGE, true);
+  Add<&TellLogLevel>(calls, "LogService/SetLogLevel", v1::AUDIT_ACTION_LOG_CHANGE, true);
   return calls;
 }
 

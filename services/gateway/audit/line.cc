@@ -2,7 +2,10 @@
 
 #include <google/protobuf/util/json_util.h>
 
+#include <array>
 #include <cstdint>
+#include <string>
+#include <string_view>
 
 #include "absl/strings/str_format.h"
 #include "common/identity/identity.h"
@@ -31,6 +34,16 @@ void AppendTime(std::string& out, absl::Time time) {
   out += fraction;
 }
 
+// protobuf looks names up by their numbers.
+std::string_view NameOf(v1::AuditAction action) {
+  static const auto& names = *[] {
+    auto* all = new std::array<std::string, v1::AuditAction_ARRAYSIZE>;
+    for (int i = 0; i < v1::AuditAction_ARRAYSIZE; ++i) (*all)[i] = v1::AuditAction_Name(static_cast<v1::AuditAction>(i));
+    return all;
+  }();
+  return v1::AuditAction_IsValid(action) ? std::string_view(names[action]) : "";
+}
+
 std::string_view Cut(std::string_view text) {
   if (text.size() <= kMostBytes) return text;
   size_t end = kMostBytes;
@@ -38,8 +51,12 @@ std::string_view Cut(std::string_view text) {
   return text.substr(0, end);
 }
 
-void AppendText(std::string& out, std::string_view name, std::string_view value) {
-  if (!value.empty()) AppendJsonMember(out, name, Cut(value));
+// `begin`: what a member begins with, up to its text.
+void AppendText(std::string& out, std::string_view begin, std::string_view value) {
+  if (value.empty()) return;
+  out += begin;
+  AppendJsonText(out, Cut(value));
+  out += '"';
 }
 
 }  // namespace
@@ -48,18 +65,18 @@ void AppendAuditLine(std::string& out, absl::Time time, const AuditEntry& entry)
   out += "{\"time\":\"";
   AppendTime(out, time);
   out += '"';
-  AppendJsonMember(out, "action", v1::AuditAction_Name(entry.action));
+  AppendText(out, ",\"action\":\"", NameOf(entry.action));
   const bool done = entry.outcome == v1::REASON_UNSPECIFIED;
-  if (!done) AppendJsonMember(out, "outcome", v1::Reason_Name(entry.outcome));
-  AppendText(out, "principal", entry.principal);
-  AppendText(out, "holder", entry.holder);
-  AppendText(out, "address", entry.address);
-  AppendText(out, "traceId", entry.trace_id);
-  if (done || TenantId::Parse(entry.tenant).ok()) AppendText(out, "tenant", entry.tenant);
-  if (done || ServiceName::Parse(entry.service).ok()) AppendText(out, "service", entry.service);
-  if (done || LeaseId::Parse(entry.lease).ok()) AppendText(out, "lease", entry.lease);
-  AppendText(out, "subject", entry.subject);
-  AppendText(out, "detail", entry.detail);
+  if (!done) AppendText(out, ",\"outcome\":\"", v1::Reason_Name(entry.outcome));
+  AppendText(out, ",\"principal\":\"", entry.principal);
+  AppendText(out, ",\"holder\":\"", entry.holder);
+  AppendText(out, ",\"address\":\"", entry.address);
+  AppendText(out, ",\"traceId\":\"", entry.trace_id);
+  if (done || TenantId::Parse(entry.tenant).ok()) AppendText(out, ",\"tenant\":\"", entry.tenant);
+  if (done || ServiceName::Parse(entry.service).ok()) AppendText(out, ",\"service\":\"", entry.service);
+  if (done || LeaseId::Parse(entry.lease).ok()) AppendText(out, ",\"lease\":\"", entry.lease);
+  AppendText(out, ",\"subject\":\"", entry.subject);
+  AppendText(out, ",\"detail\":\"", entry.detail);
   out += "}\n";
 }
 

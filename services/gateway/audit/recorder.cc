@@ -25,7 +25,10 @@ absl::Status AuditRecorder::Admit() const {
 }
 
 void AuditRecorder::Record(const AuditEntry& entry) {
-  if (on_) Add(entry, nullptr);
+  if (!on_) return;
+  // What is lost anyway need not be written out first.
+  if (buffer_.full()) return lost_.Increment();
+  Add(entry, nullptr);
 }
 
 void AuditRecorder::RecordChange(const AuditEntry& entry, AuditBuffer::Stored stored) {

@@ -1,5 +1,6 @@
 #include "services/gateway/audit/rpc_audit.h"
 
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -86,15 +87,18 @@ class Interceptor : public grpc::experimental::Interceptor {
     return true;
   }
 
-  // What is the same for all calls. `entry` points into `caller_`.
+  // What is the same for all calls. `entry` points into the call, `stranger_` and `trace_id_`.
   void Complete(AuditEntry& entry, v1::Reason outcome) {
     // All services have callback methods.
-    caller_ = CallerOf(static_cast<const grpc::CallbackServerContext&>(*info_.server_context()));
+    auto& call = static_cast<grpc::CallbackServerContext&>(*info_.server_context());
+    const Caller* caller = GatedCallerOf(call);
+    if (caller == nullptr) caller = &stranger_.emplace(CallerOf(call));
+    trace_id_ = TraceId(TraceOf(call));
     if (entry.action == v1::AUDIT_ACTION_UNSPECIFIED) entry.action = call_->action;
     entry.outcome = outcome;
-    entry.principal = caller_.principal;
-    entry.address = caller_.address;
-    entry.trace_id = caller_.trace_id;
+    entry.principal = caller->principal;
+    entry.address = caller->address;
+    entry.trace_id = trace_id_;
   }
 
   grpc::experimental::ServerRpcInfo& info_;
@@ -104,7 +108,8 @@ class Interceptor : public grpc::experimental::Interceptor {
   const void* response_ = nullptr;
   bool told_ = false;
   std::string held_;
-  Caller caller_;
+  std::optional<Caller> stranger_;
+  std::string trace_id_;
 };
 
 class Factory : public grpc::experimental::ServerInterceptorFactoryInterface {

@@ -15,7 +15,7 @@ namespace leasehold::gateway {
 // What waits to be stored, and waits no more.
 inline std::vector<v1::AuditEvent> TakeEvents(AuditRecorder& recorder) {
   std::vector<v1::AuditEvent> events;
-  while (const auto batch = recorder.buffer().Take(absl::ZeroDuration(), absl::ZeroDuration())) {
+  while (auto batch = recorder.buffer().Take(absl::ZeroDuration(), absl::ZeroDuration())) {
     for (const absl::string_view line : absl::StrSplit(batch->lines, '\n', absl::SkipEmpty())) {
       const auto event = ParseAuditLine(StdView(line));
       EXPECT_TRUE(event.ok()) << line;

@@ -95,7 +95,7 @@ void AuditTrail::Write() {
       batch.reset();
       continue;
     }
-    // At the start the table may not be there yet, and a connection may have broken: that is no news.
+    // At the start the table may not be there yet, and later a connection may have broken: that is no news.
     if (++failures == 2) {
       Log(Level::kWarning, "audit events cannot be stored, trying on",
           {{"error", StdView(status.message())}, {"events", std::to_string(buffer.size())}});
@@ -114,6 +114,7 @@ void AuditTrail::Write() {
 }
 
 absl::Status AuditTrail::Store(const AuditBuffer::Batch& batch) {
+  if (!options_.prepared()) return Error(v1::REASON_REGISTRY_UNAVAILABLE, "the registry is not prepared yet");
   LH_ASSIGN_OR_RETURN(Appended appended, Append(table_, options_.gateway, batch, head_));
   if (appended.tampered) {
     tampered_.Increment();
@@ -145,6 +146,8 @@ void AuditTrail::Publish() {
     if (failures == 2) {
       Log(Level::kWarning, "audit records cannot be published, trying on", {{"error", StdView(status.message())}});
     }
+    absl::MutexLock lock(&mu_);
+    mu_.AwaitWithTimeout(absl::Condition(&writer_over_), options_.pace);
   }
 }
 
@@ -154,6 +157,7 @@ absl::Status AuditTrail::Carry() {
     LH_RETURN_IF_ERROR(nats_.EnsureStream(AuditStream(options_.replicas, options_.stream_retention)));
     stream_ensured_ = true;
   }
+  if (!options_.prepared()) return absl::OkStatus();
   for (bool more = true; more;) {
     absl::Status published;
     const absl::Status done = outlet_.InTransaction([&](postgres::Transaction& tx) -> absl::Status {

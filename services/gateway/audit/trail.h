@@ -3,6 +3,7 @@
 // publishes.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <thread>
 
@@ -22,11 +23,15 @@ class AuditTrail {
  public:
   struct Options {
     postgres::ConnectOptions registry;
+    // Whether the table is there; any thread. Until then nothing is asked of the registry.
+    std::function<bool()> prepared = [] { return true; };
     std::string gateway;  // this process; no other one has ever had the name
     int replicas = 1;     // of the stream
     absl::Duration stream_retention = absl::Hours(2160);
     // Events are gathered for so long: a record costs many times what an event in it does.
     absl::Duration gather = absl::Milliseconds(25);
+    // Records go to the stream together, so often at most, for the same reason.
+    absl::Duration pace = absl::Milliseconds(100);
     // How often the table is looked at for what another gateway has not published.
     absl::Duration tick = absl::Seconds(2);
     // How long Stop() tries to store what has been recorded.
@@ -37,8 +42,7 @@ class AuditTrail {
   AuditTrail(Options options, AuditRecorder& recorder, jetstream::Client& nats, Metrics& metrics);
   ~AuditTrail();  // Stop()
 
-  // At most once each, from one thread. Nothing is connected to before Start(), which returns at once; the table may
-  // come later. Stop() first takes the recorder's last events.
+  // At most once each, from one thread. Nothing is connected to before Start(), which returns at once. Stop() first takes the recorder's last events.
   void Start();
   void Stop();
 

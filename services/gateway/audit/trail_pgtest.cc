@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <format>
 #include <functional>
 #include <memory>
@@ -134,6 +135,31 @@ class TrailTest : public NatsDatabaseSuite {
   FakeClock clock_;
   std::unique_ptr<postgres::Connection> connection_;
 };
+
+TEST_F(TrailTest, NothingIsStoredOrPublishedBeforeTheTableIsThere) {
+  std::atomic<bool> prepared = false;
+  std::atomic<int> asked = 0;
+  Metrics metrics;
+  AuditRecorder recorder(AuditConfigOf("continue"), clock_, metrics);
+  AuditTrail trail({.registry = Options(database_),
+                    .prepared =
+                        [&] {
+                          ++asked;
+                          return prepared.load();
+                        },
+                    .gateway = "gw/1",
+                    .tick = absl::Milliseconds(50)},
+                   recorder, *client_, metrics);
+  trail.Start();
+  recorder.Record(Acquire("acme"));
+  ASSERT_TRUE(Eventually([&] { return asked > 3; }));
+  EXPECT_EQ(Ask("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"),
+            "0")
+      << "not even a connection";
+  EXPECT_EQ(Events(), 0);
+  prepared = true;
+  EXPECT_TRUE(Eventually([&] { return Events() == 1; })) << "what was recorded meanwhile is kept";
+}
 
 TEST_F(TrailTest, WhatIsRecordedIsChainedAndCanBeFiltered) {
   const auto gateway = Start();

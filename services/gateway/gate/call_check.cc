@@ -32,7 +32,8 @@ google::protobuf::Duration* MutableTtl(google::protobuf::Message& request) {
 void CallCheck::Run() {
   ReadRequest();
   if (method_.by_domain && !tenants_.empty() && tenants_.front() == kAll) {
-    if (const std::string domain = TextAt(request_, "domain"); !domain.empty()) return LookUpDomain(domain);
+    domain_ = TextAt(request_, "domain");
+    if (!domain_.empty()) return LookUpDomain();
   }
   CheckTenants(0);
 }
@@ -51,7 +52,10 @@ void CallCheck::ReadLease() {
   const absl::StatusOr<LeaseId> id = LeaseId::Parse(TextAt(request_, "id"));
   if (!id.ok()) return;
   const absl::Status read = gate_.parts_.book.Read(*id, [this](const v1::LeaseRecord& record, v1::LeaseState) {
-    tenants_.assign(record.claims().tenant().empty() ? 0 : 1, record.claims().tenant());
+    const std::string& tenant = record.claims().tenant();
+    // One that the request names beside the lease is looked up too, and the answer tells whether it exists.
+    std::erase_if(tenants_, [&tenant](const std::string& named) { return named == kAll || named == tenant; });
+    if (!tenant.empty()) tenants_.insert(tenants_.begin(), tenant);
     connection_ = record.claims().connection();
     service_ = record.claims().service();
     others_lease_ = record.principal() != call_.caller.principal;
@@ -76,16 +80,16 @@ void CallCheck::ReadWishes() {
   for (const std::string& glob : switch_to_texts_) switch_to_.push_back(&glob);
 }
 
-void CallCheck::LookUpDomain(const std::string& domain) {
+void CallCheck::LookUpDomain() {
   // Whoever may lease no tenant at all of this service does not learn whose domain it is, nor costs a look-up.
   if (policy_->Allowing({.principal = call_.caller.principal,
                          .operation = method_.operation,
                          .service = service_,
                          .access = access_}) == nullptr) {
-    return Finish(Refused(domain));
+    return Finish(Refused(""));
   }
   const auto self = shared_from_this();
-  gate_.parts_.directory.LookupDomain(domain, [self, domain](const absl::StatusOr<TenantViewPtr>& view) {
+  gate_.parts_.directory.LookupDomain(domain_, [self](const absl::StatusOr<TenantViewPtr>& view) {
     if (view.ok()) {
       self->tenants_.front() = (*view)->id.str();
       // The domain may be another's by the time that the handler looks.
@@ -166,7 +170,8 @@ absl::Status CallCheck::Refused(std::string_view tenant) const {
   const auto add = [&text](std::string_view word, std::string_view value) {
     if (!value.empty()) text += std::format("{} {}", word, value == kAll ? "all" : Printable(value));
   };
-  add(", tenant", tenant);
+  // Whose domain it is, is for those who may lease of that tenant.
+  domain_.empty() ? add(", tenant", tenant) : add(", domain", domain_);
   add(", connection", connection_);
   add(", service", service_);
   if (access_ != v1::ACCESS_UNSPECIFIED) text += access_ == v1::ACCESS_READ_ONLY ? ", read-only" : ", read-write";

@@ -32,7 +32,7 @@ class CallCheck : public std::enable_shared_from_this<CallCheck> {
   void ReadRequest();
   void ReadLease();
   void ReadWishes();
-  void LookUpDomain(const std::string& domain);
+  void LookUpDomain();
   // Holds the tenants from number `i` on against the policy.
   void CheckTenants(size_t i);
   void CheckTenant(size_t i, const std::map<std::string, std::string>* settings);
@@ -49,6 +49,7 @@ class CallCheck : public std::enable_shared_from_this<CallCheck> {
   const std::function<void()> done_;
 
   std::vector<std::string> tenants_;
+  std::string domain_;  // that stands for the first tenant
   std::string service_;
   std::string connection_;
   v1::Access access_ = v1::ACCESS_UNSPECIFIED;

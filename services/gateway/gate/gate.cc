@@ -167,7 +167,11 @@ void Gate::Explain(const v1::ExplainPolicyRequest& request, std::string_view cal
       [policy, request, principal, done = std::move(done)](const absl::StatusOr<TenantViewPtr>& view) mutable {
         std::vector<const std::string*> globs;
         absl::StatusOr<Ask> again = AskOf(request, principal, globs);
-        again->settings = view.ok() ? &(*view)->settings : nullptr;
+        // A tenant that there is not is as one without settings: who may ask about themselves need not know.
+        static const std::map<std::string, std::string> none;
+        again->settings = view.ok()                                                ? &(*view)->settings
+                          : ReasonOf(view.status()) == v1::REASON_TENANT_NOT_FOUND ? &none
+                                                                                   : nullptr;
         done(policy->Explain(*again));
       });
 }

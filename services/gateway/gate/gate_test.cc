@@ -2,6 +2,10 @@
 
 #include <gmock/gmock.h>
 
+#include <set>
+#include <string>
+
+#include "absl/strings/str_cat.h"
 #include "services/gateway/gate/gate_fixture.h"
 
 namespace leasehold::gateway {
@@ -42,6 +46,33 @@ TEST_F(GateTest, WithoutAPolicyAnybodyMayDoEverything) {
   ASSERT_TRUE(acquired.ok()) << acquired.status();
   EXPECT_EQ(acquired->lease().principal(), "anonymous");
   EXPECT_EQ(Acquire("employee", Request("globex"))->lease().principal(), "token:employee");
+}
+
+TEST_F(GateTest, TheHandlerIsAtWorkForTheCallsTrace) {
+  // The id in the line that tells of a new lease.
+  const auto traced = [this](std::initializer_list<std::string> traceparents) {
+    ::testing::internal::CaptureStderr();
+    grpc::ClientContext context;
+    for (const std::string& traceparent : traceparents) context.AddMetadata("traceparent", traceparent);
+    v1::AcquireLeaseResponse response;
+    const grpc::Status status = leases_->AcquireLease(&context, Request("acme"), &response);
+    const std::string log = ::testing::internal::GetCapturedStderr();
+    EXPECT_TRUE(status.ok()) << status.error_message();
+    constexpr std::string_view kField = "\"trace_id\":\"";
+    const size_t at = log.find(kField);
+    EXPECT_NE(at, std::string::npos) << log;
+    return at == std::string::npos ? "" : log.substr(at + kField.size(), 32);
+  };
+  const std::string id = "4bf92f3577b34da6a3ce929d0e0e4736";
+  const std::string good = "00-" + id + "-00f067aa0ba902b7-01";
+  EXPECT_EQ(traced({good}), id);
+  std::set<std::string> begun;
+  for (const std::string& other : {traced({}), traced({"00-" + id}), traced({good, good}), traced({"", good})}) {
+    EXPECT_EQ(other.find_first_not_of("0123456789abcdef"), std::string::npos) << other;
+    EXPECT_NE(other, id);
+    begun.insert(other);
+  }
+  EXPECT_EQ(begun.size(), 4u) << "each its own";
 }
 
 TEST_F(GateTest, ABadTokenIsRefusedAlsoWithoutAPolicy) {
@@ -135,8 +166,15 @@ TEST_F(GateTest, ByDomainTheTenantCounts) {
   request.set_domain("globex.example.org");
   EXPECT_EQ(Try("employee", request), "NOT_PERMITTED");
   EXPECT_EQ(Try("stranger", request), "NOT_PERMITTED");
-  request.set_domain("nobody.example.org");
-  EXPECT_EQ(Try("employee", request), "NOT_PERMITTED");
+  // A refusal does not tell whose domain it is, nor whether it is anybody's.
+  for (const char* domain : {"globex.example.org", "nobody.example.org"}) {
+    request.set_domain(domain);
+    for (const char* caller : {"employee", "stranger"}) {
+      EXPECT_EQ(
+          Acquire(caller, request).status().message(),
+          absl::StrCat("token:", caller, " may not lease.acquire, domain ", domain, ", service identity, read-write"));
+    }
+  }
   EXPECT_EQ(Try("operator", request), "TENANT_NOT_FOUND") << "who may see all may know";
 }
 
@@ -165,9 +203,27 @@ TEST_F(GateTest, AnothersLeaseIsOutOfReach) {
   EXPECT_EQ(revoked("employee"), "NOT_PERMITTED");
   revoke.set_id(mine);
   EXPECT_EQ(revoked("employee"), "OK");
+  // Beside one's own lease, another tenant is none of one's business, whether it exists or not.
+  for (const char* tenant : {"globex", "nobody"}) {
+    revoke.set_tenant(tenant);
+    EXPECT_EQ(revoked("employee"), "NOT_PERMITTED") << tenant;
+  }
   EXPECT_EQ(Outcome(Call<v1::ListLeasesResponse>("employee", &Leases::ListLeases, v1::ListLeasesRequest())),
             "NOT_PERMITTED");
   EXPECT_EQ(Outcome(Call<v1::ListLeasesResponse>("operator", &Leases::ListLeases, v1::ListLeasesRequest())), "OK");
+}
+
+// Who knows the request_id of another's call would be given its lease, to use it in the other's name.
+TEST_F(GateTest, AnothersRequestIdIsNotOnes) {
+  SetPolicy(kPolicy);
+  v1::AcquireLeaseRequest request = Request("acme");
+  request.set_request_id("once");
+  const auto first = Acquire("operator", request);
+  const auto second = Acquire("employee", request);
+  ASSERT_TRUE(first.ok() && second.ok()) << first.status() << second.status();
+  EXPECT_NE(second->lease().id(), first->lease().id());
+  EXPECT_EQ(second->lease().principal(), "token:employee");
+  EXPECT_EQ(Acquire("operator", request)->lease().id(), first->lease().id());
 }
 
 // A lease of another gateway that this one hears of when the gate has decided.
@@ -291,6 +347,16 @@ TEST_F(GateTest, ExplainsToEachTheirOwnAndToOperatorsAll) {
   const auto others = explain("operator");
   ASSERT_TRUE(others.ok()) << others.status();
   EXPECT_EQ(others->rule(), "operators");
+  // Whether there is such a tenant, the answer about oneself does not tell.
+  request.clear_principal();
+  request.set_access(v1::ACCESS_READ_ONLY);
+  const auto of_tenant = [&](const std::string& tenant) {
+    request.set_tenant(tenant);
+    return explain("reports")->rules(1).why_not();
+  };
+  EXPECT_EQ(of_tenant("globex"), "it allows the tenants none, and those with tier=gold");
+  EXPECT_EQ(of_tenant("nobody"), of_tenant("globex"));
+  request.set_principal("token:operator");
   request.set_operation("lease.acquire'; --");
   EXPECT_EQ(Outcome(explain("operator")), "INVALID_FIELD");
 }

@@ -1,5 +1,6 @@
-// Writes the gates: for each RPC of the proto files a method that asks RefusalOf() before it calls the service's own.
-// So an RPC that is added later is behind the gate without anybody's thinking of it.
+// Writes the gates: for each RPC of the proto files a method that asks RefusalOf() before it calls the service's own,
+// which is at work for the call's trace. So an RPC that is added later is behind the gate without anybody's thinking of
+// it.
 //
 // make_gates DESCRIPTORS NOUN… writes to stdout those of leasehold/v1/NOUN.proto's services; DESCRIPTORS is what
 // protoc --descriptor_set_out made of these files.
@@ -24,13 +25,14 @@ void WriteMethod(const MethodDescriptor& method, std::ostream& out) {
     out << "  grpc::ServerWriteReactor<" << response << ">* " << method.name()
         << "(grpc::CallbackServerContext* context, const " << request << "* request) override {\n"
         << "    if (absl::Status refusal = RefusalOf(*context); !refusal.ok()) return Refused<" << response
-        << ">(refusal);\n"
+        << ">(refusal);\n    const TraceScope scope(TraceOf(*context));\n"
         << "    return service_." << method.name() << "(context, request);\n  }\n";
     return;
   }
   out << "  grpc::ServerUnaryReactor* " << method.name() << "(grpc::CallbackServerContext* context, const " << request
       << "* request, " << response << "* response) override {\n"
       << "    if (absl::Status refusal = RefusalOf(*context); !refusal.ok()) return AnswerNow(context, refusal);\n"
+      << "    const TraceScope scope(TraceOf(*context));\n"
       << "    return service_." << method.name() << "(context, request, response);\n  }\n";
 }
 

@@ -100,6 +100,8 @@ std::vector<Method> Table() {
 
       OfService("/leasehold.v1.LogService/ListQueryLogs", "log.get", By("service")),
       OfService("/leasehold.v1.LogService/SetQueryLog", "log.set", By("service")),
+      OfService("/leasehold.v1.LogService/ListLogLevels", "log.get", By("service")),
+      OfService("/leasehold.v1.LogService/SetLogLevel", "log.set", By("service")),
       OfService("/leasehold.v1.PoolService/ListPools", "pool.list", By("service")),
       {.name = "/leasehold.v1.InstanceService/ListInstances",
        .operation = "instance.list",

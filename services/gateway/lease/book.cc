@@ -26,6 +26,12 @@ absl::Status Reused() {
   return Error(v1::REASON_REQUEST_ID_REUSED, "request_id was used before for a different request");
 }
 
+// Each principal has request_ids of its own: another's would be given the lease, and use it in its name.
+std::string RequestOf(const std::string& principal, const std::string& request_id) {
+  return principal + '\n' + request_id;
+}
+std::string RequestOf(const v1::LeaseRecord& record) { return RequestOf(record.principal(), record.request_id()); }
+
 LeaseId IdOf(const v1::LeaseRecord& record) { return *LeaseId::FromBytes(record.claims().id()); }
 
 }  // namespace
@@ -54,29 +60,31 @@ absl::StatusOr<std::optional<v1::LeaseRecord>> LeaseBook::Add(v1::LeaseRecord re
     insert();
   } else {
     absl::MutexLock lock(&requests_mu_);
-    if (auto earlier = LivingOfRequest(record.request_id())) {
+    const std::string request = RequestOf(record);
+    if (auto earlier = LivingOfRequest(request)) {
       if (earlier->request_hash() != record.request_hash()) return Reused();
       return earlier;
     }
     LH_RETURN_IF_ERROR(counts_.Take(record, bounds));
-    requests_.insert_or_assign(record.request_id(), id);
+    requests_.insert_or_assign(request, id);
     insert();
   }
   outbox_.Add(id, LeaseOutbox::Urgency::kNews);
   return std::nullopt;
 }
 
-absl::StatusOr<std::optional<v1::LeaseRecord>> LeaseBook::FindRequest(const std::string& request_id,
+absl::StatusOr<std::optional<v1::LeaseRecord>> LeaseBook::FindRequest(const std::string& principal,
+                                                                      const std::string& request_id,
                                                                       uint64_t request_hash) {
   if (request_id.empty()) return std::nullopt;
   absl::MutexLock lock(&requests_mu_);
-  auto found = LivingOfRequest(request_id);
+  auto found = LivingOfRequest(RequestOf(principal, request_id));
   if (found && found->request_hash() != request_hash) return Reused();
   return found;
 }
 
-std::optional<v1::LeaseRecord> LeaseBook::LivingOfRequest(const std::string& request_id) const {
-  const auto found = requests_.find(request_id);
+std::optional<v1::LeaseRecord> LeaseBook::LivingOfRequest(const std::string& request) const {
+  const auto found = requests_.find(request);
   if (found == requests_.end()) return std::nullopt;
   auto record = Get(found->second);
   if (!record.ok() || record->state() != v1::LEASE_STATE_ACTIVE) return std::nullopt;
@@ -273,7 +281,7 @@ bool LeaseBook::Merge(const v1::LeaseRecord& record) {
   }
   if (!record.request_id().empty() && record.state() == v1::LEASE_STATE_ACTIVE) {
     absl::MutexLock lock(&requests_mu_);
-    requests_.try_emplace(record.request_id(), id);
+    requests_.try_emplace(RequestOf(record), id);
   }
   Tell(ended);
   return other_behind;
@@ -319,8 +327,8 @@ void LeaseBook::Plan(Shard& shard, const LeaseId& id, Entry& entry, int64_t due_
 }
 
 void LeaseBook::Forget(Shard& shard, absl::btree_map<LeaseId, Entry>::iterator entry) {
-  const std::string& request_id = entry->second.record.request_id();
-  if (!request_id.empty()) shard.forgotten.emplace_back(request_id, entry->first);
+  const v1::LeaseRecord& record = entry->second.record;
+  if (!record.request_id().empty()) shard.forgotten.emplace_back(RequestOf(record), entry->first);
   shard.leases.erase(entry);
   size_.fetch_sub(1, std::memory_order_relaxed);
 }
@@ -338,7 +346,10 @@ void LeaseBook::CutEnded(Shard& shard, int64_t now) {
     v1::LeaseRecord rest;
     rest.set_state(found->second.record.state());
     rest.set_expire_ms(found->second.record.expire_ms());
-    rest.set_request_id(found->second.record.request_id());
+    if (!found->second.record.request_id().empty()) {
+      rest.set_request_id(found->second.record.request_id());
+      rest.set_principal(found->second.record.principal());
+    }
     found->second.record.Swap(&rest);
     found->second.stripped = true;
   }
@@ -393,8 +404,8 @@ bool LeaseBook::TickShard(Shard& shard, int64_t now) {
   for (Ended& end : ended) Tell(std::move(end));
   if (!forgotten_requests.empty()) {
     absl::MutexLock lock(&requests_mu_);
-    for (const auto& [request_id, id] : forgotten_requests) {
-      const auto found = requests_.find(request_id);
+    for (const auto& [request, id] : forgotten_requests) {
+      const auto found = requests_.find(request);
       if (found != requests_.end() && found->second == id) requests_.erase(found);
     }
   }

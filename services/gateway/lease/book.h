@@ -50,14 +50,15 @@ class LeaseBook {
   // The issue time of a lease made now: after every revocation that this gateway knows, so that none of them ends it.
   int64_t IssueMs() const;
 
-  // A lease given out here. If its request_id was used before by a lease that still lives, it is not added: that lease
-  // is returned, or REQUEST_ID_REUSED if the request was another one. TOO_MANY_CLIENTS when the book is full;
-  // QUOTA_EXCEEDED with field "principal_leases" or "tenant_leases" when the bounds are reached by what this gateway
-  // knows.
+  // A lease given out here. If its principal used its request_id before for a lease that still lives, it is not added:
+  // that lease is returned, or REQUEST_ID_REUSED if the request was another one. TOO_MANY_CLIENTS when the book is
+  // full; QUOTA_EXCEEDED with field "principal_leases" or "tenant_leases" when the bounds are reached by what this
+  // gateway knows.
   absl::StatusOr<std::optional<v1::LeaseRecord>> Add(v1::LeaseRecord record, const LeaseBounds& bounds = {});
 
-  // The living lease of an earlier call with this request_id. REQUEST_ID_REUSED as above.
-  absl::StatusOr<std::optional<v1::LeaseRecord>> FindRequest(const std::string& request_id, uint64_t request_hash);
+  // The living lease of an earlier call of this principal with this request_id. REQUEST_ID_REUSED as above.
+  absl::StatusOr<std::optional<v1::LeaseRecord>> FindRequest(const std::string& principal,
+                                                             const std::string& request_id, uint64_t request_hash);
 
   // Of leases that are known, living or ended less than an hour ago; LEASE_NOT_FOUND else. Renew and Switch refuse an
   // ended one with LEASE_EXPIRED, _RELEASED or _REVOKED; Release leaves it as it is. Results have the state as of now.
@@ -126,7 +127,7 @@ class LeaseBook {
     std::vector<Due> heap
         ABSL_GUARDED_BY(mu);  // the earliest on top; nodes whose ms is not their entry's due_ms are void
     std::deque<LeaseId> ended ABSL_GUARDED_BY(mu);  // in the order of their end
-    // request_ids of leases that are no longer known; the next Tick drops them from requests_, whose lock comes first.
+    // Requests of leases that are no longer known; the next Tick drops them from requests_, whose lock comes first.
     std::vector<std::pair<std::string, LeaseId>> forgotten ABSL_GUARDED_BY(mu);
   };
   struct Ended {
@@ -151,7 +152,7 @@ class LeaseBook {
   void CutEnded(Shard& shard, int64_t now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(shard.mu);
   bool TickShard(Shard& shard, int64_t now);
   int EndMatching(const v1::Revocation& revocation);
-  std::optional<v1::LeaseRecord> LivingOfRequest(const std::string& request_id) const
+  std::optional<v1::LeaseRecord> LivingOfRequest(const std::string& request) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(requests_mu_);
   void Tell(const std::optional<Ended>& ended) {
     if (!ended) return;

@@ -317,16 +317,32 @@ TEST_F(BookTest, RepeatedRequestFindsItsLease) {
   const auto repeated = book_.Add(again);
   ASSERT_TRUE(repeated.ok() && repeated->has_value());
   EXPECT_EQ((*repeated)->claims().id(), first.claims().id());
-  EXPECT_EQ((*book_.FindRequest("r1", 7))->claims().id(), first.claims().id());
+  EXPECT_EQ((*book_.FindRequest("", "r1", 7))->claims().id(), first.claims().id());
   EXPECT_EQ(book_.size(), 1u);
 
   again.set_request_hash(8);
   EXPECT_EQ(ReasonOf(book_.Add(again).status()), v1::REASON_REQUEST_ID_REUSED);
-  EXPECT_EQ(ReasonOf(book_.FindRequest("r1", 8).status()), v1::REASON_REQUEST_ID_REUSED);
+  EXPECT_EQ(ReasonOf(book_.FindRequest("", "r1", 8).status()), v1::REASON_REQUEST_ID_REUSED);
 
   EXPECT_TRUE(book_.Release(IdOf(first)).ok());
-  EXPECT_EQ(*book_.FindRequest("r1", 7), std::nullopt);
+  EXPECT_EQ(*book_.FindRequest("", "r1", 7), std::nullopt);
   EXPECT_FALSE(book_.Add(again)->has_value());
+}
+
+TEST_F(BookTest, AnotherPrincipalsRequestIsAnother) {
+  v1::LeaseRecord mine = RecordOf(Claims());
+  mine.set_principal("token:a");
+  mine.set_request_id("r1");
+  mine.set_request_hash(7);
+  EXPECT_FALSE(book_.Add(mine)->has_value());
+  v1::LeaseRecord theirs = RecordOf(Claims());
+  theirs.set_principal("token:b");
+  theirs.set_request_id("r1");
+  theirs.set_request_hash(7);
+  EXPECT_EQ(*book_.FindRequest("token:b", "r1", 7), std::nullopt);
+  EXPECT_FALSE(book_.Add(theirs)->has_value());
+  EXPECT_EQ((*book_.FindRequest("token:a", "r1", 7))->claims().id(), mine.claims().id());
+  EXPECT_EQ((*book_.FindRequest("token:b", "r1", 7))->claims().id(), theirs.claims().id());
 }
 
 TEST_F(BookTest, RequestIdsOfOtherGatewaysAreKnown) {
@@ -334,7 +350,7 @@ TEST_F(BookTest, RequestIdsOfOtherGatewaysAreKnown) {
   record.set_request_id("r1");
   record.set_request_hash(7);
   book_.Learn(record);
-  EXPECT_EQ((*book_.FindRequest("r1", 7))->claims().id(), record.claims().id());
+  EXPECT_EQ((*book_.FindRequest("", "r1", 7))->claims().id(), record.claims().id());
 }
 
 TEST_F(BookTest, ListsLivingLeasesInTheOrderOfIssue) {

@@ -1,5 +1,6 @@
 #include "services/gateway/lease/issuer.h"
 
+#include <algorithm>
 #include <format>
 #include <utility>
 
@@ -14,15 +15,20 @@ namespace {
 constexpr size_t kDsnExtras = 32;  // what is neither a name nor a secret: scheme, separators, port
 
 // RFC 3986: everything but unreserved characters.
+bool IsUnreserved(char c) {
+  return absl::ascii_isalnum(static_cast<unsigned char>(c)) || c == '-' || c == '.' || c == '_' || c == '~';
+}
+
 void AppendEncoded(std::string& out, std::string_view text) {
   constexpr std::string_view kHex = "0123456789ABCDEF";
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (absl::ascii_isalnum(byte) || c == '-' || c == '.' || c == '_' || c == '~') {
-      out += c;
-    } else {
-      out.append({'%', kHex[byte >> 4], kHex[byte & 15]});
-    }
+  while (!text.empty()) {
+    const auto plain = static_cast<size_t>(std::ranges::find_if_not(text, IsUnreserved) - text.begin());
+    out += text.substr(0, plain);
+    text.remove_prefix(plain);
+    if (text.empty()) return;
+    const auto byte = static_cast<unsigned char>(text.front());
+    out.append({'%', kHex[byte >> 4], kHex[byte & 15]});
+    text.remove_prefix(1);
   }
 }
 
@@ -75,7 +81,7 @@ absl::StatusOr<LeaseIssuer::Issued> LeaseIssuer::Issue(const LeaseTerms& terms, 
     return absl::InternalError(std::format("a lease's claims are not valid: {}", status.message()));
   }
 
-  LH_ASSIGN_OR_RETURN(v1::Credentials credentials, CredentialsOf(claims));
+  LH_ASSIGN_OR_RETURN(v1::Credentials credentials, CredentialsOf(claims, terms.service, tenant));
   v1::LeaseRecord record = RecordOf(std::move(claims));
   record.set_holder(terms.holder);
   record.set_principal(terms.principal);
@@ -91,28 +97,28 @@ absl::StatusOr<LeaseIssuer::Issued> LeaseIssuer::Issue(const LeaseTerms& terms, 
 
 absl::StatusOr<std::optional<LeaseIssuer::Issued>> LeaseIssuer::FindIssued(const LeaseTerms& terms) {
   LH_ASSIGN_OR_RETURN(const std::optional<v1::LeaseRecord> record,
-                      book_.FindRequest(terms.request_id, terms.request_hash));
+                      book_.FindRequest(terms.principal, terms.request_id, terms.request_hash));
   if (!record) return std::nullopt;
   return IssuedAgain(*record);
 }
 
 absl::StatusOr<LeaseIssuer::Issued> LeaseIssuer::IssuedAgain(const v1::LeaseRecord& record) const {
   LH_ASSIGN_OR_RETURN(const LeaseId id, LeaseId::FromBytes(record.claims().id()));
-  LH_ASSIGN_OR_RETURN(v1::Credentials credentials, CredentialsOf(record.claims()));
+  LH_ASSIGN_OR_RETURN(const ServiceName service, ServiceName::Parse(record.claims().service()));
+  std::optional<TenantId> tenant;
+  if (!record.claims().tenant().empty()) {
+    LH_ASSIGN_OR_RETURN(tenant, TenantId::Parse(record.claims().tenant()));
+  }
+  LH_ASSIGN_OR_RETURN(v1::Credentials credentials, CredentialsOf(record.claims(), service, tenant));
   return Issued{id, LeaseOf(record, 0), std::move(credentials), true};
 }
 
-absl::StatusOr<v1::Credentials> LeaseIssuer::CredentialsOf(const v1::LeaseClaims& claims) const {
-  LH_ASSIGN_OR_RETURN(const ServiceName service, ServiceName::Parse(claims.service()));
+absl::StatusOr<v1::Credentials> LeaseIssuer::CredentialsOf(const v1::LeaseClaims& claims, const ServiceName& service,
+                                                           const std::optional<TenantId>& tenant) const {
   v1::Credentials credentials;
   credentials.set_host(sql_.host);
   credentials.set_port(sql_.port);
-  if (claims.tenant().empty()) {
-    credentials.set_database(services_.CentralDatabase(service));
-  } else {
-    LH_ASSIGN_OR_RETURN(const TenantId tenant, TenantId::Parse(claims.tenant()));
-    credentials.set_database(TenantDatabaseName(tenant, service));
-  }
+  credentials.set_database(tenant ? TenantDatabaseName(*tenant, service) : services_.CentralDatabase(service));
   credentials.set_user(UserNameOf(claims));
   LH_ASSIGN_OR_RETURN(const Secret password, keys_.PasswordOf(claims.key_id(), credentials.user()));
   credentials.set_password(std::string(password.reveal()));

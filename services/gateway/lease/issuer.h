@@ -42,7 +42,9 @@ class LeaseIssuer {
  private:
   // What is answered to a repeated call.
   absl::StatusOr<Issued> IssuedAgain(const v1::LeaseRecord& record) const;
-  absl::StatusOr<v1::Credentials> CredentialsOf(const v1::LeaseClaims& claims) const;
+  // `service` and `tenant`: the claims'.
+  absl::StatusOr<v1::Credentials> CredentialsOf(const v1::LeaseClaims& claims, const ServiceName& service,
+                                                const std::optional<TenantId>& tenant) const;
 
   const LeaseKeys keys_;
   const KnownServices& services_;

@@ -11,18 +11,12 @@
 #include "common/secret/secret.h"
 #include "common/status/error.h"
 #include "common/telemetry/log.h"
-#include "services/gateway/lease/claims.h"
 
 namespace leasehold::gateway {
 namespace {
 
-constexpr std::string_view kRevocationPrefix = "revocation.";
-constexpr std::string_view kNewsPrefix = "news.";
-// The largest record has a user name of 1 KiB and a holder and request_id of 128 characters.
-constexpr size_t kMaxValue = 4096;
-// News in one entry: half of what NATS takes (max_payload, 1 MiB) if all records were the largest possible, 2 KiB.
-constexpr size_t kMaxNews = 256;
-constexpr size_t kMaxNewsValue = kMaxNews * kMaxValue;
+// News have as many records to an entry as fit: far below what NATS takes (max_payload, 1 MiB).
+constexpr int kFullNews = 256 * 1024;
 // While leases are made faster than this, they are told together: an entry costs NATS and us many times what a record
 // in it does. One that comes alone is told at once.
 constexpr absl::Duration kNewsInterval = absl::Milliseconds(50);
@@ -33,26 +27,6 @@ uint64_t RandomNumber() {
   uint64_t number = 0;
   for (const uint8_t byte : bytes) number = number << 8 | byte;
   return number | 1;  // 0 means none
-}
-
-absl::Status CheckRecord(const v1::LeaseRecord& record) {
-  LH_RETURN_IF_ERROR(CheckClaims(record.claims()));
-  if (record.state() != v1::LEASE_STATE_ACTIVE && record.state() != v1::LEASE_STATE_RELEASED &&
-      record.state() != v1::LEASE_STATE_REVOKED) {
-    return absl::InvalidArgumentError("a state that is never stored");
-  }
-  return absl::OkStatus();
-}
-
-absl::StatusOr<v1::LeaseRecord> ParseRecord(const std::string& key, std::string_view value) {
-  v1::LeaseRecord record;
-  if (value.size() > kMaxValue || !record.ParseFromArray(value.data(), static_cast<int>(value.size()))) {
-    return absl::InvalidArgumentError("not a LeaseRecord");
-  }
-  LH_RETURN_IF_ERROR(CheckRecord(record));
-  LH_ASSIGN_OR_RETURN(const LeaseId id, LeaseId::FromBytes(record.claims().id()));
-  if (id.str() != key) return absl::InvalidArgumentError("the key is another lease's");
-  return record;
 }
 
 void LogNoLease(const std::string& key, const absl::Status& why) {
@@ -173,12 +147,16 @@ absl::Status LeaseReplicator::Tell(const LeaseOutbox::Change& change) {
 
 absl::Status LeaseReplicator::Tell(const LeaseOutbox::News& news) {
   if (news.size() < kMaxNews) next_news_ = absl::Now() + kNewsInterval;
-  const std::string told = NewsOf(news);
-  if (told.empty()) return absl::OkStatus();
-  return bucket_->Put(std::format("{}{}", news_prefix_, news_number_++), told);
+  for (std::span<const LeaseId> rest = news; !rest.empty();) {
+    const std::string told = NewsOf(rest);
+    if (told.empty()) continue;
+    // What was told before it failed is told again, which changes nothing.
+    LH_RETURN_IF_ERROR(bucket_->Put(std::format("{}{}", news_prefix_, news_number_++), told));
+  }
+  return absl::OkStatus();
 }
 
-std::string LeaseReplicator::NewsOf(const LeaseOutbox::News& news) const {
+std::string LeaseReplicator::NewsOf(std::span<const LeaseId>& news) const {
   // A serialized LeaseNews is its records one after another, so each can be written where it stands in the book.
   constexpr uint32_t kLengthDelimited = 2;
   constexpr uint32_t kRecord = v1::LeaseNews::kRecordsFieldNumber << 3 | kLengthDelimited;
@@ -192,45 +170,30 @@ std::string LeaseReplicator::NewsOf(const LeaseOutbox::News& news) const {
       out.WriteVarint32(static_cast<uint32_t>(record.ByteSizeLong()));
       record.SerializeWithCachedSizes(&out);
     };
-    for (const LeaseId& id : news) book_.Read(id, write).IgnoreError();  // it may be forgotten meanwhile
+    for (; !news.empty() && out.ByteCount() < kFullNews; news = news.subspan(1)) {
+      book_.Read(news.front(), write).IgnoreError();  // it may be forgotten meanwhile
+    }
   }
   return told;
 }
 
 void LeaseReplicator::OnEntry(const std::string& key, std::optional<std::string_view> value) {
-  if (!value) return;  // an entry that grew too old
-  if (key.starts_with(kRevocationPrefix)) {
-    v1::Revocation revocation;
-    if (value->size() <= kMaxValue && revocation.ParseFromArray(value->data(), static_cast<int>(value->size()))) {
-      book_.LearnRevocation(revocation);
-    } else {
-      Log(Level::kWarning, "an entry of the bucket leases is not a revocation", {{"key", Printable(key)}});
-    }
-    return;
-  }
-  if (key.starts_with(kNewsPrefix)) return OnNews(key, *value);
-  const auto record = ParseRecord(key, *value);
-  if (!record.ok()) return LogNoLease(key, record.status());
-  if (record->writer() == writer_) return;
-  book_.Learn(*record);
+  if (!value) return;                         // an entry that grew too old
+  if (key.starts_with(news_prefix_)) return;  // our own
+  const absl::StatusOr<BucketEntry> entry = ParseBucketEntry(key, *value);
+  if (!entry.ok()) return LogNoLease(key, entry.status());
+  std::visit([&](const auto& what) { Learn(key, what); }, *entry);
 }
 
-void LeaseReplicator::OnNews(const std::string& key, std::string_view value) {
-  if (key.starts_with(news_prefix_)) return;
-  v1::LeaseNews news;
-  if (value.size() > kMaxNewsValue || !news.ParseFromArray(value.data(), static_cast<int>(value.size()))) {
-    return LogNoLease(key, absl::InvalidArgumentError("not a LeaseNews"));
-  }
-  absl::Status wrong;
-  for (const v1::LeaseRecord& record : news.records()) {
-    const absl::Status status = CheckRecord(record);
-    if (status.ok()) {
-      book_.LearnNews(record);
-    } else {
-      wrong.Update(status);
-    }
-  }
-  if (!wrong.ok()) LogNoLease(key, wrong);
+void LeaseReplicator::Learn(const std::string&, const v1::Revocation& revocation) { book_.LearnRevocation(revocation); }
+
+void LeaseReplicator::Learn(const std::string&, const v1::LeaseRecord& record) {
+  if (record.writer() != writer_) book_.Learn(record);
+}
+
+void LeaseReplicator::Learn(const std::string& key, const LeaseNewsEntry& news) {
+  for (const v1::LeaseRecord& record : news.records) book_.LearnNews(record);
+  if (!news.wrong.ok()) LogNoLease(key, news.wrong);
 }
 
 }  // namespace leasehold::gateway

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -19,6 +20,7 @@
 #include "absl/time/time.h"
 #include "common/jetstream/jetstream.h"
 #include "services/gateway/lease/book.h"
+#include "services/gateway/lease/bucket_entry.h"
 #include "services/gateway/lease/outbox.h"
 
 namespace leasehold::gateway {
@@ -48,10 +50,13 @@ class LeaseReplicator {
   absl::Status Tell(const v1::Revocation& revocation);
   absl::Status Tell(const LeaseOutbox::Change& change);
   absl::Status Tell(const LeaseOutbox::News& news);
-  // A serialized LeaseNews of those that have not expired or been forgotten; empty if none is left.
-  std::string NewsOf(const LeaseOutbox::News& news) const;
+  // A serialized LeaseNews of the first of `news`, which it takes from them, without those that have expired or been
+  // forgotten; empty if none is left.
+  std::string NewsOf(std::span<const LeaseId>& news) const;
   void OnEntry(const std::string& key, std::optional<std::string_view> value);
-  void OnNews(const std::string& key, std::string_view value);
+  void Learn(const std::string& key, const v1::Revocation& revocation);
+  void Learn(const std::string& key, const v1::LeaseRecord& record);
+  void Learn(const std::string& key, const LeaseNewsEntry& news);
   bool Stopping() const;
   // False when the replicator shall stop at once.
   bool Pause(absl::Duration wait);

@@ -39,7 +39,8 @@ struct Gateway {
   }
   ~Gateway() { replicator.Stop(); }
 
-  v1::LeaseRecord Add(const std::string& tenant, absl::Duration ttl = absl::Minutes(10)) {
+  v1::LeaseRecord Add(const std::string& tenant, absl::Duration ttl = absl::Minutes(10),
+                      const std::string& holder = "payroll") {
     v1::LeaseClaims claims;
     uint8_t random[10];
     RandomBytes(random);
@@ -51,7 +52,7 @@ struct Gateway {
     claims.set_database_id("00112233445566aa");
     claims.set_access(v1::ACCESS_READ_WRITE);
     v1::LeaseRecord record = RecordOf(claims);
-    record.set_holder("payroll");
+    record.set_holder(holder);
     EXPECT_TRUE(book.Add(record).ok());
     return record;
   }
@@ -81,15 +82,16 @@ class ReplicatorTest : public testing::Test {
     return gateway;
   }
 
-  size_t KeysInBucket() {
+  // Of each entry's value.
+  std::vector<size_t> SizesInBucket() {
     const auto client = jetstream::Client::Connect({.url = nats_->Url(), .name = "test"});
     absl::Mutex mu;
-    size_t keys = 0;
+    std::vector<size_t> sizes;
     bool synced = false;
     jetstream::KeyValueWatch watch;
-    watch.on_entry = [&](const std::string&, std::optional<std::string_view>) {
+    watch.on_entry = [&](const std::string&, std::optional<std::string_view> value) {
       absl::MutexLock lock(&mu);
-      ++keys;
+      sizes.push_back(value ? value->size() : 0);
     };
     watch.on_synced = [&] {
       absl::MutexLock lock(&mu);
@@ -107,7 +109,7 @@ class ReplicatorTest : public testing::Test {
               }),
               absl::InfiniteDuration());
     bucket->reset();
-    return keys;
+    return sizes;
   }
 
   localserver::TemporaryDirectory directory_;
@@ -182,7 +184,7 @@ TEST_F(ReplicatorTest, ManyNewLeasesAreToldTogether) {
   EXPECT_THAT(b->book.List({.tenant = "", .service = "", .holder = "payroll"}, std::nullopt, 2000), SizeIs(1000));
   ASSERT_TRUE(b->book.Release(IdOf(records[500])).ok());
   ASSERT_NE(TimeUntil([&] { return a->StateOf(records[500]) == v1::LEASE_STATE_RELEASED; }), absl::InfiniteDuration());
-  EXPECT_LT(KeysInBucket(), 250u);
+  EXPECT_LT(SizesInBucket().size(), 250u);
 
   const auto last = a->Add("globex");
   a.reset();  // at once: Stop() tells what has not been told
@@ -191,6 +193,19 @@ TEST_F(ReplicatorTest, ManyNewLeasesAreToldTogether) {
   EXPECT_EQ(c->StateOf(records[500]), v1::LEASE_STATE_RELEASED);
   EXPECT_TRUE(c->Knows(last));
   EXPECT_EQ(c->outbox.size(), 0u);
+}
+
+TEST_F(ReplicatorTest, NewsOfLargeLeasesFitIntoEntries) {
+  const auto a = Start(), b = Start();
+  std::string holder;
+  for (int i = 0; i < 128; ++i) holder += "😀";
+  std::vector<v1::LeaseRecord> records;
+  for (int i = 0; i < 1500; ++i) records.push_back(a->Add("acme", absl::Minutes(10), holder));
+  EXPECT_NE(TimeUntil([&] { return std::ranges::all_of(records, [&](const auto& r) { return b->Knows(r); }); }),
+            absl::InfiniteDuration());
+  const std::vector<size_t> sizes = SizesInBucket();
+  EXPECT_GT(sizes.size(), 2u);
+  EXPECT_LT(std::ranges::max(sizes), 300u * 1024);
 }
 
 TEST_F(ReplicatorTest, EachKnowsTheOthersLeasesWithinASecondUnderLoad) {

@@ -15,5 +15,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     if (part.answer == Answer::kStop && whole.answer != Answer::kStop) std::abort();
     if (part.answer == Answer::kDone && whole.answer != Answer::kDone) std::abort();
   }
+  if (const auto options = ParseOptions(bytes)) {
+    for (const auto& [name, value] : *options) {
+      if (name.empty() || name.size() + value.size() > size) std::abort();
+    }
+  }
   return 0;
 }

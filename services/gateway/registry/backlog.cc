@@ -3,6 +3,7 @@
 #include <format>
 #include <utility>
 
+#include "common/events/tenant_consumer.h"
 #include "services/gateway/registry/disposal.h"
 
 namespace leasehold::gateway {
@@ -11,7 +12,10 @@ Backlog::Backlog(jetstream::Client& nats, const std::vector<std::string>& servic
                  Metrics& metrics)
     : nats_(nats), interval_(interval), source_(metrics.AddSource([this] { return Families(); })) {
   for (const char* stream : {"TENANTS", "PROVISIONING"}) consumers_.push_back({stream, std::string(kIntakeName)});
-  for (const std::string& service : services) consumers_.push_back({"TENANTS", std::format("provisioner-{}", service)});
+  for (const std::string& service : services) {
+    const jetstream::ConsumerOptions consumer = events::TenantConsumer(service);
+    consumers_.push_back({consumer.stream, consumer.durable, service});
+  }
   thread_ = std::thread([this] { Run(); });
 }
 
@@ -25,12 +29,21 @@ void Backlog::Run() {
     std::vector<std::pair<Consumer, uint64_t>> pending;
     for (const Consumer& consumer : consumers_) {
       if (pulse_.stopped()) return;
-      const absl::StatusOr<uint64_t> number = nats_.Pending(consumer.stream, consumer.durable);
+      absl::StatusOr<uint64_t> number = nats_.Pending(consumer.stream, consumer.durable);
+      if (absl::IsNotFound(number.status()) && !consumer.service.empty()) {
+        Make(consumer);
+        number = nats_.Pending(consumer.stream, consumer.durable);
+      }
       if (number.ok()) pending.emplace_back(consumer, *number);
     }
     const absl::MutexLock lock(&mu_);
     pending_ = std::move(pending);
   } while (pulse_.Wait(interval_));
+}
+
+void Backlog::Make(const Consumer& consumer) {
+  // If it cannot be made now, for want of its stream say, it is at the next look.
+  (void)nats_.Subscribe(events::TenantConsumer(consumer.service));
 }
 
 std::vector<prometheus::MetricFamily> Backlog::Families() const {

@@ -1,5 +1,6 @@
 // How many events wait for each durable consumer: for the registry, and for the provisioners of each service, which
-// cannot tell of theirs while they are away.
+// cannot tell of theirs while they are away. A provisioner's consumer that there is not is made:
+// events::TenantConsumer().
 #pragma once
 
 #include <cstdint>
@@ -27,8 +28,10 @@ class Backlog {
   struct Consumer {
     std::string stream;
     std::string durable;
+    std::string service = {};  // whose provisioners' it is; empty: the registry's
   };
   void Run();
+  void Make(const Consumer& consumer);
   std::vector<prometheus::MetricFamily> Families() const ABSL_LOCKS_EXCLUDED(mu_);
 
   jetstream::Client& nats_;

@@ -8,6 +8,8 @@
 #include "common/status/error.h"
 #include "common/status/view.h"
 #include "common/telemetry/log.h"
+#include "common/telemetry/span.h"
+#include "common/telemetry/trace.h"
 
 namespace leasehold::gateway {
 namespace {
@@ -38,7 +40,9 @@ absl::Status TenantIntake::Handle(jetstream::Message& message) {
   const absl::StatusOr<events::TenantEvent> event =
       events::DecodeTenantEvent(message.subject(), message.headers(), message.payload());
   if (!event.ok()) return disposal_.Park(message, event.status());
+  const TraceScope scope(event->trace);
   if (event->data.generation() != 0) return disposal_.Ack(message, "own");
+  const Span span("take announcement", SpanKind::kConsumer, {{"subject", message.subject()}});
   if (event->what == "created") return Announced(*event, message);
   return disposal_.Park(message,
                         Error(v1::REASON_MALFORMED_EVENT,
@@ -61,9 +65,11 @@ absl::Status TenantIntake::Announced(const events::TenantEvent& event, jetstream
   if (ClientSafe(status) && !MustWait(status)) {
     // Who says that it comes from there need not prove it.
     if (audit_ != nullptr) {
+      const std::string trace_id = TraceId(event.trace);
       audit_->Record({.action = v1::AUDIT_ACTION_TENANT_EVENT,
                       .outcome = ReasonOf(status),
                       .holder = event.envelope.source(),
+                      .trace_id = trace_id,
                       .tenant = id->str(),
                       .subject = event.envelope.id(),
                       .detail = event.envelope.type()});
@@ -111,6 +117,8 @@ absl::StatusOr<bool> ReportIntake::Apply(const TenantId& id, const v1::Provision
 }
 
 absl::Status ReportIntake::Handle(jetstream::Message& message) {
+  const TraceScope scope(jetstream::TraceOf(message.headers()));
+  const Span span("take report", SpanKind::kConsumer, {{"subject", message.subject()}});
   const absl::StatusOr<v1::ProvisioningEvent> event =
       events::DecodeProvisioningEvent(message.subject(), message.headers(), message.payload());
   if (!event.ok()) return disposal_.Park(message, event.status());
@@ -118,7 +126,10 @@ absl::Status ReportIntake::Handle(jetstream::Message& message) {
   if (!id.ok()) return disposal_.Park(message, id.status());
   const absl::StatusOr<bool> changed = Apply(*id, *event);
   LH_FAILPOINT("before acknowledging a status");
-  if (changed.ok()) return disposal_.Ack(message, *changed ? "applied" : "stale");
+  if (changed.ok()) {
+    Log(Level::kDebug, "report taken", {{"subject", message.subject()}, {"outcome", *changed ? "applied" : "stale"}});
+    return disposal_.Ack(message, *changed ? "applied" : "stale");
+  }
   if (ReasonOf(changed.status()) == v1::REASON_BACKUP_NOT_FOUND) return disposal_.Drop(message, "unknown");
   if (ReasonOf(changed.status()) != v1::REASON_TENANT_NOT_FOUND) return disposal_.Failed(message, changed.status());
   if (message.deliveries() < kUnknownTries) return disposal_.Later(message, kUnknownDelay);

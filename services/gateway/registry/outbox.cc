@@ -3,12 +3,15 @@
 #include <format>
 
 #include "common/config/config.h"
+#include "common/secret/secret.h"
 #include "common/status/error.h"
+#include "common/telemetry/trace.h"
 
 namespace leasehold::gateway {
 namespace {
 
 constexpr std::string_view kSource = "leasehold-gateway";
+constexpr size_t kMessageIdBytes = 8;
 
 // Any number that nothing else in this database locks.
 constexpr std::string_view kTryLock = "SELECT pg_try_advisory_xact_lock(7450000002)";
@@ -23,6 +26,7 @@ absl::Status Enqueue(postgres::Transaction& tx, const rows::TenantRow& tenant, s
   envelope.set_type(std::format("{}{}.v1", events::kTypePrefix, what));
   envelope.set_subject(tenant.id);
   *envelope.mutable_time() = FromTime(now);
+  envelope.set_traceparent(ToTraceparent(CurrentTrace()));
 
   v1::TenantEvent data;
   data.set_id(tenant.id);
@@ -39,12 +43,14 @@ absl::Status Enqueue(postgres::Transaction& tx, const rows::TenantRow& tenant, s
   const events::Encoded event = events::EncodeTenantEvent(envelope, what, data);
   Settings headers;
   for (const auto& [name, value] : event.headers) headers[name] = value;
-  // An event's id is unique per source only, a Nats-Msg-Id within the stream: the source goes before it.
-  LH_RETURN_IF_ERROR(tx.Exec("INSERT INTO leasehold.outbox (subject, headers, payload, message_id, create_time)"
-                             " VALUES ($1, $2::jsonb, $3::bytea, $4, $5)",
-                             {event.subject, rows::Json(headers), rows::Bytea(event.payload),
-                              std::format("{}/{}", kSource, envelope.id()), rows::Time(now)})
-                         .status());
+  // JetStream drops a message whose Nats-Msg-Id it has seen: one that can be guessed could be used up by whoever may
+  // announce tenants. An event is published under the one that its row keeps.
+  LH_RETURN_IF_ERROR(
+      tx.Exec("INSERT INTO leasehold.outbox (subject, headers, payload, message_id, create_time)"
+              " VALUES ($1, $2::jsonb, $3::bytea, $4, $5)",
+              {event.subject, rows::Json(headers), rows::Bytea(event.payload),
+               std::format("{}/{}/{}", kSource, envelope.id(), RandomHex(kMessageIdBytes)), rows::Time(now)})
+          .status());
   return tx.Exec("SELECT pg_notify($1, '')", {std::string(kOutboxChannel)}).status();
 }
 

@@ -24,7 +24,7 @@ struct BackupHint {
 };
 
 // `what`: created, updated, suspended, resumed, deleted. The event's id is "<tenant>.<generation><suffix>" under source
-// "leasehold-gateway", so that a relay that died after publishing does no harm.
+// "leasehold-gateway", so that a relay that died after publishing does no harm. It bears the thread's trace.
 absl::Status Enqueue(postgres::Transaction& tx, const rows::TenantRow& tenant, std::string_view what, absl::Time now,
                      const BackupHint& backup = {});
 

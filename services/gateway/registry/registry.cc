@@ -1,6 +1,7 @@
 #include "services/gateway/registry/registry.h"
 
 #include <algorithm>
+#include <atomic>
 #include <optional>
 #include <utility>
 
@@ -24,7 +25,7 @@ postgres::ConnectOptions ConnectionOf(const Registry::Options& options) {
   postgres::ConnectOptions connect;
   connect.dsn = options.config.registry().dsn();
   connect.password = options.password;
-  connect.application_name = "leasehold-gateway";
+  connect.application_name = std::string(kGatewaySessions);
   return connect;
 }
 
@@ -45,7 +46,7 @@ struct Registry::Impl {
         metrics(metrics_room),
         health(health_room),
         connect(ConnectionOf(given)),
-        pool(connect, given.config.registry().connections()),
+        pool(connect, given.config.registry().connections(), &clock),
         store(pool, clock, ServicesOf(given.config), ToDuration(given.config.registry().retention())),
         executor("registry", given.config.registry().connections()),
         directory({.read = [this](std::span<const TenantId> ids) { return store.Read(ids); },
@@ -85,10 +86,11 @@ struct Registry::Impl {
   RegistryDirectory directory;
   TenantIntake tenant_intake;
   ReportIntake report_intake;
+  std::atomic<bool> prepared = false;
 
   // What runs, in the order of starting.
-  std::optional<Upkeep> upkeep;
   std::optional<OutboxRelay> relay;
+  std::optional<Upkeep> upkeep;
   std::optional<postgres::Listener> listener;
   std::optional<PullLoop> tenant_loop;
   std::optional<PullLoop> report_loop;
@@ -103,12 +105,15 @@ Registry::~Registry() { Stop(); }
 
 void Registry::Start() {
   Impl& r = *impl_;
-  r.upkeep.emplace(r.store, r.pool, r.options.tick, r.metrics, r.health, r.options.audit,
-                   [&r] { r.directory.Retry(); });
   r.relay.emplace(
       OutboxRelay::Options{
           .postgres = r.connect, .replicas = r.options.config.nats().replicas(), .tick = r.options.tick},
       r.nats, r.health);
+  r.upkeep.emplace(r.store, r.pool, r.options.tick, r.metrics, r.health, r.options.audit, [&r] {
+    r.prepared = true;
+    r.relay->Begin();
+    r.directory.Retry();
+  });
   r.listener.emplace(r.connect, std::vector<std::string>{std::string(kTenantsChannel), std::string(kOutboxChannel)},
                      r.Notifications());
   r.tenant_loop.emplace(r.nats, TenantIntake::Consumer(),
@@ -124,13 +129,14 @@ void Registry::Stop() {
   r.report_loop.reset();
   r.tenant_loop.reset();
   r.listener.reset();
-  r.relay.reset();
   r.upkeep.reset();
+  r.relay.reset();
   r.directory.Stop();
   r.executor.Stop();
 }
 
 TenantDirectory& Registry::directory() { return impl_->directory; }
+bool Registry::prepared() const { return impl_->prepared; }
 const postgres::ConnectOptions& Registry::connection() const { return impl_->connect; }
 Store& Registry::store() { return impl_->store; }
 Executor& Registry::executor() { return impl_->executor; }

@@ -61,6 +61,9 @@ class Registry {
 
   TenantDirectory& directory();
 
+  // The schema is there, for whoever goes to its database by himself. Any thread.
+  bool prepared() const;
+
   // Of its database.
   const postgres::ConnectOptions& connection() const;
 

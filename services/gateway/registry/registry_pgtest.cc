@@ -4,8 +4,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <format>
+#include <fstream>
 #include <functional>
+#include <iterator>
 #include <optional>
 
 #include "absl/synchronization/notification.h"
@@ -157,6 +160,34 @@ TEST_F(RegistryTest, ChangesReachTheStreamInOrder) {
     return metrics_.Expose().find("leasehold_events_total{outcome=\"own\",stream=\"TENANTS\"} 3") != std::string::npos;
   })) << metrics_.Expose();
   EXPECT_EQ(store.Get(Id("acme"))->generation(), 3);
+}
+
+TEST_F(RegistryTest, AtAFirstStartNothingIsAskedOfTablesThatAreNotThereYet) {
+  const std::string log = folder_->path() + "/pg.log";
+  const auto before = static_cast<std::streamoff>(std::filesystem::file_size(log));
+  postgres::Connection other(Options(database_));
+  const absl::Status held = other.InTransaction([&](postgres::Transaction& tx) -> absl::Status {
+    // Another gateway is making the schema.
+    LH_RETURN_IF_ERROR(tx.Exec("SELECT pg_advisory_xact_lock(7450000001)").status());
+    registry_->Start();
+    EXPECT_TRUE(Eventually([this] { return health_.Well("nats").value_or(false); })) << health_.Json();
+    postgres::Connection looking(Options(database_));
+    EXPECT_TRUE(Eventually([&looking] {
+      const auto waiting = looking.ExecAlone("SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted)");
+      return waiting.ok() && (*waiting)[0][0].as<bool>();
+    }));
+    EXPECT_FALSE(registry_->prepared());
+    return absl::OkStatus();
+  });
+  ASSERT_EQ(held, absl::OkStatus());
+  ASSERT_TRUE(Eventually([this] { return health_.Ready() && registry_->prepared(); })) << health_.Json();
+  ASSERT_TRUE(
+      registry_->store().Create({.id = Id("acme"), .name = "", .domain = "", .settings = {}, .active = true}).ok());
+  EXPECT_TRUE(NextTenantEvent()) << "and then events are carried";
+  std::ifstream lines(log);
+  lines.seekg(before);
+  const std::string said{std::istreambuf_iterator<char>(lines), {}};
+  EXPECT_THAT(said, Not(HasSubstr("ERROR:"))) << said;
 }
 
 TEST_F(RegistryTest, ReportsMakeATenantActiveAndFollowersHearIt) {
@@ -352,7 +383,8 @@ TEST_F(RegistryTest, MetricsTellOfEachServiceAndOfWhatWaitsForIt) {
   EXPECT_TRUE(shown("leasehold_events_pending{stream=\"TENANTS\",consumer=\"provisioner-core\"} 1"));
   EXPECT_TRUE(shown("leasehold_events_pending{stream=\"TENANTS\",consumer=\"registry\"} 0"));
   EXPECT_TRUE(shown("leasehold_events_pending{stream=\"PROVISIONING\",consumer=\"registry\"} 0"));
-  EXPECT_THAT(metrics_.Expose(), Not(HasSubstr("consumer=\"provisioner-identity\"")));
+  // One that no provisioner has made yet is made for it.
+  EXPECT_TRUE(shown("leasehold_events_pending{stream=\"TENANTS\",consumer=\"provisioner-identity\"} 1"));
   EXPECT_TRUE(shown("leasehold_event_lag_seconds_count{stream=\"PROVISIONING\"} 1"));
   EXPECT_TRUE(shown("leasehold_outbox_age_seconds 0"));
   nats_->Kill();

@@ -6,6 +6,8 @@
 #include "common/failpoint/failpoint.h"
 #include "common/status/error.h"
 #include "common/telemetry/log.h"
+#include "common/telemetry/span.h"
+#include "common/telemetry/trace.h"
 #include "services/gateway/registry/outbox.h"
 
 namespace leasehold::gateway {
@@ -27,13 +29,17 @@ OutboxRelay::~OutboxRelay() {
   thread_.join();
 }
 
+void OutboxRelay::Begin() {
+  if (!begun_.exchange(true)) pulse_.Wake();
+}
+
 void OutboxRelay::Run() {
   Backoff backoff(kMinBackoff, kMaxBackoff);
   int failures = 0;
   do {
     const absl::Status streams = EnsureStreams();
     Report(streams);
-    const absl::Status status = streams.ok() ? Drain() : streams;
+    const absl::Status status = streams.ok() && begun_ ? Drain() : streams;
     failures = status.ok() ? 0 : failures + 1;
   } while (pulse_.Wait(failures == 0 ? options_.tick : backoff.Wait(failures)));
 }
@@ -58,9 +64,12 @@ absl::Status OutboxRelay::Drain() {
       LH_ASSIGN_OR_RETURN(const std::vector<OutboxEvent> batch, TakeBatch(tx, kBatch));
       size_t count = 0;
       for (const auto& [id, event] : batch) {
+        const TraceScope scope(jetstream::TraceOf(event.headers));
+        Span span("publish event", SpanKind::kProducer, {{"subject", event.subject}});
         published = nats_.Publish(event.subject, event.payload, event.headers, event.message_id);
-        if (!published.ok()) break;
+        if (!span.Note(published).ok()) break;
         LH_FAILPOINT("after publishing an event");
+        Log(Level::kDebug, "event published", {{"subject", event.subject}, {"id", event.message_id}});
         ++count;
       }
       more = batch.size() == kBatch;

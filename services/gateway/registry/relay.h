@@ -2,6 +2,7 @@
 // lock works, the others look again at the next tick.
 #pragma once
 
+#include <atomic>
 #include <optional>
 #include <thread>
 
@@ -21,10 +22,13 @@ class OutboxRelay {
     absl::Duration tick;
   };
 
-  // Also makes the streams TENANTS and PROVISIONING, again after NATS was away, and reports that as component "nats".
-  // `nats` and `health` outlive it.
+  // Makes the streams TENANTS and PROVISIONING, again after NATS was away, and reports that as component "nats"; carries
+  // events from Begin() on. `nats` and `health` outlive it.
   OutboxRelay(Options options, jetstream::Client& nats, Health& health);
   ~OutboxRelay();  // joins
+
+  // The outbox is there: the registry's schema has been made. Any thread; more than once does no harm.
+  void Begin();
 
   // There may be something to carry. Any thread.
   void Wake() { pulse_.Wake(); }
@@ -41,6 +45,7 @@ class OutboxRelay {
   Health& health_;
   postgres::Connection connection_;
   Pulse pulse_;
+  std::atomic<bool> begun_ = false;
   bool streams_ensured_ = false;  // the thread's own, as what follows
   std::optional<bool> healthy_;
   std::thread thread_;

@@ -122,6 +122,7 @@ absl::StatusOr<TenantRow> TenantOf(const pqxx::row& row) {
                             .backup = row[13].as<std::string>(),
                             .generation = row[14].as<int64_t>(),
                             .in_place = row[15].as<bool>()};
+  tenant.traceparent = row[16].as<std::string>();
   return tenant;
 }
 
@@ -135,6 +136,7 @@ absl::StatusOr<v1::DesiredTenant> DesiredOf(const pqxx::row& row) {
   const Source source{
       .tenant = row[4].as<std::string>(), .backup = row[5].as<std::string>(), .generation = row[6].as<int64_t>()};
   if (auto origin = OriginOf(source)) *tenant.mutable_origin() = *std::move(origin);
+  tenant.set_traceparent(row[9].as<std::string>());
   if (row[7].is_null()) return tenant;
   tenant.set_reported_state(ServiceStateOf(row[7]));
   tenant.set_reported_generation(row[8].as<int64_t>());

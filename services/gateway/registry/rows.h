@@ -46,6 +46,7 @@ struct TenantRow {
   absl::Time create_time;
   absl::Time update_time;
   absl::Time purge_time = absl::InfinitePast();  // InfinitePast: none
+  std::string traceparent;                       // of what asked for the generation; empty: nobody knows
 
   // As callers see it.
   v1::Tenant ToProto(Services services) const;
@@ -56,9 +57,10 @@ inline constexpr std::string_view kTenantColumns =
     "t.id, t.name, coalesce(t.domain, ''), t.settings::text, t.state, t.desired, t.generation, t.provision_generation,"
     " (extract(epoch FROM t.create_time) * 1000000)::bigint, (extract(epoch FROM t.update_time) * 1000000)::bigint,"
     " (extract(epoch FROM t.purge_time) * 1000000)::bigint, t.create_generation,"
-    " coalesce(t.origin_tenant, ''), coalesce(t.origin_backup, ''), t.origin_generation, t.origin_in_place";
-inline constexpr int kTenantColumnCount = 16;
-// From columns 0 to 15; without the services.
+    " coalesce(t.origin_tenant, ''), coalesce(t.origin_backup, ''), t.origin_generation, t.origin_in_place,"
+    " t.traceparent";
+inline constexpr int kTenantColumnCount = 17;
+// From columns 0 to 16; without the services.
 absl::StatusOr<TenantRow> TenantOf(const pqxx::row& row);
 
 // Of leasehold.tenant_services s.
@@ -72,7 +74,7 @@ v1::ServiceStatus ServiceOf(const pqxx::row& row, int first);
 // Of leasehold.tenants t and leasehold.tenant_services s, whose row may be missing.
 inline constexpr std::string_view kDesiredColumns =
     "t.id, t.desired, t.generation, t.create_generation, coalesce(t.origin_tenant, ''), coalesce(t.origin_backup, ''),"
-    " t.origin_generation, s.state, s.generation";
+    " t.origin_generation, s.state, s.generation, t.traceparent";
 absl::StatusOr<v1::DesiredTenant> DesiredOf(const pqxx::row& row);
 
 // Of leasehold.operations.

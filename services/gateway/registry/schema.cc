@@ -212,6 +212,10 @@ CREATE TABLE leasehold.audit_published (number bigint NOT NULL);
 
 INSERT INTO leasehold.audit_published VALUES (0)
 )sql"},
+    {7, R"sql(
+-- W3C Trace Context of what asked for the generation.
+ALTER TABLE leasehold.tenants ADD COLUMN traceparent text COLLATE "C" NOT NULL DEFAULT ''
+)sql"},
 };
 
 // Any number that nothing else in this database locks.

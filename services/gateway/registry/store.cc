@@ -6,6 +6,8 @@
 #include "common/config/config.h"
 #include "common/status/error.h"
 #include "common/telemetry/log.h"
+#include "common/telemetry/span.h"
+#include "common/telemetry/trace.h"
 #include "services/gateway/registry/backup_state.h"
 #include "services/gateway/registry/outbox.h"
 
@@ -84,6 +86,15 @@ void Fill(rows::TenantRow& row, const NewTenant& tenant) {
   row.settings = tenant.settings;
 }
 
+absl::StatusOr<v1::TenantChange> Logged(absl::StatusOr<v1::TenantChange> change) {
+  if (change.ok()) {
+    const v1::Operation& operation = change->operation();
+    Log(Level::kInfo, "tenant changed",
+        {{"tenant", change->tenant().id()}, {"operation", operation.id()}, {"kind", rows::Text(operation.kind())}});
+  }
+  return change;
+}
+
 // PostgreSQL answers, but not to us or not now: it starts, stops, is full or a standby, or the schema is not there yet.
 bool IsPassing(std::string_view sqlstate) {
   for (const std::string_view prefix : {"08", "40", "53", "57P", "25006", "3F000", "42P01"}) {
@@ -99,13 +110,20 @@ Store::Store(postgres::ConnectionPool& pool, const Clock& clock, std::vector<std
     : pool_(pool), clock_(clock), services_(std::move(services)), retention_(retention) {}
 
 absl::Status Store::Transact(const Work& work) {
-  const absl::Status status = pool_.InTransaction(work);
+  Span span("registry transaction", SpanKind::kClient);
+  const absl::Status status = span.Note(pool_.InTransaction(work));
   if (status.ok()) return status;
   if (postgres::IsConnectionFailure(status) || IsPassing(postgres::SqlStateOf(status))) {
     return WithRetryAfter(Error(v1::REASON_REGISTRY_UNAVAILABLE, "the registry does not answer"), absl::Seconds(1));
   }
   if (!ClientSafe(status)) Log(Level::kError, "registry failure", {{"error", StdView(status.message())}});
   return status;
+}
+
+absl::Status Store::ShowTrace(postgres::Transaction& tx) {
+  if (!CurrentTrace()) return absl::OkStatus();
+  return tx.Exec("SELECT set_config('application_name', $1, true)", {postgres::ApplicationName(kGatewaySessions)})
+      .status();
 }
 
 absl::StatusOr<v1::TenantChange> Store::Create(const NewTenant& tenant, const RequestKey& key) {
@@ -118,7 +136,7 @@ absl::StatusOr<v1::TenantChange> Store::Create(const NewTenant& tenant, const Re
 }
 
 absl::StatusOr<v1::TenantChange> Store::Clone(const TenantId& source, const NewTenant& tenant, const RequestKey& key) {
-  return Once<v1::TenantChange>(key, [&](postgres::Transaction& tx) -> absl::StatusOr<v1::TenantChange> {
+  return Logged(Once<v1::TenantChange>(key, [&](postgres::Transaction& tx) -> absl::StatusOr<v1::TenantChange> {
     // Not locked: whatever happens to it from now on, the instances find out.
     LH_ASSIGN_OR_RETURN(const rows::TenantRow from, Find(tx, source, ""));
     LH_RETURN_IF_ERROR(CheckComplete(from.standing, source.str(), services_));
@@ -130,12 +148,12 @@ absl::StatusOr<v1::TenantChange> Store::Clone(const TenantId& source, const NewT
     };
     return Apply(tx, tenant.id, Change::kClone, edit,
                  {.tenant = source.str(), .backup = "", .generation = 0, .in_place = false});
-  });
+  }));
 }
 
 absl::StatusOr<v1::TenantChange> Store::Restore(const OperationId& backup, const NewTenant& tenant, bool in_place,
                                                 const RequestKey& key) {
-  return Once<v1::TenantChange>(key, [&](postgres::Transaction& tx) -> absl::StatusOr<v1::TenantChange> {
+  return Logged(Once<v1::TenantChange>(key, [&](postgres::Transaction& tx) -> absl::StatusOr<v1::TenantChange> {
     // Not locked: should it be deleted now, the instances find nothing and change nothing.
     LH_ASSIGN_OR_RETURN(const v1::Backup held, FindBackup(tx, backup));
     LH_RETURN_IF_ERROR(CheckRestorable(held, services_));
@@ -145,7 +163,7 @@ absl::StatusOr<v1::TenantChange> Store::Restore(const OperationId& backup, const
     };
     return Apply(tx, tenant.id, in_place ? Change::kRestore : Change::kRestoreNew, in_place ? Edit() : edit,
                  {.tenant = "", .backup = backup.str(), .generation = 0, .in_place = false});
-  });
+  }));
 }
 
 absl::StatusOr<v1::TenantChange> Store::Update(const TenantId& id, const TenantEdit& edit, const RequestKey& key) {
@@ -197,6 +215,7 @@ absl::Status Store::Refuse(const TenantId& id) {
     if (!RefuseAnnouncement(tenant.standing)) return absl::OkStatus();
     const absl::Time now = clock_.Now();
     tenant.create_time = tenant.update_time = now;
+    tenant.traceparent = ToTraceparent(CurrentTrace());
     LH_RETURN_IF_ERROR(Save(tx, tenant, 0));
     return Enqueue(tx, tenant, "deleted", now);
   });
@@ -206,7 +225,7 @@ absl::Status Store::Refuse(const TenantId& id) {
 
 absl::StatusOr<v1::TenantChange> Store::Write(const RequestKey& key, const TenantId& id, Change change,
                                               const Edit& edit) {
-  return Once<v1::TenantChange>(key, [&](postgres::Transaction& tx) { return Apply(tx, id, change, edit); });
+  return Logged(Once<v1::TenantChange>(key, [&](postgres::Transaction& tx) { return Apply(tx, id, change, edit); }));
 }
 
 absl::StatusOr<v1::TenantChange> Store::Apply(postgres::Transaction& tx, const TenantId& id, Change change,
@@ -229,6 +248,7 @@ absl::StatusOr<v1::TenantChange> Store::Apply(postgres::Transaction& tx, const T
     LH_RETURN_IF_ERROR(tx.Exec("DELETE FROM leasehold.tenant_services WHERE tenant = $1", {id.str()}).status());
   }
   tenant.update_time = now;
+  tenant.traceparent = ToTraceparent(CurrentTrace());
   LH_RETURN_IF_ERROR(Save(tx, tenant, previous));
   if (change == Change::kRetry) {
     for (const auto& [service, report] : tenant.standing.reports) LH_RETURN_IF_ERROR(SaveReport(tx, tenant, report));
@@ -278,23 +298,25 @@ absl::Status Store::Save(postgres::Transaction& tx, const rows::TenantRow& tenan
   const absl::StatusOr<pqxx::result> saved = tx.Exec(
       "INSERT INTO leasehold.tenants AS t (id, name, domain, settings, state, desired, generation,"
       "  provision_generation, create_time, update_time, purge_time, create_generation, origin_tenant,"
-      "  origin_backup, origin_generation, origin_in_place)"
+      "  origin_backup, origin_generation, origin_in_place, traceparent)"
       " VALUES ($1, $2, nullif($3, ''), $4::jsonb, $5, $6, $7, $8, $9, $10, $11, $13, nullif($14, ''),"
-      "  nullif($15, ''), $16, $17)"
+      "  nullif($15, ''), $16, $17, $18)"
       " ON CONFLICT (id) DO UPDATE SET name = excluded.name, domain = excluded.domain,"
       "  settings = excluded.settings, state = excluded.state, desired = excluded.desired,"
       "  generation = excluded.generation, provision_generation = excluded.provision_generation,"
       "  create_time = excluded.create_time, update_time = excluded.update_time,"
       "  purge_time = excluded.purge_time, create_generation = excluded.create_generation,"
       "  origin_tenant = excluded.origin_tenant, origin_backup = excluded.origin_backup,"
-      "  origin_generation = excluded.origin_generation, origin_in_place = excluded.origin_in_place"
+      "  origin_generation = excluded.origin_generation, origin_in_place = excluded.origin_in_place,"
+      "  traceparent = excluded.traceparent"
       " WHERE t.generation = $12 RETURNING 1",
       {tenant.id, tenant.name, tenant.domain, rows::Json(tenant.settings), rows::Text(tenant.standing.state),
        rows::Text(tenant.standing.desired), std::to_string(tenant.standing.generation),
        std::to_string(tenant.standing.provision_generation), rows::Time(tenant.create_time),
        rows::Time(tenant.update_time), rows::Time(tenant.purge_time), std::to_string(previous_generation),
        std::to_string(tenant.standing.create_generation), tenant.standing.origin.tenant, tenant.standing.origin.backup,
-       std::to_string(tenant.standing.origin.generation), tenant.standing.origin.in_place ? "true" : "false"});
+       std::to_string(tenant.standing.origin.generation), tenant.standing.origin.in_place ? "true" : "false",
+       tenant.traceparent});
   if (!saved.ok()) {
     // The id cannot be in the way here, so the domain is.
     if (postgres::SqlStateOf(saved.status()) != kUniqueViolation) return saved.status();
@@ -363,6 +385,7 @@ absl::StatusOr<std::vector<TenantId>> Store::PurgeDue(int limit) {
                                 {rows::Time(clock_.Now()), std::to_string(limit)}));
     for (const pqxx::row& row : due) {
       LH_ASSIGN_OR_RETURN(const TenantId id, TenantId::Parse(row[0].view()));
+      const TraceScope scope(BeginTrace());  // the deletion's has been over for days
       LH_RETURN_IF_ERROR(Apply(tx, id, Change::kPurge, nullptr).status());
       purged.push_back(id);
     }

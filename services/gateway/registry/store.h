@@ -36,6 +36,9 @@ namespace leasehold::gateway {
 // Notified with a tenant's id after each change and each report.
 inline constexpr std::string_view kTenantsChannel = "leasehold_tenants";
 
+// What the registry's sessions call themselves (application_name).
+inline constexpr std::string_view kGatewaySessions = "leasehold-gateway";
+
 // Fields are checked before they come here.
 struct NewTenant {
   TenantId id;
@@ -170,6 +173,8 @@ class Store {
 
   // One transaction; its errors as callers may see them.
   absl::Status Transact(const Work& work);
+  // Until its end the transaction's session is named after the thread's trace, too.
+  static absl::Status ShowTrace(postgres::Transaction& tx);
   // The same, once for each `key`: a repetition answers what the first call answered.
   template <typename Answer>
   absl::StatusOr<Answer> Once(const RequestKey& key,
@@ -223,6 +228,7 @@ absl::StatusOr<Answer> Store::Once(const RequestKey& key,
   LH_RETURN_IF_ERROR(admits_());
   Answer answer;
   const absl::Status done = Transact([&](postgres::Transaction& tx) -> absl::Status {
+    LH_RETURN_IF_ERROR(ShowTrace(tx));
     LH_ASSIGN_OR_RETURN(const std::optional<std::string> before, ClaimRequest(tx, key, clock_.Now()));
     if (before) {
       return answer.ParseFromString(*before) ? absl::OkStatus() : absl::InternalError("a kept answer does not parse");

@@ -1,10 +1,15 @@
 // TLS between clients and the gateway.
 #include <gmock/gmock.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
 #include <poll.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <array>
+#include <cerrno>
 #include <csignal>
+#include <optional>
 #include <thread>
 
 #include "common/tls/testing_certificates.h"
@@ -249,21 +254,77 @@ TEST_F(BetweenTest, TakingTheOfferAwayIsNoticed) {
   }
 }
 
+constexpr std::string_view kSslRequest("\0\0\0\x08\x04\xd2\x16\x2f", 8);
+
+int Reach(int port) {
+  const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in address = {};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(static_cast<uint16_t>(port));
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  EXPECT_EQ(connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
+  const timeval patience = {.tv_sec = 20, .tv_usec = 0};
+  setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+  return fd;
+}
+
+// What came until then; nullopt if the other end does not hang up.
+std::optional<std::string> UntilHungUpOn(int fd) {
+  std::string all;
+  std::array<char, 256> some{};
+  while (true) {
+    const ssize_t count = recv(fd, some.data(), some.size(), 0);
+    if (count == 0 || (count < 0 && errno == ECONNRESET)) return all;
+    if (count < 0) return std::nullopt;
+    all.append(some.data(), static_cast<size_t>(count));
+  }
+}
+
+// Somebody in between could put it there, for it to pass as said under TLS.
+TEST_F(TlsTest, WhatStandsInClearBehindARequestEndsIt) {
+  Serve();
+  for (const std::string& behind : {std::string("Q"), std::string("\0\0\0\x11\0\x03\0\0user\0x\0\0\0", 17)}) {
+    const int fd = Reach(endpoint_->port());
+    const std::string sent = std::string(kSslRequest) + behind;
+    ASSERT_EQ(send(fd, sent.data(), sent.size(), 0), static_cast<ssize_t>(sent.size()));
+    EXPECT_EQ(UntilHungUpOn(fd), "") << "not even that there is TLS";
+    close(fd);
+  }
+}
+
+// So that no client of another protocol, say HTTPS, can be led here by who redirects it.
+TEST_F(TlsTest, ADirectHandshakeNamesTheProtocol) {
+  Serve();
+  const std::unique_ptr<SSL_CTX, decltype(&SSL_CTX_free)> context(SSL_CTX_new(TLS_client_method()), SSL_CTX_free);
+  const auto answer = [&](const std::string& alpn) {
+    const int fd = Reach(endpoint_->port());
+    const tls::SslPtr ssl(SSL_new(context.get()));
+    SSL_set_alpn_protos(ssl.get(), reinterpret_cast<const unsigned char*>(alpn.data()),
+                        static_cast<unsigned int>(alpn.size()));
+    SSL_set_fd(ssl.get(), fd);
+    std::string said = "no handshake";
+    if (SSL_connect(ssl.get()) == 1) {
+      said.assign(256, '\0');
+      const int count = SSL_read(ssl.get(), said.data(), static_cast<int>(said.size()));
+      said.resize(static_cast<size_t>(std::max(count, 0)));
+    }
+    ERR_clear_error();
+    close(fd);
+    return said;
+  };
+  EXPECT_THAT(answer(""), HasSubstr("needs ALPN"));
+  EXPECT_EQ(answer("\x08http/1.1"), "no handshake");
+}
+
 // Half a handshake, and what is none.
 TEST_F(TlsTest, WhoDoesNotShakeHandsIsHungUpOn) {
   Serve();
   certificates_.Make("server");
   Begin({.tls = live_, .login_timeout = absl::Milliseconds(300)});
-  static constexpr std::string_view kSslRequest("\0\0\0\x08\x04\xd2\x16\x2f", 8);
   const std::string asked(kSslRequest);
   for (const std::string& after :
        {std::string(), std::string("\x16\x03\x01\x02\x00\x01", 6), std::string(300, '\xff'), std::string("GET /")}) {
-    const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    sockaddr_in address = {};
-    address.sin_family = AF_INET;
-    address.sin_port = htons(static_cast<uint16_t>(endpoint_->port()));
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    ASSERT_EQ(connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
+    const int fd = Reach(endpoint_->port());
     ASSERT_EQ(send(fd, asked.data(), asked.size(), 0), 8);
     char answer = 0;
     ASSERT_EQ(recv(fd, &answer, 1, 0), 1);
@@ -271,13 +332,7 @@ TEST_F(TlsTest, WhoDoesNotShakeHandsIsHungUpOn) {
     if (!after.empty()) {
       ASSERT_GT(send(fd, after.data(), after.size(), MSG_NOSIGNAL), 0);
     }
-    const timeval patience = {.tv_sec = 20, .tv_usec = 0};
-    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
-    std::array<char, 256> rest{};
-    ssize_t count = 0;
-    while ((count = recv(fd, rest.data(), rest.size(), 0)) > 0) {
-    }
-    EXPECT_TRUE(count == 0 || errno == ECONNRESET) << "it was left hanging: " << after.size();
+    EXPECT_NE(UntilHungUpOn(fd), std::nullopt) << "it was left hanging: " << after.size();
     close(fd);
   }
   EXPECT_TRUE(Connect(Verified()).ok()) << "others are served";

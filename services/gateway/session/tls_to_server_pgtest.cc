@@ -63,6 +63,28 @@ TEST_F(TlsToServerTest, AStrangersServerIsLeft) {
   }
 }
 
+// As somebody in between makes it look who answers SSLRequest with N in the server's place.
+TEST_F(TlsToServerTest, AnOfferThatIsTakenAwayIsNoLicence) {
+  const auto offer = [](const std::string& word) {
+    Client admin = instance_->Admin();
+    admin.One("alter system set ssl = " + word);
+    admin.One("select pg_reload_conf()");
+    const absl::Time give_up = absl::Now() + absl::Seconds(30);
+    while (instance_->Admin().One("show ssl") != word && absl::Now() < give_up) absl::SleepFor(absl::Milliseconds(20));
+  };
+  const auto ca = Believe(certificates_->ca());
+  offer("off");
+  for (const char* mode : {"verify-full", "verify-ca", "require"}) {
+    for (const char* binding : {"prefer", "require"}) {
+      EXPECT_THAT(Ask(mode, binding, ca), HasSubstr("does not answer")) << mode << " " << binding;
+    }
+  }
+  EXPECT_THAT(Ask("prefer", "require", ca), HasSubstr("do not agree on how to log in"));
+  EXPECT_EQ(Ask("prefer", "prefer", ca), "f") << "who only prefers it is content";
+  offer("on");
+  EXPECT_EQ(Ask("verify-full", "require", ca), "t");
+}
+
 TEST_F(TlsToServerTest, TheNameCountsForVerifyFull) {
   // "localhost" is the same server, by a name that its certificate does not have.
   const auto ca = Believe(certificates_->ca());

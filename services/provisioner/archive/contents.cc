@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <format>
 
+#include "absl/strings/numbers.h"
 #include "common/status/error.h"
 
 namespace leasehold::provisioner {
@@ -33,6 +34,8 @@ std::string Quoted(const TableRows& table) {
   return std::format("{}.{}", QuoteIdentifier(table.schema), QuoteIdentifier(table.table));
 }
 
+std::string NameOf(const TableRows& table) { return std::format("{}.{}", table.schema, table.table); }
+
 absl::StatusOr<std::vector<TableRows>> ListTables(postgres::Transaction& tx) {
   LH_ASSIGN_OR_RETURN(const pqxx::result found, tx.Exec(kTables));
   std::vector<TableRows> tables;
@@ -44,22 +47,23 @@ absl::StatusOr<std::vector<TableRows>> ListTables(postgres::Transaction& tx) {
   return tables;
 }
 
-absl::StatusOr<std::vector<TableRows>> CountRows(postgres::Transaction& tx) {
+absl::StatusOr<std::vector<TableRows>> CountRows(postgres::Transaction& tx, const std::function<absl::Status()>& go_on) {
   // A policy would hide rows from the count; rather an error, as pg_dump has it.
   LH_RETURN_IF_ERROR(tx.Exec("SET LOCAL row_security = off").status());
   LH_ASSIGN_OR_RETURN(std::vector<TableRows> tables, ListTables(tx));
   for (TableRows& table : tables) {
-    LH_ASSIGN_OR_RETURN(const pqxx::result count, tx.Exec(std::format("SELECT count(*) FROM ONLY {}", Quoted(table))));
-    table.rows = count[0][0].as<int64_t>();
+    LH_ASSIGN_OR_RETURN(const postgres::Together::Rows count,
+                        tx.ExecWhile(go_on, std::format("SELECT count(*) FROM ONLY {}", Quoted(table))));
+    if (!absl::SimpleAtoi(count[0][0].value_or(""), &table.rows)) {
+      return Error(v1::REASON_INTERNAL, std::format("the rows of {} were not counted", NameOf(table)));
+    }
   }
   return tables;
 }
 
-std::string NameOf(const TableRows& table) { return std::format("{}.{}", table.schema, table.table); }
-
 }  // namespace
 
-absl::StatusOr<Contents> ReadContents(postgres::Transaction& tx) {
+absl::StatusOr<Contents> ReadContents(postgres::Transaction& tx, const std::function<absl::Status()>& go_on) {
   Contents contents;
   LH_ASSIGN_OR_RETURN(const pqxx::result known, tx.Exec("SELECT to_regclass('leasehold.migrations') IS NOT NULL"));
   if (known[0][0].as<bool>()) {
@@ -75,7 +79,7 @@ absl::StatusOr<Contents> ReadContents(postgres::Transaction& tx) {
           {.version = row[0].as<int>(), .name = row[1].as<std::string>(), .checksum = row[2].as<std::string>()});
     }
   }
-  LH_ASSIGN_OR_RETURN(contents.tables, CountRows(tx));
+  LH_ASSIGN_OR_RETURN(contents.tables, CountRows(tx, go_on));
   return contents;
 }
 
@@ -101,7 +105,7 @@ absl::StatusOr<Contents> CopyWithSnapshot(postgres::Connection& inside, const st
         LH_RETURN_IF_ERROR(locked);
       }
       LH_RETURN_IF_ERROR(copy(snapshot[0][0].as<std::string>()));
-      LH_ASSIGN_OR_RETURN(contents, ReadContents(tx));
+      LH_ASSIGN_OR_RETURN(contents, ReadContents(tx, go_on));
       return absl::OkStatus();
     });
     if (copied.ok()) return contents;
@@ -122,10 +126,10 @@ absl::Status WriteHistory(postgres::Connection& inside, const Contents& contents
   });
 }
 
-absl::Status CompareRows(postgres::Connection& inside, const Contents& contents, v1::Reason reason) {
+absl::Status CompareRows(postgres::Connection& inside, const Contents& contents, const std::function<absl::Status()>& go_on, v1::Reason reason) {
   std::vector<TableRows> copied;
   const absl::Status counted = inside.InTransaction([&](postgres::Transaction& tx) -> absl::Status {
-    LH_ASSIGN_OR_RETURN(copied, CountRows(tx));
+    LH_ASSIGN_OR_RETURN(copied, CountRows(tx, go_on));
     return absl::OkStatus();
   });
   LH_RETURN_IF_ERROR(counted);

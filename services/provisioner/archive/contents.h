@@ -37,13 +37,16 @@ struct Contents {
   int schema_version() const { return migrations.empty() ? 0 : migrations.back().version; }
 };
 
+// Tables may be so large that counting their rows takes minutes: `go_on` is asked meanwhile in all of these, and what
+// it returns, if not OK, ends the work and is the answer.
+
 // As `tx` sees it, which is the provisioner's login in that database. MIGRATION_FAILED while a migration is under way,
 // or a file without a transaction is left in part: a copy could not go on with it.
-absl::StatusOr<Contents> ReadContents(postgres::Transaction& tx);
+absl::StatusOr<Contents> ReadContents(postgres::Transaction& tx, const std::function<absl::Status()>& go_on);
 
 // Runs `copy` while the snapshot that it is given (for pg_dump --snapshot) stands, and returns the contents as of it.
-// All tables are locked against TRUNCATE, DROP and the like meanwhile, for those heed no snapshot. `go_on` is asked
-// while that has to wait; BACKUP_FAILED if it is in vain.
+// All tables are locked against TRUNCATE, DROP and the like meanwhile, for those heed no snapshot; BACKUP_FAILED if
+// that is in vain.
 absl::StatusOr<Contents> CopyWithSnapshot(postgres::Connection& inside, const std::function<absl::Status()>& go_on,
                                           const std::function<absl::Status(const std::string& snapshot)>& copy);
 
@@ -52,6 +55,6 @@ absl::Status WriteHistory(postgres::Connection& inside, const Contents& contents
 
 // OK if `inside` holds as many rows as `contents`; otherwise an error of this reason that names the first table that
 // differs.
-absl::Status CompareRows(postgres::Connection& inside, const Contents& contents, v1::Reason reason);
+absl::Status CompareRows(postgres::Connection& inside, const Contents& contents, const std::function<absl::Status()>& go_on, v1::Reason reason);
 
 }  // namespace leasehold::provisioner

@@ -26,7 +26,7 @@ class ContentsTest : public InstanceSuite {
     postgres::Connection inside = test_->Login(database_);
     Contents contents;
     const absl::Status read = inside.InTransaction([&](postgres::Transaction& tx) -> absl::Status {
-      LH_ASSIGN_OR_RETURN(contents, ReadContents(tx));
+      LH_ASSIGN_OR_RETURN(contents, ReadContents(tx, [] { return absl::OkStatus(); }));
       return absl::OkStatus();
     });
     if (!read.ok()) return read;
@@ -52,6 +52,30 @@ TEST_F(ContentsTest, AFileOfWhichNothingHasComeIsNoneAndOneLeftInPartIsNoBasisFo
     EXPECT_EQ(ReasonOf(status), v1::REASON_MIGRATION_FAILED) << progress;
     EXPECT_THAT(std::string(status.message()), HasSubstr("0002_b.sql")) << progress;
   }
+}
+
+TEST_F(ContentsTest, ACountCanBeCalledOff) {
+  ASSERT_EQ(Ask("CREATE TABLE large (n int); ALTER TABLE large OWNER TO leasehold"), "");
+  const Contents contents{.tables = {{.schema = "public", .table = "large", .rows = 0}}};
+  postgres::Connection inside = test_->Login(database_);
+  EXPECT_EQ(CompareRows(inside, contents, [] { return absl::OkStatus(); }, v1::REASON_BACKUP_DAMAGED),
+            absl::OkStatus());
+  postgres::Connection holder = test_->Superuser(database_);
+  const absl::Status held = holder.InTransaction([&](postgres::Transaction& tx) -> absl::Status {
+    LH_RETURN_IF_ERROR(tx.Exec("LOCK TABLE large IN ACCESS EXCLUSIVE MODE").status());
+    int asked = 0;
+    const auto go_on = [&asked] {
+      return ++asked > 1 ? Error(v1::REASON_SUPERSEDED, "the restore was cancelled") : absl::OkStatus();
+    };
+    // Of itself it would never end.
+    EXPECT_EQ(ReasonOf(CompareRows(inside, contents, go_on, v1::REASON_BACKUP_DAMAGED)), v1::REASON_SUPERSEDED);
+    EXPECT_EQ(Ask("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = "
+                  "'Lock'"),
+              "0");
+    EXPECT_EQ(AskOver(inside, "SELECT 1"), "1");
+    return absl::OkStatus();
+  });
+  EXPECT_EQ(held, absl::OkStatus());
 }
 
 TEST_F(ContentsTest, AHistoryOfTheOlderLayoutIsRead) {

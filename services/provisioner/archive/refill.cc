@@ -193,7 +193,7 @@ absl::Status Refill::FillFromTenant(CopyMeter& meter) {
 }
 
 absl::Status Refill::Check() {
-  return CompareRows(Inside(), contents_,
+  return CompareRows(Inside(), contents_, go_on_,
                      record_.origin.backup.empty() ? v1::REASON_BACKUP_FAILED : v1::REASON_BACKUP_DAMAGED);
 }
 

@@ -35,11 +35,28 @@ TEST(DesireOf, AnotherServicesEventMeansCreateIfAbsent) {
   EXPECT_EQ((*DesireOf(inactive))->state, v1::DESIRED_STATE_CLOSED);
 }
 
+TEST(DesireOf, ItIsOfTheEventsTrace) {
+  for (events::TenantEvent event : {Event("created"), Event("suspended", 7, v1::DESIRED_STATE_CLOSED)}) {
+    event.trace = ParseTraceparent("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
+    EXPECT_EQ((*DesireOf(event))->traceparent, "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
+  }
+}
+
 TEST(DesireOf, AnotherServiceCannotSuspendOrDelete) {
   for (const char* what : {"updated", "suspended", "resumed", "deleted"}) {
     const auto desire = DesireOf(Event(what));
     ASSERT_TRUE(desire.ok()) << what;
     EXPECT_EQ(*desire, std::nullopt) << what;
+  }
+}
+
+// Who may only announce tenants cannot suspend one, nor outrun the registry, by calling it created.
+TEST(IsHearsay, WhatIsCalledCreatedSpeaksOfNewTenants) {
+  EXPECT_FALSE(IsHearsay(Event("created")));
+  EXPECT_FALSE(IsHearsay(Event("created", 1, v1::DESIRED_STATE_PRESENT)));
+  EXPECT_FALSE(IsHearsay(Event("suspended", 7, v1::DESIRED_STATE_CLOSED)));
+  for (const v1::DesiredState desired : {v1::DESIRED_STATE_PRESENT, v1::DESIRED_STATE_CLOSED}) {
+    EXPECT_TRUE(IsHearsay(Event("created", 7, desired)));
   }
 }
 

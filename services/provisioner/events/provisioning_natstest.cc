@@ -54,7 +54,8 @@ class ProvisioningTest : public InstanceSuite, protected ReconcilerGround<System
     reporter_ = std::make_unique<StatusReporter>(*client_, records_, test_->instance().service(), metrics_);
     events_ = std::make_unique<TenantEvents>(
         *client_, test_->instance().service(), 1,
-        [this](const TenantId& id, const Desire& desire) { return reconciler_->Want(id, desire); }, metrics_);
+        [this](const TenantId& id, const Desire& desire) { return reconciler_->Want(id, desire); },
+        [this] { reconciler_->RequestPass(); }, metrics_);
     reconciler_->Start();
     reporter_->Start();
     events_->Start();

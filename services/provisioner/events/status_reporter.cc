@@ -11,6 +11,8 @@
 #include "common/failpoint/failpoint.h"
 #include "common/status/error.h"
 #include "common/telemetry/log.h"
+#include "common/telemetry/span.h"
+#include "common/telemetry/trace.h"
 
 namespace leasehold::provisioner {
 namespace {
@@ -100,7 +102,7 @@ void StatusReporter::Report(TenantRecord status) {
 
 void StatusReporter::Report(const TenantId& id, const v1::CopyStatus& copy) {
   const absl::MutexLock lock(&mu_);
-  copies_.insert_or_assign(id, copy);
+  copies_.insert_or_assign(id, Copy{.status = copy, .trace = CurrentTrace()});
   woken_ = true;
 }
 
@@ -115,7 +117,7 @@ absl::Status StatusReporter::PublishPending() {
 
 absl::Status StatusReporter::PublishFresh() {
   std::vector<TenantRecord> fresh;
-  std::map<TenantId, v1::CopyStatus> copies;
+  std::map<TenantId, Copy> copies;
   {
     const absl::MutexLock lock(&mu_);
     fresh.swap(fresh_);
@@ -156,11 +158,18 @@ absl::Status StatusReporter::Publish(const TenantRecord& record) {
   envelope.set_type(std::format("leasehold.provisioning.{}.v1", what));
   envelope.set_subject(record.id.str());
   *envelope.mutable_time() = FromTime(record.update_time);
+  const TraceScope scope(ParseTraceparent(record.traceparent));
+  Span span("publish status", SpanKind::kProducer, {{"tenant", record.id.str()}, {"state", what}});
+  envelope.set_traceparent(ToTraceparent(CurrentTrace()));
   const events::Encoded encoded = events::EncodeProvisioningEvent(envelope, what, EventOf(record, service_));
-  return client_.Publish(encoded.subject, encoded.payload, encoded.headers, encoded.message_id);
+  LH_RETURN_IF_ERROR(span.Note(client_.Publish(encoded.subject, encoded.payload, encoded.headers, encoded.message_id)));
+  Log(Level::kDebug, "status published", {{"subject", encoded.subject}, {"id", encoded.message_id}});
+  return absl::OkStatus();
 }
 
-absl::Status StatusReporter::Publish(const TenantId& id, const v1::CopyStatus& copy) {
+absl::Status StatusReporter::Publish(const TenantId& id, const Copy& told) {
+  const TraceScope scope(told.trace);
+  const v1::CopyStatus& copy = told.status;
   const absl::Time now = absl::Now();
   v1::EventEnvelope envelope;
   envelope.set_id(

@@ -15,6 +15,7 @@
 #include "common/identity/identity.h"
 #include "common/jetstream/jetstream.h"
 #include "common/telemetry/metrics.h"
+#include "common/telemetry/trace.h"
 #include "leasehold/v1/event.pb.h"
 #include "services/provisioner/state/records.h"
 
@@ -43,11 +44,15 @@ class StatusReporter {
   absl::Status PublishPending();
 
  private:
+  struct Copy {
+    v1::CopyStatus status;
+    Trace trace;
+  };
   void Run();
   absl::Status PublishFresh() ABSL_LOCKS_EXCLUDED(mu_);
   absl::Status PublishAll(std::span<const TenantRecord> statuses);
   absl::Status Publish(const TenantRecord& record);
-  absl::Status Publish(const TenantId& id, const v1::CopyStatus& copy);
+  absl::Status Publish(const TenantId& id, const Copy& told);
   absl::Status Mark();
   void CountTenants();
 
@@ -61,7 +66,7 @@ class StatusReporter {
 
   absl::Mutex mu_;
   std::vector<TenantRecord> fresh_ ABSL_GUARDED_BY(mu_);
-  std::map<TenantId, v1::CopyStatus> copies_ ABSL_GUARDED_BY(mu_);
+  std::map<TenantId, Copy> copies_ ABSL_GUARDED_BY(mu_);
   bool look_ ABSL_GUARDED_BY(mu_) = true;    // into the records
   bool woken_ ABSL_GUARDED_BY(mu_) = false;  // for either
   bool stopping_ ABSL_GUARDED_BY(mu_) = false;

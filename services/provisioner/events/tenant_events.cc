@@ -5,9 +5,12 @@
 #include <utility>
 
 #include "absl/time/clock.h"
+#include "common/events/tenant_consumer.h"
 #include "common/failpoint/failpoint.h"
 #include "common/status/error.h"
 #include "common/telemetry/log.h"
+#include "common/telemetry/span.h"
+#include "common/telemetry/trace.h"
 
 namespace leasehold::provisioner {
 namespace {
@@ -16,8 +19,6 @@ constexpr int kBatch = 64;
 constexpr absl::Duration kFetchWait = absl::Seconds(1);
 constexpr absl::Duration kRetryMin = absl::Milliseconds(100);
 constexpr absl::Duration kRetryMax = absl::Seconds(5);
-// What a provisioner took and died over comes to another one then. Recording one takes milliseconds.
-constexpr absl::Duration kAckWait = absl::Seconds(5);
 constexpr std::string_view kStream = "TENANTS";
 
 absl::Status Malformed(std::string_view what) { return Error(v1::REASON_MALFORMED_EVENT, what); }
@@ -46,7 +47,8 @@ absl::StatusOr<std::optional<Desire>> DesireOf(const events::TenantEvent& event)
   if (data.generation() == 0) {
     if (event.what != "created") return std::nullopt;
     const bool active = !data.has_is_active() || data.is_active();
-    return Desire{.state = active ? v1::DESIRED_STATE_PRESENT : v1::DESIRED_STATE_CLOSED};
+    return Desire{.state = active ? v1::DESIRED_STATE_PRESENT : v1::DESIRED_STATE_CLOSED,
+                  .traceparent = ToTraceparent(event.trace)};
   }
   if (data.desired() == v1::DESIRED_STATE_UNSPECIFIED || !v1::DesiredState_IsValid(data.desired())) {
     return Malformed("data.desired is missing beside data.generation");
@@ -59,14 +61,19 @@ absl::StatusOr<std::optional<Desire>> DesireOf(const events::TenantEvent& event)
                 .state = data.desired(),
                 .create_generation = data.create_generation(),
                 .origin = std::move(origin),
-                .backup = data.backup()};
+                .backup = data.backup(),
+                .traceparent = ToTraceparent(event.trace)};
 }
 
-TenantEvents::TenantEvents(jetstream::Client& client, ServiceName service, int replicas, Apply apply, Metrics& metrics)
+bool IsHearsay(const events::TenantEvent& event) { return event.what == "created" && event.data.generation() > 1; }
+
+TenantEvents::TenantEvents(jetstream::Client& client, ServiceName service, int replicas, Apply apply,
+                           std::function<void()> ask, Metrics& metrics)
     : client_(client),
       service_(std::move(service)),
       replicas_(replicas),
       apply_(std::move(apply)),
+      ask_(std::move(ask)),
       intake_(metrics, std::string(kStream)),
       handled_(metrics.Counter("leasehold_events_handled_total", "Tenant events that were understood and recorded")),
       parked_(metrics.Counter("leasehold_events_parked_total", "Tenant events that could not be understood")) {}
@@ -100,10 +107,7 @@ absl::Status TenantEvents::FetchSome() {
   if (consumer_ == nullptr) {
     LH_RETURN_IF_ERROR(client_.EnsureStream(jetstream::TenantsStream(replicas_)));
     LH_RETURN_IF_ERROR(client_.EnsureStream(jetstream::ProvisioningStream(replicas_)));
-    LH_ASSIGN_OR_RETURN(consumer_, client_.Subscribe({.stream = std::string(kStream),
-                                                      .durable = std::format("provisioner-{}", service_.str()),
-                                                      .filter_subject = "tenants.>",
-                                                      .ack_wait = kAckWait}));
+    LH_ASSIGN_OR_RETURN(consumer_, client_.Subscribe(events::TenantConsumer(service_.str())));
   }
   LH_ASSIGN_OR_RETURN(auto messages, consumer_->Fetch(kBatch, kFetchWait));
   absl::Status status;
@@ -121,14 +125,20 @@ absl::Status TenantEvents::Handle(jetstream::Message& message) {
     Park(message, event.status());
     return absl::OkStatus();
   }
+  const TraceScope scope(event->trace);
+  Span span("take event", SpanKind::kConsumer, {{"subject", message.subject()}});
+  Log(Level::kDebug, "event taken",
+      {{"subject", message.subject()}, {"generation", std::format("{}", event->data.generation())}});
   const absl::StatusOr<TenantId> id = TenantId::Parse(event->data.id());
   const absl::StatusOr<std::optional<Desire>> desire = DesireOf(*event);
   if (!id.ok() || !desire.ok()) {
     Park(message, id.ok() ? desire.status() : id.status());
     return absl::OkStatus();
   }
-  if (desire->has_value()) {
-    const absl::Status applied = apply_(*id, **desire);
+  if (IsHearsay(*event)) {
+    ask_();
+  } else if (desire->has_value()) {
+    const absl::Status applied = span.Note(apply_(*id, **desire));
     if (!applied.ok()) {
       message.Nak(kRetryMin * static_cast<double>(std::min<uint64_t>(message.deliveries(), 20)));
       intake_.Postponed(message);

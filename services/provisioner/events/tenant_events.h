@@ -24,13 +24,19 @@ namespace leasehold::provisioner {
 // tenant. MALFORMED_EVENT: its generation or what it desires makes no sense.
 absl::StatusOr<std::optional<Desire>> DesireOf(const events::TenantEvent& event);
 
+// The registry has to be asked whether it is so. Services may be allowed to announce tenants, and NATS does not tell
+// who published: an event called created is believed of new tenants only. An id that begins anew does so at a higher
+// generation, and may destroy what was there, so that the registry's own word is needed anyway.
+bool IsHearsay(const events::TenantEvent& event);
+
 class TenantEvents {
  public:
   // Records a desire; the event is acknowledged once it returned OK, and comes again otherwise.
   using Apply = std::function<absl::Status(const TenantId& id, const Desire& desire)>;
 
-  // `replicas`: of the streams, which are made if they are missing.
-  TenantEvents(jetstream::Client& client, ServiceName service, int replicas, Apply apply, Metrics& metrics);
+  // `replicas`: of the streams, which are made if they are missing. `ask`: the registry, soon; must not block.
+  TenantEvents(jetstream::Client& client, ServiceName service, int replicas, Apply apply, std::function<void()> ask,
+               Metrics& metrics);
   ~TenantEvents();  // Stop()
 
   void Start();
@@ -48,6 +54,7 @@ class TenantEvents {
   const ServiceName service_;
   const int replicas_;
   const Apply apply_;
+  const std::function<void()> ask_;
   events::IntakeMetrics intake_;
   prometheus::Counter& handled_;
   prometheus::Counter& parked_;

@@ -5,6 +5,7 @@
 
 #include "common/config/config.h"
 #include "common/status/error.h"
+#include "common/telemetry/level.h"
 #include "common/version/version.h"
 #include "services/provisioner/overview/databases.h"
 #include "services/provisioner/steps/answer.h"
@@ -13,6 +14,14 @@ namespace leasehold::provisioner {
 namespace {
 
 constexpr std::string_view kReadySpares = "SELECT count(*) FROM leasehold.spares WHERE state = 'ready'";
+
+absl::StatusOr<v1::LogLevel> LogLevelAfter(const v1::LogLevelRequest& request) {
+  if (request.level() != v1::LOG_LEVEL_UNSPECIFIED) {
+    LH_ASSIGN_OR_RETURN(const Level level, LevelOf(request.level()));
+    ChangeLogLevel(level);
+  }
+  return ToProto(CurrentLogLevel());
+}
 
 }  // namespace
 
@@ -30,6 +39,11 @@ absl::Status InstanceCalls::Fill(const v1::InstanceCall& call, v1::InstanceAnswe
     }
     case v1::InstanceCall::kInstance: {
       LH_ASSIGN_OR_RETURN(*answer.mutable_instance(), LookAt(*parts_.central.Take(), parts_.instance, call.instance()));
+      return absl::OkStatus();
+    }
+    case v1::InstanceCall::kLogLevel: {
+      LH_ASSIGN_OR_RETURN(const v1::LogLevel level, LogLevelAfter(call.log_level()));
+      answer.set_log_level(level);
       return absl::OkStatus();
     }
     case v1::InstanceCall::CALL_NOT_SET:

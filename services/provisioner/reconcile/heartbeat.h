@@ -2,6 +2,7 @@
 // (steps/silent_holder.h), whatever its workers wait for.
 #pragma once
 
+#include <functional>
 #include <thread>
 
 #include "absl/synchronization/notification.h"
@@ -11,14 +12,15 @@ namespace leasehold::provisioner {
 
 class Heartbeat {
  public:
-  // On a connection and a thread of its own, until it is destroyed.
-  explicit Heartbeat(postgres::ConnectOptions options);
+  // On a connection and a thread of its own, until it is destroyed. `on_beat` runs on that thread after each.
+  Heartbeat(postgres::ConnectOptions options, std::function<void()> on_beat);
   ~Heartbeat();
 
  private:
   void Run();
 
   postgres::Connection connection_;
+  const std::function<void()> on_beat_;
   absl::Notification stop_;
   std::thread thread_;
 };

@@ -6,6 +6,7 @@
 
 #include "common/status/error.h"
 #include "common/telemetry/log.h"
+#include "common/telemetry/trace.h"
 #include "services/provisioner/reconcile/reconciler.h"
 #include "services/provisioner/spares/stock.h"
 #include "services/provisioner/steps/claimer.h"
@@ -34,7 +35,8 @@ Desire DesireOf(const v1::DesiredTenant& listed) {
           .state = listed.desired(),
           .create_generation = listed.create_generation(),
           .confirmed = true,
-          .origin = OriginOf(listed)};
+          .origin = OriginOf(listed),
+          .traceparent = ToTraceparent(ParseTraceparent(listed.traceparent()))};
 }
 
 }  // namespace
@@ -117,6 +119,7 @@ void Reconciler::CountOutdated(const std::map<TenantId, TenantRecord>& records, 
 
 absl::StatusOr<bool> Reconciler::ApplyListed(const v1::DesiredTenant& listed,
                                              const std::map<TenantId, TenantRecord>& records) {
+  const TraceScope scope(ParseTraceparent(listed.traceparent()));
   const absl::StatusOr<TenantId> id = TenantId::Parse(listed.id());
   if (!MakesSense(listed)) {
     Log(Level::kWarning, "the gateway listed a tenant that makes no sense", {{"tenant", Printable(listed.id())}});

@@ -9,6 +9,8 @@
 #include "common/secret/secret.h"
 #include "common/status/error.h"
 #include "common/telemetry/log.h"
+#include "common/telemetry/span.h"
+#include "common/telemetry/trace.h"
 #include "services/provisioner/archive/refill.h"
 #include "services/provisioner/state/central.h"
 #include "services/provisioner/steps/schema_note.h"
@@ -46,6 +48,21 @@ std::span<const TenantDatabase::Step> StepsOf(Work work) {
   }
   return {};
 }
+
+// While it lives, PostgreSQL shows which trace `connection` works for. That it cannot be shown stops no work.
+class ShownTrace {
+ public:
+  explicit ShownTrace(postgres::Connection& connection) : connection_(connection) { (void)connection_.ShowTrace(); }
+  ~ShownTrace() {
+    const TraceScope none{Trace()};
+    (void)connection_.ShowTrace();
+  }
+  ShownTrace(const ShownTrace&) = delete;
+  ShownTrace& operator=(const ShownTrace&) = delete;
+
+ private:
+  postgres::Connection& connection_;
+};
 
 bool MayDrop(Work work) { return work == Work::kAbsent || work == Work::kReplace || work == Work::kDiscard; }
 
@@ -135,9 +152,14 @@ void Reconciler::Start() {
     const absl::MutexLock lock(&mu_);
     running_ = options_.parallelism + 1;
   }
-  heartbeat_.emplace(parts_.instance.AsLogin(parts_.instance.central_database()));
+  heartbeat_.emplace(parts_.instance.AsLogin(parts_.instance.central_database()), [this] { CloseIdle(); });
   threads_.emplace_back([this] { RunPasses(); });
   for (int i = 0; i < options_.parallelism; ++i) threads_.emplace_back([this] { RunWorker(); });
+}
+
+void Reconciler::CloseIdle() {
+  parts_.central.CloseIdle();
+  if (claims_.has_value()) claims_->CloseIdle();
 }
 
 bool Reconciler::Stop(absl::Duration patience) {
@@ -258,6 +280,7 @@ absl::Status Reconciler::LookAt(const TenantId& id) {
   if (!found.ok()) return Explain(found.status(), "reading the records");
   if (!found->has_value()) return absl::OkStatus();
   TenantRecord& record = **found;
+  const TraceScope scope(ParseTraceparent(record.traceparent));
   if (record.next_attempt_time.has_value() && *record.next_attempt_time > parts_.clock.Now()) {
     queue_.Add(id, *record.next_attempt_time);
     return absl::OkStatus();
@@ -266,6 +289,8 @@ absl::Status Reconciler::LookAt(const TenantId& id) {
   if (!observed.ok()) return Explain(observed.status(), "looking at the tenant");
   const Work work = WorkFor(record, *observed, StandardNow());
   if (work == Work::kNone) return absl::OkStatus();
+  Span span("work on tenant", SpanKind::kInternal, {{"tenant", id.str()}});
+  const ShownTrace shown(*central);
   if (const absl::Status reviewed = newcomers_.Review(*central); !reviewed.ok()) {
     return Explain(reviewed, "looking at the newest migration run");
   }
@@ -301,6 +326,7 @@ absl::Status Reconciler::LookAt(const TenantId& id) {
     queue_.Add(id, parts_.clock.Now() + kElsewherePause);
     return absl::OkStatus();
   }
+  span.Note(attempted.status());
   LH_FAILPOINT("before recording the outcome");
   const absl::Status concluded = Conclude(record, work, attempted.status(), std::move(outcome));
   LH_FAILPOINT("after recording the outcome");

@@ -106,6 +106,8 @@ class Reconciler {
 
  private:
   Standard StandardNow() const;
+  // What a burst of tenants has left open on the instance.
+  void CloseIdle();
   void RunWorker() ABSL_LOCKS_EXCLUDED(mu_);
   void RunPasses() ABSL_LOCKS_EXCLUDED(mu_);
   // Until `time` is over or a pass is requested, taking over now and then; false when stopping.

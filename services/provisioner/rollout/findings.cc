@@ -40,6 +40,14 @@ constexpr std::string_view kDatabases =
 constexpr std::string_view kLocksEverywhere =
     "SELECT d.datname, l.pid, l.mode, count(*) FROM pg_locks l JOIN pg_database d ON d.oid = l.database "
     "WHERE " LH_STRONG_LOCKS " GROUP BY 1, 2, 3 ORDER BY 1, 2";
+// database, object, code, detail. The login sees when a transaction began of its own roles' sessions, which are the
+// tenants'; of all with pg_read_all_stats.
+constexpr std::string_view kTransactions =
+    "SELECT datname, format('session %s', pid), 'long-transaction', "
+    "format('%s for %s s', coalesce(state, 'running'), extract(epoch FROM clock_timestamp() - xact_start)::bigint) "
+    "FROM pg_stat_activity WHERE datname IS NOT NULL AND pid <> pg_backend_pid() AND backend_type = 'client backend' "
+    "AND xact_start < clock_timestamp() - make_interval(secs => $1::float8) UNION ALL SELECT database, "
+    "quote_literal(gid), 'prepared-transaction', '' FROM pg_prepared_xacts ORDER BY 1, 2";
 constexpr std::string_view kExtensions =
     "SELECT e.name, bool_or(v.trusted) FROM pg_available_extensions e JOIN pg_available_extension_versions v "
     "ON v.name = e.name WHERE e.name = ANY (string_to_array($1, ',')) GROUP BY e.name";
@@ -50,12 +58,6 @@ constexpr std::string_view kInside =
     "FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid "
     "WHERE NOT i.indisvalid AND c.relkind = 'i' AND c.relnamespace <> 'pg_toast'::pg_catalog.regnamespace "
     "AND NOT EXISTS (SELECT FROM pg_catalog.pg_stat_progress_create_index p WHERE p.index_relid = c.oid) "
-    "UNION ALL SELECT 'long-transaction', format('session %s', pid), "
-    "format('%s for %s s', coalesce(state, 'running'), extract(epoch FROM clock_timestamp() - xact_start)::bigint) "
-    "FROM pg_catalog.pg_stat_activity WHERE datname = current_database() AND pid <> pg_catalog.pg_backend_pid() "
-    "AND backend_type = 'client backend' AND xact_start < clock_timestamp() - interval '1 minute' "
-    "UNION ALL SELECT 'prepared-transaction', quote_literal(gid), '' FROM pg_catalog.pg_prepared_xacts "
-    "WHERE database = current_database() "
     "UNION ALL SELECT 'lock-held', format('session %s', l.pid), format('%s on %s', l.mode, "
     "pg_catalog.string_agg(l.relation::pg_catalog.regclass::text, ', ')) FROM pg_catalog.pg_locks l "
     "WHERE l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database()) "
@@ -135,23 +137,6 @@ std::string_view RemedyOf(Mismatch kind) {
   return "look whether it has happened, then `leasehold migrate repair …` with --mark-applied or --forget";
 }
 
-void CheckDisk(const Instance& instance, const std::string& directory, Findings& findings) {
-  const std::string& host = instance.host();
-  const bool local = host == "localhost" || host.starts_with("127.") || host.starts_with("/") || host == "::1";
-  std::error_code error;
-  const std::filesystem::space_info space =
-      local && !directory.empty() ? std::filesystem::space(directory, error) : std::filesystem::space_info{};
-  if (!local || directory.empty() || error) {
-    findings.push_back(MakeFinding(kNote, "disk-unknown", "", "data directory",
-                                   "how much of the server's disk is free cannot be seen from here",
-                                   "look at it there; on one machine, GRANT pg_read_all_settings to the login"));
-  } else if (space.available < kScarceBytes) {
-    findings.push_back(MakeFinding(space.available < kTooFewBytes ? kError : kWarning, "disk", "", "data directory",
-                                   std::format("{} MiB are free on the server's disk", space.available >> 20),
-                                   "make room before data are rewritten"));
-  }
-}
-
 absl::Status CheckServer(postgres::Connection& central, const Instance& instance, int parallelism, Findings& findings) {
   LH_ASSIGN_OR_RETURN(const pqxx::result rows, central.ExecAlone(kServer));
   const int version = rows[0][0].as<int>();
@@ -175,7 +160,10 @@ absl::Status CheckServer(postgres::Connection& central, const Instance& instance
     findings.push_back(MakeFinding(kError, "read-only", "", "server", "the server is a replica",
                                    "point the provisioner at the primary"));
   }
-  CheckDisk(instance, rows[0][4].is_null() ? "" : rows[0][4].as<std::string>(), findings);
+  for (v1::MigrationFinding& finding :
+       InspectDisk(instance.host(), rows[0][4].is_null() ? "" : rows[0][4].as<std::string>())) {
+    findings.push_back(std::move(finding));
+  }
   return absl::OkStatus();
 }
 
@@ -221,6 +209,23 @@ absl::Status CheckLocks(postgres::Connection& central, std::span<const FleetData
   return absl::OkStatus();
 }
 
+absl::Status CheckTransactions(postgres::Connection& central, std::span<const FleetDatabase> databases,
+                               absl::Duration longest, Findings& findings) {
+  LH_ASSIGN_OR_RETURN(const pqxx::result rows,
+                      central.ExecAlone(kTransactions, {std::format("{}", absl::ToDoubleSeconds(longest))}));
+  std::set<std::string_view> wanted;
+  for (const FleetDatabase& database : databases) wanted.insert(database.database);
+  for (const auto& row : rows) {
+    const std::string name = row[0].as<std::string>();
+    if (!wanted.contains(name)) continue;
+    const std::string object = row[1].as<std::string>();
+    const std::string code = row[2].as<std::string>();
+    const Wording wording = WordingOf(code, object, row[3].as<std::string>());
+    findings.push_back(MakeFinding(wording.severity, code, name, object, wording.message, wording.remedy));
+  }
+  return absl::OkStatus();
+}
+
 absl::Status CheckExtensions(postgres::Connection& central, std::span<const FleetDatabase> databases,
                              const FleetMigrations& files, Findings& findings) {
   std::set<const Migration*> pending;
@@ -255,13 +260,32 @@ v1::MigrationFinding MakeFinding(v1::MigrationSeverity severity, std::string_vie
   return finding;
 }
 
+Findings InspectDisk(const std::string& host, const std::string& directory) {
+  Findings findings;
+  const bool local = host == "localhost" || host.starts_with("127.") || host.starts_with("/") || host == "::1";
+  std::error_code error;
+  const std::filesystem::space_info space =
+      local && !directory.empty() ? std::filesystem::space(directory, error) : std::filesystem::space_info{};
+  if (!local || directory.empty() || error) {
+    findings.push_back(MakeFinding(kNote, "disk-unknown", "", "data directory",
+                                   "how much of the server's disk is free cannot be seen from here",
+                                   "look at it there; on one machine, GRANT pg_read_all_settings to the login"));
+  } else if (space.available < kScarceBytes) {
+    findings.push_back(MakeFinding(space.available < kTooFewBytes ? kError : kWarning, "disk", "", "data directory",
+                                   std::format("{} MiB are free on the server's disk", space.available >> 20),
+                                   "make room before data are rewritten"));
+  }
+  return findings;
+}
+
 absl::StatusOr<Findings> InspectFleet(postgres::Connection& central, const Instance& instance,
                                       std::span<const FleetDatabase> databases, const FleetMigrations& files,
-                                      int parallelism) {
+                                      int parallelism, absl::Duration long_transaction) {
   Findings findings;
   LH_RETURN_IF_ERROR(CheckServer(central, instance, parallelism, findings));
   LH_RETURN_IF_ERROR(CheckDatabases(central, databases, files, findings));
   LH_RETURN_IF_ERROR(CheckLocks(central, databases, findings));
+  LH_RETURN_IF_ERROR(CheckTransactions(central, databases, long_transaction, findings));
   LH_RETURN_IF_ERROR(CheckExtensions(central, databases, files, findings));
   return findings;
 }

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "common/postgres/postgres.h"
 #include "leasehold/v1/migration.pb.h"
 #include "services/provisioner/migrations/history.h"
@@ -21,15 +22,22 @@ using Findings = std::vector<v1::MigrationFinding>;
 v1::MigrationFinding MakeFinding(v1::MigrationSeverity severity, std::string_view code, std::string_view database,
                                  std::string_view object, std::string_view message, std::string_view remedy);
 
+// Whoever keeps a transaction open for longer may be in the way of what a file alters.
+inline constexpr absl::Duration kLongTransaction = absl::Minutes(1);
+
 // Server version, the login's privileges, disk, free connections; of each database that it exists and lets its owner
-// in, that its history, as far as the summary knows it, is that of the files, and who holds strong locks in it;
-// extensions that pending files want and the server does not have. `central`: as the provisioner's login.
+// in, that its history, as far as the summary knows it, is that of the files, who holds strong locks in it, and whose
+// transaction in it is older than `long_transaction` or prepared; extensions that pending files want and the server
+// does not have. `central`: as the provisioner's login.
 absl::StatusOr<Findings> InspectFleet(postgres::Connection& central, const Instance& instance,
                                       std::span<const FleetDatabase> databases, const FleetMigrations& files,
-                                      int parallelism);
+                                      int parallelism, absl::Duration long_transaction = kLongTransaction);
 
-// Invalid indexes, transactions that have run for more than a minute or are prepared, strong locks, what the owner may
-// not do, extensions that `pending` wants and cannot have. `owner`: logged in as the database's owner.
+// How much room there is on the file system of the server's data `directory`; empty: it is not known.
+Findings InspectDisk(const std::string& host, const std::string& directory);
+
+// Invalid indexes, strong locks, what the owner may not do, extensions that `pending` wants and cannot have. `owner`:
+// logged in as the database's owner.
 absl::StatusOr<Findings> InspectDatabase(postgres::Connection& owner, const std::string& database,
                                          std::span<const Migration* const> pending);
 

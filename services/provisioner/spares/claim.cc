@@ -29,7 +29,7 @@ bool MayClaim(const TenantRecord& record) {
 Claims::Claims(std::function<Standard()> standard, Parts parts)
     : standard_(std::move(standard)),
       parts_(std::move(parts)),
-      central_(parts_.instance.AsClaimer(parts_.instance.central_database()), kConnections),
+      central_(parts_.instance.AsClaimer(parts_.instance.central_database()), kConnections, &parts_.clock),
       claimed_(parts_.metrics.Counter("leasehold_spare_claims_total", "Tenants that were given a spare",
                                       {{"outcome", "claimed"}})),
       missed_(parts_.metrics.Counter("leasehold_spare_claims_total", "Tenants that were given a spare",

@@ -49,6 +49,9 @@ class Claims {
   // what holds now.
   absl::StatusOr<std::optional<TenantRecord>> Take(const TenantRecord& record);
 
+  // Of its connections (postgres::ConnectionPool).
+  void CloseIdle() { central_.CloseIdle(); }
+
  private:
   SpareClaim ClaimOf(const TenantId& id) const;
   // True if the tenant was given a spare; counts and tells.

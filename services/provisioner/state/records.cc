@@ -35,8 +35,9 @@ absl::StatusOr<std::vector<TenantRecord>> RecordsOf(const pqxx::result& rows) {
 std::string WantSql(const Desire& desire, std::string_view adopts) {
   const std::string_view insert =
       "INSERT INTO leasehold.tenants AS t (id, generation, desired, confirmed, desired_time, update_time, "
-      "create_generation, origin_tenant, origin_backup, origin_generation) VALUES ($1, $2, $3, $4, $5, $5, $6, $7, $8, "
-      "$9) ON CONFLICT (id) DO ";
+      "create_generation, origin_tenant, origin_backup, origin_generation, traceparent) VALUES ($1, $2, $3, $4, $5, "
+      "$5, "
+      "$6, $7, $8, $9, $10) ON CONFLICT (id) DO ";
   if (!desire.generation.has_value()) return std::format("{}NOTHING ", insert);
   return std::format(
       "{1}UPDATE SET generation = excluded.generation, desired = excluded.desired, "
@@ -52,8 +53,11 @@ std::string WantSql(const Desire& desire, std::string_view adopts) {
       "ELSE least(t.database_generation, excluded.generation) END, "
       "filled_generation = least(t.filled_generation, excluded.generation), "
       "origin_tenant = excluded.origin_tenant, origin_backup = excluded.origin_backup, "
-      "origin_generation = excluded.origin_generation "
-      "WHERE t.generation < excluded.generation OR (excluded.confirmed AND (t.generation = $10 OR "
+      "origin_generation = excluded.origin_generation, "
+      // The registry's list may not say what the event has said.
+      "traceparent = CASE WHEN excluded.traceparent = '' AND excluded.generation = t.generation THEN t.traceparent "
+      "ELSE excluded.traceparent END "
+      "WHERE t.generation < excluded.generation OR (excluded.confirmed AND (t.generation = $11 OR "
       "(t.generation = excluded.generation "
       "AND (t.desired <> excluded.desired OR (excluded.desired = 'absent' AND NOT t.confirmed) OR "
       "((t.origin_tenant, t.origin_backup, t.origin_generation) "
@@ -72,7 +76,8 @@ std::vector<Param> WantParams(const TenantId& id, const Desire& desire, std::opt
                             std::format("{}", desire.create_generation),
                             desire.origin.tenant,
                             desire.origin.backup,
-                            std::format("{}", desire.origin.generation)};
+                            std::format("{}", desire.origin.generation),
+                            desire.traceparent};
   // Only an update has a use for it.
   if (desire.generation.has_value()) {
     params.push_back(overrules.has_value() ? Param(std::format("{}", *overrules)) : std::nullopt);
@@ -110,7 +115,8 @@ const std::string_view kRecordColumns =
     "id, generation, desired, confirmed, " LH_TIME("desired_time") ", coalesce(database_id, ''), state, state_generation, "
     "message, attempts, " LH_TIME("next_attempt_time") ", schema_version, role_key, status_version, reported_version, "
     LH_TIME("update_time") ", create_generation, database_generation, origin_tenant, "
-    "origin_backup, origin_generation, filled_generation, coalesce(fill_database_id, ''), fill_generation";
+    "origin_backup, origin_generation, filled_generation, coalesce(fill_database_id, ''), fill_generation, "
+    "traceparent";
 #undef LH_TIME
 
 absl::StatusOr<TenantRecord> RecordOf(const pqxx::row& row) {
@@ -138,6 +144,7 @@ absl::StatusOr<TenantRecord> RecordOf(const pqxx::row& row) {
   record.filled_generation = row[21].as<int64_t>();
   record.fill_database_id = row[22].as<std::string>();
   record.fill_generation = row[23].as<int64_t>();
+  record.traceparent = row[24].as<std::string>();
   return record;
 }
 
@@ -162,6 +169,13 @@ absl::StatusOr<pqxx::result> Records::Run(std::string_view sql, std::span<const 
   return central_.Take()->ExecAlone(sql, params);  // one round trip, not three
 }
 
+// The session keeps its name, like its last statement, until it is used again.
+absl::StatusOr<pqxx::result> Records::RunTraced(std::string_view sql, std::span<const Param> params) {
+  postgres::ConnectionPool::Handle connection = central_.Take();
+  LH_RETURN_IF_ERROR(connection->ShowTrace());
+  return connection->ExecAlone(sql, params);
+}
+
 absl::StatusOr<bool> Records::Want(const TenantId& id, const Desire& desire, std::optional<int64_t> overrules) {
   const std::vector<Param> params = WantParams(id, desire, overrules, clock_.Now());
   LH_ASSIGN_OR_RETURN(const pqxx::result rows, Run(WantSql(desire, "false") + "RETURNING id", params));
@@ -178,7 +192,7 @@ absl::StatusOr<std::optional<Spared>> Records::Want(const TenantId& id, const De
   const std::string sql = std::format("WITH wanted AS ({} RETURNING t.*) {}", WantSql(desire, kAdopts),
                                       SpareSql("ROW(wanted.*)::leasehold.tenants", "wanted", params.size()));
   AddClaim(params, claim, clock_.Now());
-  LH_ASSIGN_OR_RETURN(const pqxx::result rows, Run(sql, params));
+  LH_ASSIGN_OR_RETURN(const pqxx::result rows, RunTraced(sql, params));
   return SparedOf(rows);
 }
 
@@ -188,7 +202,7 @@ absl::StatusOr<std::optional<Spared>> Records::TakeSpare(const TenantRecord& rec
       SpareSql("still", "(SELECT t FROM leasehold.tenants t WHERE id = $1 AND generation = $2 FOR UPDATE) AS t (still)",
                params.size());
   AddClaim(params, claim, clock_.Now());
-  LH_ASSIGN_OR_RETURN(const pqxx::result rows, Run(sql, params));
+  LH_ASSIGN_OR_RETURN(const pqxx::result rows, RunTraced(sql, params));
   return SparedOf(rows);
 }
 

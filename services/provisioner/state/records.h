@@ -51,6 +51,8 @@ struct Desire {
   Origin origin{};
   // A hint that there is a backup to take or to leave off; not recorded.
   bool backup = false;
+  // W3C Trace Context of what asked for it; empty: nobody knows.
+  std::string traceparent{};
 };
 
 struct TenantRecord {
@@ -76,6 +78,7 @@ struct TenantRecord {
   int64_t filled_generation = 0;   // of the newest origin that the database was filled from
   std::string fill_database_id{};  // of what is being filled beside it; empty: nothing
   int64_t fill_generation = 0;     // of the origin that it is filled from
+  std::string traceparent{};       // as Desire's; what is done for the tenant belongs to this trace
 };
 
 // The database is still to be filled from its origin.
@@ -176,6 +179,8 @@ class Records {
 
  private:
   absl::StatusOr<pqxx::result> Run(std::string_view sql, std::span<const postgres::Param> params);
+  // The same, and PostgreSQL is told of the thread's trace.
+  absl::StatusOr<pqxx::result> RunTraced(std::string_view sql, std::span<const postgres::Param> params);
 
   postgres::ConnectionPool& central_;
   const Clock& clock_;

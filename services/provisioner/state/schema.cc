@@ -186,6 +186,8 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION leasehold.take_spare IS 'gives the tenant of the row `wanted` a spare if it is to have a database and has none; all or nothing')",
+    R"(ALTER TABLE leasehold.tenants ADD COLUMN traceparent text NOT NULL DEFAULT '';
+COMMENT ON COLUMN leasehold.tenants.traceparent IS 'W3C Trace Context of what asked for the generation; empty: not known')",
 };
 
 }  // namespace

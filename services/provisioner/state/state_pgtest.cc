@@ -73,6 +73,22 @@ TEST_F(StateTest, GenerationsOnlyRise) {
   EXPECT_EQ(Get("acme").desired, v1::DESIRED_STATE_CLOSED);
 }
 
+TEST_F(StateTest, KeepsTheTraceOfWhatAskedForTheGeneration) {
+  const std::string one = ToTraceparent(NewTrace(true)), two = ToTraceparent(NewTrace(true));
+  const auto want = [this](Desire desire) { return *records_.Want(Id("acme"), desire); };
+  EXPECT_TRUE(want({.generation = 1, .traceparent = one}));
+  EXPECT_EQ(Get("acme").traceparent, one);
+  // A list that does not know takes nothing away.
+  EXPECT_TRUE(want({.generation = 1, .state = v1::DESIRED_STATE_CLOSED, .confirmed = true}));
+  EXPECT_EQ(Get("acme").traceparent, one);
+  EXPECT_TRUE(want({.generation = 2, .traceparent = two}));
+  EXPECT_EQ(Get("acme").traceparent, two);
+  EXPECT_FALSE(want({.generation = 1, .traceparent = one}));
+  EXPECT_EQ(Get("acme").traceparent, two);
+  EXPECT_TRUE(want({.generation = 3}));
+  EXPECT_EQ(Get("acme").traceparent, "") << "which is nobody's who asked before";
+}
+
 TEST_F(StateTest, WithoutAGenerationOnlyTheUnknownIsRecorded) {
   EXPECT_TRUE(Want("acme", std::nullopt, v1::DESIRED_STATE_PRESENT));
   EXPECT_EQ(Get("acme").generation, 0);

@@ -7,6 +7,7 @@
 #include "absl/status/status.h"
 #include "common/status/error.h"
 #include "common/status/grpc.h"
+#include "common/telemetry/span.h"
 #include "services/provisioner/steps/instance.h"
 
 namespace leasehold::provisioner {
@@ -15,11 +16,12 @@ namespace leasehold::provisioner {
 // in errors of the instance. `work`: absl::Status(const Call&, Answer&).
 template <typename Call, typename Answer, typename Work>
 std::string AnswerTo(std::string_view bytes, std::string_view kind, std::string_view doing, Work work) {
+  Span span(doing, SpanKind::kServer);
   Call call;
   Answer answer;
   absl::Status status = InvalidField("call", "", kind);
   if (call.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) status = Explain(work(call, answer), doing);
-  if (!status.ok()) {
+  if (!span.Note(status).ok()) {
     answer.Clear();
     answer.set_error(ToGrpc(status).error_details());
   }

@@ -55,14 +55,14 @@ postgres::ConnectOptions Instance::AsClaimer(std::string_view database) const {
 postgres::ConnectOptions Instance::AsLoginWith(std::string_view database, std::string_view settings) const {
   return {.dsn = std::format("{}{}", DsnOf(database, login()), settings),
           .password = options_.password,
-          .application_name = std::format("{}{}", kProcessPrefix, process_)};
+          .application_name = postgres::ApplicationName(std::format("{}{}", kProcessPrefix, process_))};
 }
 
 postgres::ConnectOptions Instance::AsRole(std::string_view database, std::string_view role,
                                           std::string_view database_id, RoleKind kind) const {
   return {.dsn = std::format("{}{}", DsnOf(database, role), kOwnerSettings),
           .password = options_.role_key.PasswordOf(database_id, kind),
-          .application_name = std::format("{}{}", kProcessPrefix, process_)};
+          .application_name = postgres::ApplicationName(std::format("{}{}", kProcessPrefix, process_))};
 }
 
 std::string Instance::RoleSecret(std::string_view database_id, RoleKind kind) const {

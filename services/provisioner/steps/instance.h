@@ -12,7 +12,8 @@
 
 namespace leasehold::provisioner {
 
-// What the application_name of a provisioner's sessions begins with; its process's name follows.
+// What the application_name of a provisioner's sessions begins with; its process's name follows, and the trace that the
+// session works for (postgres::ApplicationName), which is no part of the process's.
 inline constexpr std::string_view kProcessPrefix = "leasehold-provisioner/";
 
 // Immutable; any thread.

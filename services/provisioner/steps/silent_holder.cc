@@ -9,16 +9,20 @@
 namespace leasehold::provisioner {
 namespace {
 
+// A process is the first word of what its sessions call themselves; the trace that one works for may follow.
+//
 // What an advisory lock's `database` is, is where all provisioners of a service take it.
 constexpr std::string_view kSilent =
-    "SELECT h.application_name FROM pg_locks l JOIN pg_stat_activity h ON h.pid = l.pid "
+    "SELECT split_part(h.application_name, ' ', 1) FROM pg_locks l JOIN pg_stat_activity h ON h.pid = l.pid "
     "WHERE l.locktype = 'advisory' AND {} AND l.granted "
     "AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()) "
-    "AND starts_with(h.application_name, $3) AND h.application_name <> current_setting('application_name') "
-    "AND NOT EXISTS (SELECT FROM pg_stat_activity a WHERE a.application_name = h.application_name AND "
+    "AND starts_with(h.application_name, $3) "
+    "AND split_part(h.application_name, ' ', 1) <> split_part(current_setting('application_name'), ' ', 1) "
+    "AND NOT EXISTS (SELECT FROM pg_stat_activity a "
+    "WHERE split_part(a.application_name, ' ', 1) = split_part(h.application_name, ' ', 1) AND "
     "greatest(a.backend_start, a.query_start, a.state_change) > clock_timestamp() - $2::interval)";
 constexpr std::string_view kEnd =
-    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = $1 "
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE split_part(application_name, ' ', 1) = $1 "
     "AND pg_has_role(usesysid, 'USAGE')";
 
 }  // namespace

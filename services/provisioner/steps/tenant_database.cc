@@ -6,6 +6,8 @@
 #include "absl/time/clock.h"
 #include "common/failpoint/failpoint.h"
 #include "common/status/error.h"
+#include "common/telemetry/log.h"
+#include "common/telemetry/span.h"
 #include "services/provisioner/migrations/runner.h"
 #include "services/provisioner/steps/claimer.h"
 #include "services/provisioner/steps/drop.h"
@@ -121,7 +123,13 @@ absl::Status TenantDatabase::Run(std::span<const Step> steps, const std::functio
   for (const Step& step : steps) {
     LH_RETURN_IF_ERROR(go_on_());
     LH_FAILPOINT(std::format("before {}", step.name));
-    LH_RETURN_IF_ERROR(Explain((this->*step.run)(), step.name));
+    const absl::Time begun = absl::Now();
+    Span span(step.name);
+    LH_RETURN_IF_ERROR(span.Note(Explain((this->*step.run)(), step.name)));
+    Log(Level::kDebug, "step done",
+        {{"database", database_},
+         {"step", step.name},
+         {"ms", std::format("{:.1f}", absl::ToDoubleMilliseconds(absl::Now() - begun))}});
   }
   return locked();
 }

@@ -1,3 +1,6 @@
+#include "common/postgres/exchange.h"
+
+#include <poll.h>
 #include <postgresql/libpq-fe.h>
 
 #include <algorithm>
@@ -7,8 +10,8 @@
 #include <utility>
 
 #include "absl/strings/numbers.h"
+#include "absl/time/time.h"
 #include "common/postgres/errors.h"
-#include "common/postgres/postgres.h"
 #include "common/status/view.h"
 
 namespace leasehold::postgres {
@@ -90,9 +93,33 @@ class Message {
   std::vector<size_t> begins_;  // in characters, from 0
 };
 
+// How often whoever may call the work off is asked: as while pg_dump and its like run.
+constexpr absl::Duration kAskEvery = absl::Milliseconds(200);
+
+// What the statement then ends with comes as its answer. Nothing is reported: a server that cannot be reached for this
+// is noticed where the answer is waited for.
+void Cancel(PGconn* connection) {
+  const std::unique_ptr<PGcancelConn, decltype(&PQcancelFinish)> cancel(PQcancelCreate(connection), PQcancelFinish);
+  if (cancel != nullptr) (void)PQcancelBlocking(cancel.get());
+}
+
+// Until PQgetResult() would not block, or `go_on` is not OK, which is returned.
+absl::Status AwaitAnswer(PGconn* connection, const std::function<absl::Status()>& go_on) {
+  while (PQisBusy(connection) != 0) {
+    pollfd waiting{.fd = PQsocket(connection), .events = POLLIN, .revents = 0};
+    if (poll(&waiting, 1, static_cast<int>(absl::ToInt64Milliseconds(kAskEvery))) == 0) {
+      if (absl::Status status = go_on(); !status.ok()) return status;
+    } else if (PQconsumeInput(connection) == 0) {
+      break;
+    }
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
-Together Connection::ExecTogether(std::span<const std::string> statements) {
+Together Exchange(pg_conn* connection, std::span<const std::string> statements,
+                  const std::function<absl::Status()>& go_on) {
   Together together;
   for (const std::string& statement : statements) {
     if (!statement.contains('\0')) continue;
@@ -100,12 +127,16 @@ Together Connection::ExecTogether(std::span<const std::string> statements) {
     together.status = absl::InvalidArgumentError("a statement holds a NUL byte");
     return together;
   }
-  if (together.status = EnsureUsable(); !together.status.ok()) return together;
   const Message message(statements);
   std::optional<Failure> failure;
-  const bool sent = PQsendQuery(raw_, message.text().c_str()) != 0;
+  absl::Status called_off;
+  const bool sent = PQsendQuery(connection, message.text().c_str()) != 0;
   while (sent) {
-    const Result result(PQgetResult(raw_), PQclear);
+    if (go_on && called_off.ok()) {
+      called_off = AwaitAnswer(connection, go_on);
+      if (!called_off.ok()) Cancel(connection);
+    }
+    const Result result(PQgetResult(connection), PQclear);
     if (result == nullptr) break;
     switch (const ExecStatusType state = PQresultStatus(result.get())) {
       case PGRES_TUPLES_OK:
@@ -114,20 +145,20 @@ Together Connection::ExecTogether(std::span<const std::string> statements) {
         break;
       case PGRES_COPY_IN:
       case PGRES_COPY_OUT:
-        DropCopy(raw_, state);
+        DropCopy(connection, state);
         break;
       default:
         if (!failure.has_value()) failure = message.FailureOf(*result, together.rows.size());
     }
   }
-  const bool open = PQstatus(raw_) == CONNECTION_OK;
-  if (!open || !sent) connection_.reset();
+  const bool open = PQstatus(connection) == CONNECTION_OK;
   if (failure.has_value() && !failure->sqlstate.empty()) {
     together.failed = failure->statement;
     together.status = FromServer(failure->sqlstate, failure->text, open);
   } else if (failure.has_value() || !open || !sent) {
     together.status = ConnectionLost();
   }
+  if (!called_off.ok()) together.status = std::move(called_off);
   return together;
 }
 

@@ -1,4 +1,5 @@
-// What docs/operations.md says of data that are lost, done as it stands there: its commands are run as they are written.
+// What docs/operations.md says of data that are lost, done as it stands there: its commands are run as they are
+// written.
 #include <gtest/gtest.h>
 #include <signal.h>
 
@@ -136,8 +137,7 @@ TEST(Losses, OfAnInstanceThatIsRestoredToAnOlderState) {
   EXPECT_EQ(NotesOf(stack, kept), "before");
   EXPECT_TRUE(Eventually([&] { return stack.DatabasesOf(later) == 2 && NotesOf(stack, later) == "none"; }))
       << "made again, empty";
-  const Stack::Output restored =
-      stack.Run({"backup", "restore", absl::StrCat(later, ".2"), "--in-place", "--wait"});
+  const Stack::Output restored = stack.Run({"backup", "restore", absl::StrCat(later, ".2"), "--in-place", "--wait"});
   EXPECT_EQ(restored.exit_code, 0) << restored.err;
   EXPECT_EQ(NotesOf(stack, later), "since");
   EXPECT_EQ(stack.DatabasesOf(later), 2);

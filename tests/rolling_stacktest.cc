@@ -1,5 +1,6 @@
-// Gateways are restarted one after the other under load, as an upgrade does it: no transaction fails that had begun, and
-// none is asked for twice. Clients know both addresses, and connect anew when they are told 57P01 between transactions.
+// Gateways are restarted one after the other under load, as an upgrade does it: no transaction fails that had begun,
+// and none is asked for twice. Clients know both addresses, and connect anew when they are told 57P01 between
+// transactions.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <postgresql/libpq-fe.h>
@@ -124,8 +125,7 @@ class RollingTest : public ::testing::Test {
     request.set_service("alpha");
     v1::AcquireLeaseResponse response;
     const auto channel = grpc::CreateChannel(gateway.grpc(), grpc::InsecureChannelCredentials());
-    const grpc::Status status =
-        v1::LeaseService::NewStub(channel)->AcquireLease(Deadline().get(), request, &response);
+    const grpc::Status status = v1::LeaseService::NewStub(channel)->AcquireLease(Deadline().get(), request, &response);
     EXPECT_TRUE(status.ok()) << status.error_message();
     return response;
   }

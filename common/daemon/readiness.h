@@ -9,7 +9,8 @@
 namespace leasehold {
 
 // The PEM files that a daemon serves HTTP with; empty: it does so in clear. They are shown to it as a client's too, for
-// /healthz may want a certificate. Whose the daemon's own is, is not asked: these calls are for daemons of this machine.
+// /healthz may want a certificate. Whose the daemon's own is, is not asked: these calls are for daemons of this
+// machine.
 struct HttpFiles {
   std::string certificate = {};
   std::string key = {};

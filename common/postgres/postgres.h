@@ -166,12 +166,12 @@ class Connection {
 // A bounded set of connections, opened as they are needed. Any thread. Handles must not outlive it.
 class ConnectionPool {
  public:
-  // Of a server's max_connections nothing is kept that is of no use, but a log-in costs some 5 ms: what comes in bursts,
-  // or each 30 s as passes do, finds connections open.
+  // Nothing is kept of a server's max_connections that is of no use; but a log-in costs some 5 ms, and what comes in
+  // bursts, or each 30 s as passes do, shall find connections open.
   static constexpr absl::Duration kIdleTimeout = absl::Minutes(1);
 
-  // With a `clock` (which outlives it) connections are closed that nobody has used for kIdleTimeout, but for one, so that
-  // the next who comes need not wait: whenever one is given back, and by CloseIdle(). Without a clock they stay open.
+  // With a `clock` (which outlives it) connections that nobody has used for kIdleTimeout are closed, but for one:
+  // whenever another is given back, and by CloseIdle(). Without a clock they stay open.
   ConnectionPool(ConnectOptions options, int size, const Clock* clock = nullptr);
   ~ConnectionPool();
 

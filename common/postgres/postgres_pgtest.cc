@@ -155,9 +155,8 @@ TEST(Connection, AStatementThatTakesLongCanBeCalledOff) {
   EXPECT_EQ(status, absl::AbortedError("enough")) << "and nothing is committed";
   EXPECT_EQ(First(connection.ExecAlone("SELECT 2")), "2");
 
-  const absl::Status failed = connection.InTransaction([](Transaction& tx) {
-    return tx.ExecWhile([] { return absl::OkStatus(); }, "SELECT 1 / 0").status();
-  });
+  const absl::Status failed = connection.InTransaction(
+      [](Transaction& tx) { return tx.ExecWhile([] { return absl::OkStatus(); }, "SELECT 1 / 0").status(); });
   EXPECT_EQ(SqlStateOf(failed), "22012");
   EXPECT_EQ(First(connection.ExecAlone("SELECT 3")), "3");
 }

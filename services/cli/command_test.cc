@@ -111,7 +111,7 @@ TEST(CommandLine, UsageErrorsNameWhatIsWrong) {
             "leasehold tenant list"},
            {{"stack", "down", "-f"},
             "unknown option '-f'; known here: --ca, --cert, --config, --gateway, --help, --json, --key, --state-dir, "
-            "--token-file, --version",
+            "--token-file, --trace, --version",
             "leasehold stack down"},
            {{"tenant", "create", "-a"},
             "unknown option '-a', and ID begins with a letter or a digit: " + grammar,
@@ -122,7 +122,7 @@ TEST(CommandLine, UsageErrorsNameWhatIsWrong) {
            {{"tenant", "create", "a", "-b"},
             "unknown option '-b'; known here: --ca, --cert, --domain, --gateway, --help, --json, --key, --name, "
             "--setting, --timeout, "
-            "--token-file, --version, --wait",
+            "--token-file, --trace, --version, --wait",
             "leasehold tenant create"},
            {{"tenant", "get", "-a"},
             "unknown option '-a', and ID begins with a letter or a digit",

@@ -57,7 +57,7 @@ TEST_F(CompleteTest, ValuesOfAnOption) {
   EXPECT_THAT(Words({"instances", "--sort", "=", "n"}), ElementsAre("name"));
   EXPECT_THAT(Words({"instances", "--sort=n"}), ElementsAre("--sort=name"));
   EXPECT_THAT(Words({"instances", "--limit", ""}), IsEmpty()) << "any number";
-  EXPECT_THAT(Words({"instances", "--sort", "name", "--t"}), ElementsAre("--tenant", "--token-file"));
+  EXPECT_THAT(Words({"instances", "--sort", "name", "--t"}), ElementsAre("--tenant", "--token-file", "--trace"));
 }
 
 TEST_F(CompleteTest, ValuesOfAPositional) {

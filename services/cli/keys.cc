@@ -182,9 +182,9 @@ absl::StatusOr<int> Rotate(const Command& command, const Chosen& chosen, const F
   absl::SleepFor(flags.settle);
   LH_RETURN_IF_ERROR(ChangeRoles(chosen, &WithOtherRoleKeyCurrent));
   for (const v1::ServiceConfig& service : chosen.services) {
-    Say(command,
-        absl::StrCat("roles of ", service.name(), ": their passwords are renewed by the new key; `leasehold keys prune`",
-                     " when leasehold_provisioner_outdated_secrets is 0"));
+    Say(command, absl::StrCat("roles of ", service.name(),
+                              ": their passwords are renewed by the new key; `leasehold keys prune`",
+                              " when leasehold_provisioner_outdated_secrets is 0"));
   }
   LH_RETURN_IF_ERROR(
       ChangeSigning(chosen, [](std::string_view text) { return WithNextKeySigning(text, absl::Now()); }));

@@ -121,7 +121,7 @@ TEST_F(OfflineTest, KeysAreListedAndChangedForProgramsToo) {
   std::ofstream(In("leasehold.yaml")) << "leases: {signing_keys_file: " << In("signing")
                                       << "}\nservices: [{name: core, instance: {host: 127.0.0.1, role_key_file: "
                                       << In("role") << "}}]\n";
-  const auto keys = [&](std::vector<std::string> args) {
+  const auto json_of = [&](std::vector<std::string> args) {
     args.insert(args.begin(), "keys");
     args.insert(args.end(), {"--config", In("leasehold.yaml"), "--json"});
     const Outcome outcome = Run(args);
@@ -133,34 +133,34 @@ TEST_F(OfflineTest, KeysAreListedAndChangedForProgramsToo) {
   };
   // "SIGNS 2" of each key.
   const auto signers = [](const auto& json) {
-    std::vector<std::string> keys;
+    std::vector<std::string> told;
     for (const auto& key : json.at("leases").struct_value().fields().at("keys").list_value().values()) {
       const auto& fields = key.struct_value().fields();
-      keys.push_back(fields.at("state").string_value() + " " + std::to_string(int(fields.at("id").number_value())) +
+      told.push_back(fields.at("state").string_value() + " " + std::to_string(int(fields.at("id").number_value())) +
                      (fields.contains("signedUntil") ? " until then" : ""));
     }
-    return keys;
+    return told;
   };
   const auto states = [](const auto& json) {
     const auto& only = json.at("roles").list_value().values(0).struct_value().fields();
     EXPECT_EQ(only.at("service").string_value(), "core");
-    std::vector<std::string> keys;
+    std::vector<std::string> told;
     for (const auto& key : only.at("keys").list_value().values()) {
       EXPECT_EQ(key.struct_value().fields().at("fingerprint").string_value().size(), 8U);
-      keys.push_back(key.struct_value().fields().at("state").string_value());
+      told.push_back(key.struct_value().fields().at("state").string_value());
     }
-    return keys;
+    return told;
   };
-  const auto listed = keys({"list"});
+  const auto listed = json_of({"list"});
   EXPECT_THAT(signers(listed), ElementsAre("SIGNS 1"));
   EXPECT_EQ(listed.at("leases").struct_value().fields().at("file").string_value(), In("signing"));
   EXPECT_THAT(states(listed), ElementsAre("GIVEN_TO_ROLES"));
 
-  const auto rotated = keys({"rotate", "--settle", "1ms"});
+  const auto rotated = json_of({"rotate", "--settle", "1ms"});
   EXPECT_THAT(signers(rotated), ElementsAre("SIGNS 2", "VERIFIES 1 until then"));
   EXPECT_THAT(states(rotated), ElementsAre("GIVEN_TO_ROLES", "TRIED_BY_GATEWAYS"));
 
-  const auto pruned = keys({"prune", "--roles", "core"});
+  const auto pruned = json_of({"prune", "--roles", "core"});
   EXPECT_THAT(states(pruned), ElementsAre("GIVEN_TO_ROLES"));
   EXPECT_FALSE(pruned.contains("leases")) << "they were not asked for";
   EXPECT_EQ(Run({"keys", "list", "--json"}).code, kUsage) << "--config is missing";

@@ -81,9 +81,9 @@ absl::StatusOr<std::unique_ptr<Callers>> Callers::Make(const v1::Config& config,
 absl::Status Callers::Check(const v1::GatewayConfig& config) {
   Metrics metrics;
   Reloader reloader(metrics);
-  return Watch(config, reloader, {.policy = [](const PolicyPtr&) {},
-                                  .tokens = [](const ApiTokens&) {},
-                                  .issuer = [](const JwtIssuer&) {}});
+  return Watch(
+      config, reloader,
+      {.policy = [](const PolicyPtr&) {}, .tokens = [](const ApiTokens&) {}, .issuer = [](const JwtIssuer&) {}});
 }
 
 }  // namespace leasehold::gateway

@@ -27,8 +27,8 @@ class Gateway {
   const std::string& http() const { return http_; }
   bool Running() { return process_->Running(); }
   std::string config() const { return base_ + ".yaml"; }  // its file
-  // SIGTERM, and once it has ended another one at the same addresses, ready when this returns. `meanwhile` is called while
-  // there is none. Returns how the old one ended: 0.
+  // SIGTERM, and once it has ended another one at the same addresses, ready when this returns. `meanwhile` is called
+  // while there is none. Returns how the old one ended: 0.
   int Restart(const std::function<void()>& meanwhile = [] {});
   std::string Log() const;
 

@@ -19,8 +19,8 @@ namespace leasehold::gateway {
 // second.
 absl::Duration PauseBeforeLook(const v1::MigrationRun& run, int looks);
 
-// Lives as long as the call; looks as often as PauseBeforeLook() says. A provisioner that does not answer for a while is waited for:
-// the run goes on when it is back.
+// Lives as long as the call; looks as often as PauseBeforeLook() says. A provisioner that does not answer for a while
+// is waited for: the run goes on when it is back.
 class MigrationWatch : public std::enable_shared_from_this<MigrationWatch> {
  public:
   static grpc::ServerWriteReactor<v1::MigrationEvent>* Start(MigrationAsker& asker, Timer& timer,
@@ -43,8 +43,8 @@ class MigrationWatch : public std::enable_shared_from_this<MigrationWatch> {
   const std::shared_ptr<Feed<v1::MigrationEvent>> feed_;
   // Of the one look that runs.
   google::protobuf::Timestamp seen_{};
-  std::optional<absl::Time> sent_{};  // when the run that was sent last had changed
-  bool more_ = false;                 // there are more ended databases than were sent
+  std::optional<absl::Time> sent_{};             // when the run that was sent last had changed
+  bool more_ = false;                            // there are more ended databases than were sent
   absl::Duration pause_ = absl::ZeroDuration();  // before the next
   int looks_ = 0;
   int silent_ = 0;

@@ -38,7 +38,8 @@ void AppendTime(std::string& out, absl::Time time) {
 std::string_view NameOf(v1::AuditAction action) {
   static const auto& names = *[] {
     auto* all = new std::array<std::string, v1::AuditAction_ARRAYSIZE>;
-    for (int i = 0; i < v1::AuditAction_ARRAYSIZE; ++i) (*all)[i] = v1::AuditAction_Name(static_cast<v1::AuditAction>(i));
+    for (int i = 0; i < v1::AuditAction_ARRAYSIZE; ++i)
+      (*all)[i] = v1::AuditAction_Name(static_cast<v1::AuditAction>(i));
     return all;
   }();
   return v1::AuditAction_IsValid(action) ? std::string_view(names[action]) : "";

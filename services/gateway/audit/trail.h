@@ -42,7 +42,8 @@ class AuditTrail {
   AuditTrail(Options options, AuditRecorder& recorder, jetstream::Client& nats, Metrics& metrics);
   ~AuditTrail();  // Stop()
 
-  // At most once each, from one thread. Nothing is connected to before Start(), which returns at once. Stop() first takes the recorder's last events.
+  // At most once each, from one thread. Nothing is connected to before Start(), which returns at once. Stop() first
+  // takes the recorder's last events.
   void Start();
   void Stop();
 

@@ -350,7 +350,7 @@ bool MayConcernGateway(std::string_view sql) {
   return verb.Is("discard") || verb.Is("reset") || verb.Is("deallocate");
 }
 
-Recognition Recognize(std::string_view sql) {
+Recognition Recognize(std::string_view sql, bool whole) {
   Recognition result;
   StatementSplitter splitter(sql);
   size_t statements = 0;
@@ -384,7 +384,7 @@ Recognition Recognize(std::string_view sql) {
         break;
     }
   }
-  if (splitter.unclosed()) {  // PostgreSQL says so, and runs none of it
+  if (whole && splitter.unclosed()) {  // PostgreSQL says so, and runs none of it
     result = {};
     result.rest = 0;
   }

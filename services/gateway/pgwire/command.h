@@ -74,7 +74,8 @@ bool MentionsGateway(std::string_view sql);
 // The same, and DISCARD, RESET and DEALLOCATE, for a single statement.
 bool MayConcernGateway(std::string_view sql);
 
-Recognition Recognize(std::string_view sql);
+// `whole` false: a beginning, which may end in the middle of a literal or a comment.
+Recognition Recognize(std::string_view sql, bool whole = true);
 
 // leasehold.…, in any case.
 bool IsGatewaySetting(std::string_view name);

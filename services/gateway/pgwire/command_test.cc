@@ -90,6 +90,12 @@ TEST(CommandTest, SetConfigWithABoundName) {
   EXPECT_EQ(refusal("select set_config($1, $2, false)", "leasehold.tennant"), "42704");
 }
 
+TEST(CommandTest, WhatIsCutOff) {
+  const std::string_view sql = "SET leasehold.tenant = 'acme'; SELECT 'and then";
+  EXPECT_TRUE(Recognize(sql).commands.empty()) << "PostgreSQL runs none of it";
+  EXPECT_EQ(Recognize(sql, false).commands.size(), 1U);
+}
+
 TEST(CommandTest, Show) {
   EXPECT_EQ(Only("SHOW leasehold.tenant").column, "leasehold.tenant");
   EXPECT_EQ(Only("show leasehold.session").kind, Kind::kShowSession);

@@ -109,12 +109,13 @@ class Scanner {
   void Body() {
     const bool declares = token_.Is("declare");
     const bool makes = token_.Is("create");
+    bool index = false;
     bool temporary = false;
     bool with = false;
     bool dropped_on_commit = false;
     do {
       if (token_.Is('(')) {
-        if (IsName(previous_)) Call(makes);
+        if (IsName(previous_)) Call(index);
       } else if (token_.Is("temp") || token_.Is("temporary")) {
         temporary |=
             makes || previous_.Is("create") || previous_.Is("into") || previous_.Is("local") || previous_.Is("global");
@@ -122,6 +123,12 @@ class Scanner {
         if (with && previous_.Is("with")) effects_.pins |= kPinCursor;
       } else if (token_.Is("with")) {
         with = true;
+      } else if (token_.Is("index")) {
+        index |= makes && (previous_.Is("create") || previous_.Is("unique"));
+      } else if (token_.Is("create")) {
+        effects_.creates = true;
+      } else if (token_.Is("into")) {
+        effects_.creates |= !previous_.Is("insert") && !previous_.Is("merge");
       } else if (token_.Is("drop")) {
         dropped_on_commit |= previous_.Is("commit");
       }
@@ -130,17 +137,19 @@ class Scanner {
   }
 
   // `previous_` is the name before a parenthesis.
-  void Call(bool makes) {
+  void Call(bool index) {
     // INSERT INTO t (a), WITH x (a), AS x (a), CREATE TABLE t (a), CREATE INDEX … ON t (a): a list of columns.
     for (const std::string_view list : {"into", "with", "as", "table", "exists", "references", "recursive"}) {
       if (before_.Is(list)) return;
     }
-    if (makes && before_.Is("on")) return;
+    if (index && before_.Is("on")) return;
     std::array<char, 32> folded;
     std::string_view name = previous_.text;
     if (previous_.kind == TokenKind::kWord && name.size() <= folded.size()) {
       std::ranges::transform(name, folded.begin(), Fold);
       name = std::string_view(folded.data(), name.size());
+    } else if (previous_.kind == TokenKind::kQuotedName && name.size() > 2) {
+      name = name.substr(1, name.size() - 2);
     }
     if (name == "set_config") {
       SetConfig();
@@ -288,7 +297,7 @@ class Scanner {
 };
 
 // Most statements show at a glance that they have no effects: one of the common verbs, no call, no name with escapes,
-// nothing behind it, and no word that may be part of "temporary".
+// nothing behind it, and no word that may be part of "temporary" or, in a SELECT, INTO.
 bool IsPlain(std::string_view sql) {
   while (!sql.empty() && (sql.front() == ' ' || sql.front() == '\n')) sql.remove_prefix(1);
   while (!sql.empty() && (sql.back() == ' ' || sql.back() == '\n')) sql.remove_suffix(1);
@@ -298,6 +307,7 @@ bool IsPlain(std::string_view sql) {
   if (!common || sql.find_first_of("(;&") != std::string_view::npos) return false;
   for (size_t at = sql.find_first_of("tT"); at != std::string_view::npos; at = sql.find_first_of("tT", at + 1)) {
     if (StartsFolded(sql.substr(at), "temp")) return false;
+    if (at >= 2 && StartsFolded(sql.substr(at - 2), "into") && StartsFolded(sql, "select")) return false;
   }
   return true;
 }

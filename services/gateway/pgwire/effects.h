@@ -31,6 +31,8 @@ struct Effects {
   bool concerns_gateway = false;
   bool unknown = false;
   bool resets_all = false;  // RESET ALL, DISCARD ALL
+  // It may make something where the search_path says. No effect by itself.
+  bool creates = false;
   uint8_t pins = 0;
   // Pins whose reason it may take away (pg_advisory_unlock …, DEALLOCATE), or may not give though it is among `pins`:
   // the server is asked. DROP and the like are told by their command tags.

@@ -133,10 +133,24 @@ TEST(EffectsTest, OfTheTemporarySchemaTheServerIsAsked) {
   EXPECT_TRUE(EffectsOf("set local search_path = own").none());
 }
 
+TEST(EffectsTest, WhatIsMadeWhereTheSearchPathSays) {
+  for (const char* sql :
+       {"create table t (i int)", "CREATE TABLE t AS SELECT 1", "select 1 into t", "SELECT a INTO t FROM b",
+        "explain analyze create table t as select 1", "with x as (select 1) select * into t from x"}) {
+    EXPECT_TRUE(EffectsOf(sql).creates) << sql;
+  }
+  for (const char* sql :
+       {"insert into t values (1)", "select 1", "merge into t using s on true when matched then delete",
+        "update t set i = 1", "insert into t select * from s"}) {
+    EXPECT_FALSE(EffectsOf(sql).creates) << sql;
+  }
+}
+
 TEST(EffectsTest, WhatCannotBeToldIsUnknown) {
   EXPECT_TRUE(EffectsOf("select my_function(1)").unknown);
   EXPECT_TRUE(EffectsOf("select app.my_function(1)").unknown);
   EXPECT_TRUE(EffectsOf("select 1 from a join b on my_function(a.i)").unknown);
+  EXPECT_TRUE(EffectsOf("create table t as select 1 from a join b on my_function(a.i)").unknown);
   EXPECT_FALSE(EffectsOf("create index on my_table (a)").unknown);
   EXPECT_TRUE(EffectsOf("do $$ begin perform 1; end $$").unknown);
   EXPECT_TRUE(EffectsOf("call p()").unknown);

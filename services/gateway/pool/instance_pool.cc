@@ -119,7 +119,8 @@ void InstancePool::Leave(ServerClient& client) {
 }
 
 void InstancePool::HandTo(Server& server, ServerClient& client) {
-  wait_seconds_.Observe(absl::ToDoubleSeconds(loop_.now() - client.since_));
+  const absl::Duration waited = client.since_ == kInVain ? absl::ZeroDuration() : loop_.now() - client.since_;
+  wait_seconds_.Observe(absl::ToDoubleSeconds(waited));
   DropFromLine(client);
   server.user = &client;
   BeginWork(server);
@@ -340,6 +341,10 @@ void InstancePool::Tick() {
   for (Line* const line : lines) {
     while (!line->waiting.empty() && loop_.now() - line->waiting.front()->since_ >= options_.connection_timeout) {
       ServerClient& late = *line->waiting.front();
+      if (late.since_ == kInVain && vitals_.status().ok()) {  // it is back, and its clients wait like others
+        for (ServerClient* const client : line->waiting) client->since_ = std::max(client->since_, loop_.now());
+        break;
+      }
       DropFromLine(late);
       late.OnNoServer(late.since_ == kInVain ? pgwire::ToErrorFields(vitals_.status()) : Exhausted(*line));
     }

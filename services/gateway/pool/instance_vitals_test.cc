@@ -81,6 +81,7 @@ TEST_F(InstanceVitalsTest, WhoComesAfterAWholeTimeOutOfFailureIsToldAtOnce) {
   postgres_.Refuse("acme", std::nullopt);
   while (Use(rig, "acme") != "served") {
   }
+  EXPECT_THAT(rig.Exposed(), testing::Not(HasSubstr("Inf\n"))) << "who came in vain has not waited";
   EXPECT_EQ(rig.Report().up, true);
 }
 

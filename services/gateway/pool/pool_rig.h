@@ -44,6 +44,7 @@ class Rig {
     return pool_->LineFor(
         {.database = tenant, .role = "role", .database_id = "id", .kind = RoleKind::kOwner, .tenant = tenant});
   }
+  std::string Exposed() const { return metrics_.Expose(); }
   PoolReport Report(const ReportScope& scope = {}) {
     return On([&] { return pool_->Report(scope); });
   }

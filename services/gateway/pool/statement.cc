@@ -8,8 +8,8 @@
 
 namespace leasehold::gateway {
 
-StatementPtr StatementTable::Intern(std::string_view body, std::string_view path) {
-  std::weak_ptr<const Statement>& kept = statements_[AbslView(path)][AbslView(body)];
+StatementPtr StatementTable::Intern(std::string_view body, std::string_view reading) {
+  std::weak_ptr<const Statement>& kept = statements_[AbslView(reading)][AbslView(body)];
   if (StatementPtr same = kept.lock()) return same;
   auto fresh = std::make_shared<const Statement>(Statement{
       .name = std::format("leasehold_{}", ++last_),
@@ -23,7 +23,7 @@ StatementPtr StatementTable::Intern(std::string_view body, std::string_view path
 
 void StatementTable::Sweep() {
   entries_ = 0;
-  for (auto& [path, by_body] : statements_) {
+  for (auto& [reading, by_body] : statements_) {
     absl::erase_if(by_body, [](const auto& entry) { return entry.second.expired(); });
     entries_ += by_body.size();
   }

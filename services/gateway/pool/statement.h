@@ -29,14 +29,15 @@ using StatementPtr = std::shared_ptr<const Statement>;
 // One loop.
 class StatementTable {
  public:
-  // `path`: the client's search_path, empty if it has set none. What a text means depends on it.
-  StatementPtr Intern(std::string_view body, std::string_view path);
+  // `reading`: the client's settings that decide what a text means when it is parsed, in any form; empty if it has set
+  // none.
+  StatementPtr Intern(std::string_view body, std::string_view reading);
 
  private:
   void Sweep();
 
   using ByBody = absl::flat_hash_map<std::string, std::weak_ptr<const Statement>>;
-  absl::flat_hash_map<std::string, ByBody> statements_;  // by path
+  absl::flat_hash_map<std::string, ByBody> statements_;  // by reading
   uint64_t last_ = 0;
   size_t entries_ = 0;  // at most, since the last sweep
   size_t sweep_at_ = 256;

@@ -4,6 +4,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <openssl/err.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -114,6 +115,11 @@ Transport::Want Transport::Handshake() {
     default:
       return Want::kFailed;
   }
+}
+
+bool Transport::HungUp() const {
+  pollfd peer{.fd = fd_, .events = POLLRDHUP, .revents = 0};
+  return poll(&peer, 1, 0) > 0;
 }
 
 void Transport::ShutdownWrite() {

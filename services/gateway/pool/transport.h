@@ -43,6 +43,8 @@ class Transport {
   int fd() const { return fd_; }
   bool open() const { return fd_ >= 0; }
 
+  // The peer is gone, or will say no more; also while there is something to be read.
+  bool HungUp() const;
   void ShutdownWrite();
   void Close();  // idempotent
   // The same, and the peer's next write fails.

@@ -173,7 +173,8 @@ TEST_F(RegistryTest, AtAFirstStartNothingIsAskedOfTablesThatAreNotThereYet) {
     EXPECT_TRUE(Eventually([this] { return health_.Well("nats").value_or(false); })) << health_.Json();
     postgres::Connection looking(Options(database_));
     EXPECT_TRUE(Eventually([&looking] {
-      const auto waiting = looking.ExecAlone("SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted)");
+      const auto waiting =
+          looking.ExecAlone("SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted)");
       return waiting.ok() && (*waiting)[0][0].as<bool>();
     }));
     EXPECT_FALSE(registry_->prepared());

@@ -22,8 +22,8 @@ class OutboxRelay {
     absl::Duration tick;
   };
 
-  // Makes the streams TENANTS and PROVISIONING, again after NATS was away, and reports that as component "nats"; carries
-  // events from Begin() on. `nats` and `health` outlive it.
+  // Makes the streams TENANTS and PROVISIONING, again after NATS was away, and reports that as component "nats";
+  // carries events from Begin() on. `nats` and `health` outlive it.
   OutboxRelay(Options options, jetstream::Client& nats, Health& health);
   ~OutboxRelay();  // joins
 

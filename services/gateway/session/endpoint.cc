@@ -129,7 +129,9 @@ class SqlEndpoint::Hall final : public Login::Host, public Loop::Watcher {
         Log(Level::kWarning, "accept failed", {{"error", std::strerror(errno)}});
         auto door = door_;
         ShutNow();
-        loop_.After(kAcceptPause, [this, door = std::move(door)] { Open(door); });
+        loop_.After(kAcceptPause, [this, door = std::move(door)] {
+          if (!context_.draining) Open(door);
+        });
       }
     }
   }
@@ -168,6 +170,7 @@ class SqlEndpoint::Hall final : public Login::Host, public Loop::Watcher {
                                              [this](Session& gone) { sessions_.erase(&gone); });
     sessions_.emplace(session.get(), session);
     session->Begin();
+    if (context_.draining) session->Drain();  // it was on its way while the others were told
   }
   void ShutNow() {
     if (door_ == nullptr) return;

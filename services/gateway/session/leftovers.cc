@@ -6,7 +6,9 @@
 #include <utility>
 
 #include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_split.h"
+#include "common/status/view.h"
 #include "services/gateway/pgwire/encode.h"
 #include "services/gateway/pgwire/quote.h"
 #include "services/gateway/session/session.h"
@@ -55,13 +57,21 @@ std::string SettingQuestion(const std::string& name, bool exactly) {
       literal);
 }
 
+std::string_view PathOf(const SettingsPtr& settings) {
+  if (!settings) return "";
+  const auto path = settings->find("search_path");
+  return path == settings->end() ? std::string_view() : std::string_view(path->second);
+}
+
 // What a client with this path makes is temporary, whatever the statement says.
 bool MakesTemporary(const SettingsPtr& settings) {
-  if (!settings) return false;
-  const auto path = settings->find("search_path");
-  if (path == settings->end()) return false;
-  const std::string_view first = path->second;
+  const std::string_view first = PathOf(settings);
   return first.substr(std::min(first.find_first_not_of(" \t\n\""), first.size())).starts_with("pg_temp");
+}
+
+// The same where the schemas before it do not exist.
+bool MayMakeTemporary(const SettingsPtr& settings) {
+  return absl::StrContainsIgnoreCase(AbslView(PathOf(settings)), "pg_temp");
 }
 
 size_t BytesOf(const SettingsPtr& settings) {
@@ -82,6 +92,10 @@ bool Session::ReadsStringsOtherwise() const {
 void Session::NoteEffects(const pgwire::Effects& effects) {
   if (effects.last_block != pgwire::Block::kNone) exchange_.NoteBlock(effects.last_block);
   if (ReadsStringsOtherwise()) unknown_ = true;
+  if (effects.creates && MayMakeTemporary(settings_)) {  // the server knows whether it did
+    pins_ |= pgwire::kPinTemporary;
+    doubtful_pins_ |= pgwire::kPinTemporary;
+  }
   if (effects.none()) return;
   unknown_ |= effects.unknown;
   if (effects.resets_all) NoteResetAll();

@@ -407,6 +407,27 @@ TEST_F(LeftoversTest, SettingsWhoseNamesTheTextHides) {
   EXPECT_EQ(Setting(with, "timezone"), "Asia/Tokyo");
 }
 
+TEST_F(LeftoversTest, TemporaryTablesWhereTheSearchPathEnds) {
+  Client client = Connect();
+  client.One("set search_path = nowhere, pg_temp");
+  EXPECT_EQ(client.One("show leasehold.pinned"), "");
+  for (const char* sql :
+       {"create table kept (i int)", "select 1 as i into kept", "create table kept as select 1 as i"}) {
+    client.One(sql);
+    EXPECT_EQ(client.One("show leasehold.pinned"), "TEMPORARY TABLE") << sql;
+    EXPECT_EQ(Has(Connect()), "") << sql;
+    EXPECT_EQ(client.One("drop table kept"), "DROP TABLE");
+    EXPECT_EQ(client.One("show leasehold.pinned"), "");
+  }
+}
+
+TEST_F(LeftoversTest, NamesOfFunctionsMayBeQuoted) {
+  Client client = Connect();
+  client.One("select \"pg_advisory_lock\"(7)");
+  EXPECT_EQ(client.One("show leasehold.pinned"), "ADVISORY LOCK");
+  EXPECT_EQ(Connect().One("select pg_try_advisory_lock(7)"), "f");
+}
+
 TEST_F(LeftoversTest, FunctionsOfAClientsOwnAreNotTheGateways) {
   Client one = Connect();
   Client two = Connect();

@@ -70,12 +70,17 @@ Task<void> Login::GoToDesk() {
   client_.Leave();
   host_->loop().Cancel(*std::exchange(timer_, {}));
   // Not before this has come to wait.
-  host_->loop().Defer([this] { host_->TakeToDesk(*this); });
+  host_->loop().Defer([this, weak = std::weak_ptr(alive_)] {
+    if (!weak.expired()) host_->TakeToDesk(*this);
+  });
   co_await word_;
 }
 
 void Login::Continue(Host& desk) {
   host_ = &desk;
+  // Many may have come to the desk at once, and some have waited in vain.
+  const bool late = desk.loop().now() - accepted_ >= context_.login_timeout;
+  if (late || context_.draining || client_.transport().HungUp()) return desk.Done(*this, std::nullopt);
   LimitTo(accepted_ + context_.login_timeout - desk.loop().now());
   client_.Enter(desk.loop());
   word_.Notify();
@@ -101,7 +106,9 @@ Task<void> Login::Run() {
   }
   if (timer_) host_->loop().Cancel(*std::exchange(timer_, {}));
   // Done() destroys this coroutine, so not out of it.
-  host_->loop().Defer([this, admission = std::move(admission)]() mutable { host_->Done(*this, std::move(admission)); });
+  host_->loop().Defer([this, weak = std::weak_ptr(alive_), admission = std::move(admission)]() mutable {
+    if (!weak.expired()) host_->Done(*this, std::move(admission));
+  });
 }
 
 Task<std::optional<Admission>> Login::Serve() {
@@ -385,16 +392,19 @@ Login::Outcome Login::TakeSettings(pgwire::StartupMessage& startup) {
                               .message = std::format("unrecognized configuration parameter \"{}\"", Printable(name)),
                               .detail = "",
                               .hint = "Of leasehold settings only leasehold.tenant can be given at log-in."});
-    } else if (name == "options" && absl::StrContainsIgnoreCase(value, "leasehold.")) {
-      return std::unexpected(
-          pgwire::ErrorFields{.code = "0A000",
-                              .message = "leasehold settings cannot be given as command-line options",
-                              .detail = "",
-                              .hint = "SET leasehold.tenant after the log-in."});
     } else if (name == "options") {
       auto options = pgwire::ParseOptions(value);
       if (!options) return std::unexpected(std::move(options.error()));
-      for (auto& [option, text] : *options) settings_.insert_or_assign(absl::AsciiStrToLower(option), std::move(text));
+      for (auto& [option, text] : *options) {
+        if (absl::StartsWithIgnoreCase(option, "leasehold.")) {
+          return std::unexpected(
+              pgwire::ErrorFields{.code = "0A000",
+                                  .message = "leasehold settings cannot be given as command-line options",
+                                  .detail = "",
+                                  .hint = "SET leasehold.tenant after the log-in."});
+        }
+        settings_.insert_or_assign(absl::AsciiStrToLower(option), std::move(text));
+      }
     } else {
       settings_.insert_or_assign(absl::AsciiStrToLower(name), std::move(value));
     }

@@ -97,6 +97,8 @@ class Login final {
   std::optional<Route> route_;
   SettingMap settings_;
   uint64_t bytes_in_ = 0;
+  // What is deferred to the host's loop may find that the host has let go of us.
+  const std::shared_ptr<const bool> alive_ = std::make_shared<const bool>(true);
   std::optional<Task<void>> run_;  // goes first: it uses all of the above
 };
 

@@ -5,7 +5,11 @@
 #include <asio/io_context.hpp>
 #include <asio/ip/tcp.hpp>
 #include <asio/write.hpp>
+#include <atomic>
+#include <format>
+#include <memory>
 #include <thread>
+#include <vector>
 
 #include "services/gateway/session/testing_stack.h"
 #include "services/gateway/session/testing_wire.h"
@@ -267,6 +271,36 @@ TEST_F(EndTest, DrainLetsTransactionsEnd) {
   drain.join();
   EXPECT_EQ(endpoint_->clients(), 0);
   EXPECT_FALSE(Connect().ok());
+}
+
+// They go to a desk, and whoever waits there when it drains has not logged in.
+TEST_F(EndTest, DrainWhileStrangersLogIn) {
+  Client working = Connect();
+  ASSERT_EQ(working.One("begin; create table kept (i int)"), "CREATE TABLE");
+  std::atomic<bool> over = false;
+  std::atomic<int> strangers = 0;
+  std::vector<std::jthread> crowd;
+  for (int i = 0; i < 4; ++i) {
+    crowd.emplace_back([&, i] {
+      for (int n = 0; !over; ++n) {
+        // Each name is a new one: its verifier is derived at a desk.
+        const std::string dsn = Dsn(std::format("lh1.stranger{}x{}", i, n), "wrong");
+        const std::unique_ptr<PGconn, decltype(&PQfinish)> stranger(PQconnectStart(dsn.c_str()), PQfinish);
+        for (int step = 0; step < 2 && PQconnectPoll(stranger.get()) == PGRES_POLLING_READING; ++step) {
+        }
+        ++strangers;
+      }
+    });
+  }
+  while (strangers < 200) std::this_thread::yield();
+  std::thread drain([this] { endpoint_->Drain(absl::Seconds(60)); });
+  while (Connect().ok()) {
+  }
+  EXPECT_EQ(working.One("commit"), "COMMIT");
+  drain.join();
+  over = true;
+  EXPECT_EQ(endpoint_->clients(), 0);
+  EXPECT_EQ(instance_->Admin("tenant_acme_identity").One("drop table kept"), "DROP TABLE");
 }
 
 TEST_F(EndTest, DrainCutsAtTheDeadline) {

@@ -89,8 +89,8 @@ void Session::End(pgwire::ErrorFields why) {
   if (server_ != nullptr) {
     Server& server = *std::exchange(server_, nullptr);
     // In a batch it is at work until the Sync.
-    const bool idle =
-        exchange_.settled() && exchange_.transaction_status() == 'I' && !exchange_.in_batch() && passing_ == 0;
+    const bool idle = exchange_.settled() && exchange_.transaction_status() == 'I' && !exchange_.in_batch() &&
+                      passing_ == 0 && from_server_ == 0;
     if (idle) {
       const bool clean = !held() && !unknown_ && changed_.empty() && resets_.empty();
       pool_.Release(server, clean ? Leftover::kNothing : Leftover::kUnknown);

@@ -157,7 +157,7 @@ class Session final : public Loop::Watcher, public ServerClient, public std::ena
   Verdict JudgeStatement(std::string_view bytes, const pgwire::Frame& frame);
   Verdict JudgeName(std::string_view bytes, const pgwire::Frame& frame);
   bool IsOurs(const pgwire::Command& alone) const;
-  Verdict JudgeCommands(std::string_view sql);
+  Verdict JudgeCommands(std::string_view sql, bool whole);
   Handled Handle(std::string_view bytes, const pgwire::Frame& frame);
   Handled HandleSync();
   Handled Settle();  // kDone: nothing is outstanding
@@ -171,6 +171,7 @@ class Session final : public Loop::Watcher, public ServerClient, public std::ena
   pgwire::ErrorFields WhyLost();
 
   // statements.cc
+  std::string Reading() const;
   Handled ParseStatement(std::string_view body);
   Handled UseStatement(std::string_view bytes, const pgwire::Frame& frame, std::string_view name, size_t name_at);
   Handled CloseStatement(std::string_view name);
@@ -264,7 +265,6 @@ class Session final : public Loop::Watcher, public ServerClient, public std::ena
   std::string welcome_;
   bool welcome_pending_ = false;
   absl::flat_hash_map<std::string, absl::StatusOr<Route>> resolved_;  // for the message at hand
-  bool resolve_again_ = false;
 
   // Towards the server.
   Server* server_ = nullptr;

@@ -47,6 +47,44 @@ TEST_F(StatementNamesTest, NamesOfStatementsAreEachClientsOwn) {
   EXPECT_EQ(moving.One("drop table only_here"), "DROP TABLE");
 }
 
+// Literals are read when a statement is prepared, by the settings of who prepares it.
+TEST_F(StatementNamesTest, WhatATextMeansIsEachClientsOwn) {
+  struct Reading {
+    const char* set;
+    const char* text;
+    const char* value;
+  };
+  const std::vector<std::vector<Reading>> all = {
+      {{"set timezone = 'America/New_York'", "select extract(epoch from '2020-01-01 00:00'::timestamptz)::int",
+        "1577854800"},
+       {"set timezone = 'Asia/Tokyo'", "select extract(epoch from '2020-01-01 00:00'::timestamptz)::int", "1577804400"},
+       {"select set_config('TimeZone', 'UTC', false)",
+        "select extract(epoch from '2020-01-01 00:00'::timestamptz)::int", "1577836800"}},
+      {{"set datestyle = 'ISO, MDY'", "select extract(month from '01/02/2020'::date)::int", "1"},
+       {"set datestyle = 'ISO, DMY'", "select extract(month from '01/02/2020'::date)::int", "2"}},
+      {{"set client_encoding = 'UTF8'", "select length('\xc3\xa9')", "1"},
+       {"set client_encoding = 'LATIN1'", "select length('\xc3\xa9')", "2"}},
+      {{"set standard_conforming_strings = on", "select length('\\n')", "2"},
+       {"set standard_conforming_strings = off", "select length('\\n')", "1"}},
+      {{"set search_path = pg_catalog", "select to_regclass('pg_class')::text", "pg_class"},
+       {"set search_path = public", "select to_regclass('pg_class')::text", "pg_class"}},
+  };
+  for (const auto& readings : all) {
+    for (const bool at_once : {false, true}) {
+      for (const Reading& reading : readings) {
+        Client client = Connect();
+        if (at_once) client.One("begin");  // then it has been set, and not been read back
+        client.One(reading.set);
+        PQclear(PQprepare(client.get(), "s", reading.text, 0, nullptr));
+        EXPECT_EQ(
+            Client::Show(Client::Result(PQexecPrepared(client.get(), "s", 0, nullptr, nullptr, nullptr, 0), PQclear)),
+            reading.value)
+            << reading.set;
+      }
+    }
+  }
+}
+
 // … is not made again where the client goes next; what it could not take away is.
 TEST_F(StatementNamesTest, WhatIsDeallocatedInPart) {
   Begin({.max_connections = 2});

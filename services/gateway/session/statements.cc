@@ -34,7 +34,28 @@ std::vector<std::string_view> SettingsIn(const pgwire::BindBody& bind, const pgw
   return names;
 }
 
+// What decides, when PostgreSQL parses a text, which objects its names are and which values its literals.
+constexpr std::string_view kReading[] = {
+    "array_nulls",   "backslash_quote",       "client_encoding", "datestyle",
+    "intervalstyle", "lc_monetary",           "search_path",     "standard_conforming_strings",
+    "timezone",      "transform_null_equals", "xmloption"};
+
 }  // namespace
+
+// Clients share a statement if they have set these alike.
+std::string Session::Reading() const {
+  std::string reading;
+  for (const std::string_view name : kReading) {
+    if (std::ranges::contains(changed_, name) || std::ranges::contains(resets_, name)) {
+      return std::format("{}", pool_.NextMark());  // nobody's: what it is will only be read back
+    }
+    if (!settings_) continue;
+    if (const auto set = settings_->find(name); set != settings_->end()) {
+      reading.append(name).append(1, '=').append(set->second).append(1, '\0');
+    }
+  }
+  return reading;
+}
 
 // PostgreSQL's statement, with set_config($n, …) in it, as long as nobody knew what $n is bound to.
 std::string_view Session::OurSettingIn(const pgwire::BindBody& bind, const pgwire::Effects& effects) {
@@ -114,14 +135,10 @@ Session::Handled Session::ParseStatement(std::string_view body) {
                                          kMostStatementBytes)));
     return Handled::kDone;
   }
-  std::string_view path;
-  if (settings_) {
-    if (const auto set = settings_->find("search_path"); set != settings_->end()) path = set->second;
-  }
   const ClientStatement& known =
       statements_
           .emplace(std::string(name),
-                   ClientStatement{.statement = pool_.statements().Intern(text, path), .told = pool_.NextMark()})
+                   ClientStatement{.statement = pool_.statements().Intern(text, Reading()), .told = pool_.NextMark()})
           .first->second;
   statement_bytes_ += text.size();
   if (!server_->HasPrepared(known.statement, NotBefore(known))) {

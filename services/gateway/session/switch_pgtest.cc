@@ -301,6 +301,11 @@ TEST_F(SwitchTest, AStatementTooLongToBeReadWhole) {
   const std::string filler(1'100'000, ' ');
   EXPECT_EQ(client.One("set leasehold.tenant = 'globex';" + filler + "select 1"), "!54000");
   EXPECT_EQ(client.One("select 'leasehold'," + filler + "1"), "leasehold");
+  // What is read ends in the middle of a literal or a comment.
+  EXPECT_EQ(client.One("set leasehold.tenant = 'globex'; select '" + filler + "'"), "!54000");
+  EXPECT_EQ(client.OneBound("set leasehold.tenant = 'globex' /*" + filler + "*/", {}), "!54000");
+  EXPECT_EQ(client.OneBound("select set_config('leasehold.tenant', $1, false) --" + filler, {"globex"}), "!54000");
+  EXPECT_EQ(client.One("show leasehold.tenant"), "acme");
   EXPECT_EQ(Where(client), "tenant_acme_identity");
   // What it leaves the server is asked of.
   EXPECT_EQ(client.One(filler + "listen news"), "LISTEN");

@@ -24,6 +24,8 @@ using tls::TestCertificates;
 
 class TlsTest : public EndpointTest {
  protected:
+  TlsTest() { std::signal(SIGPIPE, SIG_IGN); }  // the other side may hang up while OpenSSL writes
+
   // The certificate in server.crt and server.key.
   void Serve(bool require_tls = false) {
     certificates_.Make("server");
@@ -215,8 +217,6 @@ class Between {
 
 class BetweenTest : public TlsTest {
  protected:
-  BetweenTest() { std::signal(SIGPIPE, SIG_IGN); }  // either side may hang up while something is passed on to it
-
   std::string Through(const Between& between, const std::string& more) {
     const Client client(std::format("host=127.0.0.1 port={} user=lh1.acme password={} dbname=lh1.acme {}",
                                     between.port(), acme_, more));

@@ -193,11 +193,11 @@ Session::Verdict Session::JudgeStatement(std::string_view bytes, const pgwire::F
   if (server_ != nullptr) server_->unnamed = 0;
   effects_ = pgwire::EffectsOf(sql);
   if (!whole) effects_.AddAnything();
-  return effects_.concerns_gateway ? JudgeCommands(sql) : Verdict::kRelay;
+  return effects_.concerns_gateway ? JudgeCommands(sql, whole) : Verdict::kRelay;
 }
 
-Session::Verdict Session::JudgeCommands(std::string_view sql) {
-  recognition_ = pgwire::Recognize(sql);
+Session::Verdict Session::JudgeCommands(std::string_view sql, bool whole) {
+  recognition_ = pgwire::Recognize(sql, whole);
   if (recognition_.alone) {
     const pgwire::Command& command = *recognition_.alone;
     return IsOurs(command) ? Verdict::kHandle : Verdict::kRelay;
@@ -310,7 +310,7 @@ Session::Handled Session::Handle(std::string_view bytes, const pgwire::Frame& fr
     // A new statement of that name, whoever had one.
     if (name.empty()) virtuals_.CloseStatement(name);
     if (pgwire::MayConcernGateway(sql)) {
-      recognition_ = pgwire::Recognize(sql);
+      recognition_ = pgwire::Recognize(sql, complete);
       const bool alone = recognition_.alone && IsOurs(*recognition_.alone);
       if (recognition_.refusal || !recognition_.commands.empty() || alone) return HandleStep('P', body, complete);
     }

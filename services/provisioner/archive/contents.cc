@@ -47,7 +47,8 @@ absl::StatusOr<std::vector<TableRows>> ListTables(postgres::Transaction& tx) {
   return tables;
 }
 
-absl::StatusOr<std::vector<TableRows>> CountRows(postgres::Transaction& tx, const std::function<absl::Status()>& go_on) {
+absl::StatusOr<std::vector<TableRows>> CountRows(postgres::Transaction& tx,
+                                                 const std::function<absl::Status()>& go_on) {
   // A policy would hide rows from the count; rather an error, as pg_dump has it.
   LH_RETURN_IF_ERROR(tx.Exec("SET LOCAL row_security = off").status());
   LH_ASSIGN_OR_RETURN(std::vector<TableRows> tables, ListTables(tx));
@@ -126,7 +127,8 @@ absl::Status WriteHistory(postgres::Connection& inside, const Contents& contents
   });
 }
 
-absl::Status CompareRows(postgres::Connection& inside, const Contents& contents, const std::function<absl::Status()>& go_on, v1::Reason reason) {
+absl::Status CompareRows(postgres::Connection& inside, const Contents& contents,
+                         const std::function<absl::Status()>& go_on, v1::Reason reason) {
   std::vector<TableRows> copied;
   const absl::Status counted = inside.InTransaction([&](postgres::Transaction& tx) -> absl::Status {
     LH_ASSIGN_OR_RETURN(copied, CountRows(tx, go_on));

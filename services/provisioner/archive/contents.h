@@ -55,6 +55,7 @@ absl::Status WriteHistory(postgres::Connection& inside, const Contents& contents
 
 // OK if `inside` holds as many rows as `contents`; otherwise an error of this reason that names the first table that
 // differs.
-absl::Status CompareRows(postgres::Connection& inside, const Contents& contents, const std::function<absl::Status()>& go_on, v1::Reason reason);
+absl::Status CompareRows(postgres::Connection& inside, const Contents& contents,
+                         const std::function<absl::Status()>& go_on, v1::Reason reason);
 
 }  // namespace leasehold::provisioner

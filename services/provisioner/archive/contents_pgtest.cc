@@ -58,8 +58,8 @@ TEST_F(ContentsTest, ACountCanBeCalledOff) {
   ASSERT_EQ(Ask("CREATE TABLE large (n int); ALTER TABLE large OWNER TO leasehold"), "");
   const Contents contents{.tables = {{.schema = "public", .table = "large", .rows = 0}}};
   postgres::Connection inside = test_->Login(database_);
-  EXPECT_EQ(CompareRows(inside, contents, [] { return absl::OkStatus(); }, v1::REASON_BACKUP_DAMAGED),
-            absl::OkStatus());
+  EXPECT_EQ(
+      CompareRows(inside, contents, [] { return absl::OkStatus(); }, v1::REASON_BACKUP_DAMAGED), absl::OkStatus());
   postgres::Connection holder = test_->Superuser(database_);
   const absl::Status held = holder.InTransaction([&](postgres::Transaction& tx) -> absl::Status {
     LH_RETURN_IF_ERROR(tx.Exec("LOCK TABLE large IN ACCESS EXCLUSIVE MODE").status());

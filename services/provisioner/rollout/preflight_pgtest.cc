@@ -61,8 +61,7 @@ TEST_F(PreflightTest, TransactionsThatAreLongOrPreparedAreNamed) {
   AddTenants(2);
   const std::string name = RolloutFixture::Database("t01");
   ASSERT_EQ(In("t01", "BEGIN; INSERT INTO person VALUES (1, 'a'); PREPARE TRANSACTION 'stuck'"), "");
-  postgres::Connection session(
-      test_->instance().AsRole(name, name, DatabaseId("t01"), RoleKind::kOwner));
+  postgres::Connection session(test_->instance().AsRole(name, name, DatabaseId("t01"), RoleKind::kOwner));
   ASSERT_TRUE(session.ExecAlone("BEGIN").ok());
   ASSERT_TRUE(session.ExecAlone("SELECT * FROM person").ok()) << "which an ALTER TABLE waits for";
   postgres::Connection central = test_->Login();
@@ -96,8 +95,9 @@ TEST_F(PreflightTest, TransactionsThatAreLongOrPreparedAreNamed) {
 
 TEST_F(PreflightTest, WhatTheOwnerMayNotDoIsNamed) {
   AddTenants(1);
-  ASSERT_EQ(In("t01", "ALTER SCHEMA public OWNER TO postgres; REVOKE ALL ON SCHEMA public FROM PUBLIC, "
-                      "pg_database_owner, tenant_t01_identity"),
+  ASSERT_EQ(In("t01",
+               "ALTER SCHEMA public OWNER TO postgres; REVOKE ALL ON SCHEMA public FROM PUBLIC, "
+               "pg_database_owner, tenant_t01_identity"),
             "");
   OfFleet();
   EXPECT_THAT(In01(), Contains(AllOf(Code("privilege"), Severity(v1::MIGRATION_SEVERITY_ERROR), Object("schema public"),

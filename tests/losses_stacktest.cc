@@ -30,7 +30,7 @@ void Shell(Stack& stack, const std::string& commands) {
   const std::string& registry = stack.Env("LEASEHOLD_PG_REGISTRY");
   const std::string log = stack.state_dir() + "/shell.log";
   auto process = localserver::ChildProcess::Start(
-      {.argv = {"bash", "-euo", "pipefail", "-c", commands},
+      {.argv = {"bash", "-eu", "-c", commands},
        .environment = {absl::StrCat("PATH=", LEASEHOLD_BINARIES, ":", std::getenv("PATH")),
                        absl::StrCat("LEASEHOLD_GATEWAY=", stack.Env("LEASEHOLD_GATEWAY")),
                        absl::StrCat("REGISTRY=", registry.substr(0, registry.rfind('/')))},

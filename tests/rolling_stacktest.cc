@@ -3,9 +3,9 @@
 // transactions.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <postgresql/libpq-fe.h>
 
-#include <array>
 #include <atomic>
 #include <map>
 #include <set>
@@ -76,26 +76,42 @@ class Client {
   }
 
   bool Connect() {
-    connection_ = Connection(PQconnectdb(conninfo_.c_str()), PQfinish);
-    if (PQstatus(connection_.get()) != CONNECTION_OK) {
+    fatal_.clear();
+    connection_ = Connection(PQconnectStart(conninfo_.c_str()), PQfinish);
+    // libpq takes a FATAL that it did not wait for, for a notice, and that may come with the end of the log-in.
+    PQsetNoticeReceiver(
+        connection_.get(), [](void* self, const PGresult* notice) { static_cast<Client*>(self)->Note(notice); }, this);
+    PostgresPollingStatusType status = PGRES_POLLING_WRITING;
+    while (status != PGRES_POLLING_OK && status != PGRES_POLLING_FAILED) {
+      pollfd socket{.fd = PQsocket(connection_.get()),
+                    .events = static_cast<short>(status == PGRES_POLLING_READING ? POLLIN : POLLOUT),
+                    .revents = 0};
+      poll(&socket, 1, static_cast<int>(absl::ToInt64Milliseconds(kPatience)));
+      status = PQconnectPoll(connection_.get());
+    }
+    if (status == PGRES_POLLING_FAILED) {
       said_ = PQerrorMessage(connection_.get());
       Leave();
       return false;
     }
     port_ = std::stoi(PQport(connection_.get()));
-    // libpq takes a FATAL that it did not wait for, for a notice.
-    PQsetNoticeReceiver(
-        connection_.get(), [](void* self, const PGresult* notice) { static_cast<Client*>(self)->Note(notice); }, this);
     return true;
   }
 
   Outcome Do(const std::string& sql) {
-    fatal_.clear();
-    const std::unique_ptr<PGresult, decltype(&PQclear)> result(PQexec(connection_.get(), sql.c_str()), PQclear);
-    const ExecStatusType status = PQresultStatus(result.get());
-    if (status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK) return Outcome::kDone;
-    said_ = PQresultErrorMessage(result.get());
-    Note(result.get());
+    bool done = PQsendQuery(connection_.get(), sql.c_str()) == 1;
+    said_ = PQerrorMessage(connection_.get());
+    // Behind the FATAL libpq tells of the end of the connection, with a result that has no SQLSTATE.
+    while (PGresult* const result = PQgetResult(connection_.get())) {
+      const ExecStatusType status = PQresultStatus(result);
+      if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK) {
+        done = false;
+        absl::StrAppend(&said_, PQresultErrorMessage(result));
+        Note(result);
+      }
+      PQclear(result);
+    }
+    if (done) return Outcome::kDone;
     return fatal_ == "57P01" ? Outcome::kToldToGo : Outcome::kFailed;
   }
 
@@ -108,7 +124,7 @@ class Client {
   const std::string conninfo_;
   Connection connection_{nullptr, PQfinish};
   std::string said_;
-  std::string fatal_;  // SQLSTATE
+  std::string fatal_;  // of this connection: SQLSTATE
   int port_ = 0;
   int told_ = 0;
 };

@@ -117,6 +117,7 @@ INSTANTIATE_TEST_SUITE_P(
         Bad{"gateway: {grpc_listen: }", "gateway.grpc_listen", "is ''"},
         Bad{"services: []", "services", "at least one service"}, Bad{"a: {b: c\nservices:", "", "is not YAML: line 2"},
         Bad{"--- {}\n---\nservices: []", "", "more than one YAML document"},
+        Bad{",:u\n- e: }\n", "", "or has something behind its end"},
         Bad{std::string_view("\xff\xfel\0o\0g\0", 8), "", "is not text in UTF-8"},
         // Types.
         Bad{"services: [{name: a, instance: {port: abc}}]", "services[0].instance.port",

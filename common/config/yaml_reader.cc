@@ -1,9 +1,11 @@
 #include "common/config/yaml_reader.h"
 
+#include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/yaml.h>
 
 #include <format>
 #include <set>
+#include <sstream>
 #include <vector>
 
 #include "common/config/defaults.h"
@@ -43,6 +45,31 @@ std::string Described(const YAML::Node& node) {
     default:
       return "";
   }
+}
+
+// Of documents that nobody wants to keep.
+class Nobody : public YAML::EventHandler {
+ public:
+  void OnDocumentStart(const YAML::Mark&) override {}
+  void OnDocumentEnd() override {}
+  void OnNull(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnAlias(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnScalar(const YAML::Mark&, const std::string&, YAML::anchor_t, const std::string&) override {}
+  void OnSequenceStart(const YAML::Mark&, const std::string&, YAML::anchor_t, YAML::EmitterStyle::value) override {}
+  void OnSequenceEnd() override {}
+  void OnMapStart(const YAML::Mark&, const std::string&, YAML::anchor_t, YAML::EmitterStyle::value) override {}
+  void OnMapEnd() override {}
+};
+
+// Up to two: of what stands where no document can begin ("[1],2") yaml-cpp makes empty ones without end, and
+// YAML::LoadAll keeps them all until there is no memory left.
+int CountDocuments(const std::string& yaml) {
+  std::istringstream stream(yaml);
+  YAML::Parser parser(stream);
+  Nobody nobody;
+  int documents = 0;
+  while (documents < 2 && parser.HandleNextDocument(nobody)) ++documents;
+  return documents;
 }
 
 absl::Status ReadMessage(const YAML::Node& node, std::string_view path, Message& message, const Rules& rules);
@@ -100,12 +127,14 @@ absl::Status ReadYaml(std::string_view yaml, Message& message, std::string_view 
     return Error(v1::REASON_INVALID_FIELD, std::format("the {} is not text in UTF-8: it holds zero bytes", what));
   }
   try {
-    const std::vector<YAML::Node> documents = YAML::LoadAll(std::string(yaml));
-    if (documents.empty()) return absl::OkStatus();
-    if (documents.size() > 1) {
-      return Error(v1::REASON_INVALID_FIELD, std::format("the {} is more than one YAML document", what));
+    const std::string text(yaml);
+    const int documents = CountDocuments(text);
+    if (documents == 0) return absl::OkStatus();
+    if (documents > 1) {
+      return Error(v1::REASON_INVALID_FIELD,
+                   std::format("the {} is more than one YAML document, or has something behind its end", what));
     }
-    return ReadMessage(documents.front(), "", message, Rules());
+    return ReadMessage(YAML::Load(text), "", message, Rules());
   } catch (const YAML::Exception& error) {
     return Error(v1::REASON_INVALID_FIELD, std::format("the {} is not YAML: line {}, column {}: {}", what,
                                                        error.mark.line + 1, error.mark.column + 1, error.msg));

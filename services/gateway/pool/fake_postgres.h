@@ -90,6 +90,10 @@ class FakePostgres {
     absl::MutexLock lock(&mu_);
     return logins_;
   }
+  int tls_refusals() {  // it has no TLS
+    absl::MutexLock lock(&mu_);
+    return tls_refusals_;
+  }
   int cancels() {
     absl::MutexLock lock(&mu_);
     return cancels_;
@@ -101,6 +105,7 @@ class FakePostgres {
 
  private:
   static constexpr uint32_t kCancelRequest = 80877102;
+  static constexpr uint32_t kSslRequest = 80877103;
 
   void Accept() {
     for (int fd = 0; (fd = accept4(fd_, nullptr, nullptr, SOCK_CLOEXEC)) >= 0;) {
@@ -127,7 +132,17 @@ class FakePostgres {
 
   void Serve(int fd) {
     std::string in;
-    if (!Fill(fd, in, 8) || !Fill(fd, in, pgwire::ReadU32(in.data()))) return;
+    const auto next = [&] { return Fill(fd, in, 8) && Fill(fd, in, pgwire::ReadU32(in.data())); };
+    if (!next()) return;
+    if (pgwire::ReadU32(in.data() + 4) == kSslRequest) {
+      {
+        absl::MutexLock lock(&mu_);
+        ++tls_refusals_;
+      }
+      Say(fd, "N");
+      in.erase(0, 8);
+      if (!next()) return;
+    }
     const size_t size = pgwire::ReadU32(in.data());
     if (pgwire::ReadU32(in.data() + 4) == kCancelRequest) {
       absl::MutexLock lock(&mu_);
@@ -201,6 +216,7 @@ class FakePostgres {
   size_t most_ ABSL_GUARDED_BY(mu_) = 0;
   int logins_ ABSL_GUARDED_BY(mu_) = 0;
   int cancels_ ABSL_GUARDED_BY(mu_) = 0;
+  int tls_refusals_ ABSL_GUARDED_BY(mu_) = 0;
   size_t room_ ABSL_GUARDED_BY(mu_) = 1000;
   bool silent_ ABSL_GUARDED_BY(mu_) = false;
 };

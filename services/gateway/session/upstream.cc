@@ -302,8 +302,9 @@ Session::Handled Session::Handle(std::string_view bytes, const pgwire::Frame& fr
   if (frame.type == 'P') {
     pgwire::BodyReader reader(body);
     const std::string_view name = reader.CString();
-    const std::string_view sql = reader.CString();
-    if (!reader.ok() && complete) {
+    const size_t begin = std::min(name.size() + 1, body.size());
+    const std::string_view sql = body.substr(begin, body.find('\0', begin) - begin);
+    if (complete && begin + sql.size() >= body.size()) {
       End({.code = "08P01", .message = "invalid Parse message", .detail = "", .hint = ""});
       return Handled::kWaits;
     }

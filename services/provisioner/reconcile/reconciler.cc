@@ -12,6 +12,7 @@
 #include "common/telemetry/span.h"
 #include "common/telemetry/trace.h"
 #include "services/provisioner/archive/refill.h"
+#include "services/provisioner/reconcile/shown_trace.h"
 #include "services/provisioner/state/central.h"
 #include "services/provisioner/steps/schema_note.h"
 
@@ -48,21 +49,6 @@ std::span<const TenantDatabase::Step> StepsOf(Work work) {
   }
   return {};
 }
-
-// While it lives, PostgreSQL shows which trace `connection` works for. That it cannot be shown stops no work.
-class ShownTrace {
- public:
-  explicit ShownTrace(postgres::Connection& connection) : connection_(connection) { (void)connection_.ShowTrace(); }
-  ~ShownTrace() {
-    const TraceScope none{Trace()};
-    (void)connection_.ShowTrace();
-  }
-  ShownTrace(const ShownTrace&) = delete;
-  ShownTrace& operator=(const ShownTrace&) = delete;
-
- private:
-  postgres::Connection& connection_;
-};
 
 bool MayDrop(Work work) { return work == Work::kAbsent || work == Work::kReplace || work == Work::kDiscard; }
 

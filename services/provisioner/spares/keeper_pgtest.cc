@@ -105,6 +105,7 @@ TEST_F(SparesTest, WhatAnOlderLeaseholdMadeIsLookedIntoBeforeItIsGivenAway) {
   // As version 7 of the records was.
   EXPECT_EQ(AskOver(login,
                     "ALTER TABLE leasehold.spares DROP COLUMN schema_digest; DROP FUNCTION leasehold.take_spare;"
+                    "ALTER TABLE leasehold.tenants DROP COLUMN traceparent;"
                     "CREATE FUNCTION leasehold.take_spare(wanted leasehold.tenants) RETURNS void LANGUAGE sql AS '';"
                     "UPDATE leasehold.schema_version SET version = 7"),
             "");

@@ -33,9 +33,9 @@ void VerifierCache::Proven(std::string_view user_name) {
   absl::MutexLock lock(&mu_);
   const auto found = unknown_.by_name.find(user_name);
   if (found == unknown_.by_name.end()) return;
-  Entry entry = std::move(*found->second);
   const auto place = found->second;
-  unknown_.by_name.erase(found);
+  unknown_.by_name.erase(found);  // first: its key is the entry's
+  Entry entry = std::move(*place);
   unknown_.entries.erase(place);
   Keep(known_, std::move(entry));
 }

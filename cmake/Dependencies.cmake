@@ -95,6 +95,7 @@ endif()
 # What is in the programs, for the images' bills of materials.
 if(LEASEHOLD_ARCHIVES)
   get_property(archives GLOBAL PROPERTY LEASEHOLD_ARCHIVE_FILES)
+  file(MAKE_DIRECTORY ${CMAKE_RUNTIME_OUTPUT_DIRECTORY})
   execute_process(COMMAND ${CMAKE_SOURCE_DIR}/docker/archives ${archives}
     OUTPUT_FILE ${CMAKE_RUNTIME_OUTPUT_DIRECTORY}/archives.txt COMMAND_ERROR_IS_FATAL ANY)
 endif()

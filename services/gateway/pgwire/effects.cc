@@ -159,7 +159,8 @@ class Scanner {
       } else if (!name.contains("xact")) {
         effects_.pins |= kPinAdvisoryLock;
       }
-    } else if (!(IsKnownFunction(name) || IsKeyword(name)) || (before_.Is('.') && !earlier_.Is("pg_catalog"))) {
+    } else if (previous_.kind == TokenKind::kQuotedName || !(IsKnownFunction(name) || IsKeyword(name)) ||
+               (before_.Is('.') && !earlier_.Is("pg_catalog"))) {
       effects_.unknown = true;
     }
   }

@@ -148,6 +148,7 @@ TEST(EffectsTest, WhatIsMadeWhereTheSearchPathSays) {
 
 TEST(EffectsTest, WhatCannotBeToldIsUnknown) {
   EXPECT_TRUE(EffectsOf("select my_function(1)").unknown);
+  EXPECT_TRUE(EffectsOf("select \"where\"(1)").unknown) << "a function of somebody's own";
   EXPECT_TRUE(EffectsOf("select app.my_function(1)").unknown);
   EXPECT_TRUE(EffectsOf("select 1 from a join b on my_function(a.i)").unknown);
   EXPECT_TRUE(EffectsOf("create table t as select 1 from a join b on my_function(a.i)").unknown);

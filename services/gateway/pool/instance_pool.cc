@@ -342,7 +342,9 @@ void InstancePool::Tick() {
     while (!line->waiting.empty() && loop_.now() - line->waiting.front()->since_ >= options_.connection_timeout) {
       ServerClient& late = *line->waiting.front();
       if (late.since_ == kInVain && vitals_.status().ok()) {  // it is back, and its clients wait like others
-        for (ServerClient* const client : line->waiting) client->since_ = std::max(client->since_, loop_.now());
+        for (ServerClient* const client : line->waiting) {
+          if (client->since_ == kInVain) client->since_ = loop_.now();
+        }
         break;
       }
       DropFromLine(late);

@@ -37,6 +37,9 @@ TEST_F(RelayTest, ParametersOfTheServerAndSettingsOfTheClient) {
   EXPECT_STREQ(PQparameterStatus(client.get(), "application_name"), "payroll");
   EXPECT_NE(PQparameterStatus(client.get(), "server_version"), nullptr);
   EXPECT_EQ(client.One("show work_mem"), "12345kB");
+  EXPECT_EQ(Connect("options='-c application_name=leasehold.app'").One("show application_name"), "leasehold.app");
+  EXPECT_THAT(Connect("options='-c leasehold.tenant=globex'").error(),
+              testing::HasSubstr("leasehold settings cannot be given as command-line options"));
   const Client bad = Connect("options='-c work_mem=lots'");
   EXPECT_FALSE(bad.ok());
   EXPECT_THAT(bad.error(), testing::HasSubstr("work_mem"));

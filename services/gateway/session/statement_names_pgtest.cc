@@ -66,8 +66,8 @@ TEST_F(StatementNamesTest, WhatATextMeansIsEachClientsOwn) {
        {"set client_encoding = 'LATIN1'", "select length('\xc3\xa9')", "2"}},
       {{"set standard_conforming_strings = on", "select length('\\n')", "2"},
        {"set standard_conforming_strings = off", "select length('\\n')", "1"}},
-      {{"set search_path = pg_catalog", "select to_regclass('pg_class')::text", "pg_class"},
-       {"set search_path = public", "select to_regclass('pg_class')::text", "pg_class"}},
+      {{"set intervalstyle = 'sql_standard'", "select extract(hour from '-1 2:03:04'::interval)::int", "-2"},
+       {"set intervalstyle = 'postgres'", "select extract(hour from '-1 2:03:04'::interval)::int", "2"}},
   };
   for (const auto& readings : all) {
     for (const bool at_once : {false, true}) {

@@ -70,11 +70,12 @@ void AuditBuffer::Gather(absl::Duration gather) {
   }
 }
 
-void AuditBuffer::Done(Batch& batch) {
-  size_.fetch_sub(batch.events, std::memory_order_relaxed);
-  batch.lines.clear();
+void AuditBuffer::Done(const Batch& batch) { size_.fetch_sub(batch.events, std::memory_order_relaxed); }
+
+void AuditBuffer::Recycle(std::string memory) {
+  memory.clear();
   absl::MutexLock lock(&mu_);
-  spare_.swap(batch.lines);
+  spare_.swap(memory);
 }
 
 void AuditBuffer::TellWaiting(const absl::Status& why) {

@@ -45,8 +45,10 @@ class AuditBuffer {
   // came, waits for an event for up to `patience`, and from then on for `gather`, for more. So whoever adds wakes the
   // writer only where nothing had come for a while. nullopt: nothing came, or it is closed and empty.
   std::optional<Batch> Take(absl::Duration patience, absl::Duration gather);
-  // The batch is stored. Its lines are gone then: their memory is used again.
-  void Done(Batch& batch);
+  // The batch is stored.
+  void Done(const Batch& batch);
+  // Memory for the next batch's lines. Any thread.
+  void Recycle(std::string memory);
 
   // It does not work for now: nobody waits any more for what is here to be stored; it stays.
   void TellWaiting(const absl::Status& why);
@@ -65,7 +67,7 @@ class AuditBuffer {
   // Not Mutex::Await, which looks at its condition whenever anybody lets go of the lock.
   absl::CondVar ready_;
   std::deque<Batch> batches_ ABSL_GUARDED_BY(mu_);
-  std::string spare_ ABSL_GUARDED_BY(mu_);  // empty, with the memory of a batch that is done
+  std::string spare_ ABSL_GUARDED_BY(mu_);  // empty, with memory that was recycled
   bool waits_for_any_ ABSL_GUARDED_BY(mu_) = false;
   bool urgent_ ABSL_GUARDED_BY(mu_) = false;
   bool closed_ ABSL_GUARDED_BY(mu_) = false;

@@ -51,6 +51,7 @@ absl::StatusOr<Appended> Append(postgres::Connection& connection, const std::str
     }
     done.head.number = before.number + 1;
     done.head.hash = AuditHash(before.hash, done.head.number, gateway, batch.lines);
+    done.previous = before.hash;
     return tx
         .Exec(
             "INSERT INTO leasehold.audit (number, gateway, first_time, last_time, event_count, events, previous, hash)"
@@ -79,11 +80,11 @@ absl::StatusOr<std::vector<v1::AuditRecord>> ReadRecords(postgres::Transaction& 
   return records;
 }
 
-absl::StatusOr<std::vector<v1::AuditRecord>> TakeUnpublished(postgres::Transaction& tx, int limit) {
+absl::StatusOr<std::optional<int64_t>> FirstUnpublished(postgres::Transaction& tx) {
   LH_ASSIGN_OR_RETURN(const pqxx::result mine, tx.Exec(kTryLockPublishing));
-  if (!mine[0][0].as<bool>()) return std::vector<v1::AuditRecord>();
+  if (!mine[0][0].as<bool>()) return std::nullopt;
   LH_ASSIGN_OR_RETURN(const pqxx::result published, tx.Exec("SELECT number FROM leasehold.audit_published"));
-  return ReadRecords(tx, published[0][0].as<int64_t>() + 1, limit);
+  return published[0][0].as<int64_t>() + 1;
 }
 
 absl::Status MarkPublished(postgres::Transaction& tx, int64_t number) {

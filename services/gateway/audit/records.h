@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -22,6 +23,7 @@ struct AuditHead {
 
 struct Appended {
   AuditHead head;
+  std::string previous;  // the hash before; empty: it was an earlier call's record
   // The record `known` is not in the table any more, or is another one: somebody has changed it.
   bool tampered = false;
 };
@@ -35,9 +37,9 @@ absl::StatusOr<Appended> Append(postgres::Connection& connection, const std::str
 // Up to `limit` records from `number` on, in their order.
 absl::StatusOr<std::vector<v1::AuditRecord>> ReadRecords(postgres::Transaction& tx, int64_t number, int limit);
 
-// Takes the relay's turn and returns what the stream has not got, at most `limit`; none if another gateway has the
-// turn, which lasts as long as the transaction.
-absl::StatusOr<std::vector<v1::AuditRecord>> TakeUnpublished(postgres::Transaction& tx, int limit);
+// Takes the relay's turn, which lasts as long as the transaction, and returns the first number that the stream has not
+// got; none if another gateway has the turn.
+absl::StatusOr<std::optional<int64_t>> FirstUnpublished(postgres::Transaction& tx);
 absl::Status MarkPublished(postgres::Transaction& tx, int64_t number);
 
 }  // namespace leasehold::gateway

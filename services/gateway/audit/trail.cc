@@ -113,7 +113,7 @@ void AuditTrail::Write() {
   }
 }
 
-absl::Status AuditTrail::Store(const AuditBuffer::Batch& batch) {
+absl::Status AuditTrail::Store(AuditBuffer::Batch& batch) {
   if (!options_.prepared()) return Error(v1::REASON_REGISTRY_UNAVAILABLE, "the registry is not prepared yet");
   LH_ASSIGN_OR_RETURN(Appended appended, Append(table_, options_.gateway, batch, head_));
   if (appended.tampered) {
@@ -122,6 +122,15 @@ absl::Status AuditTrail::Store(const AuditBuffer::Batch& batch) {
         {{"record", std::to_string(head_.number)}});
   }
   head_ = std::move(appended.head);
+  if (!appended.previous.empty()) {
+    v1::AuditRecord record;
+    record.set_number(head_.number);
+    record.set_gateway(options_.gateway);
+    record.set_events(std::move(batch.lines));
+    record.set_previous(std::move(appended.previous));
+    record.set_hash(head_.hash);
+    recent_.Add(std::move(record));
+  }
   stored_.Increment(static_cast<double>(batch.events));
   absl::MutexLock lock(&mu_);
   written_ = true;
@@ -158,33 +167,41 @@ absl::Status AuditTrail::Carry() {
     stream_ensured_ = true;
   }
   if (!options_.prepared()) return absl::OkStatus();
-  for (bool more = true; more;) {
-    absl::Status published;
-    const absl::Status done = outlet_.InTransaction([&](postgres::Transaction& tx) -> absl::Status {
-      LH_ASSIGN_OR_RETURN(const std::vector<v1::AuditRecord> records, TakeUnpublished(tx, kPublishedAtOnce));
-      more = records.size() == kPublishedAtOnce;
-      int64_t newest = 0;
-      for (const v1::AuditRecord& record : records) {
-        published = nats_.Publish("audit.records", record.events(),
-                                  {{"Leasehold-Number", std::to_string(record.number())},
-                                   {"Leasehold-Gateway", record.gateway()},
-                                   {"Leasehold-Previous", Hex(record.previous())},
-                                   {"Leasehold-Hash", Hex(record.hash())}},
-                                  std::format("audit-{}", record.number()));
-        if (!published.ok()) break;
-        newest = record.number();
-      }
-      if (newest == 0) return absl::OkStatus();
-      published_.Set(static_cast<double>(newest));
-      return MarkPublished(tx, newest);
-    });
-    LH_RETURN_IF_ERROR(done);
-    if (!published.ok()) {
-      stream_ensured_ = false;  // it may be the stream that is missing
-      return published;
-    }
-  }
+  for (bool more = true; more;) LH_RETURN_IF_ERROR(CarrySome(more));
   return absl::OkStatus();
+}
+
+absl::Status AuditTrail::CarrySome(bool& more) {
+  more = false;
+  absl::Status published;
+  const absl::Status done = outlet_.InTransaction([&](postgres::Transaction& tx) -> absl::Status {
+    LH_ASSIGN_OR_RETURN(const std::optional<int64_t> first, FirstUnpublished(tx));
+    if (!first) return absl::OkStatus();
+    std::vector<v1::AuditRecord> records = recent_.Take(*first, kPublishedAtOnce);
+    const bool remembered = !records.empty();
+    if (!remembered) {
+      LH_ASSIGN_OR_RETURN(records, ReadRecords(tx, *first, kPublishedAtOnce));
+    }
+    more = remembered || records.size() == kPublishedAtOnce;
+    int64_t newest = 0;
+    for (v1::AuditRecord& record : records) {
+      published = nats_.Publish("audit.records", record.events(),
+                                {{"Leasehold-Number", std::to_string(record.number())},
+                                 {"Leasehold-Gateway", record.gateway()},
+                                 {"Leasehold-Previous", Hex(record.previous())},
+                                 {"Leasehold-Hash", Hex(record.hash())}},
+                                std::format("audit-{}", record.number()));
+      if (!published.ok()) break;
+      newest = record.number();
+      recorder_.buffer().Recycle(std::move(*record.mutable_events()));
+    }
+    if (newest == 0) return absl::OkStatus();
+    published_.Set(static_cast<double>(newest));
+    return MarkPublished(tx, newest);
+  });
+  LH_RETURN_IF_ERROR(done);
+  if (!published.ok()) stream_ensured_ = false;  // it may be the stream that is missing
+  return published;
 }
 
 std::string AuditGatewayName() {

@@ -14,6 +14,7 @@
 #include "common/jetstream/jetstream.h"
 #include "common/postgres/postgres.h"
 #include "common/telemetry/metrics.h"
+#include "services/gateway/audit/recent_records.h"
 #include "services/gateway/audit/recorder.h"
 #include "services/gateway/audit/records.h"
 
@@ -49,9 +50,11 @@ class AuditTrail {
 
  private:
   void Write();
-  absl::Status Store(const AuditBuffer::Batch& batch);
+  absl::Status Store(AuditBuffer::Batch& batch);
   void Publish();
   absl::Status Carry();
+  // Carries some of what follows. `more`: there may be more.
+  absl::Status CarrySome(bool& more);
   // False: it shall stop at once.
   bool Pause(absl::Duration wait);
 
@@ -64,6 +67,7 @@ class AuditTrail {
   prometheus::Gauge& published_;
   postgres::Connection table_;  // the writing thread's, as what follows
   AuditHead head_;
+  RecentRecords recent_;
   postgres::Connection outlet_;  // the publishing thread's, as what follows
   bool stream_ensured_ = false;
   absl::Mutex mu_;

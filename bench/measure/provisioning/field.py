@@ -55,6 +55,7 @@ class Active:
     """When tenants became ACTIVE, as a watch of the gateway tells it."""
 
     def __init__(self, stack):
+        self._stack = stack
         self._times = {}
         self._changed = threading.Condition()
         self._process = subprocess.Popen(["leasehold", "tenant", "watch", "--json"], stdout=subprocess.PIPE, text=True,
@@ -74,7 +75,8 @@ class Active:
     def when(self, tenant):
         with self._changed:
             if not self._changed.wait_for(lambda: tenant in self._times, PATIENCE):
-                raise Failure(f"{tenant} is not active after {PATIENCE} s")
+                now = json.loads(self._stack.run("leasehold", "tenant", "get", tenant, "--json"))
+                raise Failure(f"{tenant} is not active after {PATIENCE} s: {now.get('message') or now['state']}")
             return self._times[tenant]
 
     def close(self):

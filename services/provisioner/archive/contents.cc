@@ -19,11 +19,11 @@ constexpr std::string_view kTables =
     "AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid "
     "AND d.deptype = 'e') ORDER BY n.nspname COLLATE \"C\", c.relname COLLATE \"C\"";
 
-// A row that nothing has come of yet says nothing. The columns done and begun may not be there: an older Leasehold's
-// history has `transaction` for the same.
+// A row that nothing has come of yet says nothing. The columns run, done and begun may not be there: an older
+// Leasehold's history has `transaction` for the latter two.
 constexpr std::string_view kApplied =
-    "SELECT version, name, checksum, applied_at IS NULL FROM leasehold.migrations m WHERE applied_at IS NOT NULL "
-    "OR transaction IS NOT NULL OR (to_jsonb(m)->>'done')::int > 0 OR (to_jsonb(m)->>'begun')::int > 0 "
+    "SELECT version, name, checksum, applied_at IS NULL, coalesce(to_jsonb(m)->>'run', '') "
+    "FROM leasehold.migrations m WHERE applied_at IS NOT NULL OR transaction IS NOT NULL OR (to_jsonb(m)->>'done')::int > 0 OR (to_jsonb(m)->>'begun')::int > 0 "
     "ORDER BY version";
 
 // Patience with whoever holds a table, in rounds of a second, so that a cancelled copy ends soon.
@@ -76,8 +76,10 @@ absl::StatusOr<Contents> ReadContents(postgres::Transaction& tx, const std::func
                   std::format("migration {} is under way, or was left in part", row[1].as<std::string>())),
             absl::Seconds(1));
       }
-      contents.migrations.push_back(
-          {.version = row[0].as<int>(), .name = row[1].as<std::string>(), .checksum = row[2].as<std::string>()});
+      contents.migrations.push_back({.version = row[0].as<int>(),
+                                     .name = row[1].as<std::string>(),
+                                     .checksum = row[2].as<std::string>(),
+                                     .run = row[4].as<std::string>()});
     }
   }
   LH_ASSIGN_OR_RETURN(contents.tables, CountRows(tx, go_on));
@@ -118,9 +120,9 @@ absl::StatusOr<Contents> CopyWithSnapshot(postgres::Connection& inside, const st
 absl::Status WriteHistory(postgres::Connection& inside, const Contents& contents) {
   return inside.InTransaction([&](postgres::Transaction& tx) -> absl::Status {
     for (const AppliedMigration& applied : contents.migrations) {
-      LH_RETURN_IF_ERROR(tx.Exec("INSERT INTO leasehold.migrations (version, name, checksum, applied_at, transaction) "
-                                 "VALUES ($1, $2, $3, now(), pg_current_xact_id())",
-                                 {std::format("{}", applied.version), applied.name, applied.checksum})
+      LH_RETURN_IF_ERROR(tx.Exec("INSERT INTO leasehold.migrations (version, name, checksum, applied_at, transaction, "
+                                 "run) VALUES ($1, $2, $3, now(), pg_current_xact_id(), $4)",
+                                 {std::format("{}", applied.version), applied.name, applied.checksum, applied.run})
                              .status());
     }
     return absl::OkStatus();

@@ -48,6 +48,7 @@ absl::Status FailedAt(const std::string& file, std::span<const SqlStatement> sta
   if (index < statements.size()) {
     failure.line = statements[index].line + LineOf(status, statements[index].text) - 1;
     failure.text = Printable(statements[index].text, kMaxTextBytes);
+    failure.reason = NamesOnlyMessage(status, failure.sqlstate, statements[index].text);
   }
   result.failure = failure;
   return Error(v1::REASON_MIGRATION_FAILED,

@@ -216,6 +216,7 @@ absl::StatusOr<History> ReadHistoryAsKeeper(postgres::Connection& keeper) {
 std::string DigestOf(const History& history) {
   std::string text;
   for (const auto& [version, row] : history) {
+    if (!row.applied && row.done == 0 && row.begun == 0) continue;  // nothing of it has happened
     text += std::format("{} {} {} {}\n", version, row.name, row.checksum, row.applied ? "" : "partly");
   }
   return Hex(Digest(text).substr(0, 8));

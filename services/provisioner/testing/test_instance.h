@@ -25,6 +25,9 @@ class TestInstance {
 
   const Instance& instance() const { return *instance_; }
   localserver::PostgresServer& server() { return *server_; }
+  // The same service's on another server that knows the same roles.
+  Instance InstanceWith(const v1::InstanceConfig& config) const;
+  static Secret superuser_password();
   std::string data_dir() const { return directory_.path() + "/data"; }
 
   // A new connection each time.

@@ -347,7 +347,7 @@ absl::StatusOr<bool> Reconciler::Attempt(const TenantRecord& record, Work work, 
     recreated_.Increment();
   }
   if (is_new && ReasonOf(ran) == v1::REASON_MIGRATION_FAILED) {
-    const absl::StatusOr<bool> fewer = newcomers_.HoldBack(central, *migrations);
+    const absl::StatusOr<bool> fewer = newcomers_.HoldBack(central, *migrations, database.failing_file());
     if (fewer.ok() && *fewer)
       return Error(v1::REASON_SUPERSEDED, "another try with the files before the one that fails");
   }

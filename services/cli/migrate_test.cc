@@ -86,8 +86,9 @@ TEST(ShowRun, SaysOnceWhatIsTheSameInSeveralDatabases) {
     finding.set_message("was edited");
   }
   const std::string shown = ShowRun(run, tasks, {kPlain, kNow});
-  EXPECT_THAT(shown, HasSubstr("\n  a, c, d and 1 more: 0003_c.sql line 0, statement 0 (42703): column \"nme\" does not "
-                               "exist: SELECT nme\n  b: 0003_c.sql"));
+  EXPECT_THAT(shown,
+              HasSubstr("\n  4 databases: 0003_c.sql line 0, statement 0 (42703): column \"nme\" does not exist: "
+                        "SELECT nme\n    a, c, d, e\n  b: 0003_c.sql"));
   EXPECT_THAT(shown, HasSubstr("a, b, c and 2 more  0001_a.sql  was edited"));
 }
 

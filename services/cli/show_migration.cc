@@ -58,6 +58,19 @@ std::string Databases(const std::vector<std::string>& names) {
                       " more");
 }
 
+// All of them, in lines that are not too long.
+std::string Listed(const std::vector<std::string>& names) {
+  constexpr size_t kWidth = 100;
+  std::string text;
+  size_t width = kWidth;
+  for (const std::string& name : names) {
+    const bool fits = width + name.size() + 2 <= kWidth;
+    absl::StrAppend(&text, text.empty() ? "" : ",", fits ? " " : absl::StrCat(text.empty() ? "" : "\n", "    "), name);
+    width = (fits ? width + 2 : 0) + name.size();
+  }
+  return absl::StrCat(text, "\n");
+}
+
 // What is the same in several databases is said once.
 class ByText {
  public:
@@ -68,7 +81,7 @@ class ByText {
     if (!database.empty()) databases_[place->second].push_back(database);
     return is_new;
   }
-  std::string Of(size_t place) const { return Databases(databases_[place]); }
+  const std::vector<std::string>& Of(size_t place) const { return databases_[place]; }
 
  private:
   std::map<std::string, size_t> places_;
@@ -87,8 +100,8 @@ class FindingsTable {
     Table table({"", "DATABASE", "OBJECT", "FOUND", "REMEDY"});
     for (size_t i = 0; i < findings_.size(); ++i) {
       const v1::MigrationFinding& finding = findings_[i];
-      table.AddRow(
-          {SeverityCell(finding.severity()), by_text_.Of(i), finding.object(), finding.message(), finding.remedy()});
+      table.AddRow({SeverityCell(finding.severity()), Databases(by_text_.Of(i)), finding.object(), finding.message(),
+                    finding.remedy()});
     }
     return table.Render(view.terminal);
   }
@@ -131,10 +144,10 @@ std::string ShowMigrationStatus(const v1::MigrationStatus& status, bool all, con
                     Counts(status.run()), status.run().message().empty() ? "" : "; ", status.run().message(), "\n");
   }
   if (!status.files_error().empty()) {
-    absl::StrAppend(
-        &text, view.terminal.Paint(Colour::kRed, absl::StrCat("the files cannot be read as they are now: ",
-                                                              status.files_error())),
-        "; what stands here is by those before\n");
+    absl::StrAppend(&text,
+                    view.terminal.Paint(
+                        Colour::kRed, absl::StrCat("the files cannot be read as they are now: ", status.files_error())),
+                    "; what stands here is by those before\n");
   }
   Table table({"DATABASE", "TENANT", "VERSION", "PENDING", ""});
   for (const v1::DatabaseVersion& database : status.databases()) {
@@ -159,8 +172,7 @@ std::string ShowMigrationStatus(const v1::MigrationStatus& status, bool all, con
 std::string ShowPlan(const v1::MigrationPlan& plan, const View& view) {
   FindingsTable findings;
   for (const v1::MigrationFinding& finding : plan.findings()) findings.Add(finding);
-  const std::string amiss =
-      findings.empty() ? "" : absl::StrCat("what apply would stop at:\n", findings.Render(view));
+  const std::string amiss = findings.empty() ? "" : absl::StrCat("what apply would stop at:\n", findings.Render(view));
   if (plan.databases().empty()) {
     return findings.empty() ? "every database is at the newest version\n" : absl::StrCat("no file is pending\n", amiss);
   }
@@ -168,7 +180,8 @@ std::string ShowPlan(const v1::MigrationPlan& plan, const View& view) {
   for (const v1::MigrationFile& file : plan.files()) {
     absl::StrAppend(
         &text, view.terminal.Paint(Colour::kBold, absl::StrCat(file.tenant() ? "tenant/" : "central/", file.name())),
-        file.transactional() ? "" : "  (no transaction)", file.has_down() ? "  (can be undone)" : "", file.statements().empty() ? "  (no statements)" : "", "\n");
+        file.transactional() ? "" : "  (no transaction)", file.has_down() ? "  (can be undone)" : "",
+        file.statements().empty() ? "  (no statements)" : "", "\n");
     for (const std::string& statement : file.statements())
       absl::StrAppend(&text, "  ", absl::StrReplaceAll(statement, {{"\n", "\n  "}}), ";\n");
   }
@@ -194,7 +207,9 @@ std::string ShowRuns(const google::protobuf::RepeatedPtrField<v1::MigrationRun>&
   return table.Render(view.terminal);
 }
 
-std::string FailureLine(const v1::MigrationTask& task) { return absl::StrCat(task.database(), ": ", FailureText(task)); }
+std::string FailureLine(const v1::MigrationTask& task) {
+  return absl::StrCat(task.database(), ": ", FailureText(task));
+}
 
 std::string ShowRun(const v1::MigrationRun& run, const std::vector<v1::MigrationTask>& tasks, const View& view) {
   std::string text = absl::StrCat("run ", run.id(), " (", Word(run.spec().kind()), ") ",
@@ -207,7 +222,11 @@ std::string ShowRun(const v1::MigrationRun& run, const std::vector<v1::Migration
     std::string failure = FailureText(task);
     if (failures.Add(failure, task.database())) texts.push_back(std::move(failure));
   }
-  for (size_t i = 0; i < texts.size(); ++i) absl::StrAppend(&text, "  ", failures.Of(i), ": ", texts[i], "\n");
+  for (size_t i = 0; i < texts.size(); ++i) {
+    const std::vector<std::string>& names = failures.Of(i);
+    absl::StrAppend(&text, "  ", names.size() == 1 ? names[0] : absl::StrCat(names.size(), " databases"), ": ",
+                    texts[i], "\n", names.size() == 1 ? "" : Listed(names));
+  }
   FindingsTable findings;
   for (const v1::MigrationFinding& finding : run.findings()) findings.Add(finding);
   for (const v1::MigrationTask& task : tasks) {

@@ -75,11 +75,10 @@ absl::StatusOr<Provisioner::Settings> Provisioner::Read(const v1::Config& config
   if (!limits.token_file().empty())
     LH_RETURN_IF_ERROR(CheckTokenMayGo(limits.gateway(), !limits.gateway_ca_file().empty()));
   const bool automatic = limits.migrate() == "automatic";
-  Rollout::Options rollout{
-      .library = {service.migrations(), tenant, central},
-      .parallelism = limits.parallelism(),
-      .automatic = automatic,
-      .retention = {.time = ToDuration(limits.run_retention()), .most = limits.max_runs()}};
+  Rollout::Options rollout{.library = {service.migrations(), tenant, central},
+                           .parallelism = limits.parallelism(),
+                           .automatic = automatic,
+                           .retention = {.time = ToDuration(limits.run_retention()), .most = limits.max_runs()}};
   SpareKeeper::Options spares{.min_spares = limits.min_spares(),
                               .max_spares = limits.max_spares(),
                               .min_backoff = ToDuration(limits.min_backoff()),

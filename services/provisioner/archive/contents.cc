@@ -23,7 +23,8 @@ constexpr std::string_view kTables =
 // Leasehold's history has `transaction` for the latter two.
 constexpr std::string_view kApplied =
     "SELECT version, name, checksum, applied_at IS NULL, coalesce(to_jsonb(m)->>'run', '') "
-    "FROM leasehold.migrations m WHERE applied_at IS NOT NULL OR transaction IS NOT NULL OR (to_jsonb(m)->>'done')::int > 0 OR (to_jsonb(m)->>'begun')::int > 0 "
+    "FROM leasehold.migrations m WHERE applied_at IS NOT NULL OR transaction IS NOT NULL OR "
+    "(to_jsonb(m)->>'done')::int > 0 OR (to_jsonb(m)->>'begun')::int > 0 "
     "ORDER BY version";
 
 // Patience with whoever holds a table, in rounds of a second, so that a cancelled copy ends soon.

@@ -28,8 +28,8 @@ AloneStatement ReadAloneStatement(std::string_view sql);
 // What PostgreSQL would refuse inside a transaction: CONCURRENTLY where it stands for that, or VACUUM; else empty.
 std::string_view RefusedInTransactions(std::string_view sql);
 
-// The same without CONCURRENTLY, or as it is if no transaction refuses it; nothing for what only tidies up what is there
-// (VACUUM, REINDEX).
+// The same without CONCURRENTLY, or as it is if no transaction refuses it; nothing for what only tidies up what is
+// there (VACUUM, REINDEX).
 std::optional<std::string> FormForTransactions(std::string_view sql);
 
 enum class IndexState { kAbsent, kInvalid, kValid };

@@ -89,8 +89,8 @@ absl::Status CheckStatements(const Migration& file) {
   for (const SqlStatement& statement : file.statements) {
     // What a comment between statements holds never gets to the server.
     if (!IsUtf8(statement.text)) {
-      return Refuse(file.name, std::format("line {}: the statement is not UTF-8; save the file in that encoding",
-                                           statement.line));
+      return Refuse(file.name,
+                    std::format("line {}: the statement is not UTF-8; save the file in that encoding", statement.line));
     }
     const std::string_view alone_only = file.transactional ? RefusedInTransactions(statement.text) : "";
     if (!alone_only.empty()) {

@@ -264,8 +264,7 @@ class Trial {
     LH_RETURN_IF_ERROR(UnlessOwing(RunStatements(tx_, file.name, file.statements, result_)));
     if (at_end_) return absl::OkStatus();
     const absl::Status checked = tx_.Exec("SET CONSTRAINTS ALL IMMEDIATE").status();
-    return checked.ok() ? checked
-                        : FailedAt(file.name, file.statements, LastOf(file.statements), checked, result_);
+    return checked.ok() ? checked : FailedAt(file.name, file.statements, LastOf(file.statements), checked, result_);
   }
 
   absl::Status RunAlone(const Migration& file, const HistoryRow& row) {

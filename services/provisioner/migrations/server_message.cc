@@ -16,8 +16,8 @@ constexpr size_t kMaxMessageBytes = 300;
 
 // Of these the message names objects, never values.
 constexpr std::string_view kOfNames[] = {"0A", "23", "25", "2B", "3D", "3F", "42", "54", "55"};
-constexpr std::string_view kDefinitions[] = {"alter",   "analyze", "cluster", "comment",  "create", "drop", "grant",
-                                             "reindex", "revoke",  "set",     "truncate", "vacuum"};
+constexpr std::string_view kDefinitions[] = {"alter", "analyze", "cluster", "comment", "create",   "drop",
+                                             "grant", "reindex", "revoke",  "set",     "truncate", "vacuum"};
 
 bool Defines(std::string_view statement) {
   const auto* const end = std::ranges::find_if_not(statement, [](char c) { return absl::ascii_isalpha(c); });

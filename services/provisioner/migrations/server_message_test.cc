@@ -50,8 +50,10 @@ TEST(NamesOnlyMessage, IsEmptyWhereItMaySpeakOfRows) {
             "");
   EXPECT_EQ(message("ERROR:  no salary for Ann (P0001)", "P0001", "UPDATE a SET b = 1"), "");
   // What a trigger or a DO block made of rows, and ran.
-  EXPECT_EQ(message("ERROR:  syntax error at or near \"Ann\" at character 8 (42601)", "42601", "UPDATE a SET b = 1"), "");
-  EXPECT_EQ(message("ERROR:  syntax error at or near \"Ann\" (42601)", "42601", "DO $$ BEGIN EXECUTE r.name; END $$"), "");
+  EXPECT_EQ(message("ERROR:  syntax error at or near \"Ann\" at character 8 (42601)", "42601", "UPDATE a SET b = 1"),
+            "");
+  EXPECT_EQ(message("ERROR:  syntax error at or near \"Ann\" (42601)", "42601", "DO $$ BEGIN EXECUTE r.name; END $$"),
+            "");
   EXPECT_EQ(message("ERROR:  Ann may not (42501)", "42501", "UPDATE a SET b = 1"), "");
   EXPECT_EQ(message("ERROR:  an odd \" (42601)", "42601", "UPDATE a SET b = 1"), "");
 }

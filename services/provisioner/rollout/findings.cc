@@ -351,11 +351,10 @@ Findings FindingsOf(std::span<const DriftedObject> drifted, const std::string& d
     }
     switch (object.drift) {
       case Drift::kMissing:
-        findings.push_back(MakeFinding(kError, "drift-missing", database, object.object,
-                                       "the files make it, and it is not there",
-                                       object.should_be.empty()
-                                           ? "make it again as the files do"
-                                           : std::format("make it again: {}", Printable(object.should_be, 200))));
+        findings.push_back(
+            MakeFinding(kError, "drift-missing", database, object.object, "the files make it, and it is not there",
+                        object.should_be.empty() ? "make it again as the files do"
+                                                 : std::format("make it again: {}", Printable(object.should_be, 200))));
         break;
       case Drift::kUnexpected:
         findings.push_back(MakeFinding(kError, "drift-unexpected", database, object.object,

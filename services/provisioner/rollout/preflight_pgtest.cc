@@ -68,7 +68,8 @@ TEST_F(PreflightTest, TransactionsThatAreLongOrPreparedAreNamed) {
   const auto fleet = ListFleet(central, test_->instance());
   ASSERT_TRUE(fleet.ok()) << fleet.status();
   const FleetMigrations files = rollout_->files();
-  const auto found = InspectFleet(central, test_->instance(), *fleet, files, 1, {.long_transaction = absl::ZeroDuration()});
+  const auto found =
+      InspectFleet(central, test_->instance(), *fleet, files, 1, {.long_transaction = absl::ZeroDuration()});
   ASSERT_TRUE(found.ok()) << found.status();
   EXPECT_THAT(*found, Contains(AllOf(Code("long-transaction"), InDatabase(name), Object("session "),
                                      Remedy("pg_terminate_backend"))));

@@ -2,6 +2,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
 
 #include "common/localserver/account.h"
@@ -33,10 +34,12 @@ class ReplicaTest : public RolloutFixture {
     ASSERT_TRUE(program.ok()) << program.status();
     auto copying = localserver::ChildProcess::Start(
         {.argv = {*program, "-D", data, "-R", "--checkpoint=fast", "-d", test_->server().SuperuserDsn()},
+         .environment = {"LC_ALL=C.UTF-8"},
+         .log_path = data + ".copy.log",
          .working_dir = "/",
          .user = user});
     ASSERT_TRUE(copying.ok()) << copying.status();
-    ASSERT_EQ((*copying)->Wait(), 0);
+    ASSERT_EQ((*copying)->Wait(), 0) << localserver::LastLines(data + ".copy.log");
     auto server = localserver::PostgresServer::Start(
         {.data_dir = data, .superuser_password = Secret("as the primary's"), .settings = {"max_connections=60"}});
     ASSERT_TRUE(server.ok()) << server.status();
@@ -47,7 +50,7 @@ class ReplicaTest : public RolloutFixture {
     config.set_database("identity_central");
     config.set_username("leasehold");
     config.set_sslmode("disable");
-    instance_.emplace(test_->InstanceWith(config));
+    instance_.emplace(TestInstance::OptionsFor(config));
     pool_ = std::make_unique<postgres::ConnectionPool>(instance_->AsLogin(instance_->central_database()), 4);
     follower_ = std::make_unique<Rollout>(
         options_, Rollout::Parts{.instance = *instance_, .central = *pool_, .clock = clock_, .metrics = metrics_});
@@ -101,9 +104,8 @@ TEST_F(ReplicaTest, OnceItIsThePrimaryRunsGoOnThere) {
   ASSERT_NO_FATAL_FAILURE(StartReplica());
   // A lock is no change, so it gets as far as what it would write.
   EXPECT_FALSE(follower_->WorkOne().ok());
-  postgres::Connection superuser(
-      {.dsn = postgres::Dsn("127.0.0.1", server_->port(), "postgres", "postgres", "disable"),
-       .password = test_->superuser_password()});
+  postgres::Connection superuser({.dsn = postgres::Dsn("127.0.0.1", server_->port(), "postgres", "postgres", "disable"),
+                                  .password = TestInstance::superuser_password()});
   const auto promoted = superuser.ExecAlone("SELECT pg_promote(wait => true)");
   ASSERT_TRUE(promoted.ok()) << promoted.status();
   ASSERT_TRUE((*promoted)[0][0].as<bool>());

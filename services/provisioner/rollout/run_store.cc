@@ -200,14 +200,15 @@ absl::Status RunStore::Cancel(int64_t number, const std::string& call) {
 absl::Status RunStore::Resume(int64_t number, bool failed, const std::string& call) {
   bool found = false;
   const absl::Status status = InTransaction([&](postgres::Transaction& tx) -> absl::Status {
-    LH_ASSIGN_OR_RETURN(const pqxx::result rows,
-                        tx.Exec(std::format("UPDATE leasehold.runs SET state = 'running', cancelled = false, "
-                                            "message = '', phase = CASE WHEN wave > 0 THEN 'working' ELSE 'listing' "
-                                            "END, end_time = NULL, update_time = $2, calls = {} WHERE id = $1 "
-                                            "AND state IN ('failed', 'stopped', 'cancelled') AND $3::text <> ALL (calls) "
-                                            "RETURNING id",
-                                            kCallsWith),
-                                {Number(number), Now(), call}));
+    LH_ASSIGN_OR_RETURN(
+        const pqxx::result rows,
+        tx.Exec(std::format("UPDATE leasehold.runs SET state = 'running', cancelled = false, "
+                            "message = '', phase = CASE WHEN wave > 0 THEN 'working' ELSE 'listing' "
+                            "END, end_time = NULL, update_time = $2, calls = {} WHERE id = $1 "
+                            "AND state IN ('failed', 'stopped', 'cancelled') AND $3::text <> ALL (calls) "
+                            "RETURNING id",
+                            kCallsWith),
+                {Number(number), Now(), call}));
     found = !rows.empty();
     if (!found) return absl::OkStatus();
     if (failed) {

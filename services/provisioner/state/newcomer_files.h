@@ -32,8 +32,8 @@ class NewcomerFiles {
   // For a database that has been complete before.
   std::shared_ptr<const Migrations> All() const { return state_->all.Get(); }
 
-  // A new database could not be migrated with `used`, which Get() gave. `name`: of the file that failed by what stands in
-  // it; empty: none did. True if Get() gives fewer now. Blocks.
+  // A new database could not be migrated with `used`, which Get() gave. `name`: of the file that failed by what stands
+  // in it; empty: none did. True if Get() gives fewer now. Blocks.
   absl::StatusOr<bool> HoldBack(postgres::Connection& central, const Migrations& used, const std::string& name) const;
   bool holds() const;
   // Lets go what the newest run does not speak against any more; for whoever is about to use Get(). Blocks if holds().

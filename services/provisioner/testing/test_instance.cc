@@ -28,7 +28,7 @@ absl::StatusOr<std::unique_ptr<TestInstance>> TestInstance::Start(std::vector<st
   config.set_database("identity_central");
   config.set_username("leasehold");
   config.set_sslmode("disable");
-  test->instance_.emplace(test->InstanceWith(config));
+  test->instance_.emplace(OptionsFor(config));
   postgres::Connection superuser = test->Superuser();
   LH_RETURN_IF_ERROR(superuser
                          .ExecAlone(std::format("CREATE ROLE leasehold LOGIN CREATEDB CREATEROLE PASSWORD {}",
@@ -38,11 +38,11 @@ absl::StatusOr<std::unique_ptr<TestInstance>> TestInstance::Start(std::vector<st
   return test;
 }
 
-Instance TestInstance::InstanceWith(const v1::InstanceConfig& config) const {
-  return Instance({.service = *ServiceName::Parse("identity"),
-                   .config = config,
-                   .password = Secret(std::string(kPassword)),
-                   .role_key = *RoleKey::Parse(std::string(64, 'a'))});
+Instance::Options TestInstance::OptionsFor(const v1::InstanceConfig& config) {
+  return {.service = *ServiceName::Parse("identity"),
+          .config = config,
+          .password = Secret(std::string(kPassword)),
+          .role_key = *RoleKey::Parse(std::string(64, 'a'))};
 }
 
 Secret TestInstance::superuser_password() { return Secret(std::string(kSuperuserPassword)); }

@@ -25,8 +25,8 @@ class TestInstance {
 
   const Instance& instance() const { return *instance_; }
   localserver::PostgresServer& server() { return *server_; }
-  // The same service's on another server that knows the same roles.
-  Instance InstanceWith(const v1::InstanceConfig& config) const;
+  // Of an instance of the same service on another server that knows the same roles.
+  static Instance::Options OptionsFor(const v1::InstanceConfig& config);
   static Secret superuser_password();
   std::string data_dir() const { return directory_.path() + "/data"; }
 

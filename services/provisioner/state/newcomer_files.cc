@@ -102,7 +102,7 @@ absl::StatusOr<bool> NewcomerFiles::HoldBack(postgres::Connection& central, cons
     LH_ASSIGN_OR_RETURN(const bool serves, ServesBefore(central, *all, file->version));
     if (serves) failing = file->version;
   }
-  const auto end = std::ranges::find_if(*all, [failing](const Migration& file) { return file.version >= failing; });
+  const auto end = std::ranges::find_if(*all, [failing](const Migration& next) { return next.version >= failing; });
   if (failing != 0 && end != all->begin()) {
     const absl::MutexLock lock(&state_->mu);
     if (state_->failing != failing) {

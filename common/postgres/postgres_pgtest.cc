@@ -140,13 +140,10 @@ TEST(Connection, AStatementThatTakesLongCanBeCalledOff) {
   const absl::Status status = connection.InTransaction([&](Transaction& tx) -> absl::Status {
     int asked = 0;
     const auto once = [&asked] { return ++asked > 1 ? absl::AbortedError("enough") : absl::OkStatus(); };
-    const auto rows = tx.ExecWhile(once, "SELECT 1, NULL, 'x' FROM pg_sleep(0)");
-    EXPECT_TRUE(rows.ok()) << rows.status();
-    if (rows.ok()) {
-      EXPECT_THAT(*rows, ElementsAre(ElementsAre("1", std::nullopt, "x")));
-    }
+    EXPECT_EQ(tx.CountCopied(once, "COPY (SELECT generate_series(1, 3000)) TO STDOUT").value_or(-1), 3000);
+    EXPECT_EQ(tx.CountCopied(once, "COPY (SELECT WHERE false) TO STDOUT").value_or(-1), 0);
     const absl::Time begun = absl::Now();
-    EXPECT_EQ(tx.ExecWhile(once, "SELECT pg_sleep(3600)").status(), absl::AbortedError("enough"));
+    EXPECT_EQ(tx.CountCopied(once, "COPY (SELECT pg_sleep(3600)) TO STDOUT").status(), absl::AbortedError("enough"));
     EXPECT_LT(absl::Now() - begun, absl::Minutes(1));
     waited = First(tx.Exec("SELECT 1"));
     return absl::OkStatus();
@@ -155,9 +152,23 @@ TEST(Connection, AStatementThatTakesLongCanBeCalledOff) {
   EXPECT_EQ(status, absl::AbortedError("enough")) << "and nothing is committed";
   EXPECT_EQ(First(connection.ExecAlone("SELECT 2")), "2");
 
-  const absl::Status failed = connection.InTransaction(
-      [](Transaction& tx) { return tx.ExecWhile([] { return absl::OkStatus(); }, "SELECT 1 / 0").status(); });
-  EXPECT_EQ(SqlStateOf(failed), "22012");
+  // Also in the middle of what it sends without a pause.
+  int asked = 0;
+  const absl::Status flood = connection.InTransaction([&](Transaction& tx) {
+    return tx
+        .CountCopied([&asked] { return ++asked > 1 ? absl::AbortedError("enough") : absl::OkStatus(); },
+                     "COPY (SELECT * FROM generate_series(1, 1000000000000)) TO STDOUT")
+        .status();
+  });
+  EXPECT_EQ(flood, absl::AbortedError("enough"));
+
+  const auto always = [] { return absl::OkStatus(); };
+  for (const char* sql :
+       {"COPY (SELECT 1 / 0) TO STDOUT", "COPY (SELECT 1 / (3 - i) FROM generate_series(1, 5) AS s (i)) TO STDOUT"}) {
+    const absl::Status failed =
+        connection.InTransaction([&](Transaction& tx) { return tx.CountCopied(always, sql).status(); });
+    EXPECT_EQ(SqlStateOf(failed), "22012") << sql;
+  }
   EXPECT_EQ(First(connection.ExecAlone("SELECT 3")), "3");
 }
 

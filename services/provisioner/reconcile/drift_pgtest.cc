@@ -132,6 +132,24 @@ TEST_F(DriftTest, ADatabaseThatMayBeTheTenantsStopsTheMakingOfAnEmptyOne) {
   EXPECT_EQ(Super("SELECT text FROM note", Name("doubt")), "kept");
 }
 
+// Its owner may write another's mark on it, and wait.
+TEST_F(DriftTest, ADatabaseThatIsPassedOffAsAnotherTenantsTakesNoNamesPlace) {
+  Make("forger");
+  Make("victim");
+  postgres::Connection owner(
+      test_->instance().AsRole(Name("forger"), Name("forger"), Get("forger").database_id, RoleKind::kOwner));
+  ASSERT_EQ(AskOver(owner, std::format("COMMENT ON DATABASE {} IS 'leasehold:1:{}'", Name("forger"),
+                                       Get("victim").database_id)),
+            "");
+  Super("DROP DATABASE tenant_victim_identity");
+  ExpectRepaired("victim", {"DATABASE_MISSING tenant_victim_identity REPAIRED"});
+  EXPECT_EQ(AskOver(owner, "SELECT text FROM note"), "kept") << "nobody has ended its session";
+  gateway_.Set("victim", 2, v1::DESIRED_STATE_ABSENT);
+  PassAndWork();
+  EXPECT_EQ(Get("victim").state, v1::SERVICE_STATE_REMOVED) << Get("victim").message;
+  EXPECT_EQ(Super("SELECT text FROM note", Name("forger")), "kept");
+}
+
 TEST_F(DriftTest, ADroppedDatabaseIsMadeAgainAndSaidToBe) {
   Make("dropped");
   Super("DROP DATABASE tenant_dropped_identity");

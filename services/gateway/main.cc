@@ -207,8 +207,8 @@ absl::Status Run(const Arguments& arguments) {
   SqlEndpoint sql(sql_options, authority, metrics, clock);
 
   LH_ASSIGN_OR_RETURN(const auto callers, Callers::Make(config, registry.directory(), book, clock, metrics));
-  LeaseService leases({issuer, book, watchers, registry.directory(), timer, services, &audit}, config.leases(),
-                      metrics);
+  LeaseService leases({issuer, book, watchers, registry.directory(), timer, services, &audit, &callers->gate()},
+                      config.leases(), metrics);
   TenantService tenants(registry);
   OperationService operations(registry);
   BackupService backups(registry, !config.provisioner().backup_folder().empty());

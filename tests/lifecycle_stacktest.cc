@@ -277,11 +277,11 @@ class HeldTenant {
   std::optional<pqxx::work> work_;
 };
 
+// The owner's session, which pg_dump has.
 std::string Copying(Stack& stack, const std::string& id) {
   return stack.OnInstance("alpha",
                           absl::StrCat("SELECT count(*) > 0 FROM pg_stat_activity WHERE datname = '", DatabaseOf(id),
-                                       "' AND wait_event_type = 'Lock' AND usename = "
-                                       "'leasehold'"));
+                                       "' AND wait_event_type = 'Lock' AND usename = datname"));
 }
 
 TEST(Lifecycle, ABackupSurvivesTheDeathOfGatewayAndProvisioner) {

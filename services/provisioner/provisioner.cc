@@ -189,6 +189,7 @@ Provisioner::Provisioner(Settings settings, std::unique_ptr<Renewed> renewed)
            .on_status = [this] { reporter_->Wake(); },
            .on_settled = [this](TenantRecord status) { reporter_->Report(std::move(status)); },
            .on_copying = [this](const TenantId& id, const v1::CopyStatus& copy) { reporter_->Report(id, copy); },
+           .on_prepared = [this] { StartReaders(); },
            .on_claim = OnClaim(settings.spares)}),
       backups_(std::move(settings.backups),
                {.instance = instance_,
@@ -261,10 +262,7 @@ absl::Status Provisioner::Start() {
   renewed_->watcher.Start();
   renewed_->role_key.Start();
   reconciler_.Start();
-  backups_.Start();
   spares_.Start();
-  rollout_.Start();
-  reporter_->Start();
   events_->Start();
   LH_ASSIGN_OR_RETURN(migration_responder_,
                       nats_->Respond(MigrationSubject(instance_.service()), "provisioners",
@@ -281,7 +279,19 @@ absl::Status Provisioner::Start() {
   return absl::OkStatus();
 }
 
+void Provisioner::StartReaders() {
+  const absl::MutexLock lock(&mu_);
+  if (stopping_) return;
+  backups_.Start();
+  rollout_.Start();
+  reporter_->Start();
+}
+
 bool Provisioner::Stop(absl::Duration patience) {
+  {
+    const absl::MutexLock lock(&mu_);
+    stopping_ = true;
+  }
   migration_responder_.reset();
   second_migration_responder_.reset();
   instance_responder_.reset();

@@ -247,6 +247,20 @@ TEST_F(ReconcilerTest, ThreadsDoTheSame) {
   EXPECT_TRUE(reconciler_->Stop(absl::Seconds(30)));
 }
 
+// Long before the next pass would be due.
+TEST_F(ReconcilerTest, WhatWasReportedIsLookedAtAgainSoonAfterItsTenantIsMended) {
+  ASSERT_EQ(test_->Ask("postgres", "CREATE DATABASE tenant_mended_identity"), "");
+  gateway_.Set("mended", 1, v1::DESIRED_STATE_PRESENT);
+  reconciler_->Start();
+  ASSERT_TRUE(
+      Eventually([&] { return gateway_.findings().size() == 1 && Get("mended").state == v1::SERVICE_STATE_FAILED; }));
+  ASSERT_EQ(test_->Ask("postgres", "DROP DATABASE tenant_mended_identity"), "");
+  ASSERT_EQ(reconciler_->Want(Id("mended"), {.generation = 2, .state = v1::DESIRED_STATE_PRESENT}), absl::OkStatus());
+  EXPECT_TRUE(Eventually([&] { return Get("mended").state == v1::SERVICE_STATE_READY; }));
+  EXPECT_TRUE(Eventually([&] { return gateway_.findings().empty(); }));
+  EXPECT_TRUE(reconciler_->Stop(absl::Seconds(30)));
+}
+
 // PostgreSQL lets no DROP DATABASE end before it.
 TEST_F(ReconcilerTest, ALogInThatStandsStillHoldsUpRemovalsAndNothingElse) {
   for (int i = 0; i < 4; ++i) gateway_.Set(std::format("gone-{}", i), 1, v1::DESIRED_STATE_PRESENT);

@@ -20,8 +20,8 @@ class Server : public ::testing::Environment {
  public:
   void SetUp() override {
     auto started = localserver::PostgresServer::Start({.data_dir = folder_.path() + "/data",
-                                          .superuser_password = Secret(std::string(kPassword)),
-                                          .settings = {"max_connections=20"}});
+                                                       .superuser_password = Secret(std::string(kPassword)),
+                                                       .settings = {"max_connections=20"}});
     ASSERT_TRUE(started.ok()) << started.status();
     server_ = *std::move(started);
   }

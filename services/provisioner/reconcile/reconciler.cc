@@ -148,10 +148,13 @@ absl::StatusOr<bool> Reconciler::Record(const TenantId& id, const Desire& desire
 // Told first, noted afterwards: somebody may wait for it.
 void Reconciler::Settled(const TenantRecord& before, const TenantRecord& now) {
   parts_.on_settled ? parts_.on_settled(now) : parts_.on_status();
-  if (now.state == v1::SERVICE_STATE_FAILED) return;
-  if (before.state == v1::SERVICE_STATE_FAILED) {
+  {
     const absl::MutexLock lock(&mu_);
-    mended_ = true;
+    if (now.state == v1::SERVICE_STATE_FAILED) {
+      failed_.insert(now.id);
+      return;
+    }
+    if (failed_.erase(now.id) > 0) mended_ = true;
   }
   const absl::Duration took = parts_.clock.Now() - now.desired_time;
   Log(Level::kInfo, LogNameOf(now.state),

@@ -8,6 +8,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <thread>
@@ -161,7 +162,8 @@ class Reconciler {
   absl::Mutex mu_;
   Backoff backoff_ ABSL_GUARDED_BY(mu_);
   bool pass_requested_ ABSL_GUARDED_BY(mu_) = false;
-  bool mended_ ABSL_GUARDED_BY(mu_) = false;  // since the last pass, whose findings may be of the past
+  std::set<TenantId> failed_ ABSL_GUARDED_BY(mu_);  // whose last attempt here did
+  bool mended_ ABSL_GUARDED_BY(mu_) = false;        // one of them, since the last pass: its findings may be of the past
   int running_ ABSL_GUARDED_BY(mu_) = 0;
   std::vector<std::thread> threads_;
   std::optional<Heartbeat> heartbeat_;

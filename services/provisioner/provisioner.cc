@@ -146,7 +146,7 @@ absl::StatusOr<std::unique_ptr<Provisioner>> Provisioner::Make(const v1::Config&
                         {.service = std::format("leasehold-provisioner-{}", provisioner->instance_.service().str()),
                          .instance = provisioner->instance_.process(),
                          .version = std::string(Version())},
-                        provisioner->metrics_));
+                        environment, provisioner->metrics_));
   LH_RETURN_IF_ERROR(provisioner->WatchRoleKey(service.instance().role_key_file(), std::move(on_new_role_key)));
   LH_RETURN_IF_ERROR(provisioner->endpoint_.Start(provisioner->http_));
   LH_RETURN_IF_ERROR(provisioner->Connect(config.nats().url(), nats_security));
@@ -157,6 +157,7 @@ absl::Status Provisioner::Check(const v1::Config& config, const v1::ServiceConfi
                                 const Environment& environment) {
   LH_RETURN_IF_ERROR(Read(config, service, environment).status());
   LH_RETURN_IF_ERROR(ReadCertificates(config.provisioner()).status());
+  LH_RETURN_IF_ERROR(ReadOtlpHeaders(environment).status());
   return jetstream::ReadSecurity(config.nats(), environment).status();
 }
 

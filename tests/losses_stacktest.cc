@@ -148,6 +148,10 @@ TEST(Losses, OfAnInstanceThatIsRestoredToAnOlderState) {
   EXPECT_EQ(stack.DatabasesOf(later), 2);
 }
 
+double Recreated(const Stack& stack) {
+  return ValueOf(ProvisionerMetrics(stack, "alpha"), "leasehold_provisioner_recreated_total");
+}
+
 // By PostgreSQL's own means, to a moment between two transactions; then instance and registry disagree in whatever has
 // happened to tenants since.
 TEST(Losses, OfAnInstanceThatIsRestoredToAPointInTime) {
@@ -175,6 +179,7 @@ TEST(Losses, OfAnInstanceThatIsRestoredToAPointInTime) {
   WriteNote(stack, kept, "since");
   const std::string later = stack.CreateTenant(FreshTenantId("later"));
   WriteNote(stack, later, "since");
+  const double recreated = Recreated(stack);
   Suspend(stack, suspended);
   ASSERT_EQ(stack.Run({"tenant", "resume", resumed, "--wait"}).exit_code, 0);
   Delete(stack, purged);
@@ -186,6 +191,7 @@ TEST(Losses, OfAnInstanceThatIsRestoredToAPointInTime) {
   EXPECT_EQ(Value(session, "SELECT string_agg(body, ', ') FROM notes").value_or(""), "before") << "a lease from before";
   EXPECT_TRUE(Eventually([&] { return stack.DatabasesOf(later) == 2 && NotesOf(stack, later) == "none"; }))
       << "made again, empty";
+  EXPECT_EQ(Recreated(stack), recreated + 1) << "and an alert is to tell of it, of no other";
   EXPECT_TRUE(Eventually([&] { return IsClosed(stack, suspended); }));
   EXPECT_TRUE(Eventually([&] { return IsOpen(stack, resumed); }));
   EXPECT_TRUE(Eventually([&] { return NothingIsLeftOf(stack, purged); }));

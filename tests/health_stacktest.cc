@@ -118,11 +118,10 @@ TEST_F(HealthTest, AGatewayGoesOnServingWithoutNatsAndTheRegistryUntilItStops) {
     EXPECT_EQ(WhatIsSaid(alpha), "") << "which is why";
     // Held in its drain by a transaction.
     pqxx::connection session(alpha);
-    pqxx::nontransaction work(session);
-    work.exec("BEGIN");
+    pqxx::work transaction(session);
+    transaction.exec("SELECT 1");
     stack.Signal("gateway", SIGTERM);
     EXPECT_TRUE(Eventually([&] { return Answer(http, "/servingz") == 503; }));
-    work.exec("COMMIT");
   }
   stack.AwaitAgain("gateway", gateway);
   EXPECT_TRUE(Eventually([&] { return Answer(http, "/servingz") == 200; }));

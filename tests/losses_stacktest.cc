@@ -25,7 +25,8 @@ std::string Commands(const std::string& text) {
   return "false";
 }
 
-// With what the page takes for given: `leasehold` on the PATH, where the gateway is, and where the registry; `more`: "K=V".
+// With what the page takes for given: `leasehold` on the PATH, where the gateway is, and where the registry; `more`:
+// "K=V".
 void Shell(Stack& stack, const std::string& commands, const std::vector<std::string>& more = {}) {
   const std::string& registry = stack.Env("LEASEHOLD_PG_REGISTRY");
   const std::string log = stack.state_dir() + "/shell.log";
@@ -33,12 +34,11 @@ void Shell(Stack& stack, const std::string& commands, const std::vector<std::str
                                           absl::StrCat("LEASEHOLD_GATEWAY=", stack.Env("LEASEHOLD_GATEWAY")),
                                           absl::StrCat("REGISTRY=", registry.substr(0, registry.rfind('/')))};
   environment.insert(environment.end(), more.begin(), more.end());
-  auto process = localserver::ChildProcess::Start(
-      {.argv = {"bash", "-eu", "-c", commands},
-       .environment = std::move(environment),
-       .log_path = log,
-       .working_dir = stack.state_dir(),
-       .user = ""});
+  auto process = localserver::ChildProcess::Start({.argv = {"bash", "-eu", "-c", commands},
+                                                   .environment = std::move(environment),
+                                                   .log_path = log,
+                                                   .working_dir = stack.state_dir(),
+                                                   .user = ""});
   ASSERT_TRUE(process.ok()) << process.status();
   EXPECT_EQ((*process)->Wait(), 0) << commands << "\n" << Slurp(log);
 }
@@ -194,6 +194,9 @@ TEST(Losses, OfAnInstanceThatIsRestoredToAPointInTime) {
   EXPECT_EQ(Recreated(stack), recreated + 1) << "and an alert is to tell of it, of no other";
   EXPECT_TRUE(Eventually([&] { return IsClosed(stack, suspended); }));
   EXPECT_TRUE(Eventually([&] { return IsOpen(stack, resumed); }));
+  EXPECT_TRUE(DoctorSays(stack, absl::StrCat("unlisted ", NameOf(purged))));
+  ASSERT_EQ(stack.Run({"tenant", "create", purged, "--wait"}).exit_code, 0);
+  ASSERT_EQ(stack.Run({"tenant", "delete", purged, "--retention", "0s"}).exit_code, 0);
   EXPECT_TRUE(Eventually([&] { return NothingIsLeftOf(stack, purged); }));
   EXPECT_TRUE(Eventually([&] { return stack.Run({"doctor"}).exit_code == 0; })) << stack.Run({"doctor"}).out;
   EXPECT_EQ(stack.StateOf(later), v1::TENANT_STATE_ACTIVE);

@@ -261,12 +261,12 @@ TEST(SpanExport, ShowsTheCollectorItsHeadersAndReadsThemAgain) {
   EXPECT_EQ(receiver.key(), "first");
   EXPECT_EQ(receiver.team(), "blue green");
 
-  auto& taken = metrics.Counter("leasehold_reloads_total",
-                                "Files of policy, tokens and keys that changed and were taken", {{"file", "OTLP headers"}});
-  auto& refused =
-      metrics.Counter("leasehold_reload_failures_total",
-                      "Changed files of policy, tokens and keys that could not be used; the old ones stay",
+  auto& taken =
+      metrics.Counter("leasehold_reloads_total", "Files of policy, tokens and keys that changed and were taken",
                       {{"file", "OTLP headers"}});
+  auto& refused = metrics.Counter("leasehold_reload_failures_total",
+                                  "Changed files of policy, tokens and keys that could not be used; the old ones stay",
+                                  {{"file", "OTLP headers"}});
   const absl::Time give_up = absl::Now() + absl::Seconds(30);
   write("X-Api-Key second\n");
   while (refused.Value() < 1 && absl::Now() < give_up) absl::SleepFor(absl::Milliseconds(5));

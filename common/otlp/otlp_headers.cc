@@ -21,8 +21,8 @@ constexpr char kFile[] = "LEASEHOLD_OTLP_HEADERS_FILE";
 constexpr std::string_view kHidden = "…";
 
 // What the client says of the request itself.
-constexpr std::string_view kReserved[] = {"connection", "content-encoding", "content-length",    "content-type",
-                                          "host",       "te",               "transfer-encoding", "upgrade"};
+constexpr std::string_view kReserved[] = {"connection", "content-encoding",  "content-length", "content-type", "host",
+                                          "te",         "transfer-encoding", "upgrade"};
 
 bool IsName(std::string_view text) {
   return !text.empty() && text.size() <= kMaxName && std::ranges::all_of(text, [](unsigned char c) {
@@ -38,7 +38,8 @@ bool IsValue(std::string_view text) {
 bool IsSame(std::string_view a, std::string_view b) { return absl::EqualsIgnoreCase(AbslView(a), AbslView(b)); }
 
 absl::Status Add(OtlpHeaders& headers, const std::string& where, std::string_view name, std::string_view value) {
-  if (!IsName(name)) return InvalidField(where, kHidden, "a header's name of 1 to 128 letters, digits and !#$%&'*+-.^_`|~");
+  if (!IsName(name))
+    return InvalidField(where, kHidden, "a header's name of 1 to 128 letters, digits and !#$%&'*+-.^_`|~");
   if (std::ranges::any_of(kReserved, [&](std::string_view reserved) { return IsSame(name, reserved); })) {
     return InvalidField(where, name, "none of the headers that HTTP needs for itself");
   }

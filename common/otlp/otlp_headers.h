@@ -21,8 +21,8 @@ using OtlpHeaders = std::vector<std::pair<std::string, Secret>>;
 // values of 4096 printable bytes; none that HTTP needs for itself. INVALID_FIELD names the line, never the value.
 absl::StatusOr<OtlpHeaders> ParseOtlpHeaderLines(std::string_view text);
 
-// The text of OTEL_EXPORTER_OTLP_HEADERS: `name=value,name=value`, values percent-encoded. As above; names the member by
-// its number.
+// The text of OTEL_EXPORTER_OTLP_HEADERS: `name=value,name=value`, values percent-encoded. As above; names the member
+// by its number.
 absl::StatusOr<OtlpHeaders> ParseOtlpHeaderList(std::string_view text);
 
 // `over`'s are added to `headers`, or take the place of those of the same name.

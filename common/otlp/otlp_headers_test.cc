@@ -51,10 +51,10 @@ TEST(OtlpHeaders, WhatIsWrongIsNamedAndNoValueIsShown) {
                 AllOf(HasSubstr("LEASEHOLD_OTLP_HEADERS_FILE line 2"), HasSubstr("allowed"), Not(HasSubstr("hunter2"))))
         << bad;
   }
-  for (const char* bad : {"a=1,hunter2", "a=1,=hunter2", "a=1,b=hunter2%0", "a=1,b=hunter2%0d%0a", "a=1,A=hunter2",
-                          "a=1,host=hunter2"}) {
-    EXPECT_THAT(refused(ParseOtlpHeaderList(bad)),
-                AllOf(HasSubstr("OTEL_EXPORTER_OTLP_HEADERS member 2"), HasSubstr("allowed"), Not(HasSubstr("hunter2"))))
+  for (const char* bad :
+       {"a=1,hunter2", "a=1,=hunter2", "a=1,b=hunter2%0", "a=1,b=hunter2%0d%0a", "a=1,A=hunter2", "a=1,host=hunter2"}) {
+    EXPECT_THAT(refused(ParseOtlpHeaderList(bad)), AllOf(HasSubstr("OTEL_EXPORTER_OTLP_HEADERS member 2"),
+                                                         HasSubstr("allowed"), Not(HasSubstr("hunter2"))))
         << bad;
   }
   std::string many;

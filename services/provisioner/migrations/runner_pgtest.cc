@@ -202,6 +202,20 @@ TEST_F(RunnerTest, WithoutTheRightSecretNothingIsWritten) {
   EXPECT_EQ(Ask("SELECT count(*) FROM leasehold.migrations"), "0");
 }
 
+TEST_F(RunnerTest, AnotherSecretTakesTheOldOnesPlace) {
+  const Secret renewed("of another role key");
+  postgres::Connection keeper = test_->Login(database_);
+  ASSERT_EQ(PrepareHistory(keeper, "postgres", renewed), absl::OkStatus());
+  postgres::Connection owner = Owner();
+  const auto files = MigrationsOf({{"0001_a.sql", "CREATE TABLE a (i int)"}});
+  EXPECT_FALSE(Migrate(owner, secret_, *files, options_, result_).ok());
+  result_ = MigrateResult();
+  postgres::Connection again = Owner();
+  EXPECT_EQ(Migrate(again, renewed, *files, options_, result_), absl::OkStatus());
+  EXPECT_EQ(Applied(), "0001_a.sql");
+  EXPECT_EQ(AskOver(keeper, "SELECT current_setting('leasehold.history_secret', true)"), "");
+}
+
 TEST_F(RunnerTest, ATokenIsOfOneTransaction) {
   const auto files = MigrationsOf({{"0001_a.sql", "SELECT 1"}});
   const std::string elsewhere = RecordStatement(secret_, Ask("SELECT pg_current_xact_id()"), files->front(), "");

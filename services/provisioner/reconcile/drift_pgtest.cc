@@ -227,6 +227,31 @@ TEST_F(DriftTest, WhatIsGrantedInsideIsLookedAtInTurn) {
             "error: 42501");
 }
 
+TEST_F(DriftTest, TheHistoryOfAnOlderLeaseholdIsMadeAnew) {
+  Make("older");
+  const std::string name = Name("older");
+  // As it was when the secret was in a table, and the history the owner's alone to read.
+  Super(
+      "DROP MATERIALIZED VIEW leasehold.history_secret CASCADE; CREATE TABLE leasehold.keeper (secret bytea); "
+      "ALTER TABLE leasehold.keeper OWNER TO leasehold; COMMENT ON SCHEMA leasehold IS 'leasehold history 3'; "
+      "REVOKE ALL ON SCHEMA leasehold FROM tenant_older_identity_ro; "
+      "REVOKE ALL ON leasehold.migrations FROM tenant_older_identity_ro",
+      name);
+  clock_.Advance(absl::Hours(1));
+  EXPECT_EQ(PassAndWork(), 0);
+  EXPECT_THAT(Findings("older"), IsEmpty()) << "that is nobody's doing";
+  EXPECT_EQ(Super("SELECT to_regclass('leasehold.keeper') IS NULL AND octet_length(secret) > 0 "
+                  "AND to_regprocedure('leasehold.record_applied(int, text, text, text, text)') IS NOT NULL "
+                  "FROM leasehold.history_secret",
+                  name),
+            "t");
+  EXPECT_EQ(AsReader("older", "SELECT name FROM leasehold.migrations"), "0001_note.sql");
+  EXPECT_EQ(AsReader("older", "SELECT secret FROM leasehold.history_secret"), "error: 42501");
+  Super("REVOKE SELECT ON leasehold.migrations FROM tenant_older_identity_ro", name);
+  clock_.Advance(absl::Hours(1));
+  ExpectRepaired("older", {"GRANT_REDUCED tenant_older_identity: table leasehold.migrations REPAIRED"});
+}
+
 TEST_F(DriftTest, WhatCannotBePutRightInsideStaysReported) {
   Make("stuck");
   Super("ALTER SCHEMA public OWNER TO postgres", Name("stuck"));

@@ -92,5 +92,40 @@ TEST_F(HealthTest, AnInstanceThatIsAwayFailsItsOwnLeasesAtOnceAndNoOthers) {
   EXPECT_TRUE(Eventually([&] { return RpcHealth(stack, "alpha") == "SERVING"; }));
 }
 
+int Answer(const std::string& http, const std::string& path) {
+  const httplib::Result result = httplib::Client("http://" + http).Get(path);
+  return result ? result->status : 0;
+}
+
+// As a balancer sees it: with NATS or the registry away no gateway is ready, and none of them is to be passed over.
+TEST_F(HealthTest, AGatewayGoesOnServingWithoutNatsAndTheRegistryUntilItStops) {
+  Stack& stack = *stack_;
+  const std::string& http = stack.Env("LEASEHOLD_HTTP");
+  const std::string id = stack.CreateTenant(FreshTenantId());
+  const std::string alpha = stack.Acquire(id, "alpha").credentials().dsn();
+  EXPECT_EQ(Answer(http, "/servingz"), 200);
+  EXPECT_EQ(RpcHealth(stack, "leasehold.serving"), "SERVING");
+  pid_t gateway = stack.PidOf("gateway");
+  {
+    const Stack::WithoutSupervisor alone(stack);
+    stack.Kill("nats");
+    stack.Kill("postgres/registry");
+    EXPECT_TRUE(Eventually([&] { return StatusOf("nats") == "failing" && StatusOf("registry") == "failing"; }));
+    EXPECT_EQ(Answer(http, "/readyz"), 503);
+    EXPECT_EQ(Answer(http, "/servingz"), 200);
+    EXPECT_TRUE(Eventually([&] { return RpcHealth(stack, "leasehold.v1.LeaseService") == "NOT_SERVING"; }));
+    EXPECT_EQ(RpcHealth(stack, "leasehold.serving"), "SERVING");
+    EXPECT_EQ(WhatIsSaid(alpha), "") << "which is why";
+    // Held in its drain by a transaction.
+    pqxx::connection session(alpha);
+    pqxx::work transaction(session);
+    transaction.exec("SELECT 1");
+    stack.Signal("gateway", SIGTERM);
+    EXPECT_TRUE(Eventually([&] { return Answer(http, "/servingz") == 503; }));
+  }
+  stack.AwaitAgain("gateway", gateway);
+  EXPECT_TRUE(Eventually([&] { return Answer(http, "/servingz") == 200; }));
+}
+
 }  // namespace
 }  // namespace leasehold::testing

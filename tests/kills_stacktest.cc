@@ -32,6 +32,13 @@ Stack& FaultyStack() {
   return *stack;
 }
 
+class Kills : public ::testing::Test {
+ protected:
+  void TearDown() override {
+    if (Soak()) RemoveAll(FaultyStack());
+  }
+};
+
 // The provisioner of alpha dies at each of `points` over `operation`, and another one is started.
 void KillAtEach(Provisioner::Spares spares, const std::vector<std::string>& points,
                 const std::function<std::string()>& prepare, const std::function<void(const std::string&)>& operation,
@@ -57,7 +64,7 @@ void KillAtEach(Provisioner::Spares spares, const std::vector<std::string>& poin
   }
 }
 
-TEST(Kills, AKillAtAnyBoundaryOfACreation) {
+TEST_F(Kills, AKillAtAnyBoundaryOfACreation) {
   Stack& stack = FaultyStack();
   KillAtEach(
       Provisioner::Spares::kNone,
@@ -73,7 +80,7 @@ TEST(Kills, AKillAtAnyBoundaryOfACreation) {
       });
 }
 
-TEST(Kills, AKillAtAnyBoundaryOfAClaimOrARefill) {
+TEST_F(Kills, AKillAtAnyBoundaryOfAClaimOrARefill) {
   Stack& stack = FaultyStack();
   KillAtEach(
       Provisioner::Spares::kAsConfigured,
@@ -96,7 +103,7 @@ TEST(Kills, AKillAtAnyBoundaryOfAClaimOrARefill) {
       });
 }
 
-TEST(Kills, AKillAtAnyBoundaryOfASuspension) {
+TEST_F(Kills, AKillAtAnyBoundaryOfASuspension) {
   Stack& stack = FaultyStack();
   KillAtEach(
       Provisioner::Spares::kNone,
@@ -140,15 +147,15 @@ void KillOverOpening(const char* verb, const std::function<void(const std::strin
       });
 }
 
-TEST(Kills, AKillAtAnyBoundaryOfAResumption) {
+TEST_F(Kills, AKillAtAnyBoundaryOfAResumption) {
   KillOverOpening("resume", [](const std::string& id) { Suspend(FaultyStack(), id); });
 }
 
-TEST(Kills, AKillAtAnyBoundaryOfAnUndeletion) {
+TEST_F(Kills, AKillAtAnyBoundaryOfAnUndeletion) {
   KillOverOpening("undelete", [](const std::string& id) { Delete(FaultyStack(), id, absl::Hours(1)); });
 }
 
-TEST(Kills, AKillAtAnyBoundaryOfARetry) {
+TEST_F(Kills, AKillAtAnyBoundaryOfARetry) {
   Stack& stack = FaultyStack();
   KillAtEach(
       Provisioner::Spares::kNone,
@@ -174,7 +181,7 @@ TEST(Kills, AKillAtAnyBoundaryOfARetry) {
       });
 }
 
-TEST(Kills, AKillAtAnyBoundaryOfARestoreInPlace) {
+TEST_F(Kills, AKillAtAnyBoundaryOfARestoreInPlace) {
   Stack& stack = FaultyStack();
   KillAtEach(
       Provisioner::Spares::kAsConfigured,
@@ -200,7 +207,7 @@ TEST(Kills, AKillAtAnyBoundaryOfARestoreInPlace) {
 }
 
 // An event alone closes, and waits with the rest for the registry's word: that it was never meant.
-TEST(Kills, AKillAtAnyBoundaryOfWhatAnEventAloneCloses) {
+TEST_F(Kills, AKillAtAnyBoundaryOfWhatAnEventAloneCloses) {
   Stack& stack = FaultyStack();
   for (const std::string& point :
        Chosen({"before closing the roles", "before recording the outcome", "after recording the outcome"}, 2)) {
@@ -228,7 +235,7 @@ TEST(Kills, AKillAtAnyBoundaryOfWhatAnEventAloneCloses) {
   }
 }
 
-TEST(Kills, AKillAtAnyBoundaryOfARemoval) {
+TEST_F(Kills, AKillAtAnyBoundaryOfARemoval) {
   Stack& stack = FaultyStack();
   const std::string neighbour = stack.CreateTenant(FreshTenantId());
   WriteNote(stack, neighbour, "kept");
@@ -245,7 +252,7 @@ TEST(Kills, AKillAtAnyBoundaryOfARemoval) {
   EXPECT_EQ(NotesOf(stack, neighbour), "kept");
 }
 
-TEST(Kills, AKillAtAnyBoundaryOfAClone) {
+TEST_F(Kills, AKillAtAnyBoundaryOfAClone) {
   Stack& stack = FaultyStack();
   const std::string source = stack.CreateTenant(FreshTenantId());
   WriteNote(stack, source, "precious");
@@ -263,7 +270,7 @@ TEST(Kills, AKillAtAnyBoundaryOfAClone) {
       });
 }
 
-TEST(Kills, AKillAtAnyBoundaryOfABackup) {
+TEST_F(Kills, AKillAtAnyBoundaryOfABackup) {
   Stack& stack = FaultyStack();
   KillAtEach(
       Provisioner::Spares::kAsConfigured,
@@ -281,7 +288,7 @@ TEST(Kills, AKillAtAnyBoundaryOfABackup) {
       });
 }
 
-TEST(Kills, AKillAtAnyBoundaryOfTheRemovalOfABackup) {
+TEST_F(Kills, AKillAtAnyBoundaryOfTheRemovalOfABackup) {
   Stack& stack = FaultyStack();
   const auto folder_of = [&](const std::string& id) {
     return std::filesystem::path(stack.state_dir()) / "backups" / absl::StrCat(id, ".2");
@@ -361,19 +368,19 @@ void KillOverDiscarding(bool in_place, const std::function<bool(const std::strin
   }
 }
 
-TEST(Kills, AKillAtAnyBoundaryOfDiscardingARestoreInPlace) {
+TEST_F(Kills, AKillAtAnyBoundaryOfDiscardingARestoreInPlace) {
   KillOverDiscarding(/*in_place=*/true, [](const std::string& id) {
     return FaultyStack().StateOf(id) == v1::TENANT_STATE_ACTIVE && IsOpen(FaultyStack(), id);
   });
 }
 
-TEST(Kills, AKillAtAnyBoundaryOfDiscardingARestoreIntoANewTenant) {
+TEST_F(Kills, AKillAtAnyBoundaryOfDiscardingARestoreIntoANewTenant) {
   KillOverDiscarding(/*in_place=*/false, [](const std::string& id) {
     return FaultyStack().StateOf(id) == v1::TENANT_STATE_UNSPECIFIED && NothingIsLeftOf(FaultyStack(), id);
   });
 }
 
-TEST(Kills, AKillBetweenCommitAndAcknowledgementOfTheGateway) {
+TEST_F(Kills, AKillBetweenCommitAndAcknowledgementOfTheGateway) {
   Stack& stack = FaultyStack();
   for (const char* point :
        {"after publishing an event", "before acknowledging a status", "before acknowledging an announcement"}) {

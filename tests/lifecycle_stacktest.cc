@@ -277,11 +277,11 @@ class HeldTenant {
   std::optional<pqxx::work> work_;
 };
 
+// The owner's session, which pg_dump has.
 std::string Copying(Stack& stack, const std::string& id) {
   return stack.OnInstance("alpha",
                           absl::StrCat("SELECT count(*) > 0 FROM pg_stat_activity WHERE datname = '", DatabaseOf(id),
-                                       "' AND wait_event_type = 'Lock' AND usename = "
-                                       "'leasehold'"));
+                                       "' AND wait_event_type = 'Lock' AND usename = datname"));
 }
 
 TEST(Lifecycle, ABackupSurvivesTheDeathOfGatewayAndProvisioner) {
@@ -381,6 +381,24 @@ TEST(Lifecycle, ADamagedBackupIsRefusedAndTheTenantKeepsItsData) {
   ASSERT_EQ(stack.Run({"operation", "cancel", operation}).exit_code, 0);
   EXPECT_TRUE(stack.AwaitState(id, v1::TENANT_STATE_ACTIVE, kPatience));
   EXPECT_EQ(Ask(stack, id, "alpha", "SELECT body FROM notes"), "kept");
+}
+
+TEST(Lifecycle, ARequestThatIsSaidAgainIsDoneOnce) {
+  Stack& stack = SharedStack();
+  const std::string id = FreshTenantId("life"), name = absl::StrCat("nightly-", id);
+  for (int i = 0; i < 2; ++i) {
+    const auto made = stack.Run({"tenant", "create", id, "--wait", "--request-id", name});
+    EXPECT_EQ(made.exit_code, 0) << made.err;
+    EXPECT_THAT(made.out, HasSubstr("is active"));
+    const auto copied = stack.Run({"backup", "create", id, "--wait", "--request-id", name + "-backup"});
+    EXPECT_EQ(copied.exit_code, 0) << copied.err;
+    EXPECT_THAT(copied.out, HasSubstr(absl::StrCat("backup ", id, ".2 is complete")));
+  }
+  EXPECT_THAT(stack.Run({"tenant", "create", id}).err, HasSubstr("exists"));
+  EXPECT_THAT(stack.Run({"tenant", "create", id, "--name", "other", "--request-id", name}).err,
+              HasSubstr("request_id"));
+  EXPECT_THAT(stack.Run({"tenant", "suspend", id, "--request-id", "two words"}).err,
+              HasSubstr("request_id is 'two words'; allowed"));
 }
 
 TEST(Lifecycle, WrongRequestsGetOneClearLine) {

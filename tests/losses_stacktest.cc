@@ -25,18 +25,20 @@ std::string Commands(const std::string& text) {
   return "false";
 }
 
-// With what the page takes for given: `leasehold` on the PATH, where the gateway is, and where the registry.
-void Shell(Stack& stack, const std::string& commands) {
+// With what the page takes for given: `leasehold` on the PATH, where the gateway is, and where the registry; `more`:
+// "K=V".
+void Shell(Stack& stack, const std::string& commands, const std::vector<std::string>& more = {}) {
   const std::string& registry = stack.Env("LEASEHOLD_PG_REGISTRY");
   const std::string log = stack.state_dir() + "/shell.log";
-  auto process = localserver::ChildProcess::Start(
-      {.argv = {"bash", "-eu", "-c", commands},
-       .environment = {absl::StrCat("PATH=", LEASEHOLD_BINARIES, ":", std::getenv("PATH")),
-                       absl::StrCat("LEASEHOLD_GATEWAY=", stack.Env("LEASEHOLD_GATEWAY")),
-                       absl::StrCat("REGISTRY=", registry.substr(0, registry.rfind('/')))},
-       .log_path = log,
-       .working_dir = stack.state_dir(),
-       .user = ""});
+  std::vector<std::string> environment = {absl::StrCat("PATH=", LEASEHOLD_BINARIES, ":", std::getenv("PATH")),
+                                          absl::StrCat("LEASEHOLD_GATEWAY=", stack.Env("LEASEHOLD_GATEWAY")),
+                                          absl::StrCat("REGISTRY=", registry.substr(0, registry.rfind('/')))};
+  environment.insert(environment.end(), more.begin(), more.end());
+  auto process = localserver::ChildProcess::Start({.argv = {"bash", "-eu", "-c", commands},
+                                                   .environment = std::move(environment),
+                                                   .log_path = log,
+                                                   .working_dir = stack.state_dir(),
+                                                   .user = ""});
   ASSERT_TRUE(process.ok()) << process.status();
   EXPECT_EQ((*process)->Wait(), 0) << commands << "\n" << Slurp(log);
 }
@@ -111,29 +113,32 @@ TEST(Losses, OfTheRegistryWithoutADump) {
   EXPECT_TRUE(Eventually([&] { return stack.Run({"doctor"}).exit_code == 0; }));
 }
 
+std::string DataOfAlpha(const Stack& stack) { return stack.state_dir() + "/pg/alpha"; }
+
+void WhileAlphaIsDown(Stack& stack, const std::function<void()>& work) {
+  pid_t down = 0;
+  {
+    const Stack::WithoutSupervisor alone(stack);
+    down = stack.Signal("postgres/alpha", SIGINT);
+    ASSERT_TRUE(Eventually([&] { return !std::filesystem::exists(DataOfAlpha(stack) + "/postmaster.pid"); }));
+    work();
+  }
+  stack.AwaitAgain("postgres/alpha", down);
+}
+
 TEST(Losses, OfAnInstanceThatIsRestoredToAnOlderState) {
   Stack& stack = SharedStack();
-  const std::string data = stack.state_dir() + "/pg/alpha";
-  const auto while_it_is_down = [&](const std::function<void()>& work) {
-    pid_t down = 0;
-    {
-      const Stack::WithoutSupervisor alone(stack);
-      down = stack.Signal("postgres/alpha", SIGINT);
-      ASSERT_TRUE(Eventually([&] { return !std::filesystem::exists(data + "/postmaster.pid"); }));
-      work();
-    }
-    stack.AwaitAgain("postgres/alpha", down);
-  };
+  const std::string data = DataOfAlpha(stack);
   const std::string kept = stack.CreateTenant(FreshTenantId("kept"));
   WriteNote(stack, kept, "before");
-  while_it_is_down([&] { Shell(stack, absl::StrCat("cp -a ", data, " ", data, ".saved")); });
+  WhileAlphaIsDown(stack, [&] { Shell(stack, absl::StrCat("cp -a ", data, " ", data, ".saved")); });
   WriteNote(stack, kept, "since");
   const std::string later = stack.CreateTenant(FreshTenantId("later"));
   WriteNote(stack, later, "since");
   const Stack::Output backup = stack.Run({"backup", "create", later, "--wait"});
   ASSERT_EQ(backup.exit_code, 0) << backup.err;
 
-  while_it_is_down([&] { Shell(stack, absl::StrCat("rm -r ", data, " && mv ", data, ".saved ", data)); });
+  WhileAlphaIsDown(stack, [&] { Shell(stack, absl::StrCat("rm -r ", data, " && mv ", data, ".saved ", data)); });
   EXPECT_EQ(NotesOf(stack, kept), "before");
   EXPECT_TRUE(Eventually([&] { return stack.DatabasesOf(later) == 2 && NotesOf(stack, later) == "none"; }))
       << "made again, empty";
@@ -141,6 +146,65 @@ TEST(Losses, OfAnInstanceThatIsRestoredToAnOlderState) {
   EXPECT_EQ(restored.exit_code, 0) << restored.err;
   EXPECT_EQ(NotesOf(stack, later), "since");
   EXPECT_EQ(stack.DatabasesOf(later), 2);
+}
+
+double Recreated(const Stack& stack) {
+  return ValueOf(ProvisionerMetrics(stack, "alpha"), "leasehold_provisioner_recreated_total");
+}
+
+// By PostgreSQL's own means, to a moment between two transactions; then instance and registry disagree in whatever has
+// happened to tenants since.
+TEST(Losses, OfAnInstanceThatIsRestoredToAPointInTime) {
+  Stack& stack = SharedStack();
+  const std::string data = DataOfAlpha(stack);
+  const std::string archive = stack.state_dir() + "/archive";
+  const std::string& dsn = stack.InstanceDsn("alpha", "");
+  std::vector<std::string> variables = {absl::StrCat("INSTANCE=", dsn.substr(0, dsn.rfind('/'))),
+                                        absl::StrCat("ARCHIVE=", archive), absl::StrCat("DATA=", data)};
+  Shell(stack, Commands("archive_command"), variables);
+  WhileAlphaIsDown(stack, [] {});
+  ASSERT_EQ(stack.OnInstance("alpha", "SHOW archive_mode"), "on");
+  Shell(stack, Commands("pg_basebackup"), variables);
+
+  const std::string kept = stack.CreateTenant(FreshTenantId("kept"));
+  const std::string suspended = stack.CreateTenant(FreshTenantId("suspended"));
+  const std::string resumed = stack.CreateTenant(FreshTenantId("resumed"));
+  const std::string purged = stack.CreateTenant(FreshTenantId("purged"));
+  Suspend(stack, resumed);
+  ASSERT_TRUE(Eventually([&] { return IsClosed(stack, resumed); }));
+  WriteNote(stack, kept, "before");
+  const v1::AcquireLeaseResponse lease = stack.Acquire(kept, "alpha");
+  variables.push_back("WHEN=" + stack.OnInstance("alpha", "SELECT clock_timestamp()"));
+
+  WriteNote(stack, kept, "since");
+  const std::string later = stack.CreateTenant(FreshTenantId("later"));
+  WriteNote(stack, later, "since");
+  const double recreated = Recreated(stack);
+  Suspend(stack, suspended);
+  ASSERT_EQ(stack.Run({"tenant", "resume", resumed, "--wait"}).exit_code, 0);
+  Delete(stack, purged);
+  ASSERT_TRUE(Eventually([&] { return IsClosed(stack, suspended) && NothingIsLeftOf(stack, purged); }));
+
+  WhileAlphaIsDown(stack, [&] { Shell(stack, Commands("recovery_target_time"), variables); });
+  EXPECT_EQ(NotesOf(stack, kept), "before");
+  pqxx::connection session(lease.credentials().dsn());
+  EXPECT_EQ(Value(session, "SELECT string_agg(body, ', ') FROM notes").value_or(""), "before") << "a lease from before";
+  EXPECT_TRUE(Eventually([&] { return stack.DatabasesOf(later) == 2 && NotesOf(stack, later) == "none"; }))
+      << "made again, empty";
+  EXPECT_EQ(Recreated(stack), recreated + 1) << "and an alert is to tell of it, of no other";
+  EXPECT_TRUE(Eventually([&] { return IsClosed(stack, suspended); }));
+  EXPECT_TRUE(Eventually([&] { return IsOpen(stack, resumed); }));
+  EXPECT_TRUE(DoctorSays(stack, absl::StrCat("unlisted ", NameOf(purged))));
+  ASSERT_EQ(stack.Run({"tenant", "create", purged, "--wait"}).exit_code, 0);
+  ASSERT_EQ(stack.Run({"tenant", "delete", purged, "--retention", "0s"}).exit_code, 0);
+  EXPECT_TRUE(Eventually([&] { return NothingIsLeftOf(stack, purged); }));
+  EXPECT_TRUE(Eventually([&] { return stack.Run({"doctor"}).exit_code == 0; })) << stack.Run({"doctor"}).out;
+  EXPECT_EQ(stack.StateOf(later), v1::TENANT_STATE_ACTIVE);
+  EXPECT_EQ(stack.OnInstance("alpha", "SELECT pg_is_in_recovery()"), "f");
+  // It takes changes as before.
+  const std::string after = stack.CreateTenant(FreshTenantId("after"));
+  WriteNote(stack, after, "new");
+  EXPECT_EQ(NotesOf(stack, after), "new");
 }
 
 }  // namespace

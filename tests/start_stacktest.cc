@@ -17,6 +17,7 @@ namespace {
 
 using ::testing::AllOf;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 // The shared stack's configuration with ports that nobody uses, so that a second gateway or provisioner can be tried.
 v1::Config FreshConfig() {
@@ -118,6 +119,19 @@ TEST(Start, UnreachableServersAreNamedAndWaitedFor) {
       << provisioner.Log();
   EXPECT_TRUE(gateway.Running());
   EXPECT_TRUE(provisioner.Running());
+}
+
+// Nothing is asked for before it is made, so that what PostgreSQL complains of is worth reading.
+TEST(Start, AFreshInstanceHasNothingToComplainOf) {
+  Stack stack;
+  stack.CreateTenant(FreshTenantId());
+  for (const char* server : {"registry", "alpha", "beta"}) {
+    std::ifstream log(absl::StrCat(stack.state_dir(), "/log/postgres-", server, ".log"));
+    ASSERT_TRUE(log.is_open()) << server;
+    size_t lines = 0;
+    for (std::string line; std::getline(log, line); ++lines) EXPECT_THAT(line, Not(HasSubstr("ERROR:"))) << server;
+    EXPECT_GT(lines, 0u) << server;
+  }
 }
 
 }  // namespace

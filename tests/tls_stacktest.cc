@@ -279,6 +279,28 @@ TEST(Tls, StrangersBytesAreHungUpOn) {
   }
 }
 
+// The supervisor, too, asks daemons how they are, with whatever their HTTP speaks.
+TEST(Exposure, AStackComesUpWithCertificatesForHttp) {
+  TestCertificates certificates;
+  const tls::IdentityFiles files = certificates.Make("server");
+  const std::string http = std::format("{{http_certificate_file: {}, http_key_file: {}, http_client_ca_file: {}}}",
+                                       files.certificate, files.key, certificates.ca());
+  const std::string config = certificates.Write(
+      "leasehold.yaml", std::format("gateway: {0}\nprovisioner: {0}\nservices: [{{name: alpha}}]\n", http));
+  Stack stack({}, config);
+  EXPECT_THAT(stack.Log(), HasSubstr(absl::StrCat("https://", stack.Env("LEASEHOLD_HTTP"), "/healthz")));
+  const auto get = [&](const std::string& url, const tls::IdentityFiles& shown) {
+    httplib::Client client(url, shown.certificate, shown.key);
+    client.set_ca_cert_path(certificates.ca());
+    const httplib::Result result = client.Get("/healthz");
+    return result ? result->status : 0;
+  };
+  const std::string url = absl::StrCat("https://", stack.Env("LEASEHOLD_HTTP"));
+  EXPECT_EQ(get(url, {}), 401);
+  EXPECT_EQ(get(url, certificates.Make("scraper")), 200);
+  EXPECT_EQ(stack.Run({"tenant", "create", "acme", "--wait"}).exit_code, 0);
+}
+
 // The daemons themselves, on a configuration that strangers could reach.
 TEST(Exposure, IsRefusedUnlessInSoManyWords) {
   const localserver::TemporaryDirectory folder;

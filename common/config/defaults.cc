@@ -39,6 +39,8 @@ v1::Config Defaults() {
   provisioner.set_min_spares(2);
   provisioner.set_migrate("automatic");
   provisioner.set_max_spares(32);
+  *provisioner.mutable_run_retention() = FromDuration(absl::Hours(720));
+  provisioner.set_max_runs(1000);
 
   config.mutable_log()->set_level("info");
   config.mutable_tracing()->set_sample_percent(100);

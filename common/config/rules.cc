@@ -166,6 +166,8 @@ Rules::Rules() {
   add("ProvisionerConfig.max_spares", Between(0, 1000));
   add("ProvisionerConfig.backup_folder", Path());
   add("ProvisionerConfig.migrate", OneOf({"automatic", "by-run"}));
+  add("ProvisionerConfig.run_retention", Between(absl::Hours(1), absl::Hours(24 * 3650)));
+  add("ProvisionerConfig.max_runs", Between(100, 100'000));
   add("ProvisionerConfig.token_file", Path());
   add("ProvisionerConfig.gateway_ca_file", Path());
   add("ProvisionerConfig.certificate_file", Path());

@@ -87,7 +87,7 @@ HttpEndpoint::HttpEndpoint(const Health& health, const Metrics& metrics, HttpLim
   server.set_socket_options(ReuseAddress);
   server.set_payload_max_length(kMaxBodyBytes);
   server.set_pre_routing_handler([tls](const httplib::Request& request, httplib::Response& response) {
-    const bool open = request.path == "/livez" || request.path == "/readyz";
+    const bool open = request.path == "/livez" || request.path == "/readyz" || request.path == "/servingz";
     if (tls != nullptr && !open && !tls->Get()->ca_pem().empty() && !ShowsCertificate(request)) {
       response.status = 401;
       response.set_content("a client certificate is needed\n", "text/plain; charset=utf-8");

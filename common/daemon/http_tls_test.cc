@@ -69,6 +69,7 @@ TEST_F(HttpTlsTest, WhatNamesTenantsNeedsACertificate) {
   }
   EXPECT_EQ(Get("/livez"), 200);
   EXPECT_EQ(Get("/readyz"), 200);
+  EXPECT_EQ(Get("/servingz"), 404) << "of whoever serves it; it names nobody either";
   EXPECT_EQ(Get("/metrics", certificates_.Make("scraper")), 200);
   EXPECT_EQ(Get("/metrics", strange.Make("scraper")), 0);
   EXPECT_EQ(Get("/livez", certificates_.Make("late", {.end = absl::Now() - absl::Minutes(1)})), 0);

@@ -41,7 +41,8 @@ OtlpExporter::OtlpExporter(Options options, Metrics& metrics)
       path_(options_.endpoint.path + "/v1/traces"),
       exported_(Exported(metrics)),
       overflowed_(Dropped(metrics, kQueueFull)),
-      refused_(Dropped(metrics, kRefused)) {
+      refused_(Dropped(metrics, kRefused)),
+      headers_(options_.headers) {
   thread_.Start([this] { Run(); });
 }
 
@@ -64,6 +65,11 @@ void OtlpExporter::Take(SpanRecord span) {
     full = queue_.size() == options_.batch;
   }
   if (full) thread_.Wake();
+}
+
+void OtlpExporter::UseHeaders(OtlpHeaders headers) {
+  const absl::MutexLock lock(&mu_);
+  headers_ = std::move(headers);
 }
 
 void OtlpExporter::Run() {
@@ -111,6 +117,10 @@ OtlpExporter::Answer OtlpExporter::Send(const std::string& body, std::string& wh
   request.method = "POST";
   request.path = path_;
   request.headers = {{"Content-Type", "application/json"}};
+  {
+    const absl::MutexLock lock(&mu_);
+    for (const auto& [name, value] : headers_) request.headers.emplace(name, value.reveal());
+  }
   request.body = body;
   int status = 0;
   size_t read = 0;
@@ -146,18 +156,33 @@ void OtlpExporter::Note(Answer answer, const std::string& why) {
 }
 
 absl::StatusOr<std::unique_ptr<SpanExport>> SpanExport::Start(const v1::TracingConfig& config, SpanSource source,
-                                                              Metrics& metrics) {
+                                                              const Environment& environment, Metrics& metrics) {
   // There from the start, so that the first loss is seen.
   Exported(metrics);
   Dropped(metrics, kQueueFull);
   Dropped(metrics, kRefused);
   if (config.otlp_endpoint().empty()) return nullptr;
   LH_ASSIGN_OR_RETURN(HttpUrl endpoint, ParseHttpUrl("tracing.otlp_endpoint", config.otlp_endpoint()));
-  std::unique_ptr<SpanExport> started(
-      new SpanExport({.endpoint = std::move(endpoint), .source = std::move(source)}, metrics));
+  LH_ASSIGN_OR_RETURN(OtlpHeaders headers, ReadOtlpHeaders(environment));
+  std::unique_ptr<SpanExport> started(new SpanExport(
+      {.endpoint = std::move(endpoint), .headers = std::move(headers), .source = std::move(source)}, metrics));
+  LH_RETURN_IF_ERROR(started->WatchHeaders(environment));
   CollectSpansWith(&started->exporter_);
   SetSampling(config.sample_percent());
   return started;
+}
+
+absl::Status SpanExport::WatchHeaders(const Environment& environment) {
+  const std::string path = OtlpHeadersFile(environment);
+  if (path.empty()) return absl::OkStatus();
+  LH_ASSIGN_OR_RETURN(const OtlpHeaders own, ParseOtlpHeaderList(environment(kOtlpHeaders).value_or("")));
+  LH_RETURN_IF_ERROR(headers_.WatchSecret("OTLP headers", path, [this, own](std::string_view text) -> absl::Status {
+    LH_ASSIGN_OR_RETURN(OtlpHeaders headers, ParseOtlpHeaderLines(text));
+    exporter_.UseHeaders(Merged(std::move(headers), own));
+    return absl::OkStatus();
+  }));
+  headers_.Start();
+  return absl::OkStatus();
 }
 
 SpanExport::~SpanExport() {

@@ -14,7 +14,9 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "common/config/config.h"
+#include "common/daemon/reloader.h"
 #include "common/executor/worker_thread.h"
+#include "common/otlp/otlp_headers.h"
 #include "common/otlp/otlp_json.h"
 #include "common/telemetry/metrics.h"
 #include "common/telemetry/span.h"
@@ -26,6 +28,7 @@ class OtlpExporter : public SpanCollector {
  public:
   struct Options {
     HttpUrl endpoint{};
+    OtlpHeaders headers{};  // of each request
     SpanSource source{};
     size_t queue = 8192;
     size_t batch = 512;                                // spans of one request
@@ -40,13 +43,16 @@ class OtlpExporter : public SpanCollector {
 
   void Take(SpanRecord span) override ABSL_LOCKS_EXCLUDED(mu_);
 
+  // From the next request on. Any thread.
+  void UseHeaders(OtlpHeaders headers) ABSL_LOCKS_EXCLUDED(mu_);
+
  private:
   enum class Answer { kTaken, kLater, kNever };
 
   void Run();
   // The next spans, those first that could not be sent.
   bool Fill() ABSL_LOCKS_EXCLUDED(mu_);
-  Answer Send(const std::string& body, std::string& why);
+  Answer Send(const std::string& body, std::string& why) ABSL_LOCKS_EXCLUDED(mu_);
   // Sends what is there. False: it is tried again later.
   bool Drain();
   void Note(Answer answer, const std::string& why);
@@ -59,6 +65,7 @@ class OtlpExporter : public SpanCollector {
 
   absl::Mutex mu_;
   std::deque<SpanRecord> queue_ ABSL_GUARDED_BY(mu_);
+  OtlpHeaders headers_ ABSL_GUARDED_BY(mu_);
 
   // The thread's own.
   std::vector<SpanRecord> batch_;
@@ -69,16 +76,20 @@ class OtlpExporter : public SpanCollector {
 // Collects this process's spans as `config` says, for as long as the object lives: longer than what makes spans.
 class SpanExport {
  public:
-  // Null if `config` names no collector.
+  // Null if `config` names no collector. INVALID_FIELD and FAILED_PRECONDITION for headers that cannot be used.
   static absl::StatusOr<std::unique_ptr<SpanExport>> Start(const v1::TracingConfig& config, SpanSource source,
-                                                           Metrics& metrics);
+                                                           const Environment& environment, Metrics& metrics);
   ~SpanExport();
   SpanExport(const SpanExport&) = delete;
   SpanExport& operator=(const SpanExport&) = delete;
 
  private:
-  SpanExport(OtlpExporter::Options options, Metrics& metrics) : exporter_(std::move(options), metrics) {}
+  SpanExport(OtlpExporter::Options options, Metrics& metrics)
+      : exporter_(std::move(options), metrics), headers_(metrics) {}
+  absl::Status WatchHeaders(const Environment& environment);
+
   OtlpExporter exporter_;
+  Reloader headers_;  // goes first
 };
 
 }  // namespace leasehold

@@ -8,9 +8,13 @@
 #include <httplib.h>
 
 #include <atomic>
+#include <filesystem>
+#include <fstream>
+#include <optional>
 #include <thread>
 
 #include "absl/time/clock.h"
+#include "common/localserver/localserver.h"
 #include "common/status/error.h"
 
 namespace leasehold {
@@ -20,6 +24,8 @@ using ::testing::Each;
 using ::testing::HasSubstr;
 using ::testing::SizeIs;
 
+std::optional<std::string> NoVariables(const char* /*name*/) { return std::nullopt; }
+
 class Receiver {
  public:
   Receiver() {
@@ -27,6 +33,8 @@ class Receiver {
       const absl::MutexLock lock(&mu_);
       ++requests_;
       type_ = request.get_header_value("Content-Type");
+      keys_.push_back(request.get_header_value("X-Api-Key"));
+      teams_.push_back(request.get_header_value("x-team"));
       response.status = status_;
       response.set_content(std::string(answer_bytes_, ' '), "application/json");
       if (status_ == 200) bodies_.push_back(request.body);
@@ -62,6 +70,15 @@ class Receiver {
     const absl::MutexLock lock(&mu_);
     return type_;
   }
+  // Of the last request.
+  std::string key() {
+    const absl::MutexLock lock(&mu_);
+    return keys_.back();
+  }
+  std::string team() {
+    const absl::MutexLock lock(&mu_);
+    return teams_.back();
+  }
 
  private:
   httplib::Server server_;
@@ -72,6 +89,8 @@ class Receiver {
   size_t answer_bytes_ ABSL_GUARDED_BY(mu_) = 2;
   int requests_ ABSL_GUARDED_BY(mu_) = 0;
   std::string type_ ABSL_GUARDED_BY(mu_);
+  std::vector<std::string> keys_ ABSL_GUARDED_BY(mu_);
+  std::vector<std::string> teams_ ABSL_GUARDED_BY(mu_);
   std::vector<std::string> bodies_ ABSL_GUARDED_BY(mu_);
 };
 
@@ -188,7 +207,7 @@ TEST(SpanExport, IsOffWithoutAnEndpointAndSamplesAsIsSaid) {
   Metrics metrics;
   v1::TracingConfig config;
   config.set_sample_percent(100);
-  const auto none = SpanExport::Start(config, {}, metrics);
+  const auto none = SpanExport::Start(config, {}, NoVariables, metrics);
   ASSERT_TRUE(none.ok());
   EXPECT_EQ(*none, nullptr);
   EXPECT_FALSE(SpansAreCollected());
@@ -198,7 +217,7 @@ TEST(SpanExport, IsOffWithoutAnEndpointAndSamplesAsIsSaid) {
   config.set_otlp_endpoint(receiver.url().origin + receiver.url().path);
   {
     const auto started =
-        SpanExport::Start(config, {.service = "leasehold-test", .instance = "", .version = ""}, metrics);
+        SpanExport::Start(config, {.service = "leasehold-test", .instance = "", .version = ""}, NoVariables, metrics);
     ASSERT_TRUE(started.ok()) << started.status();
     EXPECT_TRUE(SpansAreCollected());
     const TraceScope scope(BeginTrace());
@@ -210,7 +229,54 @@ TEST(SpanExport, IsOffWithoutAnEndpointAndSamplesAsIsSaid) {
   EXPECT_THAT(NamesOf(receiver.AwaitBodies(1)), testing::ElementsAre("through the whole"));
 
   config.set_otlp_endpoint("collector");
-  EXPECT_EQ(ReasonOf(SpanExport::Start(config, {}, metrics).status()), v1::REASON_INVALID_FIELD);
+  EXPECT_EQ(ReasonOf(SpanExport::Start(config, {}, NoVariables, metrics).status()), v1::REASON_INVALID_FIELD);
+}
+
+TEST(SpanExport, ShowsTheCollectorItsHeadersAndReadsThemAgain) {
+  const localserver::TemporaryDirectory directory;
+  const std::string path = directory.path() + "/headers";
+  const auto write = [&path](const std::string& text) {
+    std::ofstream(path + ".new") << text;
+    std::filesystem::rename(path + ".new", path);
+  };
+  write("# of the collector\nX-Api-Key: first\nX-Team: overruled\n");
+  const Environment environment = [&path](const char* name) -> std::optional<std::string> {
+    if (std::string_view(name) == "OTEL_EXPORTER_OTLP_HEADERS") return "x-team=blue%20green";
+    if (std::string_view(name) == "LEASEHOLD_OTLP_HEADERS_FILE") return path;
+    return std::nullopt;
+  };
+  Receiver receiver;
+  Metrics metrics;
+  v1::TracingConfig config;
+  config.set_sample_percent(100);
+  config.set_otlp_endpoint(receiver.url().origin + receiver.url().path);
+  const auto started = SpanExport::Start(config, {}, environment, metrics);
+  ASSERT_TRUE(started.ok()) << started.status();
+  size_t spans = 0;
+  const auto send = [&] {
+    Collect(Made("one more"));
+    receiver.AwaitBodies(++spans);
+  };
+  send();
+  EXPECT_EQ(receiver.key(), "first");
+  EXPECT_EQ(receiver.team(), "blue green");
+
+  auto& taken =
+      metrics.Counter("leasehold_reloads_total", "Files of policy, tokens and keys that changed and were taken",
+                      {{"file", "OTLP headers"}});
+  auto& refused = metrics.Counter("leasehold_reload_failures_total",
+                                  "Changed files of policy, tokens and keys that could not be used; the old ones stay",
+                                  {{"file", "OTLP headers"}});
+  const absl::Time give_up = absl::Now() + absl::Seconds(30);
+  write("X-Api-Key second\n");
+  while (refused.Value() < 1 && absl::Now() < give_up) absl::SleepFor(absl::Milliseconds(5));
+  send();
+  EXPECT_EQ(receiver.key(), "first") << "what was read before stays";
+  write("X-Api-Key: second\n");
+  while (taken.Value() < 1 && absl::Now() < give_up) absl::SleepFor(absl::Milliseconds(5));
+  send();
+  EXPECT_EQ(receiver.key(), "second");
+  EXPECT_EQ(receiver.team(), "blue green");
 }
 
 }  // namespace

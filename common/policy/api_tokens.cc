@@ -94,8 +94,11 @@ std::string ApiTokens::ToText() const {
 
 const ApiToken* ApiTokens::Find(std::string_view text) const {
   if (text.size() != kTokenText || !text.starts_with(kApiTokenPrefix)) return nullptr;
-  const std::string hash = HashOf(text);
-  const auto found = by_hash_.find(hash);
+  return FindKept(HashOf(text));
+}
+
+const ApiToken* ApiTokens::FindKept(std::string_view sha256) const {
+  const auto found = by_hash_.find(AbslView(sha256));
   return found == by_hash_.end() ? nullptr : &tokens_[found->second];
 }
 

@@ -42,6 +42,8 @@ class ApiTokens {
 
   // The token with this text; nullptr if there is none.
   const ApiToken* Find(std::string_view text) const;
+  // The one that is kept as `sha256`.
+  const ApiToken* FindKept(std::string_view sha256) const;
 
   const std::vector<ApiToken>& list() const { return tokens_; }
   // INVALID_FIELD "name" if there is one of that name.

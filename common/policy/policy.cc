@@ -17,6 +17,8 @@
 namespace leasehold {
 namespace {
 
+constexpr std::string_view kAcquire = "lease.acquire";
+
 using Globs = google::protobuf::RepeatedPtrField<std::string>;
 
 // The first thing that a rule lacks, in the order in which they are looked at.
@@ -152,6 +154,15 @@ absl::Status CheckTogether(const v1::Policy& policy) {
 
 // A `*` of `asked` is a character like any other to the pattern: only a `*` of `glob` takes it.
 bool Covers(std::string_view glob, std::string_view asked) { return GlobMatches(glob, asked); }
+
+v1::ExplainPolicyRequest AsCalled(v1::ExplainPolicyRequest request) {
+  if (const auto service = ServiceName::Parse(request.service()); service.ok()) request.set_service(service->str());
+  if (request.operation() != kAcquire) return request;
+  if (request.access() == v1::ACCESS_UNSPECIFIED) request.set_access(v1::ACCESS_READ_WRITE);
+  if (request.service().empty()) request.set_service(std::string(kAll));
+  if (request.tenant().empty() && request.connection().empty()) request.set_tenant(std::string(kAll));
+  return request;
+}
 
 Policy::Policy(v1::Policy policy)
     : policy_(std::move(policy)), needs_settings_(std::ranges::any_of(policy_.rules(), [](const v1::PolicyRule& rule) {

@@ -65,6 +65,10 @@ class Policy {
 };
 using PolicyPtr = std::shared_ptr<const Policy>;
 
+// A question as the gate reads the call that it is about: a lease that names no access is read-write, one that names
+// neither tenant nor connection, or no service, is held against all; "identity-service" is "identity".
+v1::ExplainPolicyRequest AsCalled(v1::ExplainPolicyRequest request);
+
 // True if whatever `asked`, a name or a glob, matches is matched by `glob`, too.
 bool Covers(std::string_view glob, std::string_view asked);
 

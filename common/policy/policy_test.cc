@@ -3,6 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <functional>
+#include <map>
+#include <string>
 #include <vector>
 
 #include "common/config/config.h"
@@ -185,6 +188,70 @@ TEST_F(PolicyTest, ExplainsWhatEachRuleLacks) {
   EXPECT_EQ(explained.rules(0).why_not(), "it allows the tenants acme*, globex");
   EXPECT_EQ(explained.rules(2).why_not(), "it is for dns:*.ops.example.org");
   EXPECT_EQ(policy_->Explain(Lease("acme")).rules_size(), 1) << "what comes after is not looked at";
+}
+
+// By the first rule, of which everything else fits.
+TEST_F(PolicyTest, ExplainsEachKindOfRefusal) {
+  const auto first = [this](const std::function<void(Ask&)>& change) {
+    Ask ask = Lease("acme");
+    EXPECT_EQ(Rule(ask), "middleware");
+    change(ask);
+    EXPECT_NE(Rule(ask), "middleware");
+    return policy_->Explain(ask).rules(0).why_not();
+  };
+  EXPECT_EQ(first([](Ask& ask) { ask.principal = "token:other"; }),
+            "it is for spiffe://example.org/ns/*/sa/employee, token:employee-dev");
+  EXPECT_EQ(first([](Ask& ask) { ask.operation = "tenant.create"; }), "it allows the operations lease.*");
+  EXPECT_EQ(first([](Ask& ask) { ask.service = "core"; }), "it allows the services employee");
+  EXPECT_EQ(first([](Ask& ask) { ask.tenant = "initech"; }), "it allows the tenants acme*, globex");
+  EXPECT_EQ(first([](Ask& ask) { ask.tenant = kAll; }), "it allows the tenants acme*, globex");
+  EXPECT_EQ(first([](Ask& ask) { ask.connection = "reporting"; }), "it allows the connections central");
+  EXPECT_EQ(first([](Ask& ask) { ask.ttl = absl::Hours(2); }), "it allows a ttl of at most 1h");
+  static const std::string elsewhere = "globex";
+  static const std::string* const globs[] = {&elsewhere};
+  EXPECT_EQ(first([](Ask& ask) { ask.switch_to = globs; }), "it allows switching to acme*");
+  EXPECT_EQ(first([](Ask& ask) { ask.others_lease = true; }), "it allows only what touches a principal's own leases");
+
+  const auto second = [this](Ask ask) { return policy_->Explain(ask).rules(1).why_not(); };
+  Ask ask{.principal = "jwt:https://id.example.org/reports",
+          .operation = "lease.acquire",
+          .service = "core",
+          .tenant = "acme",
+          .access = v1::ACCESS_READ_ONLY};
+  EXPECT_EQ(second(ask), "it allows the tenants none, and those with tier=gold, region=eu-* (settings are not known)");
+  const std::map<std::string, std::string> silver = {{"tier", "silver"}}, gold = {{"tier", "gold"}};
+  ask.settings = &silver;
+  EXPECT_EQ(second(ask), "it allows the tenants none, and those with tier=gold, region=eu-*");
+  ask.settings = &gold;
+  EXPECT_EQ(second(ask), "");
+  ask.access = v1::ACCESS_READ_WRITE;
+  EXPECT_EQ(second(ask), "it allows the access read-only");
+  ask.access = v1::ACCESS_READ_ONLY;
+  ask.connection = "central";
+  EXPECT_EQ(second(ask), "it allows the connections none");
+  ask.connection = "";
+  ask.switch_to = globs;
+  EXPECT_EQ(second(ask), "it allows no switching");
+}
+
+// What is left out is what the call would mean by it, not something that nobody asks.
+TEST_F(PolicyTest, AQuestionIsReadAsTheCallIs) {
+  v1::ExplainPolicyRequest request;
+  request.set_operation("lease.acquire");
+  v1::ExplainPolicyRequest called = AsCalled(request);
+  EXPECT_EQ(called.access(), v1::ACCESS_READ_WRITE);
+  EXPECT_EQ(called.service(), "*");
+  EXPECT_EQ(called.tenant(), "*");
+  request.set_service("identity-service");
+  request.set_connection("central");
+  request.set_access(v1::ACCESS_READ_ONLY);
+  called = AsCalled(request);
+  EXPECT_EQ(called.access(), v1::ACCESS_READ_ONLY);
+  EXPECT_EQ(called.service(), "identity");
+  EXPECT_EQ(called.tenant(), "") << "a named connection belongs to no tenant";
+  request.set_operation("lease.renew");
+  request.clear_access();
+  EXPECT_EQ(AsCalled(request).access(), v1::ACCESS_UNSPECIFIED);
 }
 
 TEST_F(PolicyTest, QuotasAreThoseOfTheFirstThatFits) {

@@ -71,12 +71,11 @@ absl::StatusOr<pqxx::result> Transaction::Exec(std::string_view sql, std::span<c
   }
 }
 
-absl::StatusOr<Together::Rows> Transaction::ExecWhile(const std::function<absl::Status()>& go_on,
-                                                      const std::string& sql) {
-  Together answered = Exchange(raw_, std::span(&sql, 1), go_on);
-  if (answered.status.ok()) return std::move(answered.rows.back());
-  if (first_error_.ok()) first_error_ = answered.status;
-  return answered.status;
+absl::StatusOr<int64_t> Transaction::CountCopied(const std::function<absl::Status()>& go_on, const std::string& copy) {
+  LH_RETURN_IF_ERROR(CheckNoNul(copy, {}));
+  absl::StatusOr<int64_t> rows = postgres::CountCopied(raw_, copy, go_on);
+  if (!rows.ok() && first_error_.ok()) first_error_ = rows.status();
+  return rows;
 }
 
 // COMMIT of a failed transaction rolls back and reports success, and pqxx passes that on.

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "absl/strings/numbers.h"
+#include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "common/postgres/errors.h"
 #include "common/status/view.h"
@@ -103,23 +104,82 @@ void Cancel(PGconn* connection) {
   if (cancel != nullptr) (void)PQcancelBlocking(cancel.get());
 }
 
-// Until PQgetResult() would not block, or `go_on` is not OK, which is returned.
-absl::Status AwaitAnswer(PGconn* connection, const std::function<absl::Status()>& go_on) {
-  while (PQisBusy(connection) != 0) {
-    pollfd waiting{.fd = PQsocket(connection), .events = POLLIN, .revents = 0};
-    if (poll(&waiting, 1, static_cast<int>(absl::ToInt64Milliseconds(kAskEvery))) == 0) {
-      if (absl::Status status = go_on(); !status.ok()) return status;
-    } else if (PQconsumeInput(connection) == 0) {
-      break;
+// Waits for what the server says, and asks meanwhile. With the first refusal the statement is cancelled.
+class Patience {
+ public:
+  Patience(PGconn* connection, const std::function<absl::Status()>& go_on) : connection_(connection), go_on_(go_on) {}
+
+  // Until there is something to read, or `go_on` was asked.
+  void Wait() {
+    pollfd waiting{.fd = PQsocket(connection_), .events = POLLIN, .revents = 0};
+    const absl::Duration left = std::max(absl::ZeroDuration(), asked_ + kAskEvery - absl::Now());
+    if (poll(&waiting, 1, static_cast<int>(absl::ToInt64Milliseconds(absl::Ceil(left, absl::Milliseconds(1))))) != 0) {
+      (void)PQconsumeInput(connection_);
     }
+    Ask();
   }
-  return absl::OkStatus();
+  // If it is time again.
+  void Ask() {
+    const absl::Time now = absl::Now();
+    if (!called_off_.ok() || now < asked_ + kAskEvery) return;
+    asked_ = now;
+    called_off_ = go_on_();
+    if (!called_off_.ok()) Cancel(connection_);
+  }
+  const absl::Status& called_off() const { return called_off_; }
+
+ private:
+  PGconn* const connection_;
+  const std::function<absl::Status()>& go_on_;
+  absl::Time asked_ = absl::Now();
+  absl::Status called_off_;
+};
+
+// Rows that came until COPY ended, well or not.
+int64_t DrainCopy(PGconn* connection, Patience& patience) {
+  constexpr int64_t kRowsBetweenLooks = 1024;
+  int64_t rows = 0;
+  for (;;) {
+    char* row = nullptr;
+    const int length = PQgetCopyData(connection, &row, /*async=*/1);
+    if (length < 0 || PQstatus(connection) != CONNECTION_OK) return rows;
+    if (length == 0) {
+      patience.Wait();
+      continue;
+    }
+    PQfreemem(row);
+    if (++rows % kRowsBetweenLooks == 0) patience.Ask();
+  }
 }
 
 }  // namespace
 
-Together Exchange(pg_conn* connection, std::span<const std::string> statements,
-                  const std::function<absl::Status()>& go_on) {
+absl::StatusOr<int64_t> CountCopied(pg_conn* connection, const std::string& copy,
+                                    const std::function<absl::Status()>& go_on) {
+  const Message message(std::span(&copy, 1));
+  std::optional<Failure> failure;
+  int64_t rows = 0;
+  Patience patience(connection, go_on);
+  const bool sent = PQsendQuery(connection, message.text().c_str()) != 0;
+  while (sent) {
+    while (PQisBusy(connection) != 0 && PQstatus(connection) == CONNECTION_OK) patience.Wait();
+    const Result result(PQgetResult(connection), PQclear);
+    if (result == nullptr) break;
+    const ExecStatusType state = PQresultStatus(result.get());
+    if (state == PGRES_COPY_OUT) {
+      rows = DrainCopy(connection, patience);
+    } else if (state != PGRES_COMMAND_OK && !failure.has_value()) {
+      failure = message.FailureOf(*result, 0);
+    }
+  }
+  if (!patience.called_off().ok()) return patience.called_off();
+  const bool open = PQstatus(connection) == CONNECTION_OK;
+  if (failure.has_value() && !failure->sqlstate.empty()) return FromServer(failure->sqlstate, failure->text, open);
+  if (failure.has_value() || !open || !sent) return ConnectionLost();
+  return rows;
+}
+
+Together Exchange(pg_conn* connection, std::span<const std::string> statements) {
   Together together;
   for (const std::string& statement : statements) {
     if (!statement.contains('\0')) continue;
@@ -129,13 +189,8 @@ Together Exchange(pg_conn* connection, std::span<const std::string> statements,
   }
   const Message message(statements);
   std::optional<Failure> failure;
-  absl::Status called_off;
   const bool sent = PQsendQuery(connection, message.text().c_str()) != 0;
   while (sent) {
-    if (go_on && called_off.ok()) {
-      called_off = AwaitAnswer(connection, go_on);
-      if (!called_off.ok()) Cancel(connection);
-    }
     const Result result(PQgetResult(connection), PQclear);
     if (result == nullptr) break;
     switch (const ExecStatusType state = PQresultStatus(result.get())) {
@@ -158,7 +213,6 @@ Together Exchange(pg_conn* connection, std::span<const std::string> statements,
   } else if (failure.has_value() || !open || !sent) {
     together.status = ConnectionLost();
   }
-  if (!called_off.ok()) together.status = std::move(called_off);
   return together;
 }
 

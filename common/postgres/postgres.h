@@ -2,6 +2,7 @@
 // own.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -96,9 +97,10 @@ class Transaction {
     return Exec(sql, std::span<const Param>(params.begin(), params.size()));
   }
 
-  // For one statement that takes long. While the server is at it, `go_on` is asked several times a second; once that is
-  // not OK, the statement is cancelled, and it is what is returned. `go_on` uses other connections than this one.
-  absl::StatusOr<Together::Rows> ExecWhile(const std::function<absl::Status()>& go_on, const std::string& sql);
+  // How many rows `copy`, one COPY … TO STDOUT, sends; they are dropped. While the server is at it, `go_on` is asked
+  // several times a second; once that is not OK, the statement is cancelled, and it is what is returned. `go_on` uses
+  // other connections than this one.
+  absl::StatusOr<int64_t> CountCopied(const std::function<absl::Status()>& go_on, const std::string& copy);
 
  private:
   friend class Connection;

@@ -14,43 +14,14 @@
 #include "absl/synchronization/notification.h"
 #include "absl/time/clock.h"
 #include "common/localserver/localserver.h"
+#include "common/postgres/server_fixture.h"
 
 namespace leasehold::postgres {
 namespace {
 
-using localserver::PostgresServer;
-using localserver::TemporaryDirectory;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Not;
-
-constexpr std::string_view kPassword = "correct horse";
-
-// One server for the whole program.
-class Server : public ::testing::Environment {
- public:
-  void SetUp() override {
-    auto started = PostgresServer::Start({.data_dir = folder_.path() + "/data",
-                                          .superuser_password = Secret(std::string(kPassword)),
-                                          .settings = {"max_connections=20"}});
-    ASSERT_TRUE(started.ok()) << started.status();
-    server_ = *std::move(started);
-  }
-  void TearDown() override { server_.reset(); }
-  PostgresServer& operator*() { return *server_; }
-
- private:
-  TemporaryDirectory folder_;
-  std::unique_ptr<PostgresServer> server_;
-};
-
-auto* const server = static_cast<Server*>(::testing::AddGlobalTestEnvironment(new Server));
-
-ConnectOptions Options(std::string_view database = "postgres") {
-  return {.dsn = Dsn("127.0.0.1", (**server).port(), database, "postgres"), .password = Secret(std::string(kPassword))};
-}
-
-std::string Message(const absl::Status& status) { return std::string(status.message()); }
 
 // The first field, "NULL" for NULL, or the error.
 std::string First(const absl::StatusOr<pqxx::result>& result) {
@@ -140,13 +111,10 @@ TEST(Connection, AStatementThatTakesLongCanBeCalledOff) {
   const absl::Status status = connection.InTransaction([&](Transaction& tx) -> absl::Status {
     int asked = 0;
     const auto once = [&asked] { return ++asked > 1 ? absl::AbortedError("enough") : absl::OkStatus(); };
-    const auto rows = tx.ExecWhile(once, "SELECT 1, NULL, 'x' FROM pg_sleep(0)");
-    EXPECT_TRUE(rows.ok()) << rows.status();
-    if (rows.ok()) {
-      EXPECT_THAT(*rows, ElementsAre(ElementsAre("1", std::nullopt, "x")));
-    }
+    EXPECT_EQ(tx.CountCopied(once, "COPY (SELECT generate_series(1, 3000)) TO STDOUT").value_or(-1), 3000);
+    EXPECT_EQ(tx.CountCopied(once, "COPY (SELECT WHERE false) TO STDOUT").value_or(-1), 0);
     const absl::Time begun = absl::Now();
-    EXPECT_EQ(tx.ExecWhile(once, "SELECT pg_sleep(3600)").status(), absl::AbortedError("enough"));
+    EXPECT_EQ(tx.CountCopied(once, "COPY (SELECT pg_sleep(3600)) TO STDOUT").status(), absl::AbortedError("enough"));
     EXPECT_LT(absl::Now() - begun, absl::Minutes(1));
     waited = First(tx.Exec("SELECT 1"));
     return absl::OkStatus();
@@ -155,9 +123,23 @@ TEST(Connection, AStatementThatTakesLongCanBeCalledOff) {
   EXPECT_EQ(status, absl::AbortedError("enough")) << "and nothing is committed";
   EXPECT_EQ(First(connection.ExecAlone("SELECT 2")), "2");
 
-  const absl::Status failed = connection.InTransaction(
-      [](Transaction& tx) { return tx.ExecWhile([] { return absl::OkStatus(); }, "SELECT 1 / 0").status(); });
-  EXPECT_EQ(SqlStateOf(failed), "22012");
+  // Also in the middle of what it sends without a pause.
+  int asked = 0;
+  const absl::Status flood = connection.InTransaction([&](Transaction& tx) {
+    return tx
+        .CountCopied([&asked] { return ++asked > 1 ? absl::AbortedError("enough") : absl::OkStatus(); },
+                     "COPY (SELECT * FROM generate_series(1, 1000000000000)) TO STDOUT")
+        .status();
+  });
+  EXPECT_EQ(flood, absl::AbortedError("enough"));
+
+  const auto always = [] { return absl::OkStatus(); };
+  for (const char* sql :
+       {"COPY (SELECT 1 / 0) TO STDOUT", "COPY (SELECT 1 / (3 - i) FROM generate_series(1, 5) AS s (i)) TO STDOUT"}) {
+    const absl::Status failed =
+        connection.InTransaction([&](Transaction& tx) { return tx.CountCopied(always, sql).status(); });
+    EXPECT_EQ(SqlStateOf(failed), "22012") << sql;
+  }
   EXPECT_EQ(First(connection.ExecAlone("SELECT 3")), "3");
 }
 
@@ -405,47 +387,6 @@ TEST(ConnectionPool, ClosesAllButOneOfThoseThatNobodyHasUsedForAWhile) {
   EXPECT_EQ(SessionsOf("idle"), "4");
 }
 
-// What a Listener has told so far, and waiting for it.
-class Heard {
- public:
-  Listener::Handlers Handlers() {
-    return {
-        .on_notify = [this](std::string_view channel,
-                            std::string_view payload) { Add(std::format("{}={}", channel, payload)); },
-        .on_reconnect = [this] { Add("connected"); },
-        .on_lost = [this](const absl::Status& status) { Add(IsConnectionFailure(status) ? "lost" : Message(status)); }};
-  }
-  std::vector<std::string> Await(size_t count) {
-    const auto enough = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return log_.size() >= count; };
-    const absl::MutexLock lock(&mu_);
-    mu_.AwaitWithTimeout(absl::Condition(&enough), absl::Seconds(60));
-    return log_;
-  }
-
- private:
-  void Add(std::string entry) {
-    const absl::MutexLock lock(&mu_);
-    log_.push_back(std::move(entry));
-  }
-  absl::Mutex mu_;
-  std::vector<std::string> log_ ABSL_GUARDED_BY(mu_);
-};
-
-TEST(Listener, HearsAndReconnectsAfterARestart) {
-  Connection c(Options());
-  Heard heard;
-  const Listener listener(Options(), {"outbox", "Odd \"name\""}, heard.Handlers());
-  EXPECT_THAT(heard.Await(1), ElementsAre("connected"));
-  ASSERT_TRUE(c.ExecAlone("SELECT pg_notify('outbox', '1')").ok());
-  ASSERT_TRUE(c.ExecAlone("SELECT pg_notify('Odd \"name\"', 'it''s')").ok());
-  EXPECT_THAT(heard.Await(3), ElementsAre("connected", "outbox=1", "Odd \"name\"=it's"));
-  ASSERT_TRUE((**server).Restart().ok());
-  EXPECT_THAT(heard.Await(5), ElementsAre("connected", "outbox=1", "Odd \"name\"=it's", "lost", "connected"));
-  ASSERT_TRUE(c.ExecAlone("SELECT pg_notify('outbox', '2')").ok());
-  EXPECT_THAT(heard.Await(6),
-              ElementsAre("connected", "outbox=1", "Odd \"name\"=it's", "lost", "connected", "outbox=2"));
-}
-
 std::string Value(const Together& together, size_t statement) {
   if (statement >= together.rows.size()) return Message(together.status);
   const Together::Rows& rows = together.rows[statement];
@@ -518,18 +459,6 @@ TEST(Together, ASessionThatEndsIsAConnectionFailure) {
   EXPECT_TRUE(IsConnectionFailure(connection.ExecTogether(std::vector<std::string>{"SELECT 1"}).status));
   connection.Stay(false);
   EXPECT_TRUE(connection.ExecTogether(std::vector<std::string>{"SELECT 1"}).status.ok()) << "another one";
-}
-
-TEST(Listener, TellsOfAnUnreachableServerOnceAndStopsAtOnce) {
-  Heard heard;
-  const absl::Time start = absl::Now();
-  {
-    const Listener listener({.dsn = Dsn("127.0.0.1", localserver::FreePort(), "x", "x"), .password = Secret("x")},
-                            {"c"}, heard.Handlers());
-    EXPECT_THAT(heard.Await(1), ElementsAre("lost"));
-  }
-  EXPECT_LT(absl::Now() - start, absl::Seconds(30));
-  EXPECT_THAT(heard.Await(1), ElementsAre("lost"));
 }
 
 }  // namespace

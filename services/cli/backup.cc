@@ -47,7 +47,7 @@ absl::StatusOr<int> Create(const Command& command, const v1::CreateBackupRequest
 }
 
 void AddCreate(CLI::App& group, Command& command) {
-  struct Flags : WaitFlags {
+  struct Flags : ChangeFlags {
     v1::CreateBackupRequest request;
   };
   auto flags = std::make_shared<Flags>();
@@ -56,7 +56,7 @@ void AddCreate(CLI::App& group, Command& command) {
   flags->AddTo(*app);
   app->callback([flags, &command] {
     command.run = [flags, &command] {
-      flags->request.set_request_id(NewRequestId());
+      flags->request.set_request_id(flags->RequestId());
       return Create(command, flags->request, *flags);
     };
   });
@@ -117,7 +117,7 @@ void AddDelete(CLI::App& group, Command& command) {
 }
 
 void AddRestore(CLI::App& group, Command& command) {
-  struct Flags : WaitFlags {
+  struct Flags : ChangeFlags {
     v1::RestoreBackupRequest request;
     std::vector<std::pair<std::string, std::string>> settings;
     bool in_place = false;
@@ -141,7 +141,7 @@ void AddRestore(CLI::App& group, Command& command) {
     command.run = [flags, &command]() -> absl::StatusOr<int> {
       GatewayClient client(command.gateway);
       flags->request.set_in_place(flags->in_place);
-      flags->request.set_request_id(NewRequestId());
+      flags->request.set_request_id(flags->RequestId());
       for (const auto& [key, value] : flags->settings) {
         (*flags->request.mutable_tenant()->mutable_settings())[key] = value;
       }

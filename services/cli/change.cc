@@ -57,6 +57,13 @@ absl::StatusOr<v1::Operation> AwaitChange(const Command& command, GatewayClient&
 
 }  // namespace
 
+void ChangeFlags::AddTo(CLI::App& app) {
+  WaitFlags::AddTo(app);
+  app.add_option("--request-id", request_id_, "A name of yours for this request: said again, it is done once");
+}
+
+std::string ChangeFlags::RequestId() const { return request_id_.empty() ? NewRequestId() : request_id_; }
+
 absl::StatusOr<int> FinishChange(const Command& command, GatewayClient& client, v1::TenantChange change,
                                  const WaitFlags& flags) {
   if (flags.wait && !change.operation().id().empty()) {

@@ -1,6 +1,8 @@
 // What the verbs that change a tenant have in common.
 #pragma once
 
+#include <string>
+
 #include "absl/status/statusor.h"
 #include "leasehold/v1/tenant.pb.h"
 #include "services/cli/command.h"
@@ -8,6 +10,17 @@
 #include "services/cli/waiting.h"
 
 namespace leasehold::cli {
+
+// Of the verbs that ask for something that goes on after the answer.
+struct ChangeFlags : WaitFlags {
+  // --request-id, --wait and --timeout.
+  void AddTo(CLI::App& app);
+  // As given, else a new one: so that a call that gRPC repeats is one request.
+  std::string RequestId() const;
+
+ private:
+  std::string request_id_;
+};
 
 // What every such call ends with: wait if asked to, then show the tenant as it is now. Returns the exit code.
 absl::StatusOr<int> FinishChange(const Command& command, GatewayClient& client, v1::TenantChange change,

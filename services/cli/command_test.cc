@@ -121,6 +121,7 @@ TEST(CommandLine, UsageErrorsNameWhatIsWrong) {
             "leasehold tenant create"},
            {{"tenant", "create", "a", "-b"},
             "unknown option '-b'; known here: --ca, --cert, --domain, --gateway, --help, --json, --key, --name, "
+            "--request-id, "
             "--setting, --timeout, "
             "--token-file, --trace, --version, --wait",
             "leasehold tenant create"},

@@ -68,6 +68,37 @@ TEST(ShowRun, NamesFailuresAndFindings) {
             HasSubstr("half on person"), HasSubstr("REINDEX")));
 }
 
+TEST(ShowRun, SaysOnceWhatIsTheSameInSeveralDatabases) {
+  v1::MigrationRun run = ARun(0, 5, 5);
+  run.set_state(v1::MIGRATION_RUN_STATE_FAILED);
+  std::vector<v1::MigrationTask> tasks;
+  for (const char* name : {"a", "b", "c", "d", "e"}) {
+    v1::MigrationTask& task = tasks.emplace_back();
+    task.set_database(name);
+    task.set_state(v1::MIGRATION_TASK_STATE_FAILED);
+    task.mutable_failure()->set_file("0003_c.sql");
+    task.mutable_failure()->set_sqlstate("42703");
+    task.mutable_failure()->set_text(name[0] == 'b' ? "another" : "SELECT nme");
+    task.mutable_failure()->set_reason("column \"nme\" does not exist");
+    v1::MigrationFinding& finding = *task.add_findings();
+    finding.set_database(name);
+    finding.set_object("0001_a.sql");
+    finding.set_message("was edited");
+  }
+  const std::string shown = ShowRun(run, tasks, {kPlain, kNow});
+  EXPECT_THAT(shown,
+              HasSubstr("\n  4 databases: 0003_c.sql line 0, statement 0 (42703): column \"nme\" does not exist: "
+                        "SELECT nme\n    a, c, d, e\n  b: 0003_c.sql"));
+  EXPECT_THAT(shown, HasSubstr("a, b, c and 2 more  0001_a.sql  was edited"));
+}
+
+TEST(ShowMigrationStatus, SaysThatTheFolderCannotBeRead) {
+  v1::MigrationStatus status;
+  status.set_files_error("migrations is '0003_b.sql'; allowed: one file for each number");
+  EXPECT_THAT(ShowMigrationStatus(status, false, {kPlain, kNow}),
+              HasSubstr("the files cannot be read as they are now: migrations is '0003_b.sql'"));
+}
+
 TEST(ShowMigrationStatus, ListsWhoIsBehind) {
   v1::MigrationStatus status;
   status.set_service("identity");
@@ -128,6 +159,22 @@ TEST(ShowPlan, ListsStatementsAndDatabases) {
   EXPECT_THAT(ShowPlan(plan, {kPlain, kNow}),
               AllOf(HasSubstr("tenant/0002_b.sql  (no transaction)\n  ALTER TABLE a\n  ADD j int;"),
                     HasSubstr("tenant_acme_identity")));
+}
+
+TEST(ShowPlan, SaysWhatApplyWouldStopAt) {
+  v1::MigrationPlan plan;
+  v1::MigrationFinding& finding = *plan.add_findings();
+  finding.set_severity(v1::MIGRATION_SEVERITY_ERROR);
+  finding.set_database("tenant_acme_identity");
+  finding.set_object("0001_a.sql");
+  finding.set_message("was edited");
+  EXPECT_THAT(ShowPlan(plan, {kPlain, kNow}),
+              AllOf(Not(HasSubstr("newest version")), HasSubstr("no file is pending"),
+                    HasSubstr("what apply would stop at"), HasSubstr("0001_a.sql  was edited")));
+  plan.add_files()->set_name("0002_empty.sql");
+  plan.add_databases()->set_database("tenant_acme_identity");
+  EXPECT_THAT(ShowPlan(plan, {kPlain, kNow}),
+              AllOf(HasSubstr("0002_empty.sql  (no transaction)  (no statements)"), HasSubstr("was edited")));
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 #include <iostream>
 #include <map>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -42,7 +43,7 @@ v1::ExplainPolicyRequest RequestOf(const Flags& flags) {
   if (flags.ttl != absl::InfiniteDuration()) *request.mutable_ttl() = FromDuration(flags.ttl);
   for (const std::string& glob : flags.switch_to) request.add_switch_to(glob);
   request.set_others_lease(flags.others_lease);
-  return request;
+  return AsCalled(std::move(request));
 }
 
 // By the file alone, as a gateway that has it would answer.

@@ -1,5 +1,8 @@
 #include "services/cli/show_migration.h"
 
+#include <map>
+#include <utility>
+
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -47,9 +50,76 @@ std::string Counts(const v1::MigrationRun& run) {
   return absl::StrCat(text, " of ", run.total());
 }
 
-void AddFinding(Table& table, const v1::MigrationFinding& finding) {
-  table.AddRow(
-      {SeverityCell(finding.severity()), finding.database(), finding.object(), finding.message(), finding.remedy()});
+// "a", "a, b, c" or "a, b, c and 9 more".
+std::string Databases(const std::vector<std::string>& names) {
+  constexpr size_t kNamed = 3;
+  if (names.size() <= kNamed) return absl::StrJoin(names, ", ");
+  return absl::StrCat(absl::StrJoin(names.begin(), names.begin() + kNamed, ", "), " and ", names.size() - kNamed,
+                      " more");
+}
+
+// All of them, in lines that are not too long.
+std::string Listed(const std::vector<std::string>& names) {
+  constexpr size_t kWidth = 100;
+  std::string text;
+  size_t width = kWidth;
+  for (const std::string& name : names) {
+    const bool fits = width + name.size() + 2 <= kWidth;
+    absl::StrAppend(&text, text.empty() ? "" : ",", fits ? " " : absl::StrCat(text.empty() ? "" : "\n", "    "), name);
+    width = (fits ? width + 2 : 0) + name.size();
+  }
+  return absl::StrCat(text, "\n");
+}
+
+// What is the same in several databases is said once.
+class ByText {
+ public:
+  // True for the first of its text.
+  bool Add(const std::string& text, const std::string& database) {
+    const auto [place, is_new] = places_.try_emplace(text, databases_.size());
+    if (is_new) databases_.emplace_back();
+    if (!database.empty()) databases_[place->second].push_back(database);
+    return is_new;
+  }
+  const std::vector<std::string>& Of(size_t place) const { return databases_[place]; }
+
+ private:
+  std::map<std::string, size_t> places_;
+  std::vector<std::vector<std::string>> databases_;
+};
+
+class FindingsTable {
+ public:
+  void Add(const v1::MigrationFinding& finding) {
+    v1::MigrationFinding key = finding;
+    key.clear_database();
+    if (by_text_.Add(key.SerializeAsString(), finding.database())) findings_.push_back(finding);
+  }
+  bool empty() const { return findings_.empty(); }
+  std::string Render(const View& view) const {
+    Table table({"", "DATABASE", "OBJECT", "FOUND", "REMEDY"});
+    for (size_t i = 0; i < findings_.size(); ++i) {
+      const v1::MigrationFinding& finding = findings_[i];
+      table.AddRow({SeverityCell(finding.severity()), Databases(by_text_.Of(i)), finding.object(), finding.message(),
+                    finding.remedy()});
+    }
+    return table.Render(view.terminal);
+  }
+
+ private:
+  ByText by_text_;
+  std::vector<v1::MigrationFinding> findings_;
+};
+
+std::string FailureText(const v1::MigrationTask& task) {
+  const v1::MigrationFailure& failure = task.failure();
+  if (failure.file().empty()) return failure.message();
+  std::string text(StdView(absl::StripAsciiWhitespace(failure.text())));
+  text = absl::StrReplaceAll(text, {{"\n", " "}, {"\\x0a", " "}});
+  if (text.size() > 100) text = absl::StrCat(Printable(text.substr(0, 100)), "…");
+  return absl::StrCat(failure.file(), " line ", failure.line(), ", statement ", failure.statement(), " (",
+                      failure.sqlstate().empty() ? "no SQLSTATE" : failure.sqlstate(),
+                      "): ", failure.reason().empty() ? "" : absl::StrCat(failure.reason(), ": "), text);
 }
 
 }  // namespace
@@ -73,6 +143,12 @@ std::string ShowMigrationStatus(const v1::MigrationStatus& status, bool all, con
                     view.terminal.Paint(ColourOf(status.run().state()), Word(status.run().state())), ": ",
                     Counts(status.run()), status.run().message().empty() ? "" : "; ", status.run().message(), "\n");
   }
+  if (!status.files_error().empty()) {
+    absl::StrAppend(&text,
+                    view.terminal.Paint(
+                        Colour::kRed, absl::StrCat("the files cannot be read as they are now: ", status.files_error())),
+                    "; what stands here is by those before\n");
+  }
   Table table({"DATABASE", "TENANT", "VERSION", "PENDING", ""});
   for (const v1::DatabaseVersion& database : status.databases()) {
     if (!all && database.pending() == 0 && !database.differs() && !database.unfinished()) continue;
@@ -94,12 +170,18 @@ std::string ShowMigrationStatus(const v1::MigrationStatus& status, bool all, con
 }
 
 std::string ShowPlan(const v1::MigrationPlan& plan, const View& view) {
-  if (plan.databases().empty()) return "every database is at the newest version\n";
+  FindingsTable findings;
+  for (const v1::MigrationFinding& finding : plan.findings()) findings.Add(finding);
+  const std::string amiss = findings.empty() ? "" : absl::StrCat("what apply would stop at:\n", findings.Render(view));
+  if (plan.databases().empty()) {
+    return findings.empty() ? "every database is at the newest version\n" : absl::StrCat("no file is pending\n", amiss);
+  }
   std::string text;
   for (const v1::MigrationFile& file : plan.files()) {
     absl::StrAppend(
         &text, view.terminal.Paint(Colour::kBold, absl::StrCat(file.tenant() ? "tenant/" : "central/", file.name())),
-        file.transactional() ? "" : "  (no transaction)", file.has_down() ? "  (can be undone)" : "", "\n");
+        file.transactional() ? "" : "  (no transaction)", file.has_down() ? "  (can be undone)" : "",
+        file.statements().empty() ? "  (no statements)" : "", "\n");
     for (const std::string& statement : file.statements())
       absl::StrAppend(&text, "  ", absl::StrReplaceAll(statement, {{"\n", "\n  "}}), ";\n");
   }
@@ -108,7 +190,7 @@ std::string ShowPlan(const v1::MigrationPlan& plan, const View& view) {
     table.AddRow({database.database(), database.tenant(), absl::StrCat(database.wave()),
                   absl::StrCat(database.version()), FilesText(database.files())});
   }
-  return absl::StrCat(text, "\n", table.Render(view.terminal));
+  return absl::StrCat(text, "\n", table.Render(view.terminal), amiss.empty() ? "" : "\n", amiss);
 }
 
 std::string ShowRuns(const google::protobuf::RepeatedPtrField<v1::MigrationRun>& runs, const View& view) {
@@ -126,29 +208,31 @@ std::string ShowRuns(const google::protobuf::RepeatedPtrField<v1::MigrationRun>&
 }
 
 std::string FailureLine(const v1::MigrationTask& task) {
-  const v1::MigrationFailure& failure = task.failure();
-  if (failure.file().empty()) return absl::StrCat(task.database(), ": ", failure.message());
-  std::string text(StdView(absl::StripAsciiWhitespace(failure.text())));
-  text = absl::StrReplaceAll(text, {{"\n", " "}, {"\\x0a", " "}});
-  if (text.size() > 100) text = absl::StrCat(Printable(text.substr(0, 100)), "…");
-  return absl::StrCat(task.database(), ": ", failure.file(), " line ", failure.line(), ", statement ",
-                      failure.statement(), " (", failure.sqlstate().empty() ? "no SQLSTATE" : failure.sqlstate(),
-                      "): ", text);
+  return absl::StrCat(task.database(), ": ", FailureText(task));
 }
 
 std::string ShowRun(const v1::MigrationRun& run, const std::vector<v1::MigrationTask>& tasks, const View& view) {
   std::string text = absl::StrCat("run ", run.id(), " (", Word(run.spec().kind()), ") ",
                                   view.terminal.Paint(ColourOf(run.state()), Word(run.state())), ": ", Counts(run),
                                   run.message().empty() ? "" : "; ", run.message(), "\n");
+  ByText failures;
+  std::vector<std::string> texts;
   for (const v1::MigrationTask& task : tasks) {
-    if (task.state() == v1::MIGRATION_TASK_STATE_FAILED) absl::StrAppend(&text, "  ", FailureLine(task), "\n");
+    if (task.state() != v1::MIGRATION_TASK_STATE_FAILED) continue;
+    std::string failure = FailureText(task);
+    if (failures.Add(failure, task.database())) texts.push_back(std::move(failure));
   }
-  Table findings({"", "DATABASE", "OBJECT", "FOUND", "REMEDY"});
-  for (const v1::MigrationFinding& finding : run.findings()) AddFinding(findings, finding);
+  for (size_t i = 0; i < texts.size(); ++i) {
+    const std::vector<std::string>& names = failures.Of(i);
+    absl::StrAppend(&text, "  ", names.size() == 1 ? names[0] : absl::StrCat(names.size(), " databases"), ": ",
+                    texts[i], "\n", names.size() == 1 ? "" : Listed(names));
+  }
+  FindingsTable findings;
+  for (const v1::MigrationFinding& finding : run.findings()) findings.Add(finding);
   for (const v1::MigrationTask& task : tasks) {
-    for (const v1::MigrationFinding& finding : task.findings()) AddFinding(findings, finding);
+    for (const v1::MigrationFinding& finding : task.findings()) findings.Add(finding);
   }
-  return findings.empty() ? text : absl::StrCat(text, findings.Render(view.terminal));
+  return findings.empty() ? text : absl::StrCat(text, findings.Render(view));
 }
 
 }  // namespace leasehold::cli

@@ -18,9 +18,10 @@ std::string Word(v1::MigrationTaskState state);
 std::string ShowMigrationStatus(const v1::MigrationStatus& status, bool all, const View& view);
 std::string ShowPlan(const v1::MigrationPlan& plan, const View& view);
 std::string ShowRuns(const google::protobuf::RepeatedPtrField<v1::MigrationRun>& runs, const View& view);
-// What became of it, in one line, then what was found, and who failed.
+// What became of it, in one line, then who failed, and what was found; what is the same in several databases once.
 std::string ShowRun(const v1::MigrationRun& run, const std::vector<v1::MigrationTask>& tasks, const View& view);
-// "tenant_acme_identity: 0003_x.sql line 5, statement 3 (23505): CREATE UNIQUE INDEX …"
+// "tenant_acme_identity: 0003_x.sql line 5, statement 3 (23505): could not create unique index
+// "x": CREATE UNIQUE INDEX …"
 std::string FailureLine(const v1::MigrationTask& task);
 
 }  // namespace leasehold::cli

@@ -29,15 +29,15 @@ absl::StatusOr<v1::Tenant> Get(GatewayClient& client, const v1::GetTenantRequest
 template <typename Request>
 absl::StatusOr<int> Write(const Command& command,
                           grpc::Status (Service::*method)(grpc::ClientContext*, const Request&, v1::TenantChange*),
-                          Request request, const WaitFlags& flags) {
+                          Request request, const ChangeFlags& flags) {
   GatewayClient client(command.gateway);
-  request.set_request_id(NewRequestId());
+  request.set_request_id(flags.RequestId());
   LH_ASSIGN_OR_RETURN(v1::TenantChange change, client.Call(client.tenants(), method, request));
   return FinishChange(command, client, std::move(change), flags);
 }
 
 void AddCreate(CLI::App& group, Command& command) {
-  struct Flags : WaitFlags {
+  struct Flags : ChangeFlags {
     v1::CreateTenantRequest request;
     Settings settings;
   };
@@ -60,7 +60,7 @@ void AddCreate(CLI::App& group, Command& command) {
 }
 
 void AddClone(CLI::App& group, Command& command) {
-  struct Flags : WaitFlags {
+  struct Flags : ChangeFlags {
     v1::CloneTenantRequest request;
     Settings settings;
   };
@@ -138,7 +138,7 @@ void AddList(CLI::App& group, Command& command) {
 }
 
 void AddUpdate(CLI::App& group, Command& command) {
-  struct Flags : WaitFlags {
+  struct Flags : ChangeFlags {
     std::string id;
     std::string name;
     std::string domain;
@@ -169,7 +169,7 @@ void AddUpdate(CLI::App& group, Command& command) {
 template <typename Request>
 void AddStateChange(CLI::App& group, Command& command, const std::string& verb, const std::string& about,
                     grpc::Status (Service::*method)(grpc::ClientContext*, const Request&, v1::TenantChange*)) {
-  struct Flags : WaitFlags {
+  struct Flags : ChangeFlags {
     Request request;
   };
   auto flags = std::make_shared<Flags>();
@@ -182,7 +182,7 @@ void AddStateChange(CLI::App& group, Command& command, const std::string& verb, 
 }
 
 void AddDelete(CLI::App& group, Command& command) {
-  struct Flags : WaitFlags {
+  struct Flags : ChangeFlags {
     std::string id;
     absl::Duration retention = absl::ZeroDuration();
   };

@@ -189,6 +189,11 @@ rules:
   EXPECT_EQ(check({"--tenant", "acme", "--switch-to", "acme-eu"}).code, kDone);
   EXPECT_EQ(check({"--tenant", "acme", "--switch-to", "*"}).code, kFailed);
   EXPECT_THAT(check({"--tenant", "acme", "--json"}).out, HasSubstr("\"allowed\": true"));
+  // As `lease acquire` without --read-only would be.
+  const Outcome plain = Run({"policy", "check", "lease.acquire", "--file", In("policy.yaml"), "--service",
+                             "core-service", "--as", "token:payroll", "--tenant", "acme"});
+  EXPECT_EQ(plain.code, kFailed);
+  EXPECT_THAT(plain.out, HasSubstr("gold: does not, it allows the access read-only"));
 }
 
 TEST_F(OfflineTest, WrongUseOfPolicyCheckIsExplained) {

@@ -17,9 +17,11 @@
 #include "common/daemon/private_memory.h"
 #include "common/daemon/readiness.h"
 #include "common/daemon/reloader.h"
+#include "common/daemon/serving.h"
 #include "common/jetstream/jetstream.h"
 #include "common/jetstream/options.h"
 #include "common/otlp/otlp_exporter.h"
+#include "common/otlp/otlp_headers.h"
 #include "common/status/error.h"
 #include "common/telemetry/log.h"
 #include "common/telemetry/metrics.h"
@@ -169,18 +171,25 @@ absl::Status Run(const Arguments& arguments) {
   const std::string name = AuditGatewayName();
   tls::Watcher certificates(clock, metrics);
   LH_ASSIGN_OR_RETURN(const Encryption encryption, ReadEncryption(config, certificates));
+  Serving serving(health);
   HttpEndpoint http(health, metrics, {}, encryption.http);
+  http.Handle("/servingz", [&serving] {
+    return serving.Now() ? HttpAnswer{.body = "ok\n"} : HttpAnswer{.status = 503, .body = "not serving\n"};
+  });
   LH_ASSIGN_OR_RETURN(SqlEndpoint::Options sql_options, SqlOptions(config, secrets, encryption, health));
   Reloader keys(metrics);
   LH_RETURN_IF_ERROR(WatchKeys(config, secrets, keys));
   LH_ASSIGN_OR_RETURN(const jetstream::Security nats_security, jetstream::ReadSecurity(config.nats(), environment));
-  if (arguments.check_config) return Callers::Check(config.gateway());
+  if (arguments.check_config) {
+    LH_RETURN_IF_ERROR(ReadOtlpHeaders(environment).status());
+    return Callers::Check(config.gateway());
+  }
 
   LH_ASSIGN_OR_RETURN(
       const std::unique_ptr<SpanExport> spans,
       SpanExport::Start(config.tracing(),
                         {.service = "leasehold-gateway", .instance = name, .version = std::string(Version())},
-                        metrics));
+                        environment, metrics));
   LH_ASSIGN_OR_RETURN(const auto nats,
                       jetstream::Connect({.url = config.nats().url(), .name = "gateway"}, nats_security));
   AuditRecorder audit(config.audit(), clock, metrics);
@@ -207,8 +216,8 @@ absl::Status Run(const Arguments& arguments) {
   SqlEndpoint sql(sql_options, authority, metrics, clock);
 
   LH_ASSIGN_OR_RETURN(const auto callers, Callers::Make(config, registry.directory(), book, clock, metrics));
-  LeaseService leases({issuer, book, watchers, registry.directory(), timer, services, &audit}, config.leases(),
-                      metrics);
+  LeaseService leases({issuer, book, watchers, registry.directory(), timer, services, &audit, &callers->gate()},
+                      config.leases(), metrics);
   TenantService tenants(registry);
   OperationService operations(registry);
   BackupService backups(registry, !config.provisioner().backup_folder().empty());
@@ -276,7 +285,8 @@ absl::Status Run(const Arguments& arguments) {
                                      callers->gate(), audit, gates));
   certificates.Start();
   health.Set("listeners", absl::OkStatus());
-  timer.Every(kHealthTick, [&rpc, &health, names = services.names()] { TellHealth(*rpc, health, names); });
+  timer.Every(kHealthTick,
+              [&rpc, &health, &serving, names = services.names()] { TellHealth(*rpc, health, serving, names); });
   registry.Start();
   trail.Start();
   timer.Start();
@@ -293,6 +303,7 @@ absl::Status Run(const Arguments& arguments) {
 
   Log(Level::kInfo, "stopping", {{"clients", std::to_string(sql.clients())}});
   health.Set("listeners", Error(v1::REASON_SHUTTING_DOWN, "this gateway is shutting down"));
+  serving.End();
   sql.Drain(ToDuration(config.gateway().drain_timeout()));
   leases.Shutdown();  // releases held leases, which the replicator still has to tell
   rpc->Shutdown(absl::ToChronoTime(absl::Now() + kRpcPatience));

@@ -44,6 +44,9 @@ constexpr int kMinPingIntervalMs = 5'000;
 // From accept to the end of the TLS handshake and HTTP/2's settings; gRPC's own patience is two minutes.
 constexpr int kHandshakeMs = 10'000;
 
+// As GET /servingz. No service of the configuration can have a name with a dot.
+constexpr char kServing[] = "leasehold.serving";
+
 // The names under which the gateway as a whole is asked for its health.
 constexpr std::array<const char*, 14> kAnsweringForAll = {"",
                                                           v1::TenantService::service_full_name(),
@@ -105,10 +108,11 @@ absl::StatusOr<std::shared_ptr<grpc::Server>> StartRpcServer(
   return std::shared_ptr<grpc::Server>(server.release(), [credentials](grpc::Server* served) { delete served; });
 }
 
-void TellHealth(grpc::Server& server, const Health& health, std::span<const std::string> services) {
+void TellHealth(grpc::Server& server, const Health& health, Serving& serving, std::span<const std::string> services) {
   grpc::HealthCheckServiceInterface& answers = *server.GetHealthCheckService();
   const bool ready = health.Ready();
   for (const char* name : kAnsweringForAll) answers.SetServingStatus(name, ready);
+  answers.SetServingStatus(kServing, serving.Now());
   for (const std::string& service : services) {
     if (const std::optional<bool> well = health.Well(InstanceComponent(service))) {
       answers.SetServingStatus(service, *well);

@@ -9,6 +9,7 @@
 
 #include "absl/status/statusor.h"
 #include "common/daemon/daemon.h"
+#include "common/daemon/serving.h"
 #include "services/gateway/audit/recorder.h"
 #include "services/gateway/gate/gate.h"
 
@@ -23,8 +24,8 @@ absl::StatusOr<std::shared_ptr<grpc::Server>> StartRpcServer(
     AuditRecorder& audit, std::span<Gated* const> services);
 
 // What grpc.health.v1 answers from now on: whether the gateway is ready, under "" and the name of each of our gRPC
-// services ("leasehold.v1.LeaseService"); and whether the instance of each of `services` answers, under that service's
-// name ("identity"), once that is known. Any thread.
-void TellHealth(grpc::Server& server, const Health& health, std::span<const std::string> services);
+// services ("leasehold.v1.LeaseService"); whether it is to be sent clients, under "leasehold.serving"; and whether the
+// instance of each of `services` answers, under that service's name ("identity"), once that is known. Any thread.
+void TellHealth(grpc::Server& server, const Health& health, Serving& serving, std::span<const std::string> services);
 
 }  // namespace leasehold::gateway

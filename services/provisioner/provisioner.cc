@@ -75,8 +75,10 @@ absl::StatusOr<Provisioner::Settings> Provisioner::Read(const v1::Config& config
   if (!limits.token_file().empty())
     LH_RETURN_IF_ERROR(CheckTokenMayGo(limits.gateway(), !limits.gateway_ca_file().empty()));
   const bool automatic = limits.migrate() == "automatic";
-  Rollout::Options rollout{
-      .library = {service.migrations(), tenant, central}, .parallelism = limits.parallelism(), .automatic = automatic};
+  Rollout::Options rollout{.library = {service.migrations(), tenant, central},
+                           .parallelism = limits.parallelism(),
+                           .automatic = automatic,
+                           .retention = {.time = ToDuration(limits.run_retention()), .most = limits.max_runs()}};
   SpareKeeper::Options spares{.min_spares = limits.min_spares(),
                               .max_spares = limits.max_spares(),
                               .min_backoff = ToDuration(limits.min_backoff()),
@@ -146,7 +148,7 @@ absl::StatusOr<std::unique_ptr<Provisioner>> Provisioner::Make(const v1::Config&
                         {.service = std::format("leasehold-provisioner-{}", provisioner->instance_.service().str()),
                          .instance = provisioner->instance_.process(),
                          .version = std::string(Version())},
-                        provisioner->metrics_));
+                        environment, provisioner->metrics_));
   LH_RETURN_IF_ERROR(provisioner->WatchRoleKey(service.instance().role_key_file(), std::move(on_new_role_key)));
   LH_RETURN_IF_ERROR(provisioner->endpoint_.Start(provisioner->http_));
   LH_RETURN_IF_ERROR(provisioner->Connect(config.nats().url(), nats_security));
@@ -157,6 +159,7 @@ absl::Status Provisioner::Check(const v1::Config& config, const v1::ServiceConfi
                                 const Environment& environment) {
   LH_RETURN_IF_ERROR(Read(config, service, environment).status());
   LH_RETURN_IF_ERROR(ReadCertificates(config.provisioner()).status());
+  LH_RETURN_IF_ERROR(ReadOtlpHeaders(environment).status());
   return jetstream::ReadSecurity(config.nats(), environment).status();
 }
 
@@ -189,6 +192,7 @@ Provisioner::Provisioner(Settings settings, std::unique_ptr<Renewed> renewed)
            .on_status = [this] { reporter_->Wake(); },
            .on_settled = [this](TenantRecord status) { reporter_->Report(std::move(status)); },
            .on_copying = [this](const TenantId& id, const v1::CopyStatus& copy) { reporter_->Report(id, copy); },
+           .on_prepared = [this] { StartReaders(); },
            .on_claim = OnClaim(settings.spares)}),
       backups_(std::move(settings.backups),
                {.instance = instance_,
@@ -261,10 +265,7 @@ absl::Status Provisioner::Start() {
   renewed_->watcher.Start();
   renewed_->role_key.Start();
   reconciler_.Start();
-  backups_.Start();
   spares_.Start();
-  rollout_.Start();
-  reporter_->Start();
   events_->Start();
   LH_ASSIGN_OR_RETURN(migration_responder_,
                       nats_->Respond(MigrationSubject(instance_.service()), "provisioners",
@@ -281,7 +282,19 @@ absl::Status Provisioner::Start() {
   return absl::OkStatus();
 }
 
+void Provisioner::StartReaders() {
+  const absl::MutexLock lock(&mu_);
+  if (stopping_) return;
+  backups_.Start();
+  rollout_.Start();
+  reporter_->Start();
+}
+
 bool Provisioner::Stop(absl::Duration patience) {
+  {
+    const absl::MutexLock lock(&mu_);
+    stopping_ = true;
+  }
   migration_responder_.reset();
   second_migration_responder_.reset();
   instance_responder_.reset();

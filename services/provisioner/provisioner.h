@@ -5,7 +5,9 @@
 #include <memory>
 #include <string>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "common/clock/clock.h"
 #include "common/config/config.h"
@@ -78,6 +80,8 @@ class Provisioner {
   absl::Status WatchRoleKey(const std::string& path, std::function<void()> on_new_role_key);
   absl::Status Connect(const std::string& nats_url, const jetstream::Security& security);
   absl::Status ReportBackup(const BackupRecord& record);
+  // What reads the central database's tables all the time begins once they are there.
+  void StartReaders() ABSL_LOCKS_EXCLUDED(mu_);
 
   const std::unique_ptr<Renewed> renewed_;
   const SystemClock clock_;
@@ -108,6 +112,8 @@ class Provisioner {
   std::unique_ptr<jetstream::Responder> second_instance_responder_;  // the same
   std::unique_ptr<StatusReporter> reporter_;
   std::unique_ptr<TenantEvents> events_;
+  absl::Mutex mu_;
+  bool stopping_ ABSL_GUARDED_BY(mu_) = false;
 };
 
 }  // namespace leasehold::provisioner

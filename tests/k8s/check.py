@@ -19,15 +19,15 @@ import unittest
 import yaml
 
 from issuer import issued
-from pods import Manifests, component, container, environment, labels_of, reaches
+from pods import Manifests, component, container, environment, labels_of, not_restricted, reaches
 
 PROJECT = pathlib.Path(__file__).resolve().parents[2]
 OVERLAYS = sorted(path.name for path in (PROJECT / 'k8s/overlays').iterdir())
 # Which says of itself that it is.
 INSECURE = ['dev']
 BINARIES = None
-# Of the daemons: beside its workers a provisioner has kMoreConnections; PostgreSQL keeps three for superusers.
-PROVISIONER_CONNECTIONS, RESERVED = 7, 3
+# Of docs/operations.md, Scale out; PostgreSQL keeps three for superusers.
+RESERVED = 3
 # What a gateway takes after its drain (kRpcPatience and the rest), and how long a provisioner's step may (kStopPatience).
 GATEWAY_AFTER_DRAIN, PROVISIONER_STOP = 10, 20
 DEFAULTS = {'drain_timeout': '30s', 'max_connections': 50, 'parallelism': 4}
@@ -180,9 +180,10 @@ class Overlay:
                 (kind, asked), = ((k, v) for k, v in container(deployment)[probe].items() if k in ('grpc', 'httpGet'))
                 if kind == 'grpc':
                     self.assertEqual(asked['port'], ports['grpc'])
+                    self.assertIn(f'kServing[] = "{asked["service"]}"', (PROJECT / 'services/gateway/rpc_server.cc').read_text())
                 else:
                     self.assertIn(asked['port'], ports)
-                    self.assertIn(asked['path'], ('/livez', '/readyz'))
+                    self.assertIn(asked['path'], ('/livez', '/readyz', '/servingz'))
                     self.assertEqual(asked.get('scheme', 'HTTP'), 'HTTP' if self.overlay in INSECURE else 'HTTPS')
         workloads = manifests.of('Deployment', 'StatefulSet')
         for service in manifests.of('Service'):
@@ -190,6 +191,19 @@ class Overlay:
             self.assertTrue(behind, service['metadata']['name'])
             for port, workload in ((p, w) for p in service['spec']['ports'] for w in behind):
                 self.assertIn(port['targetPort'], [p['name'] for p in container(workload)['ports']])
+
+    def test_no_probe_of_a_gateway_depends_on_what_all_gateways_share(self):
+        probes = container(self.manifests.named('Deployment', 'gateway'))
+        for probe, paths in (('startupProbe', ['/livez']), ('livenessProbe', ['/livez']), ('readinessProbe', ['/servingz', None])):
+            self.assertIn(probes[probe].get('httpGet', {}).get('path'), paths, probe)
+
+    def test_every_pod_is_one_that_the_namespace_admits(self):
+        namespace = self.manifests.named('Namespace', 'leasehold')
+        self.assertEqual(namespace['metadata']['labels']['pod-security.kubernetes.io/enforce'], 'restricted')
+        workloads = self.manifests.of('Deployment', 'StatefulSet')
+        self.assertTrue(workloads)
+        for workload in workloads:
+            self.assertEqual(not_restricted(workload['spec']['template']['spec']), [], workload['metadata']['name'])
 
     def test_addresses_in_the_configuration_exist(self):
         manifests, config = self.manifests, self.config
@@ -218,10 +232,12 @@ class Overlay:
         manifests, config = self.manifests, self.config
         scalers = manifests.of('HorizontalPodAutoscaler')
         gateways = scalers[0]['spec']['maxReplicas'] if scalers else manifests.named('Deployment', 'gateway')['spec']['replicas']
-        workers = config['provisioner'].get('parallelism', DEFAULTS['parallelism']) + PROVISIONER_CONNECTIONS
+        # While it is rolled out, a Deployment has one pod more.
+        gateways += manifests.named('Deployment', 'gateway')['spec']['strategy']['rollingUpdate']['maxSurge']
+        workers = 3 * (config['provisioner'].get('parallelism', DEFAULTS['parallelism']) + 2) + 4
         for service, entry in zip(services_of(config), config['services']):
             cap = entry['instance'].get('max_connections', DEFAULTS['max_connections'])
-            provisioners = manifests.named('Deployment', f'provisioner-{service}')['spec']['replicas']
+            provisioners = manifests.named('Deployment', f'provisioner-{service}')['spec']['replicas'] + 1
             for instance in manifests.of('StatefulSet', 'Cluster'):
                 if labels_of(instance).get('leasehold.dev/service') != service:
                     continue
@@ -253,6 +269,10 @@ class Overlay:
             if isinstance(target, dict):
                 self.assertFalse(reaches(manifests, {'app': 'stranger'}, target, 5432))
         self.assertFalse(reaches(manifests, {'app': 'stranger'}, gateway, 7432, names))
+        nats = {'app.kubernetes.io/name': 'nats'}
+        self.assertTrue(reaches(manifests, gateway, nats, 4222))
+        self.assertTrue(reaches(manifests, nats, nats, 6222))
+        self.assertFalse(reaches(manifests, {'app': 'stranger'}, nats, 4222))
 
     def test_metrics_are_documented(self):
         documented = set(re.findall(r'leasehold_\w+', (PROJECT / 'docs/metrics.md').read_text()))
@@ -357,6 +377,16 @@ class Encrypted:
 for name in OVERLAYS:
     globals()[f'Overlay_{name}'] = type(
         f'Overlay_{name}', (Overlay, *([] if name in INSECURE else [Encrypted]), unittest.TestCase), {'overlay': name})
+
+
+class NatsOfTheChart(unittest.TestCase):
+    def test_is_admitted_by_the_namespace(self):
+        values = yaml.safe_load((PROJECT / 'k8s/overlays/production/nats-values.yaml').read_text())
+        # The chart's pods: it merges these into their templates.
+        for template, containers in ((values, ('container', 'reloader')), (values['natsBox'], ('container',))):
+            spec = {**template['podTemplate']['merge']['spec'],
+                    'containers': [{'name': name, **template[name]['merge']} for name in containers]}
+            self.assertEqual(not_restricted(spec), [])
 
 
 class OneMoreService(unittest.TestCase):

@@ -112,3 +112,23 @@ def reaches(manifests, source, target, port, ports_by_name=None):
         if policies and not allows(rules, side, peer, port, ports_by_name or {}):
             return False
     return True
+
+
+def not_restricted(pod):
+    """What of a pod's spec Kubernetes' Pod Security Standard `restricted` refuses."""
+    said = [f'{field} is set' for field in ('hostNetwork', 'hostPID', 'hostIPC') if pod.get(field)]
+    of_pod = pod.get('securityContext', {})
+    allowed = {'configMap', 'csi', 'downwardAPI', 'emptyDir', 'ephemeral', 'persistentVolumeClaim', 'projected', 'secret'}
+    said += [f"volume {v['name']} is no {sorted(allowed)}" for v in pod.get('volumes', []) if not allowed & set(v)]
+    for one in [*pod['containers'], *pod.get('initContainers', [])]:
+        own = one.get('securityContext', {})
+        both = {**of_pod, **own}
+        for name, good in (('runAsNonRoot', both.get('runAsNonRoot') is True), ('runAsUser', both.get('runAsUser') != 0),
+                           ('seccompProfile', both.get('seccompProfile', {}).get('type') in ('RuntimeDefault', 'Localhost')),
+                           ('allowPrivilegeEscalation', own.get('allowPrivilegeEscalation') is False),
+                           ('privileged', not own.get('privileged')),
+                           ('capabilities', 'ALL' in own.get('capabilities', {}).get('drop', []) and
+                            set(own.get('capabilities', {}).get('add', [])) <= {'NET_BIND_SERVICE'})):
+            if not good:
+                said.append(f"container {one['name']}: {name}")
+    return said

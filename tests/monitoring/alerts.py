@@ -17,6 +17,9 @@ from world import started
 
 GATEWAY = 'job="gateway",instance="g1"'
 PROVISIONER = 'job="provisioner",instance="p1"'
+# Two installations that one Prometheus scrapes: neither hides the other, and of two gateways that say the same one is heard.
+HERE, THERE = 'namespace="here"', 'namespace="there"'
+OTHER_GATEWAY = 'job="gateway",instance="g2"'
 
 
 @dataclasses.dataclass
@@ -61,9 +64,11 @@ CASES = [
          [3, 4], [5, 13], 14, f'{GATEWAY},service="core"', "The instance of core does not answer."),
     # The last pass is that of minute 5; more than five minutes ago from minute 11 on.
     Case("LeaseholdServiceUnattended",
-         {f'leasehold_service_last_pass_timestamp_seconds{{{GATEWAY},service="core"}}': "0+60x5 300x12 1140+60x10",
-          f'leasehold_service_last_pass_timestamp_seconds{{{GATEWAY},service="identity"}}': "0+60x30"},
-         [5, 15], [16, 18], 19, f'{GATEWAY},service="core"',
+         {f'leasehold_service_last_pass_timestamp_seconds{{{GATEWAY},{HERE},service="core"}}': "0+60x5 300x12 1140+60x10",
+          f'leasehold_service_last_pass_timestamp_seconds{{{OTHER_GATEWAY},{HERE},service="core"}}': "0+60x5 300x12 1140+60x10",
+          f'leasehold_service_last_pass_timestamp_seconds{{{GATEWAY},{THERE},service="core"}}': "0+60x30",
+          f'leasehold_service_last_pass_timestamp_seconds{{{GATEWAY},{HERE},service="identity"}}': "0+60x30"},
+         [5, 15], [16, 18], 19, f'{HERE},service="core"',
          "No provisioner of core has compared its tenants for five minutes."),
     # A pause of one sample begins the five minutes anew.
     Case("LeaseholdPoolExhausted",
@@ -80,8 +85,9 @@ CASES = [
          [5, 6], [7, 10], 11, GATEWAY, "Changes of tenants have waited for JetStream for two minutes."),
     Case("LeaseholdEventsWait",
          {f'leasehold_events_pending{{{GATEWAY},stream="TENANTS",consumer="provisioner-core"}}': "0x3 3x30 0x5",
+          f'leasehold_events_pending{{{OTHER_GATEWAY},stream="TENANTS",consumer="provisioner-core"}}': "0x3 3x30 0x5",
           f'leasehold_events_pending{{{GATEWAY},stream="TENANTS",consumer="registry"}}': "0 3 0 3 0 3 0 3 0 3 0 3 0 3 0 3 0 3 0 3 0 3 0"},
-         [3, 17], [20, 34], 35, f'{GATEWAY},stream="TENANTS",consumer="provisioner-core"',
+         [3, 17], [20, 34], 35, 'stream="TENANTS",consumer="provisioner-core"',
          "Events on TENANTS wait for provisioner-core without a pause."),
     Case("LeaseholdEventsComeAgain",
          {f'leasehold_events_redelivered_total{{{PROVISIONER},stream="TENANTS"}}': "0x3 0+3x10 30x40",
@@ -92,29 +98,32 @@ CASES = [
             "Events that could not be understood lie on provisioning.dead.…"),
     Case("LeaseholdTenantsFail",
          {f'leasehold_service_tenants{{{GATEWAY},service="core",state="failed"}}': "0x3 2x20 0x5",
+          f'leasehold_service_tenants{{{OTHER_GATEWAY},service="core",state="failed"}}': "0x3 2x20 0x5",
           f'leasehold_service_tenants{{{GATEWAY},service="core",state="ready"}}': "90x29"},
-         [4, 13], [14, 24], 25, f'{GATEWAY},service="core",state="failed"',
+         [4, 13], [14, 24], 25, 'service="core"',
          "2 tenants of core cannot be given what they should have."),
     counted("LeaseholdDatabaseRecreated", f'leasehold_provisioner_recreated_total{{{PROVISIONER},service="core"}}',
             f'{PROVISIONER},service="core"',
             "A tenant database of core had vanished and was made again, empty: restore it."),
     # One of two provisioners has looked since.
     Case("LeaseholdFindings",
-         {f'leasehold_provisioner_findings{{{PROVISIONER},service="core"}}': "0x3 1x20 0x9",
-          'leasehold_provisioner_findings{job="provisioner",instance="p2",service="core"}': "0x33"},
-         [4, 18], [19, 24], 25, 'service="core"', "Something is amiss on the instance of core: leasehold doctor."),
+         {f'leasehold_provisioner_findings{{{PROVISIONER},{HERE},service="core"}}': "0x3 1x20 0x9",
+          f'leasehold_provisioner_findings{{job="provisioner",instance="p2",{HERE},service="core"}}': "0x33"},
+         [4, 18], [19, 24], 25, f'{HERE},service="core"', "Something is amiss on the instance of core: leasehold doctor."),
     counted("LeaseholdMigrationFails",
             f'leasehold_migration_databases_total{{{PROVISIONER},service="core",outcome="failed"}}',
             f'{PROVISIONER},service="core",outcome="failed"', "A migration of core has failed in some databases.",
             [f'leasehold_migration_databases_total{{{PROVISIONER},service="core",outcome="done"}}']),
     # A run is at work on identity's.
     Case("LeaseholdMigrationsBehind",
-         {f'leasehold_migration_databases_behind{{{PROVISIONER},service="core"}}': "0x3 4x100 0x5",
-          'leasehold_migration_databases_behind{job="provisioner",instance="p2",service="core"}': "0x3 5x100 0x5",
-          f'leasehold_migration_run_active{{{PROVISIONER},service="core"}}': "0x109",
+         {f'leasehold_migration_databases_behind{{{PROVISIONER},{HERE},service="core"}}': "0x3 4x100 0x5",
+          f'leasehold_migration_databases_behind{{job="provisioner",instance="p2",{HERE},service="core"}}': "0x3 5x100 0x5",
+          f'leasehold_migration_run_active{{{PROVISIONER},{HERE},service="core"}}': "0x109",
+          f'leasehold_migration_databases_behind{{{PROVISIONER},{THERE},service="core"}}': "0x109",
+          f'leasehold_migration_run_active{{{PROVISIONER},{THERE},service="core"}}': "1x109",
           f'leasehold_migration_databases_behind{{{PROVISIONER},service="identity"}}': "4x109",
           f'leasehold_migration_run_active{{{PROVISIONER},service="identity"}}': "0x2 1x107"},
-         [4, 63], [64, 104], 105, 'service="core"', "4 databases of core lack migrations, and no run brings them."),
+         [4, 63], [64, 104], 105, f'{HERE},service="core"', "4 databases of core lack migrations, and no run brings them."),
     counted("LeaseholdBackupFails", f'leasehold_provisioner_backups_total{{{PROVISIONER},service="core",outcome="failed"}}',
             f'{PROVISIONER},service="core",outcome="failed"', "A backup of core fails.",
             [f'leasehold_provisioner_backups_total{{{PROVISIONER},service="core",outcome="complete"}}']),

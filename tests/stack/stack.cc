@@ -3,7 +3,6 @@
 #include <google/protobuf/struct.pb.h>
 #include <google/protobuf/util/json_util.h>
 #include <signal.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -20,6 +19,7 @@
 #include "common/config/config.h"
 #include "common/jetstream/options.h"
 #include "common/rpc/channel_credentials.h"
+#include "tests/stack/command.h"
 #include "tests/stack/outputs.h"
 
 namespace leasehold::testing {
@@ -267,27 +267,12 @@ int Stack::Strays(const std::string& service) {
 }
 
 Stack::Output Stack::Run(const std::vector<std::string>& arguments) {
-  static std::atomic<int> runs = 0;
-  const std::string base = absl::StrCat(state_dir(), "/run-", ++runs);
-  std::vector<std::string> argv = {"sh", "-c", R"(exec "$@" >"$RUN.out" 2>"$RUN.err" </dev/null)", "sh",
-                                   absl::StrCat(kBinaries, "/leasehold")};
-  argv.insert(argv.end(), arguments.begin(), arguments.end());
-  auto process = localserver::ChildProcess::Start({
-      .argv = std::move(argv),
-      .environment = {absl::StrCat("RUN=", base), absl::StrCat("LEASEHOLD_GATEWAY=", Env("LEASEHOLD_GATEWAY")),
-                      absl::StrCat("LEASEHOLD_CA=", EnvOr("LEASEHOLD_CA", "")),
-                      absl::StrCat("LEASEHOLD_CERT=", EnvOr("LEASEHOLD_CERT", "")),
-                      absl::StrCat("LEASEHOLD_KEY=", EnvOr("LEASEHOLD_KEY", ""))},
-      .log_path = base + ".log",
-      .working_dir = "",
-      .user = "",
-  });
-  if (!process.ok()) Fatal(process.status().ToString());
-  if (!Eventually([&] { return !(*process)->Running(); }, absl::Minutes(2))) Fatal("the command line does not end");
-  const int status = *(*process)->exit_status();
-  return {.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status),
-          .out = Slurp(base + ".out"),
-          .err = Slurp(base + ".err")};
+  return RunLeasehold(state_dir(),
+                      {absl::StrCat("LEASEHOLD_GATEWAY=", Env("LEASEHOLD_GATEWAY")),
+                       absl::StrCat("LEASEHOLD_CA=", EnvOr("LEASEHOLD_CA", "")),
+                       absl::StrCat("LEASEHOLD_CERT=", EnvOr("LEASEHOLD_CERT", "")),
+                       absl::StrCat("LEASEHOLD_KEY=", EnvOr("LEASEHOLD_KEY", ""))},
+                      arguments);
 }
 
 Stack& SharedStack() {

@@ -39,6 +39,22 @@ void Delete(Stack& stack, const std::string& id, absl::Duration retention) {
   ASSERT_TRUE(stack.tenants().DeleteTenant(Deadline().get(), request, &change).ok());
 }
 
+void RemoveAll(Stack& stack) {
+  v1::ListTenantsRequest request;
+  request.set_page_size(1000);
+  v1::ListTenantsResponse all;
+  do {
+    v1::ListTenantsResponse page;
+    ASSERT_TRUE(stack.tenants().ListTenants(Deadline().get(), request, &page).ok());
+    request.set_page_token(page.next_page_token());
+    all.mutable_tenants()->MergeFrom(page.tenants());
+  } while (!request.page_token().empty());
+  for (const v1::Tenant& tenant : all.tenants()) Delete(stack, tenant.id());
+  for (const v1::Tenant& tenant : all.tenants()) {
+    EXPECT_TRUE(stack.AwaitState(tenant.id(), v1::TENANT_STATE_UNSPECIFIED, absl::Minutes(2))) << tenant.id();
+  }
+}
+
 v1::Operation OperationOf(Stack& stack, const std::string& id) {
   v1::GetOperationRequest request;
   request.set_id(id);

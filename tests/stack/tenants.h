@@ -16,6 +16,9 @@ void Create(Stack& stack, const std::string& id);
 void Suspend(Stack& stack, const std::string& id);
 void Delete(Stack& stack, const std::string& id, absl::Duration retention = absl::ZeroDuration());
 
+// Deletes all tenants for good and waits until they are gone: hundreds of them fill a disk, and /tmp may be memory.
+void RemoveAll(Stack& stack);
+
 // As it is now; without an id if there is none.
 v1::Operation OperationOf(Stack& stack, const std::string& id);
 

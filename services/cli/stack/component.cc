@@ -7,7 +7,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
-#include "common/daemon/readiness.h"
 #include "common/status/error.h"
 #include "services/cli/stack/run_lock.h"
 
@@ -85,14 +84,14 @@ absl::Status DaemonComponent::Start(const std::atomic<bool>& cancelled) {
                                                                   .user = ""}));
   const absl::Time give_up = absl::Now() + options_.patience;
   std::string missing;
-  while (!IsReady(options_.http)) {
+  while (!IsReady(options_.http, options_.http_files)) {
     if (!process_->Running()) return Failed(absl::StrCat("it ended at start (", HowItEnded(), ")"));
     if (cancelled) {
       Stop();
       return absl::CancelledError("stopped");
     }
     if (absl::Now() > give_up) {
-      missing = WhatIsMissing(options_.http);
+      missing = WhatIsMissing(options_.http, options_.http_files);
       Stop();
       return Failed(absl::StrCat("it is not ready after ", absl::FormatDuration(options_.patience),
                                  missing.empty() ? "" : ": ", missing));

@@ -12,6 +12,7 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "common/config/config.h"
+#include "common/daemon/readiness.h"
 #include "common/localserver/localserver.h"
 
 namespace leasehold::stack {
@@ -80,6 +81,7 @@ class DaemonComponent : public Component {
     std::vector<std::string> environment;
     std::string log_path;
     HostPort http;
+    HttpFiles http_files = {};                         // that it serves HTTP with
     absl::Duration patience = absl::Seconds(60);       // until it is ready
     absl::Duration stop_patience = absl::Seconds(10);  // from SIGTERM to SIGKILL
   };

@@ -207,7 +207,7 @@ absl::Status Supervisor::StartServers() {
 }
 
 std::unique_ptr<Component> Supervisor::MakeDaemon(const std::string& name, const std::string& program,
-                                                  const HostPort& address, const HostPort& http,
+                                                  const HostPort& address, const HostPort& http, HttpFiles http_files,
                                                   std::vector<std::string> environment) const {
   // Variables of the same names may be set for us and would count more than the file.
   environment.push_back(absl::StrCat("LEASEHOLD_GATEWAY=", ToText(ports_.grpc)));
@@ -221,14 +221,19 @@ std::unique_ptr<Component> Supervisor::MakeDaemon(const std::string& name, const
                                                                     .argv = std::move(argv),
                                                                     .environment = std::move(environment),
                                                                     .log_path = PathOf(LogName(name)),
-                                                                    .http = http});
+                                                                    .http = http,
+                                                                    .http_files = std::move(http_files)});
 }
 
 absl::Status Supervisor::StartDaemons() {
   std::vector<std::unique_ptr<Component>> daemons;
-  daemons.push_back(MakeDaemon("gateway", gateway_program_, ports_.sql, ports_.http, {}));
+  const v1::GatewayConfig& gateway = effective_.gateway();
+  daemons.push_back(MakeDaemon("gateway", gateway_program_, ports_.sql, ports_.http,
+                               {.certificate = gateway.http_certificate_file(), .key = gateway.http_key_file()}, {}));
+  const v1::ProvisionerConfig& provisioner = effective_.provisioner();
+  const HttpFiles files{.certificate = provisioner.http_certificate_file(), .key = provisioner.http_key_file()};
   for (const auto& [service, http] : ports_.provisioners) {
-    daemons.push_back(MakeDaemon(absl::StrCat("provisioner/", service), provisioner_program_, http, http,
+    daemons.push_back(MakeDaemon(absl::StrCat("provisioner/", service), provisioner_program_, http, http, files,
                                  {absl::StrCat("SERVICE_NAME=", service)}));
   }
   return Launch(std::move(daemons));
@@ -282,7 +287,8 @@ void Supervisor::SayUp(absl::Duration took) {
   say_(absl::StrFormat("the stack is up after %.1f s", absl::ToDoubleSeconds(took)));
   say_(absl::StrCat("  gRPC       ", Reach(ports_.grpc)));
   say_(absl::StrCat("  SQL        ", Reach(ports_.sql)));
-  say_(absl::StrCat("  HTTP       http://", Reach(ports_.http), "/healthz"));
+  say_(absl::StrCat("  HTTP       ", effective_.gateway().http_certificate_file().empty() ? "http" : "https", "://",
+                    Reach(ports_.http), "/healthz"));
   say_(absl::StrCat("  NATS       ", effective_.nats().url()));
   say_(absl::StrCat("  variables  set -a; . ", PathOf("stack.env"), "; set +a"));
   const std::string down = absl::StrCat("leasehold stack down --state-dir ", options_.state_dir);

@@ -10,6 +10,7 @@
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "common/config/config.h"
+#include "common/daemon/readiness.h"
 #include "services/cli/stack/bootstrap.h"
 #include "services/cli/stack/keeper.h"
 #include "services/cli/stack/ports.h"
@@ -65,7 +66,8 @@ class Supervisor {
   absl::StatusOr<std::vector<Server>> PlanServers();
   absl::StatusOr<std::unique_ptr<Component>> MakePostgres(const Server& server);
   std::unique_ptr<Component> MakeDaemon(const std::string& name, const std::string& program, const HostPort& address,
-                                        const HostPort& http, std::vector<std::string> environment) const;
+                                        const HostPort& http, HttpFiles http_files,
+                                        std::vector<std::string> environment) const;
   absl::StatusOr<std::string> FindDaemon(const std::string& name) const;
   void SayUp(absl::Duration took);
   void Down();

@@ -35,12 +35,21 @@ std::string MessageOf(const v1::ServiceHealth& health, absl::Time now, absl::Dur
   return absl::StrJoin(parts, "; ");
 }
 
+// Who is to be named to the command line: the one that failed, or any of several.
+std::string FailedTenant(const v1::ServiceHealth& health) {
+  const size_t end = health.failed() == 1 ? health.message().find(": ") : std::string::npos;
+  return end == std::string::npos ? "TENANT" : health.message().substr(0, end);
+}
+
+// `health.message` as in MessageOf.
 std::string AdviceFor(const v1::ServiceHealth& health, absl::Time now, absl::Duration longest) {
   if (!health.has_last_pass_time() || now - ToTime(health.last_pass_time()) > longest) {
     return std::format("start leasehold-provisioner --service {}, or look into its log", health.service());
   }
   if (!health.trouble().empty()) return "look at the instance, and into the provisioner's log";
-  if (health.failed() > 0) return "mend what the message says, then: leasehold tenant retry TENANT";
+  if (health.failed() > 0) {
+    return std::format("mend what the message says, then: leasehold tenant retry {}", FailedTenant(health));
+  }
   if (health.pending() > 0) return "see what is waited for: leasehold operation list";
   return "";
 }
@@ -71,8 +80,8 @@ std::string AdviceFor(const v1::Finding& finding) {
 void Judge(v1::DiagnoseResponse& diagnosis, absl::Time now, absl::Duration resync_interval) {
   const absl::Duration longest = 3 * resync_interval + kDiagnosisPatience;
   for (v1::ServiceHealth& health : *diagnosis.mutable_services()) {
-    health.set_message(MessageOf(health, now, longest));
     health.set_advice(AdviceFor(health, now, longest));
+    health.set_message(MessageOf(health, now, longest));
   }
   for (v1::Finding& finding : *diagnosis.mutable_findings()) finding.set_advice(AdviceFor(finding));
 }

@@ -52,7 +52,9 @@ TEST(Judge, WhateverIsAmissHasAdvice) {
   failed.set_failed(1);
   failed.set_message("acme: no space");
   EXPECT_THAT(JudgedOf(failed).message(), HasSubstr("tenant acme: no space"));
-  EXPECT_THAT(JudgedOf(failed).advice(), HasSubstr("leasehold tenant retry"));
+  EXPECT_THAT(JudgedOf(failed).advice(), HasSubstr("leasehold tenant retry acme"));
+  failed.set_failed(2);
+  EXPECT_THAT(JudgedOf(failed).advice(), HasSubstr("leasehold tenant retry TENANT"));
   v1::ServiceHealth pending = Well();
   pending.set_pending(2);
   EXPECT_THAT(JudgedOf(pending).advice(), HasSubstr("leasehold operation list"));

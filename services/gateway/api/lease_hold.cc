@@ -2,9 +2,18 @@
 
 #include <utility>
 
+#include "common/status/error.h"
 #include "services/gateway/lease/record.h"
 
 namespace leasehold::gateway {
+namespace {
+
+// Where nobody can tell, as with the registry away, what was allowed goes on.
+bool IsRefusal(v1::Reason reason) {
+  return reason == v1::REASON_NOT_PERMITTED || reason == v1::REASON_NO_CREDENTIALS || reason == v1::REASON_BAD_TOKEN;
+}
+
+}  // namespace
 
 grpc::ServerWriteReactor<v1::AcquireLeaseResponse>* LeaseHold::Begin(LeaseTerms terms) {
   ttl_ = terms.ttl;
@@ -44,11 +53,11 @@ void LeaseHold::OnAcquired(absl::StatusOr<LeaseIssuer::Issued> issued) {
   v1::AcquireLeaseResponse response;
   *response.mutable_lease() = std::move(issued->lease);
   *response.mutable_credentials() = std::move(issued->credentials);
+  RenewLater();
   stream_->Send(std::move(response));
   // A revocation between the lease's making and the watch rang no bell.
   const auto record = parts_.book.Get(id);
   if (const absl::Status now = record.ok() ? StatusOfState(record->state()) : record.status(); !now.ok()) Close(now);
-  RenewLater();
 }
 
 void LeaseHold::RenewLater() {
@@ -58,17 +67,30 @@ void LeaseHold::RenewLater() {
 }
 
 void LeaseHold::Renew() {
+  {
+    absl::MutexLock lock(&mu_);
+    if (over_) return;
+  }
+  if (!parts_.recheck) return Prolong(absl::OkStatus());
+  parts_.recheck([weak = weak_from_this()](const absl::Status& allowed) {
+    if (auto self = weak.lock()) self->Prolong(allowed);
+  });
+}
+
+void LeaseHold::Prolong(const absl::Status& allowed) {
   std::optional<LeaseId> id;
   {
     absl::MutexLock lock(&mu_);
     if (over_) return;
     id = id_;
   }
+  if (IsRefusal(ReasonOf(allowed))) return Close(allowed);
   auto record = parts_.book.Renew(*id, ttl_);
   if (!record.ok()) return Close(record.status());
   v1::AcquireLeaseResponse response;
   *response.mutable_lease() = LeaseOf(*record, parts_.watchers.Sessions(*id));
-  if (stream_->Send(std::move(response))) RenewLater();
+  RenewLater();
+  stream_->Send(std::move(response));
 }
 
 void LeaseHold::OnOver() {

@@ -11,6 +11,7 @@
 #include "absl/time/time.h"
 #include "leasehold/v1/lease.pb.h"
 #include "services/gateway/api/stream.h"
+#include "services/gateway/caller/rechecker.h"
 #include "services/gateway/lease/acquisition.h"
 #include "services/gateway/lease/book.h"
 #include "services/gateway/lease/watchers.h"
@@ -18,7 +19,8 @@
 namespace leasehold::gateway {
 
 // Renews its lease at a third of the ttl and says so on the stream; releases it when the stream is over for whatever
-// reason; closes the stream when the lease ends otherwise. Any thread; nothing blocks.
+// reason; closes the stream when the lease ends otherwise, and when its holder would not be let in any more. Any
+// thread; nothing blocks.
 class LeaseHold : public std::enable_shared_from_this<LeaseHold> {
  public:
   using Stream = Feed<v1::AcquireLeaseResponse>;
@@ -26,6 +28,7 @@ class LeaseHold : public std::enable_shared_from_this<LeaseHold> {
     Acquisition::Parts acquisition;
     LeaseBook& book;
     LeaseWatchers& watchers;
+    Rechecker::Recheck recheck = nullptr;  // asked before each renewal; none: nobody is
   };
 
   // `on_acquired` hears how the acquisition went, for logs and counters; `on_over` runs last, after which the hold may
@@ -47,6 +50,8 @@ class LeaseHold : public std::enable_shared_from_this<LeaseHold> {
   void OnAcquired(absl::StatusOr<LeaseIssuer::Issued> issued);
   void RenewLater();
   void Renew();
+  // `allowed`: what came of asking.
+  void Prolong(const absl::Status& allowed);
   void OnOver();
 
   const Parts parts_;

@@ -19,6 +19,7 @@
 namespace leasehold::gateway {
 namespace {
 
+constexpr std::string_view kHoldLease = "/leasehold.v1.LeaseService/HoldLease";
 constexpr absl::Duration kHoldTtl = absl::Seconds(15);
 constexpr int kDefaultPage = 100;
 constexpr int kMaxPage = 1000;
@@ -222,8 +223,10 @@ grpc::ServerWriteReactor<v1::AcquireLeaseResponse>* LeaseService::HoldLease(grpc
     absl::MutexLock lock(&mu_);
     holds_.erase(hold);
   };
-  const auto hold = std::make_shared<LeaseHold>(LeaseHold::Parts{acquisition_parts(), parts_.book, parts_.watchers},
-                                                std::move(events));
+  Rechecker::Recheck recheck;
+  if (parts_.rechecker != nullptr) recheck = parts_.rechecker->RecheckOf(*context, kHoldLease, *request);
+  const auto hold = std::make_shared<LeaseHold>(
+      LeaseHold::Parts{acquisition_parts(), parts_.book, parts_.watchers, std::move(recheck)}, std::move(events));
   if (!Track(hold)) return Refused<v1::AcquireLeaseResponse>(ShuttingDown());
   return hold->Begin(*std::move(terms));
 }

@@ -38,6 +38,8 @@ class LeaseService : public v1::LeaseService::CallbackService {
     const KnownServices& services;
     // Asked before a lease is given out, prolonged or moved; none: nobody is.
     const AuditRecorder* audit = nullptr;
+    // Asked before a held lease is renewed; none: nobody is.
+    Rechecker* rechecker = nullptr;
   };
   LeaseService(const Parts& parts, const v1::LeasesConfig& config, Metrics& metrics);
 

@@ -3,6 +3,7 @@
 #include <format>
 
 #include "common/events/migration_subject.h"
+#include "common/secret/secret.h"
 #include "common/status/error.h"
 #include "services/gateway/api/ask_provisioner.h"
 
@@ -10,6 +11,7 @@ namespace leasehold::gateway {
 namespace {
 
 constexpr int kThreads = 4;
+constexpr size_t kCallIdBytes = 16;
 constexpr absl::Duration kPatience = absl::Seconds(10);
 // Then the others are asked too: NATS goes on choosing one that stands still until it misses its pings, minutes later.
 constexpr absl::Duration kPatienceWithOne = absl::Seconds(2);
@@ -24,13 +26,15 @@ absl::StatusOr<v1::MigrationAnswer> MigrationAsker::Ask(std::string_view service
   LH_RETURN_IF_ERROR(services_.Check(name));
   const bool changes = call.has_start() || call.has_cancel() || call.has_resume();
   if (changes && audit_ != nullptr) LH_RETURN_IF_ERROR(audit_->Admit());
+  v1::MigrationCall named = call;
+  if (changes) named.set_id(RandomHex(kCallIdBytes));
   return AskProvisioner<v1::MigrationAnswer>(nats_,
                                              {.service = name,
                                               .subject = MigrationSubject(name),
                                               .subject_of_all = MigrationSubjectOfAll(name),
                                               .patience = kPatience,
                                               .patience_with_one = kPatienceWithOne},
-                                             call);
+                                             named);
 }
 
 absl::StatusOr<std::string> MigrationAsker::ServiceOf(std::string_view run) {

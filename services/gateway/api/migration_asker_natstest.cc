@@ -3,6 +3,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <string>
+#include <vector>
+
+#include "absl/synchronization/mutex.h"
 #include "absl/synchronization/notification.h"
 #include "absl/time/clock.h"
 #include "common/events/migration_subject.h"
@@ -55,6 +59,39 @@ TEST_F(MigrationAskerTest, AProvisionersErrorComesAsItIs) {
   const absl::Status status = Ask().status();
   EXPECT_EQ(ReasonOf(status), v1::REASON_OPERATION_NOT_FOUND);
   EXPECT_EQ(status.message(), "there is no run identity.7");
+}
+
+TEST_F(MigrationAskerTest, AChangeHasOneIdForWhoeverIsAsked) {
+  absl::Notification over;
+  absl::Mutex mu;
+  std::vector<std::string> ids;
+  const auto note = [&](std::string_view bytes) {
+    v1::MigrationCall call;
+    EXPECT_TRUE(call.ParseFromArray(bytes.data(), static_cast<int>(bytes.size())));
+    const absl::MutexLock lock(&mu);
+    ids.push_back(call.id());
+  };
+  const auto still = Answer([&](std::string_view bytes) {
+    note(bytes);
+    over.WaitForNotification();
+    return std::string();
+  });
+  const auto other = client_->Respond("migration.identity.all", "", [&](std::string_view bytes) {
+    note(bytes);
+    v1::MigrationAnswer answer;
+    answer.mutable_run()->set_id("identity.7");
+    return answer.SerializeAsString();
+  });
+  ASSERT_TRUE(other.ok()) << other.status();
+  v1::MigrationCall call;
+  call.mutable_cancel()->set_id("identity.7");
+  const auto answer = asker_->Ask("identity", call);
+  over.Notify();
+  ASSERT_TRUE(answer.ok()) << answer.status();
+  const absl::MutexLock lock(&mu);
+  ASSERT_EQ(ids.size(), 2u);
+  EXPECT_FALSE(ids[0].empty());
+  EXPECT_EQ(ids[0], ids[1]);
 }
 
 TEST_F(MigrationAskerTest, AProvisionerThatStandsStillIsPassedOver) {

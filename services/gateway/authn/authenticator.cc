@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <format>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/match.h"
@@ -24,6 +25,16 @@ std::string CertificateOf(const grpc::AuthContext& auth) {
     return std::string(View(ids.front()));
   const auto names = auth.FindPropertyValues("peer_dns");
   return names.empty() ? "" : std::format("dns:{}", View(names.front()));
+}
+
+std::optional<std::string_view> BearerIn(std::string_view header) {
+  if (!absl::StartsWithIgnoreCase(AbslView(header), AbslView(kScheme))) return std::nullopt;
+  return header.substr(kScheme.size());
+}
+
+absl::Status CheckFound(const ApiToken* token, absl::Time now) {
+  if (token == nullptr) return BadToken("it is no API token of this gateway, or was revoked");
+  return now >= token->expires ? BadToken("it has expired") : absl::OkStatus();
 }
 
 }  // namespace
@@ -68,11 +79,8 @@ void Authenticator::SetIssuer(JwtIssuer issuer) {
 absl::StatusOr<std::string> Authenticator::PrincipalOf(const Shown& shown) {
   if (shown.authorization.size() > 1) return BadToken("there are several");
   if (shown.authorization.size() == 1) {
-    const std::string_view header = shown.authorization.front();
-    if (!absl::StartsWithIgnoreCase(AbslView(header), AbslView(kScheme))) {
-      return BadToken("the header is not 'authorization: Bearer TOKEN'");
-    }
-    return OfBearer(header.substr(kScheme.size()));
+    const std::optional<std::string_view> bearer = BearerIn(shown.authorization.front());
+    return bearer ? OfBearer(*bearer) : BadToken("the header is not 'authorization: Bearer TOKEN'");
   }
   if (!shown.certificate.empty()) return shown.certificate;
   return std::string(kAnonymous);
@@ -83,9 +91,22 @@ absl::StatusOr<std::string> Authenticator::OfBearer(std::string_view token) {
   const absl::Time now = clock_.Now();
   if (!token.starts_with(kApiTokenPrefix)) return OfJwt(*known, token, now);
   const ApiToken* found = known->tokens.Find(token);
-  if (found == nullptr) return BadToken("it is no API token of this gateway, or was revoked");
-  if (now >= found->expires) return BadToken("it has expired");
+  LH_RETURN_IF_ERROR(CheckFound(found, now));
   return std::format("token:{}", found->name);
+}
+
+std::string Authenticator::ApiTokenOf(const Shown& shown) const {
+  const std::optional<std::string_view> bearer =
+      shown.authorization.size() == 1 ? BearerIn(shown.authorization.front()) : std::nullopt;
+  if (!bearer || !bearer->starts_with(kApiTokenPrefix)) return "";
+  const std::shared_ptr<const Known> known = this->known();
+  const ApiToken* found = known->tokens.Find(*bearer);
+  return found == nullptr ? "" : found->sha256;
+}
+
+absl::Status Authenticator::CheckApiToken(std::string_view sha256) const {
+  const std::shared_ptr<const Known> known = this->known();
+  return CheckFound(known->tokens.FindKept(sha256), clock_.Now());
 }
 
 absl::StatusOr<std::string> Authenticator::OfJwt(const Known& known, std::string_view token, absl::Time now) {

@@ -40,6 +40,11 @@ class Authenticator {
   // beside it. BAD_TOKEN.
   absl::StatusOr<std::string> PrincipalOf(const Shown& shown);
 
+  // What is kept of the API token that is shown; empty if none is, or none that is good.
+  std::string ApiTokenOf(const Shown& shown) const;
+  // Whether it is still good. BAD_TOKEN.
+  absl::Status CheckApiToken(std::string_view sha256) const;
+
  private:
   struct Known {
     ApiTokens tokens;

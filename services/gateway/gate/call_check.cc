@@ -58,7 +58,7 @@ void CallCheck::ReadLease() {
     if (!tenant.empty()) tenants_.insert(tenants_.begin(), tenant);
     connection_ = record.claims().connection();
     service_ = record.claims().service();
-    others_lease_ = record.principal() != call_.caller.principal;
+    others_lease_ = record.principal() != principal_;
   });
   if (!others_lease_ && !read.ok()) unknown_lease_ = read;
 }
@@ -82,10 +82,9 @@ void CallCheck::ReadWishes() {
 
 void CallCheck::LookUpDomain() {
   // Whoever may lease no tenant at all of this service does not learn whose domain it is, nor costs a look-up.
-  if (policy_->Allowing({.principal = call_.caller.principal,
-                         .operation = method_.operation,
-                         .service = service_,
-                         .access = access_}) == nullptr) {
+  if (policy_->Allowing(
+          {.principal = principal_, .operation = method_.operation, .service = service_, .access = access_}) ==
+      nullptr) {
     return Finish(Refused(""));
   }
   const auto self = shared_from_this();
@@ -138,17 +137,13 @@ void CallCheck::Finish(absl::Status decision) {
   if (decision.ok() && !ttl_ && max_ttl_ < gate_.parts_.default_ttl) {
     if (auto* ttl = MutableTtl(request_)) *ttl = FromDuration(max_ttl_);
   }
-  if (decision.ok() && method_.acquires) {
-    decision = gate_.Admit(call_, *policy_, tenants_.empty() ? "" : std::string_view(tenants_.front()));
-  }
-  if (!decision.ok()) gate_.CountRefusal(decision);
-  if (decision.ok()) decision = unknown_lease_;
-  call_.decision = std::move(decision);
-  done_();
+  done_({.decision = std::move(decision),
+         .unknown_lease = unknown_lease_,
+         .tenant = tenants_.empty() ? "" : tenants_.front()});
 }
 
 Ask CallCheck::AskFor(std::string_view tenant) const {
-  return {.principal = call_.caller.principal,
+  return {.principal = principal_,
           .operation = method_.operation,
           .service = service_,
           .tenant = tenant,
@@ -161,12 +156,12 @@ Ask CallCheck::AskFor(std::string_view tenant) const {
 
 // What was asked for, and nothing of what would have been allowed.
 absl::Status CallCheck::Refused(std::string_view tenant) const {
-  if (call_.caller.principal == kAnonymous) {
+  if (principal_ == kAnonymous) {
     return Error(v1::REASON_NO_CREDENTIALS,
                  "this gateway has to know who calls: show a token (--token-file or LEASEHOLD_TOKEN_FILE) or a client "
                  "certificate");
   }
-  std::string text = std::format("{} may not {}", Printable(call_.caller.principal, 300), method_.operation);
+  std::string text = std::format("{} may not {}", Printable(principal_, 300), method_.operation);
   const auto add = [&text](std::string_view word, std::string_view value) {
     if (!value.empty()) text += std::format("{} {}", word, value == kAll ? "all" : Printable(value));
   };

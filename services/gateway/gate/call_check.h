@@ -17,10 +17,18 @@ namespace leasehold::gateway {
 // Made for one call, and goes when `done` has run. One thread at a time.
 class CallCheck : public std::enable_shared_from_this<CallCheck> {
  public:
-  CallCheck(Gate& gate, GatedContext& call, google::protobuf::Message& request, PolicyPtr policy, const Method& method,
-            std::function<void()> done)
+  struct Verdict {
+    absl::Status decision;       // of the policy
+    absl::Status unknown_lease;  // LEASE_NOT_FOUND, for who would be let in
+    std::string tenant;          // the first that the call concerns; empty: none
+  };
+  using Done = std::move_only_function<void(Verdict)>;
+
+  // `principal` and what else is referred to stay until `done` has run.
+  CallCheck(Gate& gate, const std::string& principal, google::protobuf::Message& request, PolicyPtr policy,
+            const Method& method, Done done)
       : gate_(gate),
-        call_(call),
+        principal_(principal),
         request_(request),
         policy_(std::move(policy)),
         method_(method),
@@ -42,11 +50,11 @@ class CallCheck : public std::enable_shared_from_this<CallCheck> {
   absl::Status Refused(std::string_view tenant) const;
 
   Gate& gate_;
-  GatedContext& call_;
+  const std::string& principal_;
   google::protobuf::Message& request_;
   const PolicyPtr policy_;
   const Method& method_;
-  const std::function<void()> done_;
+  Done done_;
 
   std::vector<std::string> tenants_;
   std::string domain_;  // that stands for the first tenant
@@ -57,7 +65,7 @@ class CallCheck : public std::enable_shared_from_this<CallCheck> {
   std::vector<std::string> switch_to_texts_;
   std::vector<const std::string*> switch_to_;
   bool others_lease_ = false;
-  absl::Status unknown_lease_;  // LEASE_NOT_FOUND, for who would be let in
+  absl::Status unknown_lease_;
   // The shortest of the rules that allow it.
   absl::Duration max_ttl_ = absl::InfiniteDuration();
 };

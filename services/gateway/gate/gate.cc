@@ -116,7 +116,61 @@ void Gate::Check(GatedContext& call, std::string_view method, google::protobuf::
   if (known == nullptr) {
     return decide(Error(v1::REASON_NOT_PERMITTED, std::format("no policy can allow {}", Printable(method))));
   }
-  std::make_shared<CallCheck>(*this, call, request, std::move(policy), *known, std::move(done))->Run();
+  auto conclude = [this, &call, policy, known, done = std::move(done)](CallCheck::Verdict verdict) {
+    absl::Status decision = std::move(verdict.decision);
+    if (decision.ok() && known->acquires) decision = Admit(call, *policy, verdict.tenant);
+    if (!decision.ok()) CountRefusal(decision);
+    if (decision.ok()) decision = std::move(verdict.unknown_lease);
+    call.decision = std::move(decision);
+    done();
+  };
+  std::make_shared<CallCheck>(*this, call.caller.principal, request, policy, *known, std::move(conclude))->Run();
+}
+
+// What stands of a call that goes on.
+struct Gate::Held {
+  std::string principal;
+  std::string api_token;  // what is kept of it; empty: the caller is known by something else
+  std::string method;
+  std::shared_ptr<const google::protobuf::Message> request;
+};
+
+Rechecker::Recheck Gate::RecheckOf(const grpc::CallbackServerContext& call, std::string_view method,
+                                   const google::protobuf::Message& request) {
+  const Caller* caller = GatedCallerOf(call);
+  if (caller == nullptr) return [](const Done& done) { done(absl::OkStatus()); };
+  std::shared_ptr<google::protobuf::Message> copy(request.New());
+  copy->CopyFrom(request);
+  const Held held{.principal = caller->principal,
+                  .api_token = parts_.authenticator.ApiTokenOf(ShownBy(call)),
+                  .method = std::string(method),
+                  .request = std::move(copy)};
+  return [this, held](Done done) { CheckAgain(held, std::move(done)); };
+}
+
+void Gate::CheckAgain(const Held& held, Done done) {
+  const auto decide = [this, done = std::move(done)](const absl::Status& decision) {
+    if (!decision.ok()) CountRefusal(decision);
+    done(decision);
+  };
+  if (!held.api_token.empty()) {
+    if (const absl::Status good = parts_.authenticator.CheckApiToken(held.api_token); !good.ok()) {
+      return decide(good);
+    }
+  }
+  PolicyPtr policy = this->policy();
+  const Method* known = policy == nullptr ? nullptr : FindMethod(held.method);
+  if (known == nullptr) return decide(absl::OkStatus());
+  // A check completes its request, and refers to what it is about.
+  struct Again {
+    std::string principal;
+    std::unique_ptr<google::protobuf::Message> request;
+  };
+  auto again = std::make_shared<Again>(held.principal, std::unique_ptr<google::protobuf::Message>(held.request->New()));
+  again->request->CopyFrom(*held.request);
+  auto conclude = [decide, again](const CallCheck::Verdict& verdict) { decide(verdict.decision); };
+  std::make_shared<CallCheck>(*this, again->principal, *again->request, std::move(policy), *known, std::move(conclude))
+      ->Run();
 }
 
 absl::Status Gate::Admit(GatedContext& call, const Policy& policy, std::string_view tenant) {
@@ -145,8 +199,9 @@ absl::Status Gate::Admit(GatedContext& call, const Policy& policy, std::string_v
 
 void Gate::CountRefusal(const absl::Status& why) { Refusals(parts_.metrics, ReasonOf(why)).Increment(); }
 
-void Gate::Explain(const v1::ExplainPolicyRequest& request, std::string_view caller,
+void Gate::Explain(const v1::ExplainPolicyRequest& asked, std::string_view caller,
                    std::move_only_function<void(absl::StatusOr<v1::ExplainPolicyResponse>)> done) {
+  const v1::ExplainPolicyRequest request = AsCalled(asked);
   const std::string principal(request.principal().empty() ? caller : request.principal());
   std::vector<const std::string*> switch_to;
   absl::StatusOr<Ask> ask = AskOf(request, principal, switch_to);

@@ -20,6 +20,7 @@
 #include "common/telemetry/metrics.h"
 #include "services/gateway/authn/authenticator.h"
 #include "services/gateway/caller/caller.h"
+#include "services/gateway/caller/rechecker.h"
 #include "services/gateway/directory/directory.h"
 #include "services/gateway/gate/rate.h"
 #include "services/gateway/lease/book.h"
@@ -27,7 +28,7 @@
 namespace leasehold::gateway {
 
 // Any thread; nothing blocks.
-class Gate {
+class Gate : public Rechecker {
  public:
   struct Parts {
     Authenticator& authenticator;
@@ -51,8 +52,14 @@ class Gate {
   void Check(GatedContext& call, std::string_view method, google::protobuf::Message& request,
              std::function<void()> done);
 
-  // What a principal would be told of `request`; INVALID_FIELD.
-  void Explain(const v1::ExplainPolicyRequest& request, std::string_view caller,
+  // Asks whether the policy of that moment would allow what was let in, and whether the API token that was shown is
+  // still good: NOT_PERMITTED, BAD_TOKEN; REGISTRY_UNAVAILABLE if nobody can tell. Other proofs of who calls count for
+  // as long as the call lasts.
+  Recheck RecheckOf(const grpc::CallbackServerContext& call, std::string_view method,
+                    const google::protobuf::Message& request) override;
+
+  // What a principal would be told of the call that `asked` is about; INVALID_FIELD.
+  void Explain(const v1::ExplainPolicyRequest& asked, std::string_view caller,
                std::move_only_function<void(absl::StatusOr<v1::ExplainPolicyResponse>)> done);
 
  private:
@@ -61,6 +68,8 @@ class Gate {
   // The rest of a decision that the policy has allowed by `rule`.
   absl::Status Admit(GatedContext& call, const Policy& policy, std::string_view tenant);
   void CountRefusal(const absl::Status& why);
+  struct Held;
+  void CheckAgain(const Held& held, Done done);
 
   const Parts parts_;
   RateLimiter acquires_;

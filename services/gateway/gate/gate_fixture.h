@@ -132,7 +132,8 @@ class GateTest : public LeaseRoomTest {
               .clock = clock_,
               .metrics = metrics_,
               .default_ttl = absl::Minutes(15)}};
-  LeaseService service_{{issuer_, book_, watchers_, directory_, timer_, services_}, config_.leases(), metrics_};
+  LeaseService service_{
+      {issuer_, book_, watchers_, directory_, timer_, services_, nullptr, &gate_}, config_.leases(), metrics_};
   PolicyService policy_service_{gate_};
   LeaseServiceGate lease_gate_{service_};
   PolicyServiceGate policy_gate_{policy_service_};

@@ -1,13 +1,8 @@
-#include "services/gateway/lease/book.h"
-
 #include <gmock/gmock.h>
 
 #include <thread>
 
-#include "common/secret/secret.h"
-#include "common/status/error.h"
-#include "services/gateway/lease/claims.h"
-#include "services/gateway/lease/record.h"
+#include "services/gateway/lease/book_fixture.h"
 
 namespace leasehold::gateway {
 namespace {
@@ -15,63 +10,6 @@ namespace {
 using testing::ElementsAre;
 using testing::IsEmpty;
 using testing::SizeIs;
-
-LeaseId IdOf(const v1::LeaseRecord& record) { return *LeaseId::FromBytes(record.claims().id()); }
-
-class BookTest : public testing::Test {
- protected:
-  v1::LeaseClaims Claims(const std::string& tenant = "acme", absl::Duration ttl = absl::Minutes(1)) {
-    v1::LeaseClaims claims;
-    uint8_t random[10];
-    RandomBytes(random);
-    claims.set_issue_ms(book_.IssueMs());
-    claims.set_id(std::string(LeaseId::Make(claims.issue_ms(), random).bytes()));
-    claims.set_expire_ms(claims.issue_ms() + absl::ToInt64Milliseconds(ttl));
-    claims.set_service("identity");
-    claims.set_tenant(tenant);
-    claims.set_database_id("00112233445566aa");
-    claims.set_access(v1::ACCESS_READ_WRITE);
-    return claims;
-  }
-  v1::LeaseRecord Add(const std::string& tenant = "acme", absl::Duration ttl = absl::Minutes(1)) {
-    v1::LeaseRecord record = RecordOf(Claims(tenant, ttl));
-    const auto earlier = book_.Add(record);
-    EXPECT_TRUE(earlier.ok()) << earlier.status();
-    return record;
-  }
-  v1::LeaseRecord AddFor(const std::string& holder) {
-    v1::LeaseClaims claims = Claims();
-    claims.set_holder_hash(HolderHash(holder));
-    v1::LeaseRecord record = RecordOf(claims);
-    record.set_holder(holder);
-    EXPECT_TRUE(book_.Add(record).ok());
-    return record;
-  }
-  Reason Check(const v1::LeaseRecord& record) { return ReasonOf(book_.Check(record.claims()).status()); }
-  // The reason that a session of the lease hears.
-  std::unique_ptr<LeaseWatchers::Watch> Watch(const v1::LeaseRecord& record) {
-    return watchers_.Add(IdOf(record), LeaseWatchers::Kind::kSession,
-                         [this](const absl::Status& why) { heard_.push_back(ReasonOf(why)); });
-  }
-  void Pass(absl::Duration time) {
-    clock_.Advance(time);
-    book_.Tick();
-  }
-  std::vector<LeaseOutbox::Item> Told() {
-    std::vector<LeaseOutbox::Item> items;
-    while (auto item = outbox_.Take(absl::ZeroDuration(), 1)) items.push_back(*std::move(item));
-    return items;
-  }
-
-  FakeClock clock_;
-  LeaseWatchers watchers_;
-  LeaseOutbox outbox_;
-  std::vector<std::string> expired_;  // their tenants
-  LeaseBook book_{clock_, watchers_, outbox_, {.on_expiry = [this](const v1::LeaseRecord& lease) {
-                    expired_.push_back(lease.claims().tenant());
-                  }}};
-  std::vector<Reason> heard_;
-};
 
 TEST_F(BookTest, TellsOnceOfWhatWasGivenOutHereAndNobodyRenewed) {
   Add("expires");
@@ -219,91 +157,6 @@ TEST_F(BookTest, SwitchMovesWhereNewSessionsStart) {
   const auto record = Add();
   EXPECT_EQ(book_.Switch(IdOf(record), "globex")->current_tenant(), "globex");
   EXPECT_EQ(book_.Check(record.claims())->current_tenant, "globex");
-}
-
-TEST_F(BookTest, RevocationEndsWhatAllItsConditionsMatch) {
-  const auto acme = Add("acme");
-  const auto globex = Add("globex");
-  const auto watch_acme = Watch(acme);
-  const auto watch_globex = Watch(globex);
-  v1::Revocation conditions;
-  conditions.set_tenant("acme");
-  conditions.set_service("core");
-  EXPECT_EQ(book_.Revoke(conditions), 0);
-  conditions.set_service("identity");
-  EXPECT_EQ(book_.Revoke(conditions), 1);
-  EXPECT_THAT(heard_, ElementsAre(v1::REASON_LEASE_REVOKED));
-  EXPECT_EQ(Check(acme), v1::REASON_LEASE_REVOKED);
-  EXPECT_EQ(Check(globex), v1::REASON_UNSPECIFIED);
-}
-
-TEST_F(BookTest, RevocationByHolderAndById) {
-  const auto payroll = AddFor("payroll");
-  const auto reports = AddFor("reports");
-  const auto third = AddFor("");
-  v1::Revocation by_holder;
-  by_holder.set_holder_hash(HolderHash("payroll"));
-  EXPECT_EQ(book_.Revoke(by_holder), 1);
-  v1::Revocation by_id;
-  by_id.set_lease_id(reports.claims().id());
-  EXPECT_EQ(book_.Revoke(by_id), 1);
-  EXPECT_EQ(Check(payroll), v1::REASON_LEASE_REVOKED);
-  EXPECT_EQ(Check(reports), v1::REASON_LEASE_REVOKED);
-  EXPECT_EQ(Check(third), v1::REASON_UNSPECIFIED);
-}
-
-TEST_F(BookTest, RevocationWithoutConditionsEndsNothing) {
-  const auto record = Add();
-  EXPECT_EQ(book_.Revoke({}), 0);
-  EXPECT_EQ(Check(record), v1::REASON_UNSPECIFIED);
-  EXPECT_THAT(Told(), SizeIs(1));
-}
-
-TEST_F(BookTest, RevocationCatchesALeaseNeverHeardOfButNotOneIssuedAfter) {
-  const v1::LeaseRecord elsewhere = RecordOf(Claims());  // given out by another gateway, at this very moment
-  v1::Revocation conditions;
-  conditions.set_tenant("acme");
-  EXPECT_EQ(book_.Revoke(conditions), 0);
-  EXPECT_EQ(Check(elsewhere), v1::REASON_LEASE_REVOKED);
-  const auto later = Add();  // in the same millisecond
-  EXPECT_EQ(Check(later), v1::REASON_UNSPECIFIED);
-  book_.Revoke(conditions);
-  EXPECT_EQ(Check(later), v1::REASON_LEASE_REVOKED);
-}
-
-TEST_F(BookTest, RevocationReachesALeaseLearntAfterwards) {
-  const v1::LeaseRecord elsewhere = RecordOf(Claims());
-  v1::Revocation conditions;
-  conditions.set_before_ms(absl::ToUnixMillis(clock_.Now()));
-  conditions.set_service("identity");
-  book_.LearnRevocation(conditions);
-  const auto watch = Watch(elsewhere);
-  book_.Learn(elsewhere);
-  EXPECT_THAT(heard_, ElementsAre(v1::REASON_LEASE_REVOKED));
-  book_.LearnRevocation(conditions);
-  EXPECT_THAT(heard_, SizeIs(1));
-}
-
-TEST_F(BookTest, SkewedRevocationDoesNotMoveIssueTimesFar) {
-  v1::Revocation conditions;
-  conditions.set_tenant("acme");
-  conditions.set_before_ms(absl::ToUnixMillis(clock_.Now() + absl::Seconds(5)));
-  book_.LearnRevocation(conditions);
-  EXPECT_EQ(Check(Add()), v1::REASON_UNSPECIFIED);
-  conditions.set_before_ms(absl::ToUnixMillis(clock_.Now() + absl::Hours(5)));
-  book_.LearnRevocation(conditions);
-  EXPECT_EQ(book_.IssueMs(), absl::ToUnixMillis(clock_.Now()));
-}
-
-TEST_F(BookTest, RevocationIsForgottenWhenNoLeaseCanBeThatOld) {
-  const auto old = RecordOf(Claims("acme", absl::Hours(100)));
-  v1::Revocation conditions;
-  conditions.set_tenant("acme");
-  book_.Revoke(conditions);
-  Pass(absl::Hours(24));
-  EXPECT_EQ(Check(old), v1::REASON_LEASE_REVOKED);
-  Pass(absl::Hours(2));
-  EXPECT_EQ(Check(old), v1::REASON_UNSPECIFIED);
 }
 
 TEST_F(BookTest, RepeatedRequestFindsItsLease) {

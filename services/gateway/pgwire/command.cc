@@ -40,7 +40,7 @@ ErrorFields SessionIsReadOnly() {
 
 ErrorFields BadSet() {
   return Refuse("42601", "SET leasehold.tenant takes one tenant id, in quotes, or DEFAULT",
-                "SET leasehold.tenant = 'acme'");
+                "SET leasehold.tenant = 'acme'; SET leasehold.tenant TO DEFAULT goes back to where the lease began.");
 }
 
 ErrorFields BadSetConfig() {
@@ -151,7 +151,9 @@ Statement ReadSet(Reader reader) {
       .kind = Command::Kind::kSwitch, .tag = "SET", .column = "", .tenant = {}, .is_local = {}, .parameter_types = {}};
   const Token value = reader.Take();
   if (!reader.done()) return Statement::Refused(BadSet());
-  if (value.Is("default")) {
+  if (value.Is("null")) {  // no value in PostgreSQL's grammar either
+    return Statement::Refused(BadSet());
+  } else if (value.Is("default")) {
     command.kind = Command::Kind::kReset;
   } else if (value.kind == TokenKind::kWord || value.kind == TokenKind::kQuotedName) {
     command.tenant.text = value.Name();

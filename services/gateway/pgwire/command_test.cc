@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <format>
+
 namespace leasehold::gateway::pgwire {
 namespace {
 
@@ -129,6 +131,10 @@ TEST(CommandTest, Refusals) {
   EXPECT_EQ(Refusal("SET leasehold.session = 'x'"), "55P02");
   EXPECT_EQ(Refusal("SET leasehold.tenant = 'x', 'y'"), "42601");
   EXPECT_EQ(Refusal("SET leasehold.tenant"), "42601");
+  for (const char* value : {"NULL", "null", "-1", "'x'::text", "$1", "acme-2", "FROM CURRENT", "DEFAULT, 'x'"}) {
+    EXPECT_EQ(Refusal(std::format("SET leasehold.tenant = {}", value)), "42601") << value;
+    EXPECT_EQ(Refusal(std::format("SET leasehold.tenant TO {}", value)), "42601") << value;
+  }
   EXPECT_EQ(Refusal("SELECT set_config('leasehold.tenant', lower('X'), false)"), "0A000");
   EXPECT_EQ(Refusal("SELECT 1, set_config('leasehold.tenant', 'x', false)"), "0A000");
   EXPECT_EQ(Refusal("SELECT set_config('leasehold.tenant', t, false) FROM tenants"), "0A000");

@@ -18,6 +18,10 @@ bool IsName(const Token& token) { return token.kind == TokenKind::kWord || token
 // Names of settings mean the same in upper and in lower case, quoted or not.
 void FoldName(std::string& name) { std::ranges::transform(name, name.begin(), Fold); }
 
+// PostgreSQL cuts longer names, each part of them, when it reads them in a statement.
+constexpr size_t kLongestPart = 63;
+constexpr size_t kLongestName = 2 * kLongestPart + 1;
+
 constexpr WordSearch kTemporarySchema("pg_temp");
 
 // Temporary tables can be made by way of it, and the server knows whether any were.
@@ -234,6 +238,10 @@ class Scanner {
   void Sets(std::string name) { NoteSet(effects_, std::move(name)); }
 
   void Resets(std::string name) {
+    if (name.size() > kLongestName) {
+      effects_.unknown = true;
+      return;
+    }
     FoldName(name);
     effects_.resets.push_back(std::move(name));
   }
@@ -284,7 +292,12 @@ class Scanner {
   std::string ParameterName() {
     if (!IsName(token_)) return "";
     std::string name = token_.Name();
-    while (Next() && token_.Is('.') && Next() && IsName(token_)) name.append(1, '.').append(token_.Name());
+    effects_.unknown |= name.size() > kLongestPart;
+    while (Next() && token_.Is('.') && Next() && IsName(token_)) {
+      const std::string part = token_.Name();
+      effects_.unknown |= part.size() > kLongestPart;
+      name.append(1, '.').append(part);
+    }
     return name;
   }
 
@@ -325,6 +338,10 @@ Block PlainBlock(std::string_view sql) {
 }  // namespace
 
 void NoteSet(Effects& effects, std::string name) {
+  if (name.size() > kLongestName) {
+    effects.unknown = true;
+    return;
+  }
   FoldName(name);
   // These end with their transaction, however they were set.
   if (name == "transaction_isolation" || name == "transaction_read_only" || name == "transaction_deferrable") return;

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <format>
+
 namespace leasehold::gateway::pgwire {
 namespace {
 
@@ -69,6 +71,21 @@ TEST(EffectsTest, NamesThatAreBoundCountAsThoseThatAreWritten) {
   NoteSet(effects, "Seed");
   EXPECT_THAT(effects.sets, ElementsAre("timezone"));
   EXPECT_TRUE(effects.unknown);
+}
+
+// PostgreSQL cuts them, so that another parameter is set than is written.
+TEST(EffectsTest, NamesThatAreTooLongAreNotFollowed) {
+  const std::string long_one(64, 'a');
+  for (const std::string& sql :
+       {std::format("set app.{} = 1", long_one), std::format("set {}.b = 1", long_one),
+        std::format("reset app.{}", long_one), std::format("set app.{} to default", std::string(1'000, 'a')),
+        std::format("select set_config('{}', 'x', false)", std::string(200, 'a'))}) {
+    EXPECT_TRUE(EffectsOf(sql).unknown) << sql;
+  }
+  const Effects effects = EffectsOf(std::format("set app.{} = 1", std::string(63, 'a')));
+  EXPECT_FALSE(effects.unknown);
+  EXPECT_EQ(effects.sets.size(), 1U);
+  EXPECT_TRUE(EffectsOf(std::format("set {} = 1", std::string(1'000, 'a'))).sets.empty());
 }
 
 TEST(EffectsTest, Pins) {

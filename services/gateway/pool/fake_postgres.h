@@ -13,6 +13,7 @@
 #include <string>
 #include <string_view>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
@@ -62,6 +63,11 @@ class FakePostgres {
   void FallSilent() {
     absl::MutexLock lock(&mu_);
     silent_ = true;
+  }
+  // To who logs in next, at once behind ReadyForQuery.
+  void SayBehindGreeting(const std::string& bytes) {
+    absl::MutexLock lock(&mu_);
+    behind_greeting_ = bytes;
   }
   // On everybody who is logged in.
   void HangUp() {
@@ -185,6 +191,7 @@ class FakePostgres {
         pgwire::ParameterStatus(out, "server_version", "17.0");
         pgwire::BackendKeyData(out, static_cast<uint32_t>(fd), 42);
         pgwire::ReadyForQuery(out, 'I');
+        out += std::exchange(behind_greeting_, "");
       }
     }
     Say(fd, out);
@@ -218,6 +225,7 @@ class FakePostgres {
   int cancels_ ABSL_GUARDED_BY(mu_) = 0;
   int tls_refusals_ ABSL_GUARDED_BY(mu_) = 0;
   size_t room_ ABSL_GUARDED_BY(mu_) = 1000;
+  std::string behind_greeting_ ABSL_GUARDED_BY(mu_);
   bool silent_ ABSL_GUARDED_BY(mu_) = false;
 };
 

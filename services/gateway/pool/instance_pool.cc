@@ -4,6 +4,7 @@
 #include <format>
 #include <utility>
 
+#include "absl/cleanup/cleanup.h"
 #include "common/identity/identity.h"
 #include "common/status/error.h"
 #include "common/telemetry/log.h"
@@ -44,7 +45,7 @@ InstancePool::InstancePool(InstanceOptions options, Loop& loop, asio::any_io_exe
                                        "From dialling an instance to its first ReadyForQuery.",
                                        {{"service", options_.service.str()}})),
       wait_seconds_(metrics.Seconds("leasehold_sql_pool_wait_seconds",
-                                    "How long clients that had to wait for a server did.",
+                                    "How long clients waited for a server, whether they got one or not.",
                                     {{"service", options_.service.str()}})) {
   loop_.Post([this, alive = std::weak_ptr(alive_)] {
     if (!alive.expired()) Reap();
@@ -108,6 +109,8 @@ Server* InstancePool::Acquire(Line& line, ServerClient& client) {
 }
 
 void InstancePool::DropFromLine(ServerClient& client) {
+  const absl::Duration waited = client.since_ == kInVain ? absl::ZeroDuration() : loop_.now() - client.since_;
+  wait_seconds_.Observe(absl::ToDoubleSeconds(waited));
   Line& line = *std::exchange(client.waiting_in_, nullptr);
   line.waiting.erase(client.place_);
   --waiting_;
@@ -119,8 +122,6 @@ void InstancePool::Leave(ServerClient& client) {
 }
 
 void InstancePool::HandTo(Server& server, ServerClient& client) {
-  const absl::Duration waited = client.since_ == kInVain ? absl::ZeroDuration() : loop_.now() - client.since_;
-  wait_seconds_.Observe(absl::ToDoubleSeconds(waited));
   DropFromLine(client);
   server.user = &client;
   BeginWork(server);
@@ -187,7 +188,19 @@ void InstancePool::FinishErrand(Server& server, bool well) {
   }
 }
 
+// Who gets a server may be done with it at once, and thousands may wait for one: not each within the other's call.
 void InstancePool::Offer(Server& server) {
+  offers_.emplace_back(*this, server);
+  if (std::exchange(offering_, true)) return;
+  const absl::Cleanup done = [this] { offering_ = false; };
+  while (!offers_.empty()) {
+    Server* const next = offers_.front().Get();
+    offers_.pop_front();
+    if (next != nullptr) OfferNow(*next);
+  }
+}
+
+void InstancePool::OfferNow(Server& server) {
   Line& line = server.line;
   if (shut_ || loop_.now() - server.opened > options_.max_age) {
     BeginClose(server);

@@ -169,6 +169,7 @@ class InstancePool {
   double HeatOf(const Line& line) const;
 
   void Offer(Server& server);
+  void OfferNow(Server& server);
   void HandTo(Server& server, ServerClient& client);
   Server* TakeIdle(Line& line);
   void RemoveIdle(Server& server);
@@ -212,6 +213,8 @@ class InstancePool {
   absl::flat_hash_map<const Server*, std::unique_ptr<Server>> servers_;
   absl::flat_hash_map<const Server*, std::unique_ptr<Errand>> errands_;
   absl::flat_hash_set<Line*> waiting_lines_;
+  std::deque<Later> offers_;  // that came up while another was being made
+  bool offering_ = false;
   std::deque<Line*> claims_;
   std::deque<Line*> held_;
   Restraint restraint_;

@@ -8,6 +8,7 @@
 
 #include <array>
 #include <atomic>
+#include <deque>
 
 #include "services/gateway/pool/pool_rig.h"
 
@@ -141,8 +142,46 @@ TEST_F(InstancePoolTest, TheCapIsNamedToWhoWaitedInVain) {
   Client holder(rig), other(rig);
   ASSERT_EQ(holder.Ask("acme").Outcome(), "served");
   EXPECT_THAT(other.Ask("globex").Outcome(), AllOf(HasSubstr("53300"), HasSubstr("all 1 of its max_connections")));
+  EXPECT_THAT(rig.Exposed(), HasSubstr("leasehold_sql_pool_wait_seconds_count{service=\"identity\"} 2\n"));
+  EXPECT_THAT(rig.Exposed(), HasSubstr("leasehold_sql_pool_wait_seconds_bucket{service=\"identity\",le=\"0.5\"} 1\n"));
   holder.Release();
   EXPECT_EQ(other.Ask("globex").Outcome(), "served");
+}
+
+// As when thousands log in, and one server tells them all what they need to know.
+TEST_F(InstancePoolTest, ThousandsThatAreDoneAtOnce) {
+  class Hasty final : public ServerClient {
+   public:
+    Hasty(InstancePool& pool, int& served) : pool_(pool), served_(served) {}
+    void OnServer(Server& server) override {
+      ++served_;
+      pool_.Release(server, Leftover::kNothing);
+    }
+    void OnNoServer(const pgwire::ErrorFields&) override {}
+    void OnServerReady(Server&) override {}
+
+   private:
+    InstancePool& pool_;
+    int& served_;
+  };
+  constexpr int kClients = 100'000;
+  int served = 0;
+  std::deque<Hasty> clients;
+  Rig rig(WithCap(1));
+  rig.On([&] {
+    for (int i = 0; i < kClients; ++i) {
+      rig.pool().Acquire(rig.LineOf("acme"), clients.emplace_back(rig.pool(), served));
+    }
+  });
+  EXPECT_TRUE(rig.Becomes([](const PoolReport& report) { return report.waiting == 0; }));
+  EXPECT_EQ(rig.On([&] { return served; }), kClients);
+}
+
+TEST_F(InstancePoolTest, AServerThatSaysMoreThanItsGreetingIsNotUsed) {
+  postgres_.SayBehindGreeting(std::string("S\0\0", 3));
+  Rig rig(Options());
+  EXPECT_EQ(Use(rig, "acme"), "served");
+  EXPECT_EQ(postgres_.logins(), 2);
 }
 
 TEST_F(InstancePoolTest, WhatWillNotPassIsToldAtOnceAndTouchesNobodyElse) {

@@ -65,6 +65,8 @@ asio::awaitable<std::optional<LoginFailure>> LogIn(Stream& stream,
         co_return LoginFailure{.status = std::move(status), .from_server = std::move(fields)};
       }
       case 'Z':
+        // What comes behind it is for who reads on, and would be lost here.
+        if (data.size() > frame.size) co_return Broken("log-in: more than a greeting");
         co_return std::nullopt;
       case 'N':  // NoticeResponse
         break;

@@ -129,6 +129,8 @@ class Signal {
   void Notify() {
     if (waiting_) std::exchange(waiting_, nullptr).resume();
   }
+  // Before who waits is dropped.
+  void Forget() { waiting_ = nullptr; }
 
  private:
   std::coroutine_handle<> waiting_;

@@ -82,6 +82,11 @@ Task<bool> Wire::AcceptTls(SSL_CTX* context) {
   }
 }
 
+bool Wire::Abandon() {
+  ready_.Forget();
+  return writable_;
+}
+
 Transport Wire::Release() {
   Leave();
   return std::move(transport_);

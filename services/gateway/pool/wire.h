@@ -36,6 +36,9 @@ class Wire final : private Loop::Watcher {
   Task<bool> Write(std::string_view bytes);
   Task<bool> AcceptTls(SSL_CTX* context);
 
+  // Before the coroutine is dropped, and another one goes on with the wire. False: in the middle of a write.
+  bool Abandon();
+
   // For a loop of another kind, or none; the wire is closed then.
   Transport Release();
 

@@ -221,6 +221,15 @@ ALTER TABLE leasehold.tenants ADD COLUMN traceparent text COLLATE "C" NOT NULL D
 // Any number that nothing else in this database locks.
 constexpr std::string_view kLock = "SELECT pg_advisory_xact_lock(7450000001)";
 
+// On a server that holds more than this, other roles could take these locks. Whoever else is to connect is granted it.
+// Without a word where this login does not own the database.
+constexpr std::string_view kClose = R"sql(DO $$ BEGIN
+  IF has_database_privilege('public', current_database(), 'CONNECT')
+     AND pg_has_role((SELECT datdba FROM pg_database WHERE datname = current_database()), 'USAGE') THEN
+    EXECUTE format('REVOKE ALL ON DATABASE %I FROM PUBLIC', current_database());
+  END IF;
+END $$)sql";
+
 absl::Status Apply(postgres::Transaction& tx, const Version& version) {
   for (const absl::string_view statement : absl::StrSplit(AbslView(version.sql), ";\n\n")) {
     LH_RETURN_IF_ERROR(tx.Exec(StdView(statement)).status());
@@ -236,6 +245,7 @@ int NewestSchemaVersion() { return std::span(kVersions).back().number; }
 absl::Status MigrateSchema(postgres::Connection& connection) {
   const absl::Status recorded = connection.InTransaction([](postgres::Transaction& tx) -> absl::Status {
     LH_RETURN_IF_ERROR(tx.Exec(kLock).status());
+    LH_RETURN_IF_ERROR(tx.Exec(kClose).status());
     LH_ASSIGN_OR_RETURN(const pqxx::result exists,
                         tx.Exec("SELECT to_regclass('leasehold.schema_version') IS NOT NULL"));
     if (exists[0][0].as<bool>()) return absl::OkStatus();

@@ -26,6 +26,19 @@ TEST_F(StoreTest, SchemaIsMadeOnceAndRefusesANewerOne) {
   EXPECT_THAT(std::string(newer.message()), HasSubstr("1000"));
 }
 
+TEST_F(StoreTest, NobodyElseMayConnect) {
+  postgres::Connection connection(Options(database_));
+  const auto open = [&] {
+    const auto asked = connection.ExecAlone("SELECT has_database_privilege('public', current_database(), 'CONNECT')");
+    return asked.ok() && (*asked)[0][0].as<bool>();
+  };
+  EXPECT_FALSE(open());
+  ASSERT_TRUE(connection.ExecAlone(std::format("GRANT CONNECT ON DATABASE {} TO PUBLIC", database_)).ok());
+  ASSERT_TRUE(open());
+  ASSERT_TRUE(MigrateSchema(connection).ok());
+  EXPECT_FALSE(open()) << "nor after the next start";
+}
+
 TEST_F(StoreTest, CreateReadsBackWithItsOperationAndEvent) {
   const auto created = store_->Create(Acme());
   ASSERT_TRUE(created.ok()) << created.status();

@@ -241,7 +241,7 @@ void Session::LoseServer() {
   if (held() || forgets || from_server_ != 0) return End(std::move(why));
   if (!own) TellOfLoss(why);
   exchange_.Reset();
-  ForgetQuery();
+  if (!own) CountOwnAnswer();  // its own message has not been sent yet
   parameters_.clear();
   discarding_ += std::exchange(passing_, 0);
   changed_.clear();

@@ -363,6 +363,7 @@ void Session::MoveTo(const std::optional<TenantId>& tenant) {
 // RESET ALL and DISCARD ALL: back to where and how the session began.
 void Session::ResetAll(bool discard) {
   settings_ = baseline_;
+  SetIdleTimeout(idle_baseline_);
   GoHome(discard);
 }
 
@@ -431,7 +432,7 @@ void Session::FailQuery(const ErrorFields& error) {
     exchange_.Sent('Q', Exchange::Audience::kNotErrors);
   } else {
     if (server_ == nullptr) exchange_.Reset();
-    ForgetQuery();
+    CountOwnAnswer();
     pgwire::ReadyForQuery(outbox_, TransactionStatus());
   }
 }

@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "common/status/error.h"
+
 namespace leasehold::gateway {
 void ClientCount::Add() {
   absl::MutexLock lock(&mu_);
@@ -45,6 +47,12 @@ LoginTarget TargetOf(Route route) {
           .database_id = std::move(route.database_id),
           .kind = route.read_only ? RoleKind::kReadOnly : RoleKind::kOwner,
           .tenant = route.tenant ? route.tenant->str() : ""};
+}
+
+pgwire::ErrorFields TakesNoMoreClients() {
+  pgwire::ErrorFields why = pgwire::ToErrorFields(Error(v1::REASON_SHUTTING_DOWN, "the gateway is shutting down"));
+  why.code = "57P03";
+  return why;
 }
 
 }  // namespace leasehold::gateway

@@ -89,4 +89,8 @@ struct SessionContext {
 
 LoginTarget TargetOf(Route route);
 
+// What a log-in hears that the gateway's stop has overtaken. By PostgreSQL's own code for that a client that knows of
+// other hosts goes on to the next.
+pgwire::ErrorFields TakesNoMoreClients();
+
 }  // namespace leasehold::gateway

@@ -63,6 +63,10 @@ void Session::OnServerReady(Server& server) {
   if (!outbox_.empty()) FlushClient();
   if (exchange_.settled() || bytes_in_ + bytes_out_ > kCountEvery) CountBytes();
   if (!exchange_.settled()) {
+    if (stage_ == Stage::kSettling && exchange_.copying_in()) {  // it waits for the client, who waited for it
+      stage_ = Stage::kServing;
+      return Resume();
+    }
     // The client may have waited for the server to take more.
     if (client_readable_ && !server.congested() && stage_ == Stage::kServing) ReadClient();
     return;
@@ -194,6 +198,7 @@ bool Session::PassOn(const pgwire::Frame& frame, std::string_view bytes) {
         healed_ = false;
         if (exchange_.settled()) forgets_ = false;
         CountQuery(status);
+        if (idle_timeout_ != absl::ZeroDuration()) idle_since_ = loop().now();
         if (!logged_sql_.empty()) LogStatements();
         if (exchange_.failed()) doubtful_ = unknown_ = true;
         if (status == 'I') {

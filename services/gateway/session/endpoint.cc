@@ -101,10 +101,13 @@ class SqlEndpoint::Hall final : public Login::Host, public Loop::Watcher {
   void Shut() {
     loop_.Post([this] { ShutNow(); });
   }
-  // Who has not logged in yet is nobody's client.
   void DrainAll() {
     ForEach([](Session& session) { session.Drain(); });
-    loop_.Post([this] { loop_.Defer([this] { logins_.clear(); }); });
+    loop_.Post([this] {
+      std::vector<Login*> all;
+      for (const auto& [key, login] : logins_) all.push_back(key);
+      for (Login* const login : all) login->Drain();
+    });
   }
   void EndAll() {
     const pgwire::ErrorFields why =

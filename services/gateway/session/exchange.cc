@@ -6,6 +6,12 @@
 #include "services/gateway/pgwire/encode.h"
 
 namespace leasehold::gateway {
+namespace {
+
+// Places of what has been answered, before they are used again.
+constexpr size_t kAnsweredKept = 64;
+
+}  // namespace
 
 void Exchange::Sent(char type, Audience audience, StatementPtr statement, std::string_view name) {
   refused_ |= audience == Audience::kNotErrors;
@@ -68,10 +74,17 @@ void Exchange::AnsweredClose(StatementPtr statement, std::string_view name) {
 
 void Exchange::Pop() {
   queue_[head_++] = {};
-  if (head_ < queue_.size()) return;
+  if (head_ < queue_.size()) {
+    // Of a client that always waits for something too.
+    if (head_ >= kAnsweredKept && 2 * head_ >= queue_.size()) {
+      queue_.erase(queue_.begin(), queue_.begin() + static_cast<ptrdiff_t>(head_));
+      head_ = 0;
+    }
+    return;
+  }
   queue_.clear();
   head_ = 0;
-  if (queue_.capacity() > 64) queue_.shrink_to_fit();
+  if (queue_.capacity() > kAnsweredKept) queue_.shrink_to_fit();
 }
 
 void Exchange::TakeAnswers(std::string& out) {

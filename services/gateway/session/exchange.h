@@ -73,6 +73,9 @@ class Exchange {
 
   // Nothing that was sent waits for an answer.
   bool settled() const { return head_ == queue_.size(); }
+  // How much does, and what is kept for it.
+  size_t outstanding() const { return queue_.size() - head_; }
+  size_t kept() const { return queue_.capacity(); }
   // As of the last ReadyForQuery: I idle, T in a transaction, E in a failed one.
   char transaction_status() const { return status_; }
   // Steps were sent since the last sync point …

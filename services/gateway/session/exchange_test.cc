@@ -23,6 +23,17 @@ TEST(ExchangeTest, ASimpleQuery) {
   EXPECT_EQ(exchange.transaction_status(), 'T');
 }
 
+TEST(ExchangeTest, OfWhoAlwaysWaitsForSomethingWhatWasAnsweredIsLetGoOf) {
+  Exchange exchange;
+  exchange.Sent('Q');
+  for (int i = 0; i < 100'000; ++i) {
+    exchange.Sent('Q');
+    EXPECT_TRUE(exchange.Received('Z', 'I').pass);
+    ASSERT_EQ(exchange.outstanding(), 1U);
+  }
+  EXPECT_LE(exchange.kept(), 1'000U);
+}
+
 TEST(ExchangeTest, OfABatchOnlyTheSyncIsReady) {
   Exchange exchange;
   for (const char type : {'P', 'B', 'D', 'E'}) exchange.Sent(type);

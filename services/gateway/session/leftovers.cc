@@ -1,6 +1,7 @@
 // What a transaction has left in its server. Settings follow the client: they are read back from the server that has
 // them now. What cannot follow keeps the server with the client.
 #include <algorithm>
+#include <bit>
 #include <format>
 #include <set>
 #include <utility>
@@ -11,6 +12,7 @@
 #include "common/status/view.h"
 #include "services/gateway/pgwire/encode.h"
 #include "services/gateway/pgwire/quote.h"
+#include "services/gateway/pgwire/time_setting.h"
 #include "services/gateway/session/session.h"
 
 namespace leasehold::gateway {
@@ -19,6 +21,8 @@ namespace {
 // So much may follow a client.
 constexpr size_t kMostSettings = 256;
 constexpr size_t kMostSettingBytes = 64 * 1024;
+// Names that a transaction may set, the same one several times among them. Each is asked for at its end.
+constexpr size_t kMostChanges = 10'000;
 // By SQL's PREPARE: each is made again on every server that the client comes to, and asked for by name.
 constexpr size_t kMostPrepared = 500;
 constexpr size_t kMostPreparedBytes = 8 << 20;
@@ -119,6 +123,7 @@ void Session::NoteResetAll() {
     if (!settings) continue;
     for (const auto& [name, value] : *settings) resets_.push_back(name);
   }
+  if (idle_timeout_ != idle_baseline_) resets_.emplace_back(kIdleSessionTimeout);
 }
 
 void Session::AfterTransaction() {
@@ -180,12 +185,23 @@ void Session::ReadBack(std::string_view data_row) {
   SettingsPtr settings = settings_;
   reader.U16();
   next();
+  std::optional<absl::Duration> idle_timeout;
   for (const std::string& name : changed_) {
+    const bool idle = name == kIdleSessionTimeout;
     if (const std::optional<std::string> hex = next()) {
       std::string value;
       if (!absl::HexStringToBytes(*hex, &value)) break;  // cut off, as the reader says
+      if (idle) {  // the session takes it over, and the server must not have it in the pool
+        applied = pool_.settings().With(applied, name, value);
+        idle_timeout = pgwire::ParseTimeSetting(value);
+        unknown_ = true;
+        continue;
+      }
       applied = pool_.settings().With(applied, name, value);
       settings = pool_.settings().With(settings, name, value);
+    } else if (idle) {
+      applied = pool_.settings().Without(applied, name);
+      if (std::ranges::contains(resets_, name) && !doubtful_) idle_timeout = idle_baseline_;
     } else {
       applied = pool_.settings().Without(applied, name);
       settings =
@@ -211,6 +227,7 @@ void Session::ReadBack(std::string_view data_row) {
   }
   server_->applied = applied;
   settings_ = settings;
+  if (idle_timeout) SetIdleTimeout(*idle_timeout);
   for (const std::string& name : not_prepared) sql_prepared_.erase(name);
   if ((gone & pgwire::kPinPrepare) != 0) sql_prepared_.clear();
   if (gone != 0) unknown_ = true;  // clean it up all the same
@@ -254,9 +271,22 @@ void Session::FinishReadingBack() {
        .hint = ""});
 }
 
-std::optional<pgwire::ErrorFields> Session::PreparesTooMuch(const pgwire::Effects& effects) const {
+// What a transaction leaves is only known at its end; until then what it may leave is kept count of.
+std::optional<pgwire::ErrorFields> Session::LeavesTooMuch(const pgwire::Effects& effects) const {
+  if (!effects.sets.empty() || !effects.resets.empty() || effects.bound_sets != 0) {
+    size_t count = changed_.size() + resets_.size() + effects.sets.size() + effects.resets.size();
+    if (count + static_cast<size_t>(std::popcount(effects.bound_sets)) > kMostChanges) {
+      return pgwire::ErrorFields{.code = "54000",
+                                 .message = std::format("a transaction may set {} settings", kMostChanges),
+                                 .detail = "",
+                                 .hint = "SET LOCAL counts for none."};
+    }
+  }
+  if (effects.prepares.empty()) return std::nullopt;
   size_t bytes = 0;
-  for (const auto& [name, text] : sql_prepared_) bytes += text.size();
+  for (const auto* known : {&sql_prepared_, &sql_prepared_anew_}) {
+    for (const auto& [name, text] : *known) bytes += text.size();
+  }
   for (const auto& [name, text] : effects.prepares) bytes += text.size();
   if (sql_prepared_.size() + effects.prepares.size() <= kMostPrepared && bytes <= kMostPreparedBytes)
     return std::nullopt;

@@ -55,7 +55,6 @@ TEST_F(LeftoversTest, EverySettingThatClientsSet) {
       {"statement_timeout", "set statement_timeout = '45s'"},
       {"lock_timeout", "set lock_timeout = 45000"},
       {"idle_in_transaction_session_timeout", "set idle_in_transaction_session_timeout = '1min'"},
-      {"idle_session_timeout", "set idle_session_timeout = '1h'"},
       {"transaction_timeout", "set transaction_timeout = '1h'"},
       {"default_transaction_isolation", "set default_transaction_isolation = 'serializable'"},
       {"default_transaction_isolation", "set session characteristics as transaction isolation level repeatable read"},

@@ -15,6 +15,9 @@ constexpr size_t kLargestNamed = 2 << 20;
 constexpr size_t kLargestWhole = 64 * 1024;
 // Who does not take what it is sent is not listened to beyond this.
 constexpr size_t kUnheard = 64 * 1024;
+// Who waits for so many answers waits for them before more is done: each is remembered. A server that has them all in
+// its buffer is asked to send them.
+constexpr size_t kMostOutstanding = 4096;
 // Reads in a row before others have their turn.
 constexpr int kTurn = 16;
 

@@ -15,6 +15,7 @@
 #include "common/tls/end_point.h"
 #include "services/gateway/pgwire/encode.h"
 #include "services/gateway/pgwire/frame.h"
+#include "services/gateway/pgwire/time_setting.h"
 #include "services/gateway/session/peer_address.h"
 #include "services/gateway/session/resolve.h"
 
@@ -67,23 +68,38 @@ void Login::Begin(Host& host) {
 
 Task<void> Login::GoToDesk() {
   if (std::exchange(at_desk_, true)) co_return;
+  moving_ = true;
   client_.Leave();
   host_->loop().Cancel(*std::exchange(timer_, {}));
   // Not before this has come to wait.
-  host_->loop().Defer([this, weak = std::weak_ptr(alive_)] {
-    if (!weak.expired()) host_->TakeToDesk(*this);
-  });
+  host_->loop().Defer([this] { host_->TakeToDesk(*this); });
   co_await word_;
 }
 
 void Login::Continue(Host& desk) {
   host_ = &desk;
+  moving_ = false;
   // Many may have come to the desk at once, and some have waited in vain.
   const bool late = desk.loop().now() - accepted_ >= context_.login_timeout;
-  if (late || context_.draining || client_.transport().HungUp()) return desk.Done(*this, std::nullopt);
+  if (late || client_.transport().HungUp()) return desk.Done(*this, std::nullopt);
   LimitTo(accepted_ + context_.login_timeout - desk.loop().now());
   client_.Enter(desk.loop());
+  if (context_.draining) {  // it was on its way while the others were told
+    const bool dismissed = named_;
+    Drain();
+    if (dismissed) return;
+  }
   word_.Notify();
+}
+
+void Login::Drain() {
+  if (settled_ || moving_) return;
+  if (!named_) return LimitTo(std::min(kFarewell, accepted_ + context_.login_timeout - host_->loop().now()));
+  word_.Forget();
+  awaits_word_ = false;
+  if (!client_.Abandon()) return host_->Done(*this, std::nullopt);
+  run_.emplace(Dismiss());
+  run_->Start();
 }
 
 void Login::LimitTo(absl::Duration duration) {
@@ -104,11 +120,20 @@ Task<void> Login::Run() {
   } catch (const std::exception& thrown) {  // a defect of one log-in must not take the others along
     Log(Level::kError, "exception in a log-in", {{"what", thrown.what()}});
   }
+  Finish(std::move(admission));
+}
+
+Task<void> Login::Dismiss() {
+  why_ = v1::REASON_SHUTTING_DOWN;
+  co_await Refuse(TakesNoMoreClients());
+  Finish(std::nullopt);
+}
+
+void Login::Finish(std::optional<Admission> admission) {
+  settled_ = true;
   if (timer_) host_->loop().Cancel(*std::exchange(timer_, {}));
   // Done() destroys this coroutine, so not out of it.
-  host_->loop().Defer([this, weak = std::weak_ptr(alive_), admission = std::move(admission)]() mutable {
-    if (!weak.expired()) host_->Done(*this, std::move(admission));
-  });
+  host_->loop().Defer([this, admission = std::move(admission)]() mutable { host_->Done(*this, std::move(admission)); });
 }
 
 Task<std::optional<Admission>> Login::Serve() {
@@ -124,11 +149,13 @@ Task<std::optional<Admission>> Login::Serve() {
                       .tenant = tenant_,
                       .route = *std::move(route_),
                       .settings = std::move(settings_),
+                      .idle_timeout = idle_timeout_,
                       .bytes_in = bytes_in_,
                       .ticket = std::move(ticket_)};
 }
 
 Task<void> Login::Refuse(pgwire::ErrorFields why) {
+  settled_ = true;
   context_.metrics.CountLogin(why.code);
   Log(Level::kInfo, "log-in refused", {{"sqlstate", why.code}, {"error", why.message}, {"user", Printable(user_, 80)}});
   Record(v1::AUDIT_ACTION_SESSION_LOGIN, why.code == "3D000" ? v1::REASON_TENANT_NOT_FOUND : why_, why.code);
@@ -160,6 +187,7 @@ Task<Login::Outcome> Login::Admit() {
   auto startup = co_await ReadStartup();
   if (!startup) co_return std::unexpected(std::move(startup.error()));
   user_ = startup->user;
+  named_ = true;
   if (context_.require_tls && !client_.tls()) {
     co_return std::unexpected(pgwire::ErrorFields{.code = "28000",
                                                   .message = "this gateway takes TLS connections only",
@@ -172,7 +200,8 @@ Task<Login::Outcome> Login::Admit() {
                             std::format("this gateway serves its {} clients already", context_.max_clients)));
   }
   if (context_.draining) {
-    co_return Because(Error(v1::REASON_SHUTTING_DOWN, "the gateway is shutting down"));
+    why_ = v1::REASON_SHUTTING_DOWN;
+    co_return std::unexpected(TakesNoMoreClients());
   }
   if (Outcome outcome = co_await Authenticate(); !outcome) co_return outcome;
   if (Outcome outcome = TakeSettings(*startup); !outcome) co_return outcome;
@@ -408,6 +437,19 @@ Login::Outcome Login::TakeSettings(pgwire::StartupMessage& startup) {
     } else {
       settings_.insert_or_assign(absl::AsciiStrToLower(name), std::move(value));
     }
+  }
+  if (const auto idle = settings_.find(std::string(kIdleSessionTimeout)); idle != settings_.end()) {
+    const std::optional<absl::Duration> timeout = pgwire::ParseTimeSetting(idle->second);
+    if (!timeout) {
+      return std::unexpected(pgwire::ErrorFields{
+          .code = "22023",
+          .message = std::format("invalid value for parameter \"{}\": \"{}\"", kIdleSessionTimeout,
+                                 Printable(idle->second, 80)),
+          .detail = "",
+          .hint = "From 0 (none) to 24 days, in us, ms (which is meant without a unit), s, min, h or d."});
+    }
+    idle_timeout_ = *timeout;
+    settings_.erase(idle);
   }
   if (settings_.size() <= kMostSettings) return Outcome();
   return std::unexpected(Violation(std::format("a client may give {} settings at log-in", kMostSettings)));

@@ -47,12 +47,16 @@ class Login final {
   void Begin(Host& host);
   // Once, after the host's TakeToDesk.
   void Continue(Host& desk);
+  // The gateway stops: whoever has said what it wants is told so, and the others once they have, if they are quick.
+  void Drain();
 
  private:
   // An error without code: the client has gone, or should go without a word.
   using Outcome = std::expected<void, pgwire::ErrorFields>;
 
   Task<void> Run();
+  Task<void> Dismiss();
+  void Finish(std::optional<Admission> admission);
   Task<std::optional<Admission>> Serve();
   Task<Outcome> Admit();
   Task<std::expected<pgwire::StartupMessage, pgwire::ErrorFields>> ReadStartup();
@@ -82,6 +86,9 @@ class Login final {
   std::unique_ptr<ClientTicket> ticket_;
   Host* host_ = nullptr;
   bool at_desk_ = false;
+  bool moving_ = false;      // … on its way there
+  bool named_ = false;       // it has sent its StartupMessage
+  bool settled_ = false;     // admitted, or being told that it is not
   absl::Duration accepted_;  // of Loop::now()
   std::optional<Loop::TimerId> timer_;
   Signal word_;  // of another thread
@@ -96,9 +103,8 @@ class Login final {
   std::optional<TenantId> tenant_;
   std::optional<Route> route_;
   SettingMap settings_;
+  absl::Duration idle_timeout_;
   uint64_t bytes_in_ = 0;
-  // What is deferred to the host's loop may find that the host has let go of us.
-  const std::shared_ptr<const bool> alive_ = std::make_shared<const bool>(true);
   std::optional<Task<void>> run_;  // goes first: it uses all of the above
 };
 

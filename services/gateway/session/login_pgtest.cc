@@ -4,10 +4,11 @@
 #include <asio/connect.hpp>
 #include <asio/io_context.hpp>
 #include <asio/ip/tcp.hpp>
+#include <asio/read.hpp>
 #include <asio/write.hpp>
-#include <atomic>
 #include <format>
 #include <memory>
+#include <span>
 #include <thread>
 #include <vector>
 
@@ -157,6 +158,30 @@ class Stranger {
  public:
   explicit Stranger(int port) { socket_.connect({asio::ip::make_address("127.0.0.1"), static_cast<uint16_t>(port)}); }
   void Say(std::string_view bytes) { asio::write(socket_, asio::buffer(bytes)); }
+  // … who it is; it answers nothing then.
+  void SayHello(const std::string& user) {
+    std::string hello;
+    const std::pair<std::string, std::string> settings[] = {{"user", user}};
+    pgwire::Startup(hello, settings);
+    Say(hello);
+  }
+  void Read(std::span<char> into) { asio::read(socket_, asio::buffer(into.data(), into.size())); }
+  // Blocks. The types of the messages up to the end; of an error its SQLSTATE.
+  std::string HearOut() {
+    std::string in, heard;
+    char bytes[512];
+    std::error_code error;
+    while (const size_t count = socket_.read_some(asio::buffer(bytes), error)) in.append(bytes, count);
+    pgwire::Frame frame;
+    for (std::string_view rest = in;
+         pgwire::ReadHeader(rest, pgwire::kLargestBody, frame) == pgwire::Answer::kDone && frame.size <= rest.size();
+         rest.remove_prefix(frame.size)) {
+      const std::string_view body = rest.substr(pgwire::kHeaderSize, frame.size - pgwire::kHeaderSize);
+      heard +=
+          frame.type == 'E' ? std::format("E({})", pgwire::ReadErrorFields(body).code) : std::string(1, frame.type);
+    }
+    return heard;
+  }
   // Blocks. True: closed, and nothing was said before.
   bool IsHungUpOn() {
     char answer[64];
@@ -273,32 +298,49 @@ TEST_F(EndTest, DrainLetsTransactionsEnd) {
   EXPECT_FALSE(Connect().ok());
 }
 
-// They go to a desk, and whoever waits there when it drains has not logged in.
+TEST_F(EndTest, DrainTellsWhoIsLoggingIn) {
+  Stranger stranger(endpoint_->port());
+  stranger.SayHello("lh1.acme");
+  char asked[24];
+  stranger.Read(asked);
+  ASSERT_EQ(asked[0], 'R') << "for its password, which it does not send";
+  endpoint_->Drain(absl::Seconds(60));
+  EXPECT_EQ(stranger.HearOut(), "E(57P03)");
+  EXPECT_EQ(endpoint_->clients(), 0);
+}
+
+// In a session's greeting it waits for a server, and its client for the end of the log-in.
+TEST_F(EndTest, DrainTellsWhoWaitsForAServerToLogIn) {
+  Begin({.max_connections = 1});
+  Client working = Connect();
+  ASSERT_EQ(working.One("begin"), "BEGIN");
+  std::string error;
+  std::jthread late([&] { error = Connect("application_name=late").error(); });
+  while (metrics_->Expose().find("leasehold_sql_server_connection_waiting{service=\"identity\"} 1") ==
+         std::string::npos) {
+  }
+  std::jthread drain([this] { endpoint_->Drain(absl::Seconds(60)); });
+  late.join();
+  EXPECT_THAT(error, testing::HasSubstr("the gateway is shutting down"));
+  EXPECT_EQ(working.One("commit"), "COMMIT");
+}
+
+// They go to a desk, where each waits for its turn; a transaction is under way meanwhile.
 TEST_F(EndTest, DrainWhileStrangersLogIn) {
+  Begin({.max_clients = 200});
   Client working = Connect();
   ASSERT_EQ(working.One("begin; create table kept (i int)"), "CREATE TABLE");
-  std::atomic<bool> over = false;
-  std::atomic<int> strangers = 0;
-  std::vector<std::jthread> crowd;
-  for (int i = 0; i < 4; ++i) {
-    crowd.emplace_back([&, i] {
-      for (int n = 0; !over; ++n) {
-        // Each name is a new one: its verifier is derived at a desk.
-        const std::string dsn = Dsn(std::format("lh1.stranger{}x{}", i, n), "wrong");
-        const std::unique_ptr<PGconn, decltype(&PQfinish)> stranger(PQconnectStart(dsn.c_str()), PQfinish);
-        for (int step = 0; step < 2 && PQconnectPoll(stranger.get()) == PGRES_POLLING_READING; ++step) {
-        }
-        ++strangers;
-      }
-    });
+  std::vector<std::unique_ptr<Stranger>> crowd;
+  for (int i = 0; i < 100; ++i) {
+    crowd.push_back(std::make_unique<Stranger>(endpoint_->port()));
+    // Each name is a new one: its verifier is derived at a desk.
+    crowd.back()->SayHello(std::format("lh1.stranger{}", i));
   }
-  while (strangers < 200) std::this_thread::yield();
-  std::thread drain([this] { endpoint_->Drain(absl::Seconds(60)); });
-  while (Connect().ok()) {
-  }
+  while (endpoint_->clients() < 101) std::this_thread::yield();
+  std::jthread drain([this] { endpoint_->Drain(absl::Seconds(60)); });
+  for (const auto& stranger : crowd) EXPECT_THAT(stranger->HearOut(), testing::EndsWith("E(57P03)"));
   EXPECT_EQ(working.One("commit"), "COMMIT");
   drain.join();
-  over = true;
   EXPECT_EQ(endpoint_->clients(), 0);
   EXPECT_EQ(instance_->Admin("tenant_acme_identity").One("drop table kept"), "DROP TABLE");
 }

@@ -123,7 +123,7 @@ Session::Handled Session::QueryInLost(std::string_view bytes, bool complete) {
       return Handled::kReplaced;
     }
     pgwire::CommandComplete(outbox_, "ROLLBACK");
-    ForgetQuery();
+    CountOwnAnswer();
     pgwire::ReadyForQuery(outbox_, TransactionStatus());
     return Handled::kDone;
   }

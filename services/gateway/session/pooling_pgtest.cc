@@ -330,6 +330,10 @@ TEST_F(PoolingTest, ATenantsOwnLimitIsNamed) {
   const auto refused = two.Exec("select 1");
   EXPECT_EQ(Client::Show(refused), "!53300");
   EXPECT_THAT(PQresultErrorMessage(refused.get()), HasSubstr("tenant_max_connections"));
+  const std::string text = metrics_->Expose();
+  EXPECT_THAT(text, HasSubstr("leasehold_sql_query_seconds_count{service=\"identity\"} 2\n"))
+      << "begin, and the refused";
+  EXPECT_THAT(text, HasSubstr("leasehold_sql_query_seconds_bucket{service=\"identity\",le=\"0.25\"} 1\n"));
   EXPECT_EQ(one.One("commit"), "COMMIT");
   EXPECT_EQ(two.One("select 1"), "1");
 }

@@ -32,6 +32,7 @@ Session::Session(Admission admission, SessionContext& context, InstancePool& poo
       line_(&pool.LineFor(TargetOf(admission.route))),
       baseline_(pool.settings().Intern(std::move(admission.settings))),
       settings_(baseline_),
+      idle_baseline_(admission.idle_timeout),
       welcome_(std::move(admission.welcome)),
       inbox_(std::move(admission.early)),
       bytes_in_(admission.bytes_in) {
@@ -73,6 +74,7 @@ void Session::Greet() {
   pgwire::BackendKeyData(outbox_, key_.process_id, key_.secret);
   pgwire::ReadyForQuery(outbox_, 'I');
   context_.metrics.CountLogin("");
+  SetIdleTimeout(idle_baseline_);
   FlushClient();
   Resume();
 }
@@ -80,7 +82,7 @@ void Session::Greet() {
 void Session::End(pgwire::ErrorFields why) {
   if (stage_ == Stage::kEnded) return;
   const auto self = shared_from_this();
-  if (stage_ == Stage::kGreeting && !why.code.empty()) {
+  if ((stage_ == Stage::kGreeting || welcome_pending_) && !why.code.empty()) {
     context_.metrics.CountLogin(why.code);
     Log(Level::kInfo, "log-in refused", {{"sqlstate", why.code}, {"error", why.message}});
   }
@@ -116,6 +118,7 @@ void Session::End(pgwire::ErrorFields why) {
 void Session::Gone() {
   if (!on_gone_ || farewell_ == 2) return;
   farewell_ = 2;
+  ForgetIdleTimer();
   if (client_.open()) loop().Forget(client_.fd(), *this);
   client_.Close();
   ticket_.reset();
@@ -130,7 +133,9 @@ bool Session::Idle() const {
 
 void Session::Drain() {
   draining_ = true;
-  if (stage_ == Stage::kGreeting || Idle()) {
+  if (stage_ == Stage::kGreeting || welcome_pending_) {
+    End(TakesNoMoreClients());
+  } else if (Idle()) {
     End(pgwire::ToErrorFields(Error(v1::REASON_SHUTTING_DOWN, "the gateway is shutting down")));
   }
 }
@@ -236,6 +241,7 @@ void Session::ReadClient() {
     if (result.bytes == 0 || (result.bytes < into.size() && !client_.tls())) client_readable_ = client_hung_up_;
     if (result.bytes == 0) break;
     bytes_in_ += result.bytes;
+    if (idle_timeout_ != absl::ZeroDuration()) idle_since_ = loop().now();
     const std::string_view data(into.data(), result.bytes);
     if (inbox_.empty() && stage_ == Stage::kServing) {
       const size_t used = Consume(data);
@@ -287,6 +293,7 @@ void Session::Resume() {
   } else if (stage_ == Stage::kServing && server_ != nullptr) {
     AfterTransaction();
   }
+  if (draining_ && Idle()) Drain();
 }
 
 void Session::CountIn(Share* share) {
@@ -313,7 +320,8 @@ void Session::CountQuery(char transaction_status) {
   transaction_began_ = next;
 }
 
-void Session::ForgetQuery() {
+void Session::CountOwnAnswer() {
+  if (query_began_ != absl::ZeroDuration()) counted_in_->tally.queries.Observe(loop().now() - query_began_);
   query_began_ = absl::ZeroDuration();
   if (exchange_.transaction_status() == 'I') transaction_began_ = absl::ZeroDuration();
 }

@@ -10,6 +10,7 @@
 //   attachment.cc  coming by a server, with the client's settings, and giving it back
 //   leftovers.cc   what a transaction has left in its server
 //   lost.cc        a transaction whose server has died
+//   idle.cc        a client that has nothing to say for too long
 //   commands.cc    the statements that the gateway answers
 #pragma once
 
@@ -36,6 +37,9 @@
 
 namespace leasehold::gateway {
 
+// A setting that is the session's own, and kept off servers: idle.cc.
+inline constexpr std::string_view kIdleSessionTimeout = "idle_session_timeout";
+
 // What a log-in ends with.
 struct Admission {
   Transport client;
@@ -44,7 +48,8 @@ struct Admission {
   GrantPtr grant;
   std::optional<TenantId> tenant;
   Route route;
-  SettingMap settings;
+  SettingMap settings;  // without idle_session_timeout …
+  absl::Duration idle_timeout;
   uint64_t bytes_in = 0;
   std::unique_ptr<ClientTicket> ticket;
 };
@@ -115,7 +120,7 @@ class Session final : public Loop::Watcher, public ServerClient, public std::ena
   bool Idle() const;
   void CountBytes();
   void CountQuery(char transaction_status);  // answered, up to its ReadyForQuery
-  void ForgetQuery();                        // … by us
+  void CountOwnAnswer();                     // … by us: refused, mostly
   static pgwire::ErrorFields Cancelled();
   std::optional<absl::StatusOr<Route>> Resolve(const std::optional<TenantId>& tenant);
 
@@ -135,7 +140,7 @@ class Session final : public Loop::Watcher, public ServerClient, public std::ena
   // leftovers.cc
   bool ReadsStringsOtherwise() const;
   void TakeOverPrepared();
-  std::optional<pgwire::ErrorFields> PreparesTooMuch(const pgwire::Effects& effects) const;
+  std::optional<pgwire::ErrorFields> LeavesTooMuch(const pgwire::Effects& effects) const;
   void NoteEffects(const pgwire::Effects& effects);  // … of a statement on its way to the server
   void NoteResetAll();
   void AfterTransaction();
@@ -169,6 +174,12 @@ class Session final : public Loop::Watcher, public ServerClient, public std::ena
   Handled QueryInLost(std::string_view bytes, bool complete);
   pgwire::ErrorFields EndLostTransaction();
   pgwire::ErrorFields WhyLost();
+
+  // idle.cc
+  void SetIdleTimeout(absl::Duration timeout);
+  void ArmIdleTimer(absl::Duration left);
+  void OnIdleTimer();
+  void ForgetIdleTimer();
 
   // statements.cc
   std::string Reading() const;
@@ -262,6 +273,11 @@ class Session final : public Loop::Watcher, public ServerClient, public std::ena
   SettingsPtr baseline_;  // what it logged in with
   SettingsPtr settings_;  // … and has made of it
   SettingsPtr heard_;     // ParameterStatus, as the client last heard
+  // idle_session_timeout, which is the session's and no server's; zero: none.
+  absl::Duration idle_baseline_;
+  absl::Duration idle_timeout_;
+  absl::Duration idle_since_;  // of Loop::now(), while there is a timeout: it may be at work since
+  std::optional<Loop::TimerId> idle_timer_;
   std::string welcome_;
   bool welcome_pending_ = false;
   absl::flat_hash_map<std::string, absl::StatusOr<Route>> resolved_;  // for the message at hand

@@ -110,6 +110,53 @@ TEST_F(RelayTest, StatementsInTheMiddleOfACopy) {
   EXPECT_EQ(client.One("drop table taken"), "DROP TABLE");
 }
 
+// What is sent before PostgreSQL has asked for data waits for an answer that only the client could bring about.
+TEST_F(RelayTest, WhatIsSentBehindACopyAtOnce) {
+  Client admin = instance_->Admin("tenant_acme_identity");
+  ASSERT_EQ(admin.One("create table hasty(i int); grant all on hasty to public"), "GRANT");
+  {
+    Client client = Connect();
+    Wire wire(client);
+    EXPECT_EQ(wire.Query("copy hasty from stdin").Query("set leasehold.tenant = 'globex'").Talk(), "G E(08P01) Z(I)");
+    EXPECT_EQ(wire.Query("show leasehold.tenant").Talk(), "T1 D(acme) C(SHOW) Z(I)");
+  }
+  for (const bool extended : {false, true}) {
+    for (const bool at_once : {false, true}) {
+      Client client = Connect();
+      Wire wire(client);
+      if (extended) {
+        wire.Parse("", "copy hasty from stdin").Bind("").Execute().Flush();
+      } else {
+        wire.Query("copy hasty from stdin");
+      }
+      if (!at_once) {
+        EXPECT_EQ(wire.Talk('G'), extended ? "1 2 G" : "G");
+      }
+      ASSERT_TRUE(wire.CopyData("1\n").Terminate().Send());
+      EXPECT_TRUE(instance_->BackendsReach(1, absl::Seconds(10))) << "but for this test's own " << extended << at_once;
+    }
+  }
+  EXPECT_EQ(admin.One("select count(*) from hasty"), "0");
+  EXPECT_EQ(admin.One("drop table hasty"), "DROP TABLE");
+}
+
+// More than the gateway keeps count of: who sends so much waits for answers in between, whoever gives them.
+TEST_F(RelayTest, AVeryLongPipeline) {
+  Client client = Connect();
+  Wire wire(client);
+  constexpr int kSteps = 10'000;
+  for (int i = 0; i < kSteps; ++i) wire.Parse("", "select 1").Bind("");
+  EXPECT_THAT(wire.Sync().Talk(), testing::EndsWith("1 2 Z(I)"));
+  // These the gateway answers, behind one of the server's.
+  wire.Parse("one", "select 1");
+  for (int i = 0; i < kSteps; ++i) wire.Close("none");
+  EXPECT_THAT(wire.Sync().Talk(), testing::EndsWith("3 3 Z(I)"));
+  for (int i = 0; i < kSteps; ++i) wire.Sync();
+  wire.Query("select 'last'");
+  for (int i = 0; i < kSteps; ++i) ASSERT_EQ(wire.Talk(), "Z(I)") << i;
+  EXPECT_EQ(wire.Talk(), "T1 D(last) C(SELECT 1) Z(I)");
+}
+
 TEST_F(RelayTest, PipelineKeepsItsOrder) {
   Client client = Connect();
   ASSERT_EQ(PQenterPipelineMode(client.get()), 1);

@@ -161,7 +161,7 @@ Session::Handled Session::UseStatement(std::string_view bytes, const pgwire::Fra
     const auto bind = pgwire::ReadBind(body);
     if (bind && !OurSettingIn(*bind, effects).empty()) return HandleStep('B', body, true);
   }
-  if (frame.type == 'B' && !refusal_ && !effects.prepares.empty()) refusal_ = PreparesTooMuch(effects);
+  if (frame.type == 'B' && !refusal_) refusal_ = LeavesTooMuch(effects);
   if (!NeedServer()) return skip_to_sync_ ? Handled::kDone : Handled::kWaits;
   std::string_view server_name = name;
   StatementPtr statement;

@@ -49,6 +49,8 @@ class Wire {
   Wire& Close(std::string_view name) { return Add('C', 'S' + std::string(name) + '\0'); }
   Wire& Flush() { return Add('H', ""); }
   Wire& Sync() { return Add('S', ""); }
+  Wire& CopyData(const std::string& data) { return Add('d', data); }
+  Wire& Terminate() { return Add('X', ""); }
 
   bool Send() { return Send(out_.size()); }
   // So many bytes of what has been written; the rest comes with the next Send.

@@ -59,6 +59,7 @@ size_t Session::Consume(std::string_view data) {
       return data.size();
     }
     if (MustWait(frame)) {
+      pass_run(true);
       Settle();
       break;
     }
@@ -80,7 +81,7 @@ size_t Session::Consume(std::string_view data) {
         if (Settle() == Handled::kWaits) continue;
         refusal_ = MayNotReset();
       }
-      if (!refusal_ && !effects_.prepares.empty()) refusal_ = PreparesTooMuch(effects_);
+      if (!refusal_) refusal_ = LeavesTooMuch(effects_);
       if (refusal_) {
         Refused(frame, *std::exchange(refusal_, std::nullopt));
         run = at += bytes.size();
@@ -128,9 +129,10 @@ size_t Session::Consume(std::string_view data) {
   return at;
 }
 
-// Behind something that the server has not answered, and after which the session will be elsewhere or has fewer names
-// of statements.
+// Behind too much that the server has not answered, or behind something after which the session will be elsewhere or
+// has fewer names of statements.
 bool Session::MustWait(const pgwire::Frame& frame) const {
+  if (exchange_.outstanding() >= kMostOutstanding) return !exchange_.copying_in();
   if ((homeward_ == Homeward::kNo && !forgets_) || batch_open_ || exchange_.settled() || exchange_.copying_in()) {
     return false;
   }
@@ -354,7 +356,7 @@ Session::Handled Session::HandleSync() {
     exchange_.Sent('S');
   } else {
     if (Settle() == Handled::kWaits) return Handled::kWaits;
-    ForgetQuery();
+    CountOwnAnswer();
     pgwire::ReadyForQuery(outbox_, TransactionStatus());
     if (exchange_.transaction_status() == 'I') virtuals_.CloseAllPortals();
   }

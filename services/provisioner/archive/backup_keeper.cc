@@ -10,6 +10,7 @@
 #include "common/status/error.h"
 #include "common/telemetry/log.h"
 #include "services/provisioner/archive/copy_meter.h"
+#include "services/provisioner/archive/dump_login.h"
 #include "services/provisioner/steps/observe.h"
 #include "services/provisioner/steps/silent_holder.h"
 
@@ -217,12 +218,14 @@ void BackupKeeper::Describe(BackupRecord& record, const Manifest& manifest, cons
 absl::Status BackupKeeper::Dump(BackupRecord& record, const TenantRecord& tenant,
                                 const std::filesystem::path& unfinished) {
   const std::string name = TenantDatabaseName(tenant.id, parts_.instance.service());
+  postgres::ConnectOptions dumper;
   {
     auto central = parts_.central.Take();
     LH_ASSIGN_OR_RETURN(const std::optional<ObservedDatabase> there, ObserveDatabase(*central, name));
     if (!there.has_value() || !IsOf(*there, tenant.database_id)) {
       return Error(v1::REASON_BACKUP_FAILED, std::format("tenant {} has no database here", record.tenant));
     }
+    LH_ASSIGN_OR_RETURN(dumper, DumpLogin(parts_.instance, *central, name, there->owner_mark));
   }
   const std::filesystem::path data = BackupPlace::DataIn(unfinished);
   const auto go_on = [&]() -> absl::Status {
@@ -233,15 +236,14 @@ absl::Status BackupKeeper::Dump(BackupRecord& record, const TenantRecord& tenant
     Wake();  // to report it
     return absl::OkStatus();
   };
-  const postgres::ConnectOptions login = parts_.instance.AsLogin(name);
-  postgres::Connection inside(login);
+  postgres::Connection inside(parts_.instance.AsLogin(name));
   Manifest manifest{.backup = record.id,
                     .tenant = record.tenant,
                     .service = parts_.instance.service().str(),
                     .database_id = tenant.database_id,
                     .database_bytes = SizeOf(inside, name).value_or(0)};
   LH_ASSIGN_OR_RETURN(manifest.contents, CopyWithSnapshot(inside, go_on, [&](const std::string& snapshot) {
-                        return DumpToFolder({.login = login, .owner = name, .snapshot = snapshot}, data, go_on);
+                        return DumpToFolder({.login = dumper, .owner = name, .snapshot = snapshot}, data, go_on);
                       }));
   manifest.create_time = absl::FormatTime(absl::RFC3339_sec, parts_.clock.Now(), absl::UTCTimeZone());
   return WriteManifest(record, std::move(manifest), unfinished);

@@ -20,6 +20,7 @@ struct AppliedMigration {
   int version = 0;
   std::string name{};
   std::string checksum{};
+  std::string run{};  // which applied it, and may be undone; empty: none
 };
 
 struct TableRows {

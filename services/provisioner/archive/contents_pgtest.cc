@@ -54,6 +54,21 @@ TEST_F(ContentsTest, AFileOfWhichNothingHasComeIsNoneAndOneLeftInPartIsNoBasisFo
   }
 }
 
+TEST_F(ContentsTest, ACopyRemembersWhichRunAppliedWhat) {
+  postgres::Connection keeper = test_->Login(database_);
+  ASSERT_EQ(PrepareHistory(keeper, "postgres", Secret("secret")), absl::OkStatus());
+  ASSERT_EQ(Ask("INSERT INTO leasehold.migrations (version, name, checksum, applied_at, run) VALUES (1, '0001_a.sql', "
+                "'x', now(), ''), (2, '0002_b.sql', 'y', now(), 'identity.7')"),
+            "");
+  const auto contents = Read();
+  ASSERT_TRUE(contents.ok()) << contents.status();
+  ASSERT_EQ(Ask("DELETE FROM leasehold.migrations"), "");
+  ASSERT_EQ(WriteHistory(keeper, *contents), absl::OkStatus());
+  EXPECT_EQ(Ask("SELECT string_agg(version || ':' || run, ' ' ORDER BY version) FROM leasehold.migrations"),
+            "1: 2:identity.7");
+  EXPECT_EQ(Read()->migrations, contents->migrations);
+}
+
 TEST_F(ContentsTest, ACountCanBeCalledOff) {
   ASSERT_EQ(Ask("CREATE TABLE large (n int); ALTER TABLE large OWNER TO leasehold"), "");
   const Contents contents{.tables = {{.schema = "public", .table = "large", .rows = 0}}};

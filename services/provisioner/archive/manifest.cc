@@ -102,6 +102,7 @@ std::string ToJson(const Manifest& manifest) {
     Set(entry, "version", applied.version);
     Set(entry, "name", applied.name);
     Set(entry, "checksum", applied.checksum);
+    if (!applied.run.empty()) Set(entry, "run", applied.run);
   }
   for (const TableRows& table : manifest.contents.tables) {
     Struct& entry = add("tables");
@@ -140,7 +141,8 @@ absl::StatusOr<Manifest> ParseManifest(std::string_view json) {
     Reader entry(*object);
     manifest.contents.migrations.push_back({.version = static_cast<int>(entry.Number("version")),
                                             .name = entry.Text("name"),
-                                            .checksum = entry.Text("checksum")});
+                                            .checksum = entry.Text("checksum"),
+                                            .run = entry.Has("run") ? entry.Text("run") : ""});
     good = good && entry.good();
   }
   for (const Struct* object : reader.Objects("tables")) {

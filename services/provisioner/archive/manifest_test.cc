@@ -22,7 +22,7 @@ Manifest Example() {
           .database_id = "0011223344556677",
           .create_time = "2026-01-01T00:00:00+00:00",
           .contents = {.migrations = {{.version = 1, .name = "0001_a.sql", .checksum = "c0"},
-                                      {.version = 12, .name = "0012_b.sql", .checksum = "c1"}},
+                                      {.version = 12, .name = "0012_b.sql", .checksum = "c1", .run = "core.7"}},
                        .tables = {{.schema = "public", .table = "a \"quoted\" näme", .rows = 1'000'000'000'000}}},
           .files = {{.name = "toc.dat", .size = 5'000'000'000, .sha256 = std::string(64, 'a')}},
           .database_bytes = 7'000'000'000};

@@ -7,6 +7,7 @@
 #include "absl/time/clock.h"
 #include "common/failpoint/failpoint.h"
 #include "common/status/error.h"
+#include "services/provisioner/archive/dump_login.h"
 #include "services/provisioner/migrations/runner.h"
 #include "services/provisioner/steps/drop.h"
 #include "services/provisioner/steps/grants.h"
@@ -183,11 +184,12 @@ absl::Status Refill::FillFromTenant(CopyMeter& meter) {
   if (!there.has_value() || !there->owner_mark.starts_with(MarkOf(""))) {
     return Error(v1::REASON_BACKUP_FAILED, std::format("tenant {} has no database to copy", source.str()));
   }
+  LH_ASSIGN_OR_RETURN(const postgres::ConnectOptions dumper, DumpLogin(instance_, central_, name, there->owner_mark));
   postgres::Connection from(instance_.AsLogin(name));
   meter.Begin(SizeOf(central_, name).value_or(0));
   LH_ASSIGN_OR_RETURN(contents_, CopyWithSnapshot(from, go_on_, [&](const std::string& snapshot) {
-                        return CopyDatabase({.login = instance_.AsLogin(name), .owner = name, .snapshot = snapshot},
-                                            AsOwner(), Watching(meter));
+                        return CopyDatabase({.login = dumper, .owner = name, .snapshot = snapshot}, AsOwner(),
+                                            Watching(meter));
                       }));
   return absl::OkStatus();
 }

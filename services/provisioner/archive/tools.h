@@ -14,7 +14,7 @@ namespace leasehold::provisioner {
 using GoOn = std::function<absl::Status()>;
 
 struct Dump {
-  postgres::ConnectOptions login{};  // the provisioner's, into the database that is copied
+  postgres::ConnectOptions login{};  // DumpLogin(), into the database that is copied
   std::string owner{};               // the role whose privileges the copying has
   std::string snapshot{};            // of pg_export_snapshot()
 };

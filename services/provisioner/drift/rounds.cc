@@ -8,6 +8,8 @@
 
 #include "common/status/error.h"
 #include "common/telemetry/log.h"
+#include "services/provisioner/migrations/history.h"
+#include "services/provisioner/steps/grants.h"
 #include "services/provisioner/steps/inside.h"
 #include "services/provisioner/steps/observe.h"
 #include "services/provisioner/steps/roles.h"
@@ -114,6 +116,13 @@ absl::StatusOr<std::vector<v1::Finding>> Rounds::Inspect(postgres::Connection& c
   LH_ASSIGN_OR_RETURN(const std::optional<ObservedDatabase> database, ObserveDatabase(central, name));
   if (!database.has_value() || DatabaseIdOfMark(database->mark).empty() || !database->may_alter) return findings;
   postgres::Connection inside(instance_.AsLogin(name));
+  if (const absl::StatusOr<bool> prepared = IsPrepared(inside); prepared.ok() && !*prepared) {
+    const absl::Status done =
+        GrantHistory(inside, name, reader, instance_.HistorySecret(DatabaseIdOfMark(database->mark)));
+    if (postgres::IsConnectionFailure(done)) return done;
+    Log(done.ok() ? Level::kInfo : Level::kWarning, "the history of an older Leasehold was made anew",
+        {{"tenant", tenant.str()}, {"error", ClientText(Explain(done, "preparing the history of migrations"))}});
+  }
   const absl::StatusOr<std::vector<InsideFault>> faults = InspectInside(inside, name, reader);
   if (!faults.ok()) {
     // Of this one database, e.g. one that allows no connections. What concerns the instance shows elsewhere too.

@@ -20,12 +20,19 @@ bool MayWorkLater(std::string_view sqlstate) {
   return sqlstate == "55P03" || sqlstate == "40P01" || sqlstate == "40001";
 }
 
+// Connections, conflicts, resources, objects in use, operators, the system, PostgreSQL itself.
+constexpr std::string_view kOfTheMoment[] = {"", "08", "40", "53", "55", "57", "58", "XX"};
+
 std::string Milliseconds(absl::Duration time) {
   return std::format("'{}ms'",
                      time == absl::ZeroDuration() ? 0 : std::max<int64_t>(1, absl::ToInt64Milliseconds(time)));
 }
 
 }  // namespace
+
+bool MayPass(std::string_view sqlstate) {
+  return std::ranges::find(kOfTheMoment, sqlstate.substr(0, 2)) != std::end(kOfTheMoment);
+}
 
 std::vector<std::string> SettingsFor(const MigrateOptions& options, std::string_view set) {
   std::vector<std::string> statements;
@@ -48,6 +55,7 @@ absl::Status FailedAt(const std::string& file, std::span<const SqlStatement> sta
   if (index < statements.size()) {
     failure.line = statements[index].line + LineOf(status, statements[index].text) - 1;
     failure.text = Printable(statements[index].text, kMaxTextBytes);
+    failure.reason = NamesOnlyMessage(status, failure.sqlstate, statements[index].text);
   }
   result.failure = failure;
   return Error(v1::REASON_MIGRATION_FAILED,

@@ -28,6 +28,9 @@ absl::Status RunStatements(postgres::Transaction& tx, const std::string& file, s
 absl::Status WithRetries(const MigrateOptions& options, MigrateResult& result,
                          const std::function<absl::Status()>& attempt);
 
+// A failure of this SQLSTATE is of the moment (a lock, a full disk, a lost connection), not of what stands in the file.
+bool MayPass(std::string_view sqlstate);
+
 // Until `time` is over, or options.go_on says no.
 absl::Status Pause(const MigrateOptions& options, absl::Duration time);
 

@@ -18,6 +18,7 @@ using postgres::QuoteIdentifier;
 struct Word {
   std::string text{};  // folded to lower case unless it was quoted
   bool quoted = false;
+  size_t begin = 0;  // where it is, unless it was quoted
   bool Is(std::string_view keyword) const { return !quoted && text == keyword; }
 };
 
@@ -45,7 +46,7 @@ std::vector<Word> FirstWords(std::string_view sql, size_t most) {
     } else if (InWord(sql[i])) {
       const size_t begin = i;
       while (i < sql.size() && InWord(sql[i])) ++i;
-      words.push_back({.text = absl::AsciiStrToLower(AbslView(sql.substr(begin, i - begin)))});
+      words.push_back({.text = absl::AsciiStrToLower(AbslView(sql.substr(begin, i - begin))), .begin = begin});
     } else {
       words.push_back({.text = std::string(1, sql[i++])});
     }
@@ -132,13 +133,25 @@ AloneStatement ReadAloneStatement(std::string_view sql) {
   return statement;
 }
 
-bool IsConcurrent(std::string_view sql) {
+std::string_view RefusedInTransactions(std::string_view sql) {
+  constexpr std::string_view kConcurrently = "CONCURRENTLY";
   Reader reader(sql);
-  if (!reader.Has("concurrently")) return false;
+  if (reader.Take("vacuum")) return "VACUUM";
+  if (!reader.Has("concurrently")) return "";
   const AloneStatement::Kind kind = ReadAloneStatement(sql).kind;
-  if (kind == AloneStatement::Kind::kReindex) return true;
-  if (kind == AloneStatement::Kind::kCreateIndex || kind == AloneStatement::Kind::kDropIndex) return true;
-  return reader.Take("alter") && reader.Has("detach");
+  if (kind == AloneStatement::Kind::kReindex) return kConcurrently;
+  if (kind == AloneStatement::Kind::kCreateIndex || kind == AloneStatement::Kind::kDropIndex) return kConcurrently;
+  return reader.Take("alter") && reader.Has("detach") ? kConcurrently : "";
+}
+
+std::optional<std::string> FormForTransactions(std::string_view sql) {
+  if (RefusedInTransactions(sql).empty()) return std::string(sql);
+  constexpr std::string_view kKeyword = "concurrently";
+  const AloneStatement::Kind kind = ReadAloneStatement(sql).kind;
+  const std::vector<Word> words = FirstWords(sql, kEnough);
+  const auto word = std::ranges::find_if(words, [&](const Word& w) { return w.Is(kKeyword); });
+  if (kind == AloneStatement::Kind::kReindex || word == words.end()) return std::nullopt;
+  return std::string(sql.substr(0, word->begin)) + std::string(sql.substr(word->begin + kKeyword.size()));
 }
 
 absl::StatusOr<IndexState> StateOf(postgres::Connection& owner, const AloneStatement& statement) {

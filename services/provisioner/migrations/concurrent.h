@@ -1,6 +1,7 @@
 // What a statement that cannot run in a transaction leaves when it is interrupted, and so how to go on.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -24,8 +25,12 @@ struct AloneStatement {
 
 AloneStatement ReadAloneStatement(std::string_view sql);
 
-// The statement has CONCURRENTLY where PostgreSQL refuses it inside a transaction.
-bool IsConcurrent(std::string_view sql);
+// What PostgreSQL would refuse inside a transaction: CONCURRENTLY where it stands for that, or VACUUM; else empty.
+std::string_view RefusedInTransactions(std::string_view sql);
+
+// The same without CONCURRENTLY, or as it is if no transaction refuses it; nothing for what only tidies up what is
+// there (VACUUM, REINDEX).
+std::optional<std::string> FormForTransactions(std::string_view sql);
 
 enum class IndexState { kAbsent, kInvalid, kValid };
 absl::StatusOr<IndexState> StateOf(postgres::Connection& owner, const AloneStatement& statement);

@@ -36,13 +36,25 @@ TEST(ReadAloneStatement, KnowsWhatIsHalfDone) {
   }
 }
 
-TEST(IsConcurrent, OnlyWherePostgresRefusesATransaction) {
-  EXPECT_TRUE(IsConcurrent("CREATE INDEX CONCURRENTLY a_b ON a (b)"));
-  EXPECT_TRUE(IsConcurrent("REINDEX INDEX CONCURRENTLY a_b"));
-  EXPECT_TRUE(IsConcurrent("ALTER TABLE a DETACH PARTITION b CONCURRENTLY"));
-  EXPECT_FALSE(IsConcurrent("REFRESH MATERIALIZED VIEW CONCURRENTLY a"));
-  EXPECT_FALSE(IsConcurrent("CREATE INDEX a_b ON a (b)"));
-  EXPECT_FALSE(IsConcurrent("INSERT INTO concurrently VALUES (1)"));
+TEST(RefusedInTransactions, OnlyWhatPostgresRefuses) {
+  EXPECT_EQ(RefusedInTransactions("CREATE INDEX CONCURRENTLY a_b ON a (b)"), "CONCURRENTLY");
+  EXPECT_EQ(RefusedInTransactions("REINDEX INDEX CONCURRENTLY a_b"), "CONCURRENTLY");
+  EXPECT_EQ(RefusedInTransactions("ALTER TABLE a DETACH PARTITION b CONCURRENTLY"), "CONCURRENTLY");
+  EXPECT_EQ(RefusedInTransactions("/* why */ vacuum (analyze) a"), "VACUUM");
+  EXPECT_EQ(RefusedInTransactions("REFRESH MATERIALIZED VIEW CONCURRENTLY a"), "");
+  EXPECT_EQ(RefusedInTransactions("CREATE INDEX a_b ON a (b)"), "");
+  EXPECT_EQ(RefusedInTransactions("INSERT INTO concurrently VALUES (1)"), "");
+  EXPECT_EQ(RefusedInTransactions("CREATE TABLE vacuum (i int)"), "");
+}
+
+TEST(FormForTransactions, LeavesTheKeywordOut) {
+  EXPECT_EQ(FormForTransactions("CREATE UNIQUE INDEX /* x */ concurrently IF NOT EXISTS \"concurrently\" ON a (b)"),
+            "CREATE UNIQUE INDEX /* x */  IF NOT EXISTS \"concurrently\" ON a (b)");
+  EXPECT_EQ(FormForTransactions("DROP INDEX CONCURRENTLY a_b"), "DROP INDEX  a_b");
+  EXPECT_EQ(FormForTransactions("ALTER TABLE a DETACH PARTITION b CONCURRENTLY"), "ALTER TABLE a DETACH PARTITION b ");
+  EXPECT_EQ(FormForTransactions("UPDATE a SET b = 1"), "UPDATE a SET b = 1");
+  EXPECT_EQ(FormForTransactions("VACUUM a"), std::nullopt);
+  EXPECT_EQ(FormForTransactions("REINDEX TABLE CONCURRENTLY a"), std::nullopt);
 }
 
 }  // namespace

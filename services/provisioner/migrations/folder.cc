@@ -11,6 +11,7 @@
 #include "absl/strings/ascii.h"
 #include "common/secret/secret.h"
 #include "common/status/error.h"
+#include "common/status/utf8.h"
 #include "common/status/view.h"
 #include "services/provisioner/migrations/concurrent.h"
 
@@ -20,6 +21,7 @@ namespace {
 constexpr std::string_view kAllowedNames =
     "files named NNNN_name.sql or NNNN_name.down.sql, e.g. 0001_init.sql; name out of [a-z0-9_-]";
 
+constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
 constexpr std::string_view kSuffix = ".sql";
 constexpr std::string_view kDownSuffix = ".down.sql";
 
@@ -85,10 +87,16 @@ absl::StatusOr<bool> ReadTransactional(const std::string& name, std::string_view
 
 absl::Status CheckStatements(const Migration& file) {
   for (const SqlStatement& statement : file.statements) {
-    if (file.transactional && IsConcurrent(statement.text)) {
-      return Refuse(file.name, std::format("line {}: CONCURRENTLY cannot run in a transaction; begin the file with "
+    // What a comment between statements holds never gets to the server.
+    if (!IsUtf8(statement.text)) {
+      return Refuse(file.name,
+                    std::format("line {}: the statement is not UTF-8; save the file in that encoding", statement.line));
+    }
+    const std::string_view alone_only = file.transactional ? RefusedInTransactions(statement.text) : "";
+    if (!alone_only.empty()) {
+      return Refuse(file.name, std::format("line {}: {} cannot run in a transaction; begin the file with "
                                            "-- leasehold: no-transaction",
-                                           statement.line));
+                                           statement.line, alone_only));
     }
     const AloneStatement alone = ReadAloneStatement(statement.text);
     if (alone.kind == AloneStatement::Kind::kCreateIndex && alone.index.empty()) {
@@ -101,7 +109,10 @@ absl::Status CheckStatements(const Migration& file) {
 absl::StatusOr<Migration> ReadMigration(const std::filesystem::path& path, int version) {
   const std::string name = path.filename().string();
   LH_ASSIGN_OR_RETURN(const std::string text, ReadText(path));
-  absl::StatusOr<std::vector<SqlStatement>> statements = SplitStatements(text);
+  // As psql does it. The checksum is that of all bytes.
+  const std::string_view sql =
+      std::string_view(text).substr(text.starts_with(kByteOrderMark) ? kByteOrderMark.size() : 0);
+  absl::StatusOr<std::vector<SqlStatement>> statements = SplitStatements(sql);
   if (!statements.ok()) return Refuse(name, ClientText(statements.status()));
   const auto digest = Sha256(text);
   Migration file{
@@ -110,7 +121,7 @@ absl::StatusOr<Migration> ReadMigration(const std::filesystem::path& path, int v
       .checksum = Hex(std::string_view(reinterpret_cast<const char*>(digest.data()), digest.size())),
       .statements = *std::move(statements),
   };
-  LH_ASSIGN_OR_RETURN(file.transactional, ReadTransactional(name, text));
+  LH_ASSIGN_OR_RETURN(file.transactional, ReadTransactional(name, sql));
   LH_RETURN_IF_ERROR(CheckStatements(file));
   return file;
 }

@@ -36,8 +36,9 @@ inline constexpr size_t kMaxMigrationBytes = 16 << 20;
 
 // `folder`/NNNN_name.sql and NNNN_name.down.sql; hidden files are skipped, an absent folder holds nothing. A file that
 // cannot be a migration is refused: INVALID_FIELD for its name, MIGRATION_FAILED (with file and line) for what stands
-// in it: also CONCURRENTLY in a file that is one transaction, and an index made CONCURRENTLY without a name, because
-// nobody could tell what an interrupted one has left.
+// in it: also CONCURRENTLY and VACUUM in a file that is one transaction, an index made CONCURRENTLY without a name,
+// because nobody could tell what an interrupted one has left, and statements that are not UTF-8. A byte order mark is
+// passed over.
 absl::StatusOr<Migrations> ReadMigrations(const std::string& folder);
 
 // NNNN_name.sql, and no down file's.

@@ -108,5 +108,33 @@ TEST_F(FolderTest, RefusesWhatCouldNotWork) {
   EXPECT_THAT(message("-- leasehold: no-transaction\nSELECT 1;", "0001_a.down.sql"), HasSubstr("one transaction"));
 }
 
+TEST_F(FolderTest, PassesOverAByteOrderMark) {
+  Write("0001_a.sql", "\xEF\xBB\xBF-- leasehold: no-transaction\r\nCREATE INDEX CONCURRENTLY i ON a (b);\r\n");
+  const auto migrations = Read();
+  ASSERT_TRUE(migrations.ok()) << migrations.status();
+  EXPECT_FALSE(migrations->front().transactional) << "the first line is read as one";
+  ASSERT_EQ(migrations->front().statements.size(), 1u);
+  EXPECT_EQ(migrations->front().statements[0].text, "CREATE INDEX CONCURRENTLY i ON a (b)");
+  EXPECT_EQ(migrations->front().statements[0].line, 2);
+  const std::string with = migrations->front().checksum;
+  Write("0001_a.sql", "-- leasehold: no-transaction\r\nCREATE INDEX CONCURRENTLY i ON a (b);\r\n");
+  EXPECT_NE(Read()->front().checksum, with) << "a checksum is that of the bytes";
+}
+
+TEST_F(FolderTest, RefusesStatementsThatAreNotUtf8) {
+  Write("0001_a.sql", "SELECT 1;\n\nSELECT 'M\xE4rz';");
+  EXPECT_THAT(std::string(Read().status().message()), HasSubstr("0001_a.sql line 3: the statement is not UTF-8"));
+  Write("0001_a.sql", "SELECT 1;\n-- M\xE4rz\nSELECT 2;");
+  EXPECT_TRUE(Read().ok()) << "such a file may have been applied";
+}
+
+TEST_F(FolderTest, RefusesVacuumInATransaction) {
+  Write("0001_a.sql", "SELECT 1;\nVACUUM ANALYZE a;");
+  EXPECT_THAT(std::string(Read().status().message()),
+              AllOf(HasSubstr("line 2: VACUUM cannot run"), HasSubstr("-- leasehold: no-transaction")));
+  Write("0001_a.sql", "-- leasehold: no-transaction\nVACUUM ANALYZE a;");
+  EXPECT_TRUE(Read().ok());
+}
+
 }  // namespace
 }  // namespace leasehold::provisioner

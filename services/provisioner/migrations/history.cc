@@ -20,8 +20,13 @@ using postgres::QuoteIdentifier;
 using postgres::QuoteLiteral;
 
 // Also a part of the comment on the schema: another text there means that PrepareHistory() has something to do.
-constexpr std::string_view kLayout = "leasehold history 3";
+constexpr std::string_view kLayout = "leasehold history 4";
 
+constexpr std::string_view kLayoutQuery =
+    "SELECT coalesce(obj_description(to_regnamespace('leasehold'), 'pg_namespace'), '')";
+
+// The secret is in a materialized view, which takes it from the setting of that name when it is refreshed: pg_dump by a
+// tenant's role locks and copies every table, and would fail at one that it may not read.
 constexpr std::string_view kTables =
     "CREATE TABLE IF NOT EXISTS leasehold.migrations (version int PRIMARY KEY, name text NOT NULL, "
     "checksum text NOT NULL, applied_at timestamptz, transaction xid8);"
@@ -29,7 +34,10 @@ constexpr std::string_view kTables =
     "ADD COLUMN IF NOT EXISTS run text NOT NULL DEFAULT '', "
     "ADD COLUMN IF NOT EXISTS done int NOT NULL DEFAULT 0, "
     "ADD COLUMN IF NOT EXISTS begun int NOT NULL DEFAULT 0;"
-    "CREATE TABLE IF NOT EXISTS leasehold.keeper (secret bytea NOT NULL)";
+    // The table that held the secret; what depends on it is made anew.
+    "DROP TABLE IF EXISTS leasehold.keeper CASCADE;"
+    "CREATE MATERIALIZED VIEW IF NOT EXISTS leasehold.history_secret AS "
+    "SELECT pg_catalog.decode(pg_catalog.current_setting('leasehold.history_secret', true), 'hex') AS secret";
 
 // An older Leasehold wrote a record before the owner's transaction was committed, with its id.
 constexpr std::string_view kSettle =
@@ -52,7 +60,7 @@ struct Function {
 };
 
 std::string Allowed(std::string_view arguments, std::string_view token) {
-  return std::format("SELECT FROM leasehold.keeper WHERE {} = {}", token,
+  return std::format("SELECT FROM leasehold.history_secret WHERE {} = {}", token,
                      std::vformat(kToken, std::make_format_args(arguments)));
 }
 
@@ -63,10 +71,11 @@ std::vector<Function> Functions() {
   constexpr std::string_view kRecorded = "$1, $2, $3, $4";
   return {
       {"record_applied(int, text, text, text, text) RETURNS void",
-       std::format("BEGIN ATOMIC INSERT INTO leasehold.migrations (version, name, checksum, run, applied_at, "
-                   "transaction) VALUES ($1, CASE WHEN $5 = (SELECT {} FROM leasehold.keeper) THEN $2 END, $3, $4, "
-                   "now(), pg_current_xact_id()); END",
-                   std::vformat(kToken, std::make_format_args(kRecorded)))},
+       std::format(
+           "BEGIN ATOMIC INSERT INTO leasehold.migrations (version, name, checksum, run, applied_at, "
+           "transaction) VALUES ($1, CASE WHEN $5 = (SELECT {} FROM leasehold.history_secret) THEN $2 END, $3, $4, "
+           "now(), pg_current_xact_id()); END",
+           std::vformat(kToken, std::make_format_args(kRecorded)))},
       // $5 done, $6 begun, $7 whether that is all
       {"note_migration(int, text, text, text, int, int, boolean, text) RETURNS boolean",
        std::format(
@@ -165,15 +174,21 @@ absl::Status PrepareHistory(postgres::Connection& keeper, std::string_view owner
 }
 
 absl::Status PrepareHistory(postgres::Transaction& tx, std::string_view owner, const Secret& secret) {
-  LH_ASSIGN_OR_RETURN(const pqxx::result known,
-                      tx.Exec("SELECT coalesce(obj_description(to_regnamespace('leasehold'), 'pg_namespace'), '')"));
+  const std::string hex = Hex(secret.reveal());
+  LH_RETURN_IF_ERROR(tx.Exec("SELECT set_config('leasehold.history_secret', $1, true)", {hex}).status());
+  LH_ASSIGN_OR_RETURN(const pqxx::result known, tx.Exec(kLayoutQuery));
   if (known[0][0].as<std::string>() != kLayout) LH_RETURN_IF_ERROR(MakeLayout(tx));
   LH_RETURN_IF_ERROR(tx.Exec(kSettle).status());
   LH_RETURN_IF_ERROR(GrantTo(tx, owner));
-  return tx
-      .Exec("WITH others AS (DELETE FROM leasehold.keeper) INSERT INTO leasehold.keeper VALUES (decode($1, 'hex'))",
-            {Hex(secret.reveal())})
-      .status();
+  LH_ASSIGN_OR_RETURN(const pqxx::result holds,
+                      tx.Exec("SELECT FROM leasehold.history_secret WHERE secret = decode($1, 'hex')", {hex}));
+  if (!holds.empty()) return absl::OkStatus();
+  return tx.Exec("REFRESH MATERIALIZED VIEW leasehold.history_secret").status();
+}
+
+absl::StatusOr<bool> IsPrepared(postgres::Connection& keeper) {
+  LH_ASSIGN_OR_RETURN(const pqxx::result known, keeper.ExecAlone(kLayoutQuery));
+  return known[0][0].as<std::string>() == kLayout;
 }
 
 bool IsUnprepared(const absl::Status& status) {
@@ -216,6 +231,7 @@ absl::StatusOr<History> ReadHistoryAsKeeper(postgres::Connection& keeper) {
 std::string DigestOf(const History& history) {
   std::string text;
   for (const auto& [version, row] : history) {
+    if (!row.applied && row.done == 0 && row.begun == 0) continue;  // nothing of it has happened
     text += std::format("{} {} {} {}\n", version, row.name, row.checksum, row.applied ? "" : "partly");
   }
   return Hex(Digest(text).substr(0, 8));

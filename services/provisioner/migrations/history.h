@@ -32,11 +32,14 @@ struct HistoryRow {
 };
 using History = std::map<int, HistoryRow>;
 
-// Makes schema `leasehold`, its tables and functions if they are missing or older, gives the functions to `owner` and
-// sets their secret. `keeper`: the provisioner's login inside the database. Idempotent.
+// Makes schema `leasehold`, its tables, view and functions if they are missing or older, gives the functions to `owner`
+// and sets their secret. `keeper`: the provisioner's login inside the database. Idempotent.
 absl::Status PrepareHistory(postgres::Connection& keeper, std::string_view owner, const Secret& secret);
 // The same within a transaction. Of two at once in one database one may fail: "tuple concurrently updated".
 absl::Status PrepareHistory(postgres::Transaction& tx, std::string_view owner, const Secret& secret);
+
+// False: by an older Leasehold, or not at all. As the provisioner's login.
+absl::StatusOr<bool> IsPrepared(postgres::Connection& keeper);
 
 // True if PrepareHistory() is what is missing: it was never run by this version, or with another secret.
 bool IsUnprepared(const absl::Status& status);

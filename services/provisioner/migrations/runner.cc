@@ -12,6 +12,7 @@
 #include "common/status/error.h"
 #include "services/provisioner/migrations/alone.h"
 #include "services/provisioner/migrations/attempt.h"
+#include "services/provisioner/migrations/concurrent.h"
 
 namespace leasehold::provisioner {
 namespace {
@@ -223,6 +224,95 @@ class Application {
   bool more_ = false;                 // there are others behind it
 };
 
+// What Migrate() would run, file by file in one transaction, for as long as that shows anything.
+class Trial {
+ public:
+  Trial(postgres::Transaction& tx, const Secret& secret, const MigrateOptions& options, MigrateResult& result)
+      : tx_(tx), secret_(secret), options_(options), result_(result) {}
+
+  absl::Status Run(const History& history, const Migrations& migrations) {
+    for (const Migration& file : migrations) {
+      if (file.version > options_.newest || IsApplied(history, file)) continue;
+      if (at_end_) {
+        result_.skipped.push_back(file.name);
+        continue;
+      }
+      const auto row = history.find(file.version);
+      left_out_ = false;
+      LH_RETURN_IF_ERROR(Limit(tx_, options_));
+      LH_RETURN_IF_ERROR(file.transactional ? RunWhole(file)
+                                            : RunAlone(file, row == history.end() ? HistoryRow() : row->second));
+      if (!at_end_) LH_RETURN_IF_ERROR(Record(file));
+      (left_out_ || at_end_ ? result_.skipped : result_.files).push_back(file.name);
+    }
+    return absl::OkStatus();
+  }
+
+ private:
+  // In a transaction of its own the file would do better than here, behind others.
+  absl::Status UnlessOwing(const absl::Status& status) {
+    constexpr std::string_view kUnsafeNewEnumValue = "55P04";
+    constexpr std::string_view kActiveTransaction = "25001";
+    const std::string sqlstate = result_.failure.has_value() ? result_.failure->sqlstate : "";
+    if (status.ok() || (sqlstate != kUnsafeNewEnumValue && sqlstate != kActiveTransaction)) return status;
+    result_.failure.reset();
+    at_end_ = true;
+    return absl::OkStatus();
+  }
+
+  absl::Status RunWhole(const Migration& file) {
+    LH_RETURN_IF_ERROR(UnlessOwing(RunStatements(tx_, file.name, file.statements, result_)));
+    if (at_end_) return absl::OkStatus();
+    const absl::Status checked = tx_.Exec("SET CONSTRAINTS ALL IMMEDIATE").status();
+    return checked.ok() ? checked : FailedAt(file.name, file.statements, LastOf(file.statements), checked, result_);
+  }
+
+  absl::Status RunAlone(const Migration& file, const HistoryRow& row) {
+    // What an interrupted statement has left is only tidied up outside transactions.
+    at_end_ = row.begun > 0;
+    for (size_t i = static_cast<size_t>(row.done); i < file.statements.size() && !at_end_; ++i) {
+      const std::optional<std::string> form = FormForTransactions(file.statements[i].text);
+      if (!form.has_value()) {
+        left_out_ = true;
+      } else if (*form != file.statements[i].text) {
+        LH_RETURN_IF_ERROR(RunBriefly(file, i, *form));
+      } else {
+        const absl::Status status = tx_.Exec(*form).status();
+        if (!status.ok()) LH_RETURN_IF_ERROR(UnlessOwing(FailedAt(file.name, file.statements, i, status, result_)));
+      }
+    }
+    return absl::OkStatus();
+  }
+
+  // Without CONCURRENTLY, what writes to the table waits: not for long.
+  absl::Status RunBriefly(const Migration& file, size_t index, const std::string& form) {
+    constexpr std::string_view kCancelled = "57014";
+    LH_RETURN_IF_ERROR(
+        tx_.Exec(std::format("SET LOCAL statement_timeout = {}", absl::ToInt64Milliseconds(options_.longest_trial)))
+            .status());
+    const absl::Status status = tx_.Exec(form).status();
+    if (postgres::SqlStateOf(status) == kCancelled) {
+      at_end_ = true;
+      return absl::OkStatus();
+    }
+    if (!status.ok()) return FailedAt(file.name, file.statements, index, status, result_);
+    return Limit(tx_, options_);
+  }
+
+  absl::Status Record(const Migration& file) {
+    HistoryWriter writer(tx_, secret_);
+    return file.transactional ? writer.Applied(file, options_.run)
+                              : writer.Noted(file, options_.run, static_cast<int>(file.statements.size()), 0);
+  }
+
+  postgres::Transaction& tx_;
+  const Secret& secret_;
+  const MigrateOptions& options_;
+  MigrateResult& result_;
+  bool left_out_ = false;  // a statement of the present file was
+  bool at_end_ = false;    // nothing can be tried any more
+};
+
 absl::Status NoDown(const Migration& file) {
   return Error(v1::REASON_MIGRATION_FAILED, std::format("migration {} has no down file", file.name));
 }
@@ -280,29 +370,12 @@ absl::Status DryRun(postgres::Connection& owner, const Secret& secret, const Mig
                     const MigrateOptions& options, MigrateResult& result) {
   return WithHistory(owner, options, result, [&](const History& history) -> absl::Status {
     LH_RETURN_IF_ERROR(CheckHistory(history, migrations));
-    std::vector<const Migration*> pending;
-    for (const Migration& file : migrations) {
-      if (file.version > options.newest || IsApplied(history, file)) continue;
-      if (!file.transactional || !result.skipped.empty()) {
-        result.skipped.push_back(file.name);
-      } else {
-        pending.push_back(&file);
-      }
-    }
     bool whole = false;
     const absl::Status tried = WithRetries(options, result, [&] {
       result.files.clear();
+      result.skipped.clear();
       return owner.InTransaction([&](postgres::Transaction& tx) -> absl::Status {
-        for (const Migration* file : pending) {
-          LH_RETURN_IF_ERROR(Limit(tx, options));
-          LH_RETURN_IF_ERROR(RunStatements(tx, file->name, file->statements, result));
-          const absl::Status checked = tx.Exec("SET CONSTRAINTS ALL IMMEDIATE").status();
-          if (!checked.ok()) {
-            return FailedAt(file->name, file->statements, LastOf(file->statements), checked, result);
-          }
-          LH_RETURN_IF_ERROR(HistoryWriter(tx, secret).Applied(*file, options.run));
-          result.files.push_back(file->name);
-        }
+        LH_RETURN_IF_ERROR(Trial(tx, secret, options, result).Run(history, migrations));
         whole = true;
         return Error(v1::REASON_CANCELLED, "a dry run is rolled back");
       });

@@ -30,6 +30,8 @@ struct MigrateOptions {
   absl::Duration min_backoff = absl::Milliseconds(200);
   absl::Duration max_backoff = absl::Seconds(10);
   absl::Duration statement_timeout = absl::ZeroDuration();  // of each statement; zero: none
+  // A dry run's, for what is else done without keeping writers waiting.
+  absl::Duration longest_trial = absl::Seconds(1);
   // No file above it is applied, though the history is compared with all of them.
   int newest = std::numeric_limits<int>::max();
   // How long to wait for another runner.
@@ -44,12 +46,13 @@ struct StatementFailure {
   int statement = 0;  // from 1
   int line = 0;       // of the file
   std::string sqlstate{};
-  std::string text{};  // the statement, from the file, cut to 500 bytes
+  std::string text{};    // the statement, from the file, cut to 500 bytes
+  std::string reason{};  // PostgreSQL's message, if it speaks of names alone
 };
 
 struct MigrateResult {
   std::vector<std::string> files{};    // applied, tried out or taken back, in that order
-  std::vector<std::string> skipped{};  // by a dry run: those that have no transaction, and what comes after them
+  std::vector<std::string> skipped{};  // by a dry run: those that could not be tried, or not wholly
   int attempts = 0;                    // more than the files: locks were not to be had
   std::optional<StatementFailure> failure{};
   // The history afterwards. Not known (no `version`) after a lost connection.
@@ -74,7 +77,9 @@ absl::Status Migrate(postgres::Connection& owner, const Secret& secret, const Mi
 // MIGRATION_FAILED if Undo() would refuse. Without the lock: a look.
 absl::Status CheckUndo(postgres::Connection& owner, const Migrations& migrations, const std::string& run);
 
-// Runs what Migrate() would in one transaction, and rolls it back.
+// Runs what Migrate() would in one transaction, and rolls it back. Of files without a transaction of their own, what
+// wants to be CONCURRENT is tried without that, for as long as `longest_trial`; VACUUM and REINDEX are left out. What
+// cannot be tried in one transaction ends it, and what comes after it is not tried either.
 absl::Status DryRun(postgres::Connection& owner, const Secret& secret, const Migrations& migrations,
                     const MigrateOptions& options, MigrateResult& result);
 

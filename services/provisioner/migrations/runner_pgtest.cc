@@ -202,6 +202,20 @@ TEST_F(RunnerTest, WithoutTheRightSecretNothingIsWritten) {
   EXPECT_EQ(Ask("SELECT count(*) FROM leasehold.migrations"), "0");
 }
 
+TEST_F(RunnerTest, AnotherSecretTakesTheOldOnesPlace) {
+  const Secret renewed("of another role key");
+  postgres::Connection keeper = test_->Login(database_);
+  ASSERT_EQ(PrepareHistory(keeper, "postgres", renewed), absl::OkStatus());
+  postgres::Connection owner = Owner();
+  const auto files = MigrationsOf({{"0001_a.sql", "CREATE TABLE a (i int)"}});
+  EXPECT_FALSE(Migrate(owner, secret_, *files, options_, result_).ok());
+  result_ = MigrateResult();
+  postgres::Connection again = Owner();
+  EXPECT_EQ(Migrate(again, renewed, *files, options_, result_), absl::OkStatus());
+  EXPECT_EQ(Applied(), "0001_a.sql");
+  EXPECT_EQ(AskOver(keeper, "SELECT current_setting('leasehold.history_secret', true)"), "");
+}
+
 TEST_F(RunnerTest, ATokenIsOfOneTransaction) {
   const auto files = MigrationsOf({{"0001_a.sql", "SELECT 1"}});
   const std::string elsewhere = RecordStatement(secret_, Ask("SELECT pg_current_xact_id()"), files->front(), "");
@@ -270,12 +284,65 @@ TEST_F(RunnerTest, ADryRunTellsAndLeavesNothing) {
   EXPECT_THAT(std::string(late.message()), HasSubstr("23505")) << "what only the commit would have shown";
 }
 
-TEST_F(RunnerTest, ADryRunNamesWhatItCannotTry) {
-  EXPECT_EQ(Try({{"0001_a.sql", "CREATE TABLE a (i int);"},
-                 {"0002_b.sql", "-- leasehold: no-transaction\nCREATE INDEX CONCURRENTLY a_i ON a (i)"},
-                 {"0003_c.sql", "DROP INDEX a_i"}}),
+TEST_F(RunnerTest, ADryRunTriesFilesWithoutATransactionAndWhatComesAfter) {
+  constexpr std::string_view kFirst = "CREATE TABLE a (i int); INSERT INTO a VALUES (1), (1)";
+  EXPECT_EQ(Try({{"0001_a.sql", kFirst},
+                 {"0002_b.sql", "-- leasehold: no-transaction\nCREATE INDEX CONCURRENTLY a_i ON a (i); VACUUM a;"},
+                 {"0003_c.sql", "-- leasehold: no-transaction\nDROP INDEX CONCURRENTLY a_i"},
+                 {"0004_d.sql", "ALTER TABLE a ADD j int"}}),
             absl::OkStatus());
-  EXPECT_THAT(result_.files, ElementsAre("0001_a.sql"));
+  EXPECT_THAT(result_.files, ElementsAre("0001_a.sql", "0003_c.sql", "0004_d.sql"));
+  EXPECT_THAT(result_.skipped, ElementsAre("0002_b.sql")) << "not its VACUUM";
+  EXPECT_EQ(Ask("SELECT to_regclass('a') IS NULL"), "t");
+
+  const absl::Status twice = Try({{"0001_a.sql", kFirst},
+                                  {"0002_b.sql",
+                                   "-- leasehold: no-transaction\nANALYZE a;\n"
+                                   "CREATE UNIQUE INDEX CONCURRENTLY a_i ON a (i)"}});
+  EXPECT_THAT(std::string(twice.message()), AllOf(HasSubstr("0002_b.sql failed at line 3"), HasSubstr("23505")));
+  EXPECT_EQ(result_.failure->reason, "could not create unique index \"a_i\"");
+}
+
+TEST_F(RunnerTest, ADryRunEndsWhereOneTransactionIsNotEnough) {
+  EXPECT_EQ(Try({{"0001_a.sql", "CREATE TYPE mood AS ENUM ('good')"}, {"0002_b.sql", "SELECT 1"}}), absl::OkStatus());
+  ASSERT_EQ(Run({{"0001_a.sql", "CREATE TYPE mood AS ENUM ('good')"}}), absl::OkStatus());
+  EXPECT_EQ(Try({{"0001_a.sql", "CREATE TYPE mood AS ENUM ('good')"},
+                 {"0002_b.sql", "ALTER TYPE mood ADD VALUE 'bad'"},
+                 {"0003_c.sql", "CREATE TABLE a (m mood DEFAULT 'bad')"},
+                 {"0004_d.sql", "SELECT 1"}}),
+            absl::OkStatus());
+  EXPECT_THAT(result_.files, ElementsAre("0002_b.sql"));
+  EXPECT_THAT(result_.skipped, ElementsAre("0003_c.sql", "0004_d.sql"));
+  EXPECT_EQ(result_.failure, std::nullopt);
+
+  EXPECT_EQ(Try({{"0001_a.sql", "CREATE TYPE mood AS ENUM ('good')"},
+                 {"0002_b.sql", "-- leasehold: no-transaction\nALTER SYSTEM SET work_mem = '4MB'"},
+                 {"0003_c.sql", "SELECT 1"}}),
+            absl::OkStatus());
+  EXPECT_THAT(result_.skipped, ElementsAre("0002_b.sql", "0003_c.sql"));
+}
+
+TEST_F(RunnerTest, ADryRunKeepsNoWritersWaitingForAnIndex) {
+  ASSERT_EQ(Ask("CREATE TABLE a (i int); INSERT INTO a SELECT generate_series(1, 200000)"), "");
+  options_.longest_trial = absl::Milliseconds(1);
+  EXPECT_EQ(Try({{"0001_a.sql", "-- leasehold: no-transaction\nCREATE INDEX CONCURRENTLY a_i ON a (i)"},
+                 {"0002_b.sql", "DROP INDEX a_i"}}),
+            absl::OkStatus());
+  EXPECT_THAT(result_.skipped, ElementsAre("0001_a.sql", "0002_b.sql"));
+  EXPECT_THAT(result_.files, IsEmpty());
+}
+
+TEST_F(RunnerTest, ADryRunLeavesWhatWasInterruptedAlone) {
+  const Files files = {{"0001_a.sql", "CREATE TABLE a (i int);"},
+                       {"0002_b.sql", "-- leasehold: no-transaction\nCREATE INDEX CONCURRENTLY a_i ON a (i)"},
+                       {"0003_c.sql", "SELECT 1"}};
+  ASSERT_EQ(Run({{"0001_a.sql", "CREATE TABLE a (i int);"}}), absl::OkStatus());
+  const auto migrations = MigrationsOf(files);
+  ASSERT_EQ(Ask(std::format("INSERT INTO leasehold.migrations (version, name, checksum, done, begun) VALUES "
+                            "(2, '0002_b.sql', '{}', 0, 1)",
+                            (*migrations)[1].checksum)),
+            "");
+  EXPECT_EQ(Try(files), absl::OkStatus());
   EXPECT_THAT(result_.skipped, ElementsAre("0002_b.sql", "0003_c.sql"));
 }
 

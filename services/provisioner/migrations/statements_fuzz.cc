@@ -24,7 +24,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     if (statement.text.empty() || found == std::string_view::npos || statement.line < line) std::abort();
     at = found + statement.text.size();
     line = statement.line;
-    (void)IsConcurrent(statement.text);
+    (void)RefusedInTransactions(statement.text);
     const AloneStatement alone = ReadAloneStatement(statement.text);
     if (alone.index.empty() && !alone.schema.empty()) std::abort();
     if (LineOf(absl::InternalError(std::string(file)), statement.text) < 1) std::abort();

@@ -132,6 +132,24 @@ TEST_F(DriftTest, ADatabaseThatMayBeTheTenantsStopsTheMakingOfAnEmptyOne) {
   EXPECT_EQ(Super("SELECT text FROM note", Name("doubt")), "kept");
 }
 
+// Its owner may write another's mark on it, and wait.
+TEST_F(DriftTest, ADatabaseThatIsPassedOffAsAnotherTenantsTakesNoNamesPlace) {
+  Make("forger");
+  Make("victim");
+  postgres::Connection owner(
+      test_->instance().AsRole(Name("forger"), Name("forger"), Get("forger").database_id, RoleKind::kOwner));
+  ASSERT_EQ(AskOver(owner, std::format("COMMENT ON DATABASE {} IS 'leasehold:1:{}'", Name("forger"),
+                                       Get("victim").database_id)),
+            "");
+  Super("DROP DATABASE tenant_victim_identity");
+  ExpectRepaired("victim", {"DATABASE_MISSING tenant_victim_identity REPAIRED"});
+  EXPECT_EQ(AskOver(owner, "SELECT text FROM note"), "kept") << "nobody has ended its session";
+  gateway_.Set("victim", 2, v1::DESIRED_STATE_ABSENT);
+  PassAndWork();
+  EXPECT_EQ(Get("victim").state, v1::SERVICE_STATE_REMOVED) << Get("victim").message;
+  EXPECT_EQ(Super("SELECT text FROM note", Name("forger")), "kept");
+}
+
 TEST_F(DriftTest, ADroppedDatabaseIsMadeAgainAndSaidToBe) {
   Make("dropped");
   Super("DROP DATABASE tenant_dropped_identity");
@@ -225,6 +243,31 @@ TEST_F(DriftTest, WhatIsGrantedInsideIsLookedAtInTurn) {
   EXPECT_EQ(AsReader("inside", "SELECT text FROM note"), "kept");
   EXPECT_EQ(AsReader("inside", "SET default_transaction_read_only = off; INSERT INTO note VALUES ('no')"),
             "error: 42501");
+}
+
+TEST_F(DriftTest, TheHistoryOfAnOlderLeaseholdIsMadeAnew) {
+  Make("older");
+  const std::string name = Name("older");
+  // As it was when the secret was in a table, and the history the owner's alone to read.
+  Super(
+      "DROP MATERIALIZED VIEW leasehold.history_secret CASCADE; CREATE TABLE leasehold.keeper (secret bytea); "
+      "ALTER TABLE leasehold.keeper OWNER TO leasehold; COMMENT ON SCHEMA leasehold IS 'leasehold history 3'; "
+      "REVOKE ALL ON SCHEMA leasehold FROM tenant_older_identity_ro; "
+      "REVOKE ALL ON leasehold.migrations FROM tenant_older_identity_ro",
+      name);
+  clock_.Advance(absl::Hours(1));
+  EXPECT_EQ(PassAndWork(), 0);
+  EXPECT_THAT(Findings("older"), IsEmpty()) << "that is nobody's doing";
+  EXPECT_EQ(Super("SELECT to_regclass('leasehold.keeper') IS NULL AND octet_length(secret) > 0 "
+                  "AND to_regprocedure('leasehold.record_applied(int, text, text, text, text)') IS NOT NULL "
+                  "FROM leasehold.history_secret",
+                  name),
+            "t");
+  EXPECT_EQ(AsReader("older", "SELECT name FROM leasehold.migrations"), "0001_note.sql");
+  EXPECT_EQ(AsReader("older", "SELECT secret FROM leasehold.history_secret"), "error: 42501");
+  Super("REVOKE SELECT ON leasehold.migrations FROM tenant_older_identity_ro", name);
+  clock_.Advance(absl::Hours(1));
+  ExpectRepaired("older", {"GRANT_REDUCED tenant_older_identity: table leasehold.migrations REPAIRED"});
 }
 
 TEST_F(DriftTest, WhatCannotBePutRightInsideStaysReported) {

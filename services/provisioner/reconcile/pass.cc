@@ -30,6 +30,14 @@ bool MakesSense(const v1::DesiredTenant& listed) {
   return origin.backup.empty() ? TenantId::Parse(origin.tenant).ok() : IsBackupId(origin.backup);
 }
 
+// A provisioner of this service has reported its database, and it is still wanted.
+bool WasMadeHere(const v1::DesiredTenant& listed) {
+  const bool made =
+      listed.reported_state() == v1::SERVICE_STATE_READY || listed.reported_state() == v1::SERVICE_STATE_CLOSED;
+  return made && listed.reported_generation() >= listed.create_generation() &&
+         listed.desired() != v1::DESIRED_STATE_ABSENT;
+}
+
 Desire DesireOf(const v1::DesiredTenant& listed) {
   return {.generation = listed.generation(),
           .state = listed.desired(),
@@ -133,7 +141,15 @@ absl::StatusOr<bool> Reconciler::ApplyListed(const v1::DesiredTenant& listed,
                             std::max(record->origin.generation, origin.generation) > record->filled_generation;
   if (record == nullptr || record->generation < listed.generation() || record->desired != listed.desired() ||
       other_origin || (record->desired == v1::DESIRED_STATE_ABSENT && !record->confirmed)) {
-    return Record(*id, DesireOf(listed));
+    LH_ASSIGN_OR_RETURN(const bool recorded, Record(*id, DesireOf(listed)));
+    if (recorded && record == nullptr && WasMadeHere(listed)) {
+      Log(Level::kWarning,
+          "the registry has this tenant's database from here, and the instance knows nothing of it: was it restored to "
+          "before? it is made again, empty",
+          {{"tenant", id->str()}});
+      recreated_.Increment();
+    }
+    return recorded;
   }
   const int64_t create_generation =
       listed.create_generation() == 0 ? record->create_generation : listed.create_generation();

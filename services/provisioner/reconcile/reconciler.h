@@ -8,6 +8,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <thread>
@@ -72,6 +73,9 @@ class Reconciler {
     std::function<void(TenantRecord)> on_settled{};
     // How far a tenant's restore or clone is. As on_status; empty: nobody wants to know.
     std::function<void(const TenantId&, const v1::CopyStatus&)> on_copying{};
+    // The central database is there, for the first time: before it, nothing of `records` is. Once, on a thread of the
+    // reconciler's. Empty: nobody waits for it.
+    std::function<void()> on_prepared{};
     std::function<void(bool found)>
         on_claim{};  // as Claims::Parts; empty: nobody keeps spares, and none are looked for
   };
@@ -110,7 +114,8 @@ class Reconciler {
   void CloseIdle();
   void RunWorker() ABSL_LOCKS_EXCLUDED(mu_);
   void RunPasses() ABSL_LOCKS_EXCLUDED(mu_);
-  // Until `time` is over or a pass is requested, taking over now and then; false when stopping.
+  // Until `time` is over or a pass is requested, taking over now and then; shorter if something was mended. False when
+  // stopping.
   bool Sleep(absl::Duration time) ABSL_LOCKS_EXCLUDED(mu_);
   bool Stopping() const { return stopping_.load(std::memory_order_relaxed); }
 
@@ -157,6 +162,8 @@ class Reconciler {
   absl::Mutex mu_;
   Backoff backoff_ ABSL_GUARDED_BY(mu_);
   bool pass_requested_ ABSL_GUARDED_BY(mu_) = false;
+  std::set<TenantId> failed_ ABSL_GUARDED_BY(mu_);  // whose last attempt here did
+  bool mended_ ABSL_GUARDED_BY(mu_) = false;        // one of them, since the last pass: its findings may be of the past
   int running_ ABSL_GUARDED_BY(mu_) = 0;
   std::vector<std::thread> threads_;
   std::optional<Heartbeat> heartbeat_;

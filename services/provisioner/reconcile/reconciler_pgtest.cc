@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <postgresql/libpq-fe.h>
 
+#include <algorithm>
 #include <format>
 #include <memory>
 
@@ -244,6 +245,23 @@ TEST_F(ReconcilerTest, ThreadsDoTheSame) {
     absl::SleepFor(absl::Milliseconds(20));
   }
   EXPECT_EQ((*records_.CountByState())[v1::SERVICE_STATE_READY], 6);
+  EXPECT_TRUE(reconciler_->Stop(absl::Seconds(30)));
+}
+
+// Long before the next pass would be due.
+TEST_F(ReconcilerTest, WhatWasReportedIsLookedAtAgainSoonAfterItsTenantIsMended) {
+  const auto is_reported = [this] {
+    return std::ranges::any_of(gateway_.findings(), [](const v1::Finding& f) { return f.tenant() == "mended"; });
+  };
+  ASSERT_EQ(test_->Ask("postgres", "CREATE DATABASE tenant_mended_identity"), "");
+  gateway_.Set("mended", 1, v1::DESIRED_STATE_PRESENT);
+  reconciler_->Start();
+  ASSERT_TRUE(Eventually([&] { return is_reported() && Get("mended").state == v1::SERVICE_STATE_FAILED; }));
+  ASSERT_EQ(test_->Ask("postgres", "DROP DATABASE tenant_mended_identity"), "");
+  gateway_.Set("mended", 2, v1::DESIRED_STATE_PRESENT);
+  ASSERT_EQ(reconciler_->Want(Id("mended"), {.generation = 2, .state = v1::DESIRED_STATE_PRESENT}), absl::OkStatus());
+  EXPECT_TRUE(Eventually([&] { return Get("mended").state == v1::SERVICE_STATE_READY; }));
+  EXPECT_TRUE(Eventually([&] { return !is_reported(); }));
   EXPECT_TRUE(reconciler_->Stop(absl::Seconds(30)));
 }
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "common/status/error.h"
+#include "services/provisioner/rollout/findings.h"
 #include "services/provisioner/steps/answer.h"
 #include "services/provisioner/steps/observe.h"
 
@@ -15,6 +16,8 @@ namespace leasehold::provisioner {
 namespace {
 
 constexpr int kNewestRuns = 100;
+constexpr int kMostFindings = 200;
+constexpr size_t kMaxCallIdBytes = 64;
 constexpr std::string_view kSpares =
     "SELECT s.database_id, coalesce(n.version, s.schema_version, 0), coalesce(n.digest, '') FROM leasehold.spares s "
     "LEFT JOIN leasehold.schemas n ON n.database_id = s.database_id WHERE s.state = 'ready' ORDER BY 1";
@@ -40,6 +43,9 @@ std::string MigrationCalls::Answer(std::string_view call) {
 }
 
 absl::Status MigrationCalls::Fill(const v1::MigrationCall& call, v1::MigrationAnswer& answer) {
+  if (call.id().size() > kMaxCallIdBytes) {
+    return InvalidField("id", call.id(), std::format("at most {} bytes", kMaxCallIdBytes));
+  }
   switch (call.call_case()) {
     case v1::MigrationCall::kStatus: {
       LH_ASSIGN_OR_RETURN(*answer.mutable_status(), Status(call.status()));
@@ -73,11 +79,11 @@ absl::Status MigrationCalls::Fill(const v1::MigrationCall& call, v1::MigrationAn
       return absl::OkStatus();
     }
     case v1::MigrationCall::kCancel: {
-      LH_ASSIGN_OR_RETURN(*answer.mutable_run(), Cancel(call.cancel().id()));
+      LH_ASSIGN_OR_RETURN(*answer.mutable_run(), Cancel(call.cancel().id(), call.id()));
       return absl::OkStatus();
     }
     case v1::MigrationCall::kResume: {
-      LH_ASSIGN_OR_RETURN(*answer.mutable_run(), Resume(call.resume()));
+      LH_ASSIGN_OR_RETURN(*answer.mutable_run(), Resume(call.resume(), call.id()));
       return absl::OkStatus();
     }
     case v1::MigrationCall::CALL_NOT_SET:
@@ -87,8 +93,7 @@ absl::Status MigrationCalls::Fill(const v1::MigrationCall& call, v1::MigrationAn
 }
 
 absl::StatusOr<v1::MigrationStatus> MigrationCalls::Status(const v1::GetMigrationStatusRequest& request) {
-  // A folder that cannot be read is told by what would use it.
-  (void)rollout_.Reload();
+  const absl::Status read = rollout_.Reload();
   const FleetMigrations files = rollout_.files();
   auto central = rollout_.central().Take();
   LH_ASSIGN_OR_RETURN(std::vector<FleetDatabase> fleet, ListFleet(*central, rollout_.instance()));
@@ -133,6 +138,7 @@ absl::StatusOr<v1::MigrationStatus> MigrationCalls::Status(const v1::GetMigratio
   }
   if (begin + size < fleet.size()) status.set_next_page_token(std::format("{}", begin + size));
   if (begin > 0) return status;
+  if (!read.ok()) status.set_files_error(std::string(ClientText(read)));
   LH_ASSIGN_OR_RETURN(const std::vector<StoredRun> newest, rollout_.store().Newest(1));
   if (!newest.empty()) *status.mutable_run() = newest.front().run;
   return status;
@@ -147,10 +153,14 @@ absl::StatusOr<v1::MigrationPlan> MigrationCalls::Plan(const v1::PlanMigrationsR
   LH_ASSIGN_OR_RETURN(std::vector<FleetDatabase> fleet, ListFleet(*rollout_.central().Take(), rollout_.instance()));
   LH_RETURN_IF_ERROR(CheckSelected(spec, fleet, rollout_.instance().service()));
   std::erase_if(fleet, [&](const FleetDatabase& database) {
-    return !database.finished || !IsSelected(spec.selection(), database) || PendingFor(database, files).empty();
+    return !database.finished || !IsSelected(spec.selection(), database);
   });
-  AssignWaves(spec, fleet);
   v1::MigrationPlan plan;
+  for (v1::MigrationFinding& finding : InspectHistories(rollout_.instance(), fleet, files)) {
+    if (plan.findings_size() < kMostFindings) *plan.add_findings() = std::move(finding);
+  }
+  std::erase_if(fleet, [&](const FleetDatabase& database) { return PendingFor(database, files).empty(); });
+  AssignWaves(spec, fleet);
   std::set<std::pair<bool, int>> named;
   for (const FleetDatabase& database : fleet) {
     v1::PlannedDatabase& planned = *plan.add_databases();
@@ -192,16 +202,17 @@ absl::StatusOr<v1::MigrationRun> MigrationCalls::Start(const v1::StartMigrationR
   return std::move(run.run);
 }
 
-absl::StatusOr<v1::MigrationRun> MigrationCalls::Cancel(const std::string& id) {
+absl::StatusOr<v1::MigrationRun> MigrationCalls::Cancel(const std::string& id, const std::string& call) {
   LH_ASSIGN_OR_RETURN(const int64_t number, rollout_.store().NumberOf(id));
-  LH_RETURN_IF_ERROR(rollout_.store().Cancel(number));
+  LH_RETURN_IF_ERROR(rollout_.store().Cancel(number, call));
   rollout_.Wake();
   LH_ASSIGN_OR_RETURN(v1::MigrationRun run, Get(id));
   if (run.state() == v1::MIGRATION_RUN_STATE_RUNNING || run.state() == v1::MIGRATION_RUN_STATE_CANCELLED) return run;
   return Error(v1::REASON_OPERATION_NOT_CANCELLABLE, std::format("run {} has ended", id));
 }
 
-absl::StatusOr<v1::MigrationRun> MigrationCalls::Resume(const v1::ResumeMigrationRunRequest& request) {
+absl::StatusOr<v1::MigrationRun> MigrationCalls::Resume(const v1::ResumeMigrationRunRequest& request,
+                                                        const std::string& call) {
   LH_ASSIGN_OR_RETURN(const int64_t number, rollout_.store().NumberOf(request.id()));
   LH_RETURN_IF_ERROR(rollout_.Reload());
   LH_ASSIGN_OR_RETURN(const StoredRun run, rollout_.store().Get(number));
@@ -215,7 +226,7 @@ absl::StatusOr<v1::MigrationRun> MigrationCalls::Resume(const v1::ResumeMigratio
                                  ? std::format("`leasehold migrate apply {}`", rollout_.instance().service().str())
                                  : "the same command"));
   }
-  LH_RETURN_IF_ERROR(rollout_.store().Resume(number, request.failed()));
+  LH_RETURN_IF_ERROR(rollout_.store().Resume(number, request.failed(), call));
   rollout_.Wake();
   return Get(request.id());
 }

@@ -21,8 +21,9 @@ class MigrationCalls {
   absl::StatusOr<v1::MigrationStatus> Status(const v1::GetMigrationStatusRequest& request);
   absl::StatusOr<v1::MigrationPlan> Plan(const v1::PlanMigrationsRequest& request);
   absl::StatusOr<v1::MigrationRun> Start(const v1::StartMigrationRunRequest& request);
-  absl::StatusOr<v1::MigrationRun> Cancel(const std::string& id);
-  absl::StatusOr<v1::MigrationRun> Resume(const v1::ResumeMigrationRunRequest& request);
+  // `call`: as RunStore's.
+  absl::StatusOr<v1::MigrationRun> Cancel(const std::string& id, const std::string& call = "");
+  absl::StatusOr<v1::MigrationRun> Resume(const v1::ResumeMigrationRunRequest& request, const std::string& call = "");
   absl::StatusOr<v1::MigrationRun> Get(const std::string& id);
 
  private:

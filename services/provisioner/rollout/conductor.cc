@@ -109,12 +109,20 @@ absl::StatusOr<bool> Conductor::Check() {
     absl::StatusOr<Findings> found = InspectFleet(central_, parts_.instance, databases, files_, Parallelism());
     if (!found.ok()) return Explain(found.status(), "looking at the instance");
     findings = *std::move(found);
+    // PREFLIGHT reads the history of each database.
+    if (kind() != v1::MIGRATION_KIND_PREFLIGHT) {
+      for (v1::MigrationFinding& finding : InspectHistories(parts_.instance, databases, files_)) {
+        findings.push_back(std::move(finding));
+      }
+    }
     // Each run would say it anew.
     if (kind() != v1::MIGRATION_KIND_PREFLIGHT) {
       std::erase_if(findings, [](const auto& finding) { return finding.severity() == v1::MIGRATION_SEVERITY_NOTE; });
     }
   }
   if (Writes(kind()) && !HasError(findings)) LH_RETURN_IF_ERROR(InspectInside(findings));
+  // Those of a look before it was resumed.
+  stored_.run.clear_findings();
   for (const v1::MigrationFinding& finding : std::span(findings).first(std::min(findings.size(), kMostFindings))) {
     *stored_.run.add_findings() = finding;
   }
@@ -237,6 +245,8 @@ absl::StatusOr<bool> Conductor::AddLateComers() {
 absl::Status Conductor::Finish(v1::MigrationRunState state, const std::string& message) {
   LH_RETURN_IF_ERROR(parts_.store.Finish(stored_.number, state, message));
   parts_.metrics.Ended(state);
+  const absl::Status pruned = parts_.store.Prune(parts_.retention);
+  if (!pruned.ok()) Log(Level::kWarning, "old migration runs stay", {{"error", StdView(pruned.message())}});
   return absl::OkStatus();
 }
 
@@ -266,14 +276,15 @@ absl::Status Conductor::End() {
        {"state", v1::MigrationRunState_Name(state)},
        {"done", std::format("{}", run.done())},
        {"failed", std::format("{}", run.failed())}});
-  LH_RETURN_IF_ERROR(Finish(state, message));
-  const absl::Status pruned = parts_.store.Prune();
-  if (!pruned.ok()) Log(Level::kWarning, "old migration runs stay", {{"error", StdView(pruned.message())}});
-  return absl::OkStatus();
+  return Finish(state, message);
 }
 
 absl::StatusOr<std::string> Conductor::Remark(const v1::MigrationRun& run) {
   std::string remark = run.total() == 0 ? "there was nothing to do" : "";
+  if (kind() == v1::MIGRATION_KIND_UNDO && run.total() > 0) {
+    LH_ASSIGN_OR_RETURN(const bool any, parts_.store.AnyWentBack(stored_.number));
+    return any ? remark : std::format("nothing that {} applied is there to take back", run.spec().undo_run());
+  }
   if (!OnlyBehind(kind())) return remark;
   LH_ASSIGN_OR_RETURN(const std::vector<FleetDatabase> fleet, ListFleet(central_, parts_.instance));
   const auto unfinished = std::ranges::count_if(fleet, [&](const FleetDatabase& database) {

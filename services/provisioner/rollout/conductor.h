@@ -35,6 +35,7 @@ class Conductor {
     RunStore& store;  // over `holder`
     const Clock& clock;
     RunMetrics& metrics;
+    RunRetention retention{};
     int parallelism = 4;                // where the run does not say
     std::function<bool()> stopping{};   // the provisioner is shutting down; any thread
     std::function<void()> on_status{};  // tenants' versions have changed; once a wave

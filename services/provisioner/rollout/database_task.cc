@@ -224,7 +224,11 @@ class Task {
     note_.state = status.ok() ? v1::MIGRATION_TASK_STATE_DONE : v1::MIGRATION_TASK_STATE_FAILED;
     report.set_attempts(attempts_);
     for (const std::string& file : result_.files) report.add_files(file);
-    for (const std::string& file : result_.skipped) report.add_not_tried(file);
+    for (const std::string& file : result_.skipped) {
+      report.add_not_tried(file);
+      Add({MakeFinding(v1::MIGRATION_SEVERITY_NOTE, "not-tried", database_.database, file,
+                       "it was not tried, or not all of it", "try it on a clone: `leasehold tenant clone`")});
+    }
     if (result_.version.has_value()) {
       note_.to_version = *result_.version;
       note_.digest = result_.digest;
@@ -240,6 +244,7 @@ class Task {
     failure.set_line(result_.failure->line);
     failure.set_sqlstate(result_.failure->sqlstate);
     failure.set_text(result_.failure->text);
+    failure.set_reason(result_.failure->reason);
   }
 
   const TaskContext& context_;

@@ -18,10 +18,11 @@ constexpr auto kNote = v1::MIGRATION_SEVERITY_NOTE;
 constexpr auto kWarning = v1::MIGRATION_SEVERITY_WARNING;
 constexpr auto kError = v1::MIGRATION_SEVERITY_ERROR;
 
-constexpr int kOldestServer = 160000;
 constexpr uintmax_t kScarceBytes = uintmax_t{1} << 30;
 constexpr uintmax_t kTooFewBytes = uintmax_t{64} << 20;
 constexpr size_t kMostDrift = 50;
+// Histories that are read to say how they differ; each costs a connection.
+constexpr size_t kMostHistories = 16;
 
 // Whatever is not held by ordinary reads and writes makes DDL wait, or waits behind it.
 #define LH_STRONG_LOCKS                                                                                          \
@@ -137,12 +138,13 @@ std::string_view RemedyOf(Mismatch kind) {
   return "look whether it has happened, then `leasehold migrate repair …` with --mark-applied or --forget";
 }
 
-absl::Status CheckServer(postgres::Connection& central, const Instance& instance, int parallelism, Findings& findings) {
+absl::Status CheckServer(postgres::Connection& central, const Instance& instance, int parallelism, int oldest,
+                         Findings& findings) {
   LH_ASSIGN_OR_RETURN(const pqxx::result rows, central.ExecAlone(kServer));
   const int version = rows[0][0].as<int>();
-  if (version < kOldestServer) {
+  if (version < oldest) {
     findings.push_back(MakeFinding(kError, "server-version", "", "server",
-                                   std::format("PostgreSQL {} is older than 16", version / 10000),
+                                   std::format("PostgreSQL {} is older than {}", version / 10000, oldest / 10000),
                                    "upgrade the server"));
   }
   if (!rows[0][1].as<bool>() || !rows[0][2].as<bool>()) {
@@ -168,11 +170,10 @@ absl::Status CheckServer(postgres::Connection& central, const Instance& instance
 }
 
 absl::Status CheckDatabases(postgres::Connection& central, std::span<const FleetDatabase> databases,
-                            const FleetMigrations& files, Findings& findings) {
+                            Findings& findings) {
   LH_ASSIGN_OR_RETURN(const pqxx::result rows, central.ExecAlone(kDatabases));
   std::map<std::string, std::pair<bool, bool>> present;
   for (const auto& row : rows) present[row[0].as<std::string>()] = {row[1].as<bool>(), row[2].as<bool>()};
-  Differences differences(files);
   for (const FleetDatabase& database : databases) {
     const auto found = present.find(database.database);
     if (found == present.end()) {
@@ -183,12 +184,6 @@ absl::Status CheckDatabases(postgres::Connection& central, std::span<const Fleet
     if (!found->second.first || (!database.tenant.empty() && !found->second.second)) {
       findings.push_back(MakeFinding(kError, "unreachable", database.database, database.database,
                                      "nobody can log in to the database as its owner", "`leasehold doctor`"));
-    }
-    if (differences.Has(database)) {
-      findings.push_back(MakeFinding(kError, "history-differs", database.database, "leasehold.migrations",
-                                     "what was applied is not what the files are now: one was edited, renamed, is "
-                                     "missing or came late",
-                                     "`leasehold migrate verify` says which; then bring it back, or repair"));
     }
   }
   return absl::OkStatus();
@@ -246,6 +241,13 @@ absl::Status CheckExtensions(postgres::Connection& central, std::span<const Flee
   return absl::OkStatus();
 }
 
+absl::StatusOr<std::vector<HistoryMismatch>> MismatchesIn(const Instance& instance, const FleetDatabase& database,
+                                                          const Migrations& files) {
+  postgres::Connection keeper(instance.AsLogin(database.database));
+  LH_ASSIGN_OR_RETURN(const History history, ReadHistoryAsKeeper(keeper));
+  return CompareHistory(history, files);
+}
+
 }  // namespace
 
 v1::MigrationFinding MakeFinding(v1::MigrationSeverity severity, std::string_view code, std::string_view database,
@@ -280,13 +282,40 @@ Findings InspectDisk(const std::string& host, const std::string& directory) {
 
 absl::StatusOr<Findings> InspectFleet(postgres::Connection& central, const Instance& instance,
                                       std::span<const FleetDatabase> databases, const FleetMigrations& files,
-                                      int parallelism, absl::Duration long_transaction) {
+                                      int parallelism, const FleetLimits& limits) {
   Findings findings;
-  LH_RETURN_IF_ERROR(CheckServer(central, instance, parallelism, findings));
-  LH_RETURN_IF_ERROR(CheckDatabases(central, databases, files, findings));
+  LH_RETURN_IF_ERROR(CheckServer(central, instance, parallelism, limits.oldest_server, findings));
+  LH_RETURN_IF_ERROR(CheckDatabases(central, databases, findings));
   LH_RETURN_IF_ERROR(CheckLocks(central, databases, findings));
-  LH_RETURN_IF_ERROR(CheckTransactions(central, databases, long_transaction, findings));
+  LH_RETURN_IF_ERROR(CheckTransactions(central, databases, limits.long_transaction, findings));
   LH_RETURN_IF_ERROR(CheckExtensions(central, databases, files, findings));
+  return findings;
+}
+
+Findings InspectHistories(const Instance& instance, std::span<const FleetDatabase> databases,
+                          const FleetMigrations& files) {
+  Findings findings;
+  Differences differences(files);
+  // Databases of one digest have one history, which is read in the first of them.
+  std::map<std::pair<bool, std::string_view>, absl::StatusOr<std::vector<HistoryMismatch>>> known;
+  for (const FleetDatabase& database : databases) {
+    if (!differences.Has(database)) continue;
+    const std::pair key(!database.tenant.empty(), std::string_view(database.digest));
+    if (!known.contains(key) && known.size() < kMostHistories) {
+      known.emplace(key, MismatchesIn(instance, database, files.Of(database.tenant)));
+    }
+    const auto read = known.find(key);
+    if (read == known.end() || !read->second.ok()) {
+      findings.push_back(MakeFinding(kError, "history-differs", database.database, "leasehold.migrations",
+                                     "what was applied is not what the files are now: one was edited, renamed, is "
+                                     "missing or came late",
+                                     "`leasehold migrate verify` says which; then bring it back, or repair"));
+      continue;
+    }
+    for (v1::MigrationFinding& finding : FindingsOf(*read->second, database.database)) {
+      findings.push_back(std::move(finding));
+    }
+  }
   return findings;
 }
 
@@ -322,9 +351,10 @@ Findings FindingsOf(std::span<const DriftedObject> drifted, const std::string& d
     }
     switch (object.drift) {
       case Drift::kMissing:
-        findings.push_back(MakeFinding(kError, "drift-missing", database, object.object,
-                                       "the files make it, and it is not there",
-                                       std::format("make it again: {}", Printable(object.should_be, 200))));
+        findings.push_back(
+            MakeFinding(kError, "drift-missing", database, object.object, "the files make it, and it is not there",
+                        object.should_be.empty() ? "make it again as the files do"
+                                                 : std::format("make it again: {}", Printable(object.should_be, 200))));
         break;
       case Drift::kUnexpected:
         findings.push_back(MakeFinding(kError, "drift-unexpected", database, object.object,

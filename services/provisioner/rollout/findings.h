@@ -22,16 +22,23 @@ using Findings = std::vector<v1::MigrationFinding>;
 v1::MigrationFinding MakeFinding(v1::MigrationSeverity severity, std::string_view code, std::string_view database,
                                  std::string_view object, std::string_view message, std::string_view remedy);
 
-// Whoever keeps a transaction open for longer may be in the way of what a file alters.
-inline constexpr absl::Duration kLongTransaction = absl::Minutes(1);
+struct FleetLimits {
+  // Whoever keeps a transaction open for longer may be in the way of what a file alters.
+  absl::Duration long_transaction = absl::Minutes(1);
+  int oldest_server = 160000;  // as server_version_num
+};
 
-// Server version, the login's privileges, disk, free connections; of each database that it exists and lets its owner
-// in, that its history, as far as the summary knows it, is that of the files, who holds strong locks in it, and whose
-// transaction in it is older than `long_transaction` or prepared; extensions that pending files want and the server
-// does not have. `central`: as the provisioner's login.
+// Server version, whether it is a replica, the login's privileges, disk, free connections; of each database that it
+// exists and lets its owner in, who holds strong locks in it, and whose transaction in it is old or prepared;
+// extensions that pending files want and the server does not have. `central`: as the provisioner's login.
 absl::StatusOr<Findings> InspectFleet(postgres::Connection& central, const Instance& instance,
                                       std::span<const FleetDatabase> databases, const FleetMigrations& files,
-                                      int parallelism, absl::Duration long_transaction = kLongTransaction);
+                                      int parallelism, const FleetLimits& limits = {});
+
+// How histories differ from the files, of the databases of which the summary says so. Looks into one database of each
+// history. Blocks.
+Findings InspectHistories(const Instance& instance, std::span<const FleetDatabase> databases,
+                          const FleetMigrations& files);
 
 // How much room there is on the file system of the server's data `directory`; empty: it is not known.
 Findings InspectDisk(const std::string& host, const std::string& directory);

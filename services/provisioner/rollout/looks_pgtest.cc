@@ -6,6 +6,8 @@ namespace {
 
 using ::testing::AllOf;
 using ::testing::Contains;
+using ::testing::Each;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::ResultOf;
@@ -39,7 +41,6 @@ TEST_F(LooksTest, PreflightNamesDatabaseObjectAndRemedy) {
   EXPECT_EQ(run.state(), v1::MIGRATION_RUN_STATE_SUCCEEDED) << run.DebugString();
   EXPECT_THAT(run.findings(), Contains(AllOf(Code("lock-held"), Object("session"))));
   EXPECT_THAT(run.findings(), Contains(AllOf(Code("extension"), Object("no_such_thing"))));
-  EXPECT_THAT(run.findings(), Contains(Code("history-differs")));
   EXPECT_THAT(Found(run.id(), "t01"), Contains(AllOf(Code("invalid-index"), Object("half on person"))));
   EXPECT_THAT(Found(run.id(), "t02"), Contains(Code("lock-held")));
   EXPECT_THAT(Found(run.id(), "t03"), Contains(AllOf(Code("history-edited"), Object("0001_a.sql"))));
@@ -56,13 +57,71 @@ TEST_F(LooksTest, ARunThatFindsAnEditedFileWritesNothing) {
   Restart({{"0001_a.sql", "CREATE TABLE person (edited int);"}, {"0002_b.sql", kSecond}});
   v1::MigrationRun run = RunToEnd(Spec(v1::MIGRATION_KIND_APPLY));
   EXPECT_EQ(run.state(), v1::MIGRATION_RUN_STATE_STOPPED);
-  EXPECT_THAT(run.message(), HasSubstr("nothing was written"));
+  EXPECT_THAT(run.message(), AllOf(HasSubstr("nothing was written"), HasSubstr("0001_a.sql: was edited after")));
+  EXPECT_THAT(run.findings(), SizeIs(3));
+  for (const v1::MigrationFinding& finding : run.findings()) {
+    EXPECT_EQ(finding.code(), "history-edited");
+    EXPECT_THAT(finding.remedy(), HasSubstr("--accept-file"));
+  }
   EXPECT_EQ(CountMigrated(3), 0);
+  ASSERT_TRUE(rollout_->store().Resume(*rollout_->store().NumberOf(run.id()), /*failed=*/true).ok());
+  Work();
+  EXPECT_THAT(Get(run.id()).findings(), SizeIs(3)) << "those of the newest look";
   v1::MigrationSpec spec = Spec(v1::MIGRATION_KIND_APPLY);
   spec.set_ignore_findings(true);
   run = RunToEnd(spec);
   EXPECT_EQ(run.state(), v1::MIGRATION_RUN_STATE_FAILED) << "each database refuses by itself";
   EXPECT_THAT(TaskOf(run.id(), "t01").failure().message(), HasSubstr("was edited"));
+}
+
+TEST_F(LooksTest, APlanSaysWhichHistoriesApplyWouldStopAt) {
+  AddTenants(3);
+  EXPECT_THAT(calls_->Plan({})->findings(), IsEmpty());
+  ASSERT_EQ(RunToEnd(Spec(v1::MIGRATION_KIND_APPLY)).state(), v1::MIGRATION_RUN_STATE_SUCCEEDED);
+  Restart({{"0001_a.sql", kFirst}});
+  const auto plan = calls_->Plan({});
+  ASSERT_TRUE(plan.ok()) << plan.status();
+  EXPECT_THAT(plan->databases(), IsEmpty());
+  EXPECT_THAT(plan->findings(), SizeIs(3));
+  EXPECT_THAT(plan->findings(), Each(AllOf(Code("history-missing-file"), Object("0002_b.sql"))));
+}
+
+TEST_F(LooksTest, AHistoryThatCannotBeReadIsSaidToDiffer) {
+  AddTenants(1);
+  Restart({{"0001_a.sql", "CREATE TABLE person (edited int);"}});
+  ASSERT_EQ(test_->Ask("postgres", "ALTER DATABASE tenant_t01_identity ALLOW_CONNECTIONS false"), "");
+  EXPECT_THAT(calls_->Plan({})->findings(), ElementsAre(Code("history-differs")));
+}
+
+TEST_F(LooksTest, AnIndexThatCouldNotBeMadeDoesNotKeepTheNextRunAway) {
+  AddTenants(2);
+  ASSERT_EQ(In("t01", "INSERT INTO person VALUES (1, 'a'), (2, 'a')"), "");
+  Restart({{"0001_a.sql", kFirst},
+           {"0002_b.sql", "-- leasehold: no-transaction\nCREATE UNIQUE INDEX CONCURRENTLY p_n ON person (name);"}});
+  EXPECT_NE(RunToEnd(Spec(v1::MIGRATION_KIND_APPLY)).state(), v1::MIGRATION_RUN_STATE_SUCCEEDED);
+  EXPECT_EQ(calls_->Status({})->differing(), 0) << "nothing of the file has happened";
+  ASSERT_EQ(In("t01", "DELETE FROM person WHERE id = 2"), "");
+  const v1::MigrationRun run = RunToEnd(Spec(v1::MIGRATION_KIND_APPLY));
+  EXPECT_EQ(run.state(), v1::MIGRATION_RUN_STATE_SUCCEEDED) << run.DebugString();
+  EXPECT_EQ(In("t01", "SELECT indisvalid FROM pg_index WHERE indexrelid = 'p_n'::regclass"), "t");
+}
+
+TEST_F(LooksTest, ATableThatIsMissingHasARemedy) {
+  AddTenants(1);
+  ASSERT_EQ(In("t01", "DROP TABLE person"), "");
+  const v1::MigrationRun run = Verify();
+  EXPECT_THAT(Found(run.id(), "t01"), Contains(AllOf(Code("drift-missing"), Object("table public.person"))));
+  for (const v1::MigrationFinding& finding : Found(run.id(), "t01")) {
+    EXPECT_FALSE(finding.remedy().ends_with(": ")) << finding.DebugString();
+  }
+}
+
+TEST_F(LooksTest, ADryRunNamesWhatWasNotTried) {
+  AddTenants(1);
+  Restart({{"0001_a.sql", kFirst}, {"0002_b.sql", "-- leasehold: no-transaction\nVACUUM person;"}});
+  const v1::MigrationRun run = RunToEnd(Spec(v1::MIGRATION_KIND_DRY_RUN));
+  EXPECT_EQ(run.state(), v1::MIGRATION_RUN_STATE_SUCCEEDED);
+  EXPECT_THAT(Found(run.id(), "t01"), ElementsAre(AllOf(Code("not-tried"), Object("0002_b.sql"))));
 }
 
 TEST_F(LooksTest, ADatabaseThatIsGoneIsFoundBeforeAnythingIsWritten) {

@@ -68,7 +68,8 @@ TEST_F(PreflightTest, TransactionsThatAreLongOrPreparedAreNamed) {
   const auto fleet = ListFleet(central, test_->instance());
   ASSERT_TRUE(fleet.ok()) << fleet.status();
   const FleetMigrations files = rollout_->files();
-  const auto found = InspectFleet(central, test_->instance(), *fleet, files, 1, absl::ZeroDuration());
+  const auto found =
+      InspectFleet(central, test_->instance(), *fleet, files, 1, {.long_transaction = absl::ZeroDuration()});
   ASSERT_TRUE(found.ok()) << found.status();
   EXPECT_THAT(*found, Contains(AllOf(Code("long-transaction"), InDatabase(name), Object("session "),
                                      Remedy("pg_terminate_backend"))));
@@ -136,6 +137,33 @@ TEST_F(PreflightTest, ADatabaseThatLetsNobodyInIsNamed) {
   for (const char* tenant : {"t01", "t02"}) {
     EXPECT_THAT(run.findings(), Contains(AllOf(Code("unreachable"), InDatabase(RolloutFixture::Database(tenant)))));
   }
+}
+
+TEST_F(PreflightTest, AServerThatIsTooOldIsNamed) {
+  AddTenants(1);
+  postgres::Connection central = test_->Login();
+  const auto fleet = ListFleet(central, test_->instance());
+  ASSERT_TRUE(fleet.ok()) << fleet.status();
+  const FleetMigrations files = rollout_->files();
+  // The server is held against a version that is yet to come.
+  const auto found = InspectFleet(central, test_->instance(), *fleet, files, 1, {.oldest_server = 990000});
+  ASSERT_TRUE(found.ok()) << found.status();
+  EXPECT_THAT(*found, Contains(AllOf(Code("server-version"), Severity(v1::MIGRATION_SEVERITY_ERROR), Object("server"),
+                                     Remedy("upgrade"))));
+  const auto present = InspectFleet(central, test_->instance(), *fleet, files, 1);
+  ASSERT_TRUE(present.ok()) << present.status();
+  EXPECT_THAT(*present, Not(Contains(Code("server-version"))));
+}
+
+TEST_F(PreflightTest, AReadOnlyDefaultIsInNobodysWay) {
+  AddTenants(2);
+  ASSERT_EQ(test_->Ask("postgres", "ALTER DATABASE tenant_t01_identity SET default_transaction_read_only = on"), "");
+  ASSERT_EQ(test_->Ask("postgres", "ALTER ROLE tenant_t02_identity SET default_transaction_read_only = on"), "");
+  ASSERT_EQ(test_->Ask("postgres", "ALTER ROLE leasehold SET default_transaction_read_only = on"), "");
+  const v1::MigrationRun run = RunToEnd(Spec(v1::MIGRATION_KIND_APPLY));
+  ASSERT_EQ(test_->Ask("postgres", "ALTER ROLE leasehold RESET default_transaction_read_only"), "");
+  EXPECT_EQ(run.state(), v1::MIGRATION_RUN_STATE_SUCCEEDED) << run.DebugString();
+  EXPECT_EQ(CountMigrated(2), 2);
 }
 
 TEST(InspectDisk, TellsWhatIsLeft) {

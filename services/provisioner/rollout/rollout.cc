@@ -88,6 +88,7 @@ absl::StatusOr<bool> Rollout::WorkOne() {
                        .store = fenced,
                        .clock = parts_.clock,
                        .metrics = metrics_,
+                       .retention = options_.retention,
                        .parallelism = options_.parallelism,
                        .stopping = [this] { return thread_.Stopping(); },
                        .on_status = parts_.on_status},

@@ -26,6 +26,7 @@ class Rollout {
     int parallelism = 4;
     // Begins a run when it starts, if databases are behind the files and nobody has left one unfinished.
     bool automatic = false;
+    RunRetention retention{};
     absl::Duration interval = absl::Seconds(2);         // between looks for runs that somebody else's end has left
     absl::Duration count_interval = absl::Seconds(15);  // between counts of databases that are behind
   };

@@ -276,6 +276,10 @@ TEST_F(RolloutTest, UndoTakesBackTheNamedRunOnly) {
   EXPECT_TRUE(HasColumn("t01")) << first;
   EXPECT_EQ(CountMigrated(3), 1);
   EXPECT_EQ(TaskOf(run.id(), "t02").to_version(), 1);
+  EXPECT_EQ(run.message(), "");
+  const v1::MigrationRun again = RunToEnd(undo);
+  EXPECT_EQ(again.state(), v1::MIGRATION_RUN_STATE_SUCCEEDED) << again.DebugString();
+  EXPECT_EQ(again.message(), "nothing that " + second + " applied is there to take back");
   undo.set_undo_run("identity.99");
   EXPECT_EQ(Refused(undo), v1::REASON_OPERATION_NOT_FOUND);
   undo.set_undo_run(run.id());
@@ -350,6 +354,7 @@ TEST_F(RolloutTest, StatusIsOneQueryAndSaysWhoIsBehind) {
   EXPECT_EQ(status->behind(), 3);
   EXPECT_EQ(status->newest_tenant_version(), 2);
   EXPECT_EQ(status->databases(1).pending(), 1);
+  EXPECT_EQ(status->files_error(), "");
   v1::GetMigrationStatusRequest paged;
   paged.set_page_size(3);
   status = calls_->Status(paged);

@@ -42,6 +42,9 @@ constexpr std::string_view kRuns =
     "FROM leasehold.run_tasks WHERE run = r.id) t ";
 
 constexpr std::string_view kOneAtATime = "23505";
+// With $3, if that is one; more than the newest few are of no use, since none comes later than a provisioner's pause.
+constexpr std::string_view kCallsWith =
+    "CASE WHEN $3::text = '' THEN calls ELSE (calls || $3::text)[greatest(1, cardinality(calls) - 14):] END";
 
 std::string Bytes(const pqxx::field& field) {
   const auto bytes = field.as<std::basic_string<std::byte>>();
@@ -186,21 +189,26 @@ absl::StatusOr<std::vector<StoredRun>> RunStore::Newest(int limit) {
   return Read("ORDER BY r.id DESC LIMIT $1", {Number(limit)});
 }
 
-absl::Status RunStore::Cancel(int64_t number) {
-  return Exec("UPDATE leasehold.runs SET cancelled = true, update_time = $2 WHERE id = $1 AND state = 'running'",
-              {Number(number), Now()})
+absl::Status RunStore::Cancel(int64_t number, const std::string& call) {
+  return Exec(std::format("UPDATE leasehold.runs SET cancelled = true, update_time = $2, calls = {} "
+                          "WHERE id = $1 AND state = 'running' AND $3::text <> ALL (calls)",
+                          kCallsWith),
+              {Number(number), Now(), call})
       .status();
 }
 
-absl::Status RunStore::Resume(int64_t number, bool failed) {
+absl::Status RunStore::Resume(int64_t number, bool failed, const std::string& call) {
   bool found = false;
   const absl::Status status = InTransaction([&](postgres::Transaction& tx) -> absl::Status {
-    LH_ASSIGN_OR_RETURN(const pqxx::result rows,
-                        tx.Exec("UPDATE leasehold.runs SET state = 'running', cancelled = false, message = '', "
-                                "phase = CASE WHEN wave > 0 THEN 'working' ELSE 'listing' END, end_time = NULL, "
-                                "update_time = $2 WHERE id = $1 AND state IN ('failed', 'stopped', 'cancelled') "
-                                "RETURNING id",
-                                {Number(number), Now()}));
+    LH_ASSIGN_OR_RETURN(
+        const pqxx::result rows,
+        tx.Exec(std::format("UPDATE leasehold.runs SET state = 'running', cancelled = false, "
+                            "message = '', phase = CASE WHEN wave > 0 THEN 'working' ELSE 'listing' "
+                            "END, end_time = NULL, update_time = $2, calls = {} WHERE id = $1 "
+                            "AND state IN ('failed', 'stopped', 'cancelled') AND $3::text <> ALL (calls) "
+                            "RETURNING id",
+                            kCallsWith),
+                {Number(number), Now(), call}));
     found = !rows.empty();
     if (!found) return absl::OkStatus();
     if (failed) {
@@ -219,15 +227,17 @@ absl::Status RunStore::Resume(int64_t number, bool failed) {
   LH_RETURN_IF_ERROR(status);
   if (found) return absl::OkStatus();
   LH_ASSIGN_OR_RETURN(const StoredRun run, Get(number));
-  if (run.run.state() == v1::MIGRATION_RUN_STATE_RUNNING) return absl::OkStatus();
+  if (run.run.state() != v1::MIGRATION_RUN_STATE_SUCCEEDED) return absl::OkStatus();
   return Error(v1::REASON_MIGRATION_FAILED, std::format("run {} has succeeded", run.run.id()));
 }
 
-absl::Status RunStore::Prune() {
+absl::Status RunStore::Prune(const RunRetention& retention) {
   return Exec(
-             "DELETE FROM leasehold.runs WHERE state <> 'running' AND end_time < $1 "
-             "AND id < (SELECT min(id) FROM (SELECT id FROM leasehold.runs ORDER BY id DESC LIMIT $2) newest)",
-             {Timestamp(clock_.Now() - kKeptTime), Number(kKeptRuns)})
+             "DELETE FROM leasehold.runs r USING (SELECT id, row_number() OVER (PARTITION BY kind IN "
+             "('MIGRATION_KIND_APPLY', 'MIGRATION_KIND_UNDO', 'MIGRATION_KIND_REPAIR') ORDER BY id DESC) AS place "
+             "FROM leasehold.runs) p WHERE p.id = r.id AND r.state <> 'running' "
+             "AND (p.place > $3 OR (p.place > $2 AND r.end_time < $1))",
+             {Timestamp(clock_.Now() - retention.time), Number(RunRetention::kAlways), Number(retention.most)})
       .status();
 }
 
@@ -316,6 +326,14 @@ absl::StatusOr<v1::ListMigrationTasksResponse> RunStore::ListTasks(int64_t numbe
     last = row[8].as<std::string>();
   }
   return response;
+}
+
+absl::StatusOr<bool> RunStore::AnyWentBack(int64_t number) {
+  LH_ASSIGN_OR_RETURN(
+      const pqxx::result rows,
+      Exec("SELECT EXISTS (SELECT FROM leasehold.run_tasks WHERE run = $1 AND to_version < from_version)",
+           {Number(number)}));
+  return rows[0][0].as<bool>();
 }
 
 absl::Status RunStore::SetPhase(int64_t number, RunPhase phase, const std::string& message) {

@@ -38,6 +38,12 @@ struct TaskNote {
   v1::MigrationTask report{};
 };
 
+struct RunRetention {
+  static constexpr int kAlways = 100;  // of the newest, however old
+  absl::Duration time = absl::Hours(24 * 30);
+  int most = 1000;
+};
+
 // Any thread; each call blocks on one short transaction. Errors of the pool; OPERATION_NOT_FOUND.
 class RunStore {
  public:
@@ -64,14 +70,14 @@ class RunStore {
   // Of the newest run; 0: there was none yet.
   absl::StatusOr<int64_t> NewestNumber();
 
-  absl::Status Cancel(int64_t number);
+  // Of these two a `call` (its id; empty: none) that comes once more, late, changes nothing.
+  absl::Status Cancel(int64_t number, const std::string& call = "");
   // MIGRATION_FAILED if it succeeded, or another one is under way; a run that is under way stays so.
-  absl::Status Resume(int64_t number, bool failed);
+  absl::Status Resume(int64_t number, bool failed, const std::string& call = "");
 
-  // Forgets runs of which both is true: there are kKeptRuns newer ones, and they ended kKeptTime ago.
-  static constexpr int kKeptRuns = 100;
-  static constexpr absl::Duration kKeptTime = absl::Hours(24 * 30);
-  absl::Status Prune();
+  // Forgets runs that have ended, as `retention` says. Those that change databases, and could be undone, are counted
+  // apart from those that only look.
+  absl::Status Prune(const RunRetention& retention);
 
   // Drops from the summary what is no tenant's database and no spare any more.
   absl::Status ForgetGone();
@@ -81,6 +87,9 @@ class RunStore {
   absl::StatusOr<std::vector<FleetDatabase>> Unfinished(int64_t number);
   absl::StatusOr<v1::ListMigrationTasksResponse> ListTasks(int64_t number,
                                                            const v1::ListMigrationTasksRequest& request);
+
+  // A database of the run has a lower version than it had before.
+  absl::StatusOr<bool> AnyWentBack(int64_t number);
 
   absl::Status SetPhase(int64_t number, RunPhase phase, const std::string& message);
   absl::Status SetWave(int64_t number, int wave);

@@ -158,5 +158,45 @@ TEST_F(TakeoverTest, LostConnectionsAreMadeAnew) {
   EXPECT_GT(TaskOf(id, "t01").attempts(), 1);
 }
 
+// As the gateway asks: the same call of one provisioner, and, when that stands still, of another.
+TEST_F(TakeoverTest, ACallThatComesOnceMoreChangesNothing) {
+  AddTenants(2);
+  const std::string id = Begin(Spec(v1::MIGRATION_KIND_APPLY)).id();
+  v1::MigrationCall cancel;
+  cancel.mutable_cancel()->set_id(id);
+  cancel.set_id("first");
+  v1::MigrationCall resume;
+  resume.mutable_resume()->set_id(id);
+  resume.set_id("second");
+  const auto ask = [this](const v1::MigrationCall& call) {
+    v1::MigrationAnswer answer;
+    EXPECT_TRUE(answer.ParseFromString(calls_->Answer(call.SerializeAsString())));
+    EXPECT_TRUE(answer.error().empty()) << answer.error();
+    return answer.run().state();
+  };
+  const auto asked_to_cancel = [this] { return Central("SELECT cancelled FROM leasehold.runs"); };
+  ask(cancel);
+  EXPECT_EQ(asked_to_cancel(), "t");
+  Work();
+  EXPECT_EQ(Get(id).state(), v1::MIGRATION_RUN_STATE_CANCELLED);
+  EXPECT_EQ(ask(resume), v1::MIGRATION_RUN_STATE_RUNNING);
+  EXPECT_EQ(ask(cancel), v1::MIGRATION_RUN_STATE_RUNNING) << "it has done its work before";
+  EXPECT_EQ(asked_to_cancel(), "f");
+  cancel.set_id("third");
+  ask(cancel);
+  EXPECT_EQ(asked_to_cancel(), "t") << "somebody wants it again";
+  Work();
+  EXPECT_EQ(ask(resume), v1::MIGRATION_RUN_STATE_CANCELLED) << "the one of before";
+  resume.clear_id();
+  EXPECT_EQ(ask(resume), v1::MIGRATION_RUN_STATE_RUNNING);
+  Work();
+  EXPECT_EQ(Get(id).state(), v1::MIGRATION_RUN_STATE_SUCCEEDED);
+
+  resume.set_id(std::string(65, 'x'));
+  v1::MigrationAnswer answer;
+  ASSERT_TRUE(answer.ParseFromString(calls_->Answer(resume.SerializeAsString())));
+  EXPECT_THAT(answer.error(), ::testing::HasSubstr("at most 64 bytes"));
+}
+
 }  // namespace
 }  // namespace leasehold::provisioner

@@ -175,9 +175,11 @@ absl::Status SpareKeeper::RunSteps(const std::string& database_id, std::span<con
       parts_.instance, migrations, central_,
       // Of a spare that is finished nobody knows for sure under which key it was begun.
       {.tenant = std::nullopt, .database_id = database_id, .schema_version = {}, .renew_secrets = true});
-  LH_RETURN_IF_ERROR(database.Run(steps, [this] {
+  const absl::Status ran = database.Run(steps, [this] {
     return thread_.Stopping() ? Error(v1::REASON_SHUTTING_DOWN, "the provisioner is shutting down") : absl::OkStatus();
-  }));
+  });
+  failing_file_ = database.failing_file();
+  LH_RETURN_IF_ERROR(ran);
   if (database.elsewhere()) {
     return Error(v1::REASON_INSTANCE_UNAVAILABLE, "another provisioner is still at work on the spare");
   }
@@ -217,7 +219,7 @@ absl::Status SpareKeeper::Failed(const std::string& database_id, const Migration
   // Then the trouble is not its own.
   if (reason == v1::REASON_SHUTTING_DOWN || reason == v1::REASON_INSTANCE_UNAVAILABLE) return status;
   if (reason == v1::REASON_MIGRATION_FAILED) {
-    LH_ASSIGN_OR_RETURN(const bool fewer, options_.tenant_migrations.HoldBack(central_, migrations));
+    LH_ASSIGN_OR_RETURN(const bool fewer, options_.tenant_migrations.HoldBack(central_, migrations, failing_file_));
     if (fewer) return absl::OkStatus();  // the next chore finishes it
     const std::string digest = StandardOf(migrations, "").schema_digest;
     vain_attempts_ = digest == vain_digest_ ? vain_attempts_ + 1 : 1;

@@ -98,6 +98,7 @@ class SpareKeeper {
   // Files that no spare could be made of. A spare is not made and dropped again and again to see whether they have
   // become better by themselves.
   std::string vain_digest_{};
+  std::string failing_file_{};  // of the last RunSteps()
   int vain_attempts_ = 0;
   absl::Time vain_until_ = absl::InfinitePast();
 

@@ -106,6 +106,7 @@ TEST_F(SparesTest, WhatAnOlderLeaseholdMadeIsLookedIntoBeforeItIsGivenAway) {
   EXPECT_EQ(AskOver(login,
                     "ALTER TABLE leasehold.spares DROP COLUMN schema_digest; DROP FUNCTION leasehold.take_spare;"
                     "ALTER TABLE leasehold.tenants DROP COLUMN traceparent;"
+                    "ALTER TABLE leasehold.runs DROP COLUMN calls;"
                     "CREATE FUNCTION leasehold.take_spare(wanted leasehold.tenants) RETURNS void LANGUAGE sql AS '';"
                     "UPDATE leasehold.schema_version SET version = 7"),
             "");

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <format>
+#include <iterator>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -20,6 +22,12 @@ constexpr std::string_view kFailed =
     "(SELECT n.id FROM leasehold.runs n WHERE n.kind = 'MIGRATION_KIND_APPLY' AND EXISTS "
     "(SELECT FROM leasehold.run_tasks f WHERE f.run = n.id AND f.tenant <> '') ORDER BY n.id DESC LIMIT 1) "
     "AND t.state = 'failed' AND t.tenant <> '' ORDER BY t.to_version, t.database_id LIMIT 100";
+
+// Whether a tenant in service has $1, of the digest $2, and none has more.
+constexpr std::string_view kServes =
+    "SELECT coalesce(bool_or(s.version = $1::int AND s.digest = $2) AND max(s.version) <= $1::int, false) "
+    "FROM leasehold.tenants t JOIN leasehold.schemas s USING (database_id) "
+    "WHERE t.desired = 'present' AND t.schema_version IS NOT NULL";
 
 template <typename Message>
 Message Parsed(const pqxx::field& field) {
@@ -50,6 +58,16 @@ absl::StatusOr<int> FailingVersion(postgres::Connection& central, const Migratio
   return first;
 }
 
+// Tenants are in service with the files before the one of this version, and no others.
+absl::StatusOr<bool> ServesBefore(postgres::Connection& central, const Migrations& files, int version) {
+  const auto end = std::ranges::find_if(files, [version](const Migration& file) { return file.version >= version; });
+  if (end == files.begin()) return false;
+  const int before = std::prev(end)->version;
+  LH_ASSIGN_OR_RETURN(const pqxx::result rows,
+                      central.ExecAlone(kServes, {std::format("{}", before), DigestOf(files, before)}));
+  return rows[0][0].as<bool>();
+}
+
 }  // namespace
 
 NewcomerFiles::NewcomerFiles(SharedMigrations all) : state_(std::make_shared<State>(std::move(all))) {}
@@ -74,17 +92,25 @@ bool NewcomerFiles::holds() const {
   return state_->failing != 0;
 }
 
-absl::StatusOr<bool> NewcomerFiles::HoldBack(postgres::Connection& central, const Migrations& used) const {
+absl::StatusOr<bool> NewcomerFiles::HoldBack(postgres::Connection& central, const Migrations& used,
+                                             const std::string& name) const {
   const std::shared_ptr<const Migrations> all = All();
-  LH_ASSIGN_OR_RETURN(const int failing, FailingVersion(central, *all));
-  const auto end = std::ranges::find_if(*all, [failing](const Migration& file) { return file.version >= failing; });
+  LH_ASSIGN_OR_RETURN(int failing, FailingVersion(central, *all));
+  const bool by_run = failing != 0;
+  const auto file = std::ranges::find(used, name, &Migration::name);
+  if (!by_run && file != used.end()) {
+    LH_ASSIGN_OR_RETURN(const bool serves, ServesBefore(central, *all, file->version));
+    if (serves) failing = file->version;
+  }
+  const auto end = std::ranges::find_if(*all, [failing](const Migration& next) { return next.version >= failing; });
   if (failing != 0 && end != all->begin()) {
     const absl::MutexLock lock(&state_->mu);
     if (state_->failing != failing) {
-      Log(Level::kWarning, "a migration fails in new databases too; until a run succeeds they get the files before it",
+      Log(Level::kWarning, "a migration fails in new databases; until a run succeeds they get the files before it",
           {{"file", end->name}});
     }
     state_->failing = failing;
+    state_->by_run = by_run;
     state_->digest = DigestOfAll(*all);
     state_->seen = all;
     state_->some = std::make_shared<const Migrations>(all->begin(), end);
@@ -94,9 +120,23 @@ absl::StatusOr<bool> NewcomerFiles::HoldBack(postgres::Connection& central, cons
 
 absl::Status NewcomerFiles::Review(postgres::Connection& central) const {
   if (!holds()) return absl::OkStatus();
-  LH_ASSIGN_OR_RETURN(const int failing, FailingVersion(central, *All()));
+  const std::shared_ptr<const Migrations> all = All();
+  LH_ASSIGN_OR_RETURN(const int failed, FailingVersion(central, *all));
+  int held = 0;
+  bool by_run = false;
+  {
+    const absl::MutexLock lock(&state_->mu);
+    held = state_->failing;
+    by_run = state_->by_run || failed == held;
+  }
+  bool stays = failed == held;
+  if (!by_run && failed == 0) {
+    LH_ASSIGN_OR_RETURN(stays, ServesBefore(central, *all, held));
+  }
   const absl::MutexLock lock(&state_->mu);
-  if (state_->failing != failing) state_->failing = 0;
+  if (state_->failing != held) return absl::OkStatus();  // somebody else has just looked
+  state_->by_run = by_run;
+  if (!stays) state_->failing = 0;
   return absl::OkStatus();
 }
 

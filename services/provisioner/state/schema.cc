@@ -188,6 +188,8 @@ $function$;
 COMMENT ON FUNCTION leasehold.take_spare IS 'gives the tenant of the row `wanted` a spare if it is to have a database and has none; all or nothing')",
     R"(ALTER TABLE leasehold.tenants ADD COLUMN traceparent text NOT NULL DEFAULT '';
 COMMENT ON COLUMN leasehold.tenants.traceparent IS 'W3C Trace Context of what asked for the generation; empty: not known')",
+    R"(ALTER TABLE leasehold.runs ADD COLUMN calls text[] NOT NULL DEFAULT '{}';
+COMMENT ON COLUMN leasehold.runs.calls IS 'ids of the newest calls that cancelled or resumed it: none does so twice')",
 };
 
 }  // namespace

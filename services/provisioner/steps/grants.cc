@@ -9,10 +9,21 @@ namespace leasehold::provisioner {
 
 using postgres::QuoteIdentifier;
 
+absl::Status GrantHistory(postgres::Connection& inside, const std::string& owner, const std::string& reader,
+                          const Secret& secret) {
+  return inside.InTransaction([&](postgres::Transaction& tx) -> absl::Status {
+    LH_RETURN_IF_ERROR(PrepareHistory(tx, owner, secret));
+    return tx
+        .Exec(std::format("GRANT USAGE ON SCHEMA leasehold TO {0}; GRANT SELECT ON leasehold.migrations TO {0}",
+                          QuoteIdentifier(reader)))
+        .status();
+  });
+}
+
 absl::Status GrantInside(postgres::Connection& inside, const RoleSpec& owner_role, const RoleSpec& reader_role,
                          const Secret& history_secret) {
   // Also now, while nobody else has been here: a tenant that made a schema `leasehold` first would own its history.
-  LH_RETURN_IF_ERROR(PrepareHistory(inside, owner_role.name, history_secret));
+  LH_RETURN_IF_ERROR(GrantHistory(inside, owner_role.name, reader_role.name, history_secret));
   const std::string owner = QuoteIdentifier(owner_role.name);
   const std::string reader = QuoteIdentifier(reader_role.name);
   const std::string defaults = std::format("ALTER DEFAULT PRIVILEGES FOR ROLE {} GRANT ", owner);

@@ -14,4 +14,8 @@ namespace leasehold::provisioner {
 absl::Status GrantInside(postgres::Connection& inside, const RoleSpec& owner, const RoleSpec& read_only,
                          const Secret& history_secret);
 
+// PrepareHistory() for the role `owner`, and `reader` may read what was applied. Idempotent.
+absl::Status GrantHistory(postgres::Connection& inside, const std::string& owner, const std::string& reader,
+                          const Secret& secret);
+
 }  // namespace leasehold::provisioner

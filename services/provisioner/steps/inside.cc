@@ -47,6 +47,12 @@ SELECT widened, object, message, remedy FROM (
   FROM owned WHERE NOT CASE relkind WHEN 'S' THEN has_sequence_privilege((SELECT oid FROM r), oid, 'SELECT')
                                     ELSE has_table_privilege((SELECT oid FROM r), oid, 'SELECT') END
   UNION ALL
+  SELECT false, 'table leasehold.migrations', 'the read-only role may not read it',
+    format('GRANT USAGE ON SCHEMA leasehold TO %1$I; GRANT SELECT ON TABLE leasehold.migrations TO %1$I', $2)
+  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace, r
+  WHERE n.nspname = 'leasehold' AND c.relname = 'migrations'
+    AND NOT (has_schema_privilege(r.oid, n.oid, 'USAGE') AND has_table_privilege(r.oid, c.oid, 'SELECT'))
+  UNION ALL
   SELECT true, 'table ' || name, 'the read-only role may write to it',
     format('REVOKE INSERT, UPDATE, DELETE, TRUNCATE ON TABLE %s FROM PUBLIC, %I', name, $2)
   FROM owned WHERE relkind <> 'S' AND has_table_privilege((SELECT oid FROM r), oid, 'INSERT, UPDATE, DELETE, TRUNCATE')

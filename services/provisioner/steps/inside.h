@@ -18,7 +18,8 @@ struct InsideFault {
 };
 
 // Compares with what a new database is granted: schema `public` is closed to PUBLIC, and the reader reads, and only
-// reads, whatever belongs to the owner. At most `limit` faults. `inside`: a connection of the provisioner's login.
+// reads, whatever belongs to the owner, and the history of migrations. At most `limit` faults. `inside`: a connection
+// of the provisioner's login.
 absl::StatusOr<std::vector<InsideFault>> InspectInside(postgres::Connection& inside, const std::string& owner,
                                                        const std::string& reader, int limit = 1000);
 

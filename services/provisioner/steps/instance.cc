@@ -105,6 +105,10 @@ absl::Status Explain(const absl::Status& status, std::string_view doing) {
     return Error(v1::REASON_INSTANCE_CONNECTIONS_EXHAUSTED,
                  std::format("{}: the instance has no free connection", doing));
   }
+  if (sqlstate == "25006") {
+    return Error(v1::REASON_INSTANCE_UNAVAILABLE,
+                 std::format("{}: the instance takes no changes: it is a replica; the primary is wanted", doing));
+  }
   if (sqlstate == "53100") return Error(v1::REASON_INTERNAL, std::format("{}: the instance's disk is full", doing));
   if (sqlstate == "55006") return Error(v1::REASON_INTERNAL, std::format("{}: sessions are still open in it", doing));
   if (sqlstate == "55P03")

@@ -13,11 +13,13 @@ namespace {
 
 using postgres::QuoteIdentifier;
 
-// By comment, or else by owner alone. What Leasehold itself calls something is under way.
+// By comment, or else by owner alone. What Leasehold itself calls something is under way. A comment is what the owner
+// says: the database of another tenant's role is that tenant's, whatever it has written on it.
 constexpr std::string_view kOthers =
-    "SELECT d.datname, coalesce(shobj_description(d.oid, 'pg_database') = $2, false) "
-    "FROM pg_database d WHERE d.datname <> $1 AND NOT starts_with(d.datname, 'leasehold_') "
-    "AND $2 IN (shobj_description(d.oid, 'pg_database'), shobj_description(d.datdba, 'pg_authid')) ORDER BY 2 DESC, 1";
+    "SELECT d.datname, coalesce(m.mark = $2, false) FROM pg_database d, LATERAL (SELECT "
+    "shobj_description(d.oid, 'pg_database') AS mark, shobj_description(d.datdba, 'pg_authid') AS owner_mark) m "
+    "WHERE d.datname <> $1 AND NOT starts_with(d.datname, 'leasehold_') AND $2 IN (m.mark, m.owner_mark) "
+    "AND (m.owner_mark = $2 OR NOT starts_with(coalesce(m.owner_mark, ''), $3)) ORDER BY 2 DESC, 1";
 constexpr std::string_view kEndSessions =
     "SELECT pg_terminate_backend(a.pid, 5000) FROM pg_stat_activity a JOIN pg_database d ON d.oid = a.datid "
     "WHERE d.datname = $1 AND shobj_description(d.oid, 'pg_database') = $2 AND a.backend_type IN ('client backend', "
@@ -39,7 +41,7 @@ absl::Status Exec(postgres::Transaction& tx, const std::string& sql) { return tx
 
 absl::StatusOr<std::vector<std::string>> OtherNames(postgres::Connection& central, const std::string& name,
                                                     std::string_view mark) {
-  LH_ASSIGN_OR_RETURN(const pqxx::result others, central.ExecAlone(kOthers, {name, std::string(mark)}));
+  LH_ASSIGN_OR_RETURN(const pqxx::result others, central.ExecAlone(kOthers, {name, std::string(mark), MarkOf("")}));
   std::vector<std::string> names;
   for (const pqxx::row& row : others) {
     if (row[1].as<bool>()) names.push_back(row[0].as<std::string>());
@@ -51,7 +53,7 @@ absl::Status RestoreName(postgres::Connection& central, const std::string& name,
                          const std::function<absl::Status(postgres::Transaction&)>& allowed) {
   LH_ASSIGN_OR_RETURN(const std::optional<ObservedDatabase> present, ObserveDatabase(central, name));
   if (present.has_value()) return absl::OkStatus();
-  LH_ASSIGN_OR_RETURN(const pqxx::result others, central.ExecAlone(kOthers, {name, std::string(mark)}));
+  LH_ASSIGN_OR_RETURN(const pqxx::result others, central.ExecAlone(kOthers, {name, std::string(mark), MarkOf("")}));
   if (others.empty()) return absl::OkStatus();
   const std::string other = others[0][0].as<std::string>();
   const bool alone = others.size() == 1 || !others[1][1].as<bool>();

@@ -2,8 +2,12 @@
 
 #include <gtest/gtest.h>
 #include <format>
+#include <fstream>
+#include <sstream>
 #include <thread>
 
+#include "absl/time/clock.h"
+#include "common/localserver/localserver.h"
 #include "common/status/error.h"
 #include "services/provisioner/steps/tenant_database.h"
 #include "services/provisioner/testing/instance_suite.h"
@@ -318,10 +322,37 @@ TEST_F(StepsTest, ReadOnlyReadsWhatComesLaterAndWritesNothing) {
       test_->Ask("postgres",
                  "SELECT array_to_string(rolconfig, ',') FROM pg_roles WHERE rolname = 'tenant_reader_identity_ro'"),
       "default_transaction_read_only=on");
-  for (const char* sql :
-       {"INSERT INTO later VALUES (1)", "DELETE FROM person", "CREATE TABLE mine (i int)",
-        "CREATE TEMPORARY TABLE mine (i int)", "CREATE SCHEMA mine", "SELECT * FROM leasehold.migrations"}) {
+  for (const char* sql : {"INSERT INTO later VALUES (1)", "DELETE FROM person", "CREATE TABLE mine (i int)",
+                          "CREATE TEMPORARY TABLE mine (i int)", "CREATE SCHEMA mine",
+                          "DELETE FROM leasehold.migrations", "SELECT * FROM leasehold.history_secret"}) {
     EXPECT_EQ(AskOver(reader, sql), "error: 42501") << sql << ": refused by privileges, not by a setting";
+  }
+}
+
+// It locks and copies every table, of whomever's.
+TEST_F(StepsTest, EitherRoleMayDumpTheDatabase) {
+  ASSERT_EQ(Run("dump", TenantDatabase::Present()), absl::OkStatus());
+  const localserver::TemporaryDirectory folder;
+  for (const RoleKind kind : {RoleKind::kOwner, RoleKind::kReadOnly}) {
+    const postgres::ConnectOptions login = test_->instance().AsRole(
+        Database("dump"), kind == RoleKind::kOwner ? Database("dump") : Database("dump") + "_ro", DatabaseId("dump"),
+        kind);
+    localserver::ChildProcess::Options options;
+    options.argv = {"pg_dump", std::format("--dbname={}", login.dsn), "--file", folder.path() + "/dump.sql"};
+    options.environment = {std::format("PGPASSWORD={}", login.password.reveal())};
+    options.log_path = folder.path() + "/log";
+    auto dumping = localserver::ChildProcess::Start(std::move(options));
+    ASSERT_TRUE(dumping.ok()) << dumping.status();
+    while ((*dumping)->Running()) absl::SleepFor(absl::Milliseconds(5));
+    std::stringstream log, dump;
+    log << std::ifstream(folder.path() + "/log").rdbuf();
+    dump << std::ifstream(folder.path() + "/dump.sql").rdbuf();
+    EXPECT_EQ((*dumping)->exit_status(), 0) << log.str();
+    EXPECT_THAT(dump.str(), testing::HasSubstr("Ada"));
+    const std::string secret =
+        test_->Ask(Database("dump"), "SELECT encode(secret, 'hex') FROM leasehold.history_secret");
+    EXPECT_GE(secret.size(), 32U);
+    EXPECT_THAT(dump.str(), testing::Not(testing::HasSubstr(secret)));
   }
 }
 

@@ -8,6 +8,7 @@
 #include "common/status/error.h"
 #include "common/telemetry/log.h"
 #include "common/telemetry/span.h"
+#include "services/provisioner/migrations/attempt.h"
 #include "services/provisioner/migrations/runner.h"
 #include "services/provisioner/steps/claimer.h"
 #include "services/provisioner/steps/drop.h"
@@ -240,6 +241,9 @@ absl::Status TenantDatabase::MigrateInside() {
       MigrateDatabase(instance_, {.database = name, .owner = owner_.name, .id = options_.database_id}, migrations_,
                       {.go_on = go_on_}, result);
   if (!in_place && options_.tenant && result.disagrees) return BeginAnew();
+  if (!migrated.ok() && result.failure.has_value() && !MayPass(result.failure->sqlstate)) {
+    failing_file_ = result.failure->file;
+  }
   LH_RETURN_IF_ERROR(migrated);
   options_.schema_version = result.version;
   history_digest_ = result.digest;

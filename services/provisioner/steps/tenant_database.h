@@ -74,6 +74,8 @@ class TenantDatabase {
   std::optional<int> schema_version() const { return options_.schema_version; }
   // DigestOf(History); empty if it did not look inside.
   const std::string& history_digest() const { return history_digest_; }
+  // The file that the run failed at, by what stands in it: it would fail again. Empty: none, or by what may pass.
+  const std::string& failing_file() const { return failing_file_; }
 
  private:
   absl::Status MakeRoles();
@@ -111,6 +113,7 @@ class TenantDatabase {
   postgres::Connection& central_;
   Options options_;
   std::string history_digest_{};
+  std::string failing_file_{};
   std::function<absl::Status()> go_on_;
   const std::string database_;
   const std::string staging_;

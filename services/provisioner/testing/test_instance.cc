@@ -22,16 +22,13 @@ absl::StatusOr<std::unique_ptr<TestInstance>> TestInstance::Start(std::vector<st
                                          .superuser_password = Secret(std::string(kSuperuserPassword)),
                                          .settings = std::move(settings),
                                      }));
-  LH_ASSIGN_OR_RETURN(const ServiceName service, ServiceName::Parse("identity"));
-  LH_ASSIGN_OR_RETURN(RoleKey key, RoleKey::Parse(std::string(64, 'a')));
   v1::InstanceConfig config;
   config.set_host("127.0.0.1");
   config.set_port(test->server_->port());
   config.set_database("identity_central");
   config.set_username("leasehold");
   config.set_sslmode("disable");
-  test->instance_.emplace(Instance::Options{
-      .service = service, .config = config, .password = Secret(std::string(kPassword)), .role_key = std::move(key)});
+  test->instance_.emplace(OptionsFor(config));
   postgres::Connection superuser = test->Superuser();
   LH_RETURN_IF_ERROR(superuser
                          .ExecAlone(std::format("CREATE ROLE leasehold LOGIN CREATEDB CREATEROLE PASSWORD {}",
@@ -40,6 +37,15 @@ absl::StatusOr<std::unique_ptr<TestInstance>> TestInstance::Start(std::vector<st
   LH_RETURN_IF_ERROR(superuser.ExecAlone("CREATE DATABASE identity_central OWNER leasehold").status());
   return test;
 }
+
+Instance::Options TestInstance::OptionsFor(const v1::InstanceConfig& config) {
+  return {.service = *ServiceName::Parse("identity"),
+          .config = config,
+          .password = Secret(std::string(kPassword)),
+          .role_key = *RoleKey::Parse(std::string(64, 'a'))};
+}
+
+Secret TestInstance::superuser_password() { return Secret(std::string(kSuperuserPassword)); }
 
 postgres::Connection TestInstance::Login(std::string_view database) const {
   return postgres::Connection(instance_->AsLogin(database));

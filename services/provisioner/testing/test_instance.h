@@ -25,6 +25,9 @@ class TestInstance {
 
   const Instance& instance() const { return *instance_; }
   localserver::PostgresServer& server() { return *server_; }
+  // Of an instance of the same service on another server that knows the same roles.
+  static Instance::Options OptionsFor(const v1::InstanceConfig& config);
+  static Secret superuser_password();
   std::string data_dir() const { return directory_.path() + "/data"; }
 
   // A new connection each time.

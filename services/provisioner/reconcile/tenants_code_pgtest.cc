@@ -1,0 +1,86 @@
+// What a tenant leaves in its database for the provisioner to come upon: none of it runs with the provisioner's login,
+// which may do whatever all tenants may.
+#include <gmock/gmock.h>
+
+#include <format>
+#include <string>
+
+#include "services/provisioner/reconcile/refill_fixture.h"
+
+namespace leasehold::provisioner {
+namespace {
+
+using ::testing::IsEmpty;
+
+// An index over a constant: PostgreSQL evaluates it whenever it plans anything over the table, as whoever that is for.
+// Only a session of the provisioner's login could grant what it asks for then.
+constexpr std::string_view kTrap =
+    "CREATE FUNCTION public.grab() RETURNS void LANGUAGE plpgsql AS $$BEGIN IF session_user = 'leasehold' THEN "
+    "IF NOT current_setting('transaction_read_only')::boolean THEN "
+    "EXECUTE 'GRANT tenant_globex_identity TO tenant_acme_identity'; "
+    "ELSE RAISE EXCEPTION 'caught %', session_user; END IF; END IF; END$$;"
+    "CREATE FUNCTION public.calm(int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS "
+    "$$BEGIN PERFORM public.grab(); RETURN $1; END$$;"
+    "CREATE INDEX trap ON public.note (public.calm(1));"
+    "CREATE STATISTICS public.snare ON (public.calm(2) + length(text)), id FROM public.note";
+
+class TenantsCodeTest : public RefillTest {
+ protected:
+  void SetUp() override {
+    RefillTest::SetUp();
+    Make("globex", 1);
+    Make("acme", 20);
+    postgres::Connection owner = As("acme", RoleKind::kOwner);
+    for (const std::string_view sql : {kTrap, std::string_view("ANALYZE public.note")}) {
+      ASSERT_EQ(AskOver(owner, sql), "") << sql;
+    }
+    // It does spring.
+    ASSERT_EQ(AskOver(owner, "SELECT session_user = 'leasehold'"), "f");
+    postgres::Connection login = test_->Login(Database("acme"));
+    ASSERT_EQ(AskOver(login, "BEGIN READ ONLY; SELECT count(*) FROM public.note"), "error: P0001");
+  }
+  std::string Taken() {
+    return test_->Ask("postgres", "SELECT pg_has_role('tenant_acme_identity', 'tenant_globex_identity', 'MEMBER')");
+  }
+};
+
+TEST_F(TenantsCodeTest, NoBackupRunsIt) {
+  Backup("acme.2", "acme");
+  gateway_.Set("acme", 2, v1::DESIRED_STATE_CLOSED);
+  PassAndWork();
+  ASSERT_EQ(Get("acme").state, v1::SERVICE_STATE_CLOSED) << Get("acme").message;
+  Backup("acme.3", "acme");
+  EXPECT_EQ(Taken(), "f");
+}
+
+TEST_F(TenantsCodeTest, NoRestoreNorCloneRunsIt) {
+  Backup("acme.2", "acme");
+  gateway_.Set("acme", 3, v1::DESIRED_STATE_PRESENT);
+  gateway_.SetOrigin("acme", "", "acme.2");
+  gateway_.SetNew("copy", 1);
+  gateway_.SetOrigin("copy", "acme", "");
+  PassAndWork();
+  for (const char* id : {"acme", "copy"}) {
+    EXPECT_EQ(Get(id).state, v1::SERVICE_STATE_READY) << Get(id).message;
+    EXPECT_EQ(Notes(id), "20");
+  }
+  EXPECT_EQ(Taken(), "f");
+  EXPECT_THAT(Leftovers(), IsEmpty());
+}
+
+// pg_dump looks a sequence up by its name, late and without a lock: it is the owner's session that meets what has come
+// in its place meanwhile. (Of a tenant that is suspended nobody could put anything there.)
+TEST_F(TenantsCodeTest, WhoDumpsIsTheOwner) {
+  ASSERT_EQ(test_->Ask(Database("acme"),
+                       "CREATE TABLE leasehold.seen (who text, program text);"
+                       "CREATE FUNCTION leasehold.note_login() RETURNS event_trigger LANGUAGE plpgsql SECURITY DEFINER "
+                       "AS $$BEGIN INSERT INTO leasehold.seen VALUES (session_user); END$$;"
+                       "CREATE EVENT TRIGGER seen ON login EXECUTE FUNCTION leasehold.note_login()"),
+            "");
+  Backup("acme.2", "acme");
+  EXPECT_EQ(test_->Ask(Database("acme"), "SELECT count(*) FROM leasehold.seen WHERE who = 'tenant_acme_identity'"),
+            "1");
+}
+
+}  // namespace
+}  // namespace leasehold::provisioner

@@ -75,7 +75,7 @@ Work WorkFor(const TenantRecord& record, const ObservedTenant& observed, const S
 
 bool IsLost(const TenantRecord& record, const ObservedTenant& observed) {
   const bool wanted = record.desired == v1::DESIRED_STATE_PRESENT || record.desired == v1::DESIRED_STATE_CLOSED;
-  const bool was_finished = record.schema_version.has_value() && record.state != v1::SERVICE_STATE_FAILED;
+  const bool was_finished = record.schema_version.has_value();
   return wanted && was_finished && !observed.database.has_value() && !IsOutlived(record) && !AwaitsOrigin(record);
 }
 

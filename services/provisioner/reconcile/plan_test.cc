@@ -122,6 +122,8 @@ TEST(Plan, WhatAPurgedTenantLeftIsReplacedOnTheRegistrysWordOnly) {
 TEST(Plan, LostMeansFinishedOnceAndGoneNow) {
   TenantRecord record = Record(v1::DESIRED_STATE_PRESENT, v1::SERVICE_STATE_READY);
   EXPECT_TRUE(IsLost(record, {}));
+  record.state = v1::SERVICE_STATE_FAILED;
+  EXPECT_TRUE(IsLost(record, {})) << "an attempt may have failed for just that";
   EXPECT_FALSE(IsLost(record, InPlace(true)));
   EXPECT_FALSE(IsLost(Record(v1::DESIRED_STATE_ABSENT, v1::SERVICE_STATE_PENDING), {}));
   record.schema_version.reset();

@@ -176,13 +176,14 @@ absl::Status TenantDatabase::CreateDatabase() {
     LH_RETURN_IF_ERROR(in_place ? DropInPlace() : DropStaging());
   }
   options_.schema_version.reset();
-  created_ = true;
   // template0, not template1: nobody can be connected to it, which would make CREATE DATABASE fail, and it holds
   // nothing that somebody put there.
-  return central_
-      .ExecAlone(std::format("CREATE DATABASE {} OWNER {} TEMPLATE template0", QuoteIdentifier(staging_),
-                             QuoteIdentifier(owner_.name)))
-      .status();
+  LH_RETURN_IF_ERROR(central_
+                         .ExecAlone(std::format("CREATE DATABASE {} OWNER {} TEMPLATE template0",
+                                                QuoteIdentifier(staging_), QuoteIdentifier(owner_.name)))
+                         .status());
+  created_ = true;
+  return absl::OkStatus();
 }
 
 absl::Status TenantDatabase::SecureDatabase() {

@@ -150,10 +150,9 @@ Statement ReadSet(Reader reader) {
   Command command{
       .kind = Command::Kind::kSwitch, .tag = "SET", .column = "", .tenant = {}, .is_local = {}, .parameter_types = {}};
   const Token value = reader.Take();
-  if (!reader.done()) return Statement::Refused(BadSet());
-  if (value.Is("null")) {  // no value in PostgreSQL's grammar either
-    return Statement::Refused(BadSet());
-  } else if (value.Is("default")) {
+  // NULL is no value in PostgreSQL's grammar either.
+  if (!reader.done() || value.Is("null")) return Statement::Refused(BadSet());
+  if (value.Is("default")) {
     command.kind = Command::Kind::kReset;
   } else if (value.kind == TokenKind::kWord || value.kind == TokenKind::kQuotedName) {
     command.tenant.text = value.Name();

@@ -13,6 +13,7 @@
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "common/postgres/errors.h"
+#include "common/status/error.h"
 #include "common/status/view.h"
 
 namespace leasehold::postgres {
@@ -135,6 +136,13 @@ class Patience {
   absl::Status called_off_;
 };
 
+// Of an exchange that is over.
+absl::Status StatusOf(const std::optional<Failure>& failure, bool sent, PGconn* connection) {
+  const bool open = PQstatus(connection) == CONNECTION_OK;
+  if (failure.has_value() && !failure->sqlstate.empty()) return FromServer(failure->sqlstate, failure->text, open);
+  return failure.has_value() || !open || !sent ? ConnectionLost() : absl::OkStatus();
+}
+
 // Rows that came until COPY ended, well or not.
 int64_t DrainCopy(PGconn* connection, Patience& patience) {
   constexpr int64_t kRowsBetweenLooks = 1024;
@@ -172,10 +180,8 @@ absl::StatusOr<int64_t> CountCopied(pg_conn* connection, const std::string& copy
       failure = message.FailureOf(*result, 0);
     }
   }
-  if (!patience.called_off().ok()) return patience.called_off();
-  const bool open = PQstatus(connection) == CONNECTION_OK;
-  if (failure.has_value() && !failure->sqlstate.empty()) return FromServer(failure->sqlstate, failure->text, open);
-  if (failure.has_value() || !open || !sent) return ConnectionLost();
+  LH_RETURN_IF_ERROR(patience.called_off());
+  LH_RETURN_IF_ERROR(StatusOf(failure, sent, connection));
   return rows;
 }
 
@@ -206,13 +212,8 @@ Together Exchange(pg_conn* connection, std::span<const std::string> statements) 
         if (!failure.has_value()) failure = message.FailureOf(*result, together.rows.size());
     }
   }
-  const bool open = PQstatus(connection) == CONNECTION_OK;
-  if (failure.has_value() && !failure->sqlstate.empty()) {
-    together.failed = failure->statement;
-    together.status = FromServer(failure->sqlstate, failure->text, open);
-  } else if (failure.has_value() || !open || !sent) {
-    together.status = ConnectionLost();
-  }
+  if (failure.has_value() && !failure->sqlstate.empty()) together.failed = failure->statement;
+  together.status = StatusOf(failure, sent, connection);
   return together;
 }
 

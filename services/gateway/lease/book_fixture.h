@@ -18,20 +18,24 @@ namespace leasehold::gateway {
 
 inline LeaseId IdOf(const v1::LeaseRecord& record) { return *LeaseId::FromBytes(record.claims().id()); }
 
+inline v1::LeaseClaims ClaimsFor(LeaseBook& book, const std::string& tenant, absl::Duration ttl) {
+  v1::LeaseClaims claims;
+  uint8_t random[10];
+  RandomBytes(random);
+  claims.set_issue_ms(book.IssueMs());
+  claims.set_id(std::string(LeaseId::Make(claims.issue_ms(), random).bytes()));
+  claims.set_expire_ms(claims.issue_ms() + absl::ToInt64Milliseconds(ttl));
+  claims.set_service("identity");
+  claims.set_tenant(tenant);
+  claims.set_database_id("00112233445566aa");
+  claims.set_access(v1::ACCESS_READ_WRITE);
+  return claims;
+}
+
 class BookTest : public testing::Test {
  protected:
   v1::LeaseClaims Claims(const std::string& tenant = "acme", absl::Duration ttl = absl::Minutes(1)) {
-    v1::LeaseClaims claims;
-    uint8_t random[10];
-    RandomBytes(random);
-    claims.set_issue_ms(book_.IssueMs());
-    claims.set_id(std::string(LeaseId::Make(claims.issue_ms(), random).bytes()));
-    claims.set_expire_ms(claims.issue_ms() + absl::ToInt64Milliseconds(ttl));
-    claims.set_service("identity");
-    claims.set_tenant(tenant);
-    claims.set_database_id("00112233445566aa");
-    claims.set_access(v1::ACCESS_READ_WRITE);
-    return claims;
+    return ClaimsFor(book_, tenant, ttl);
   }
   v1::LeaseRecord Add(const std::string& tenant = "acme", absl::Duration ttl = absl::Minutes(1)) {
     v1::LeaseRecord record = RecordOf(Claims(tenant, ttl));

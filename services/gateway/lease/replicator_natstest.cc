@@ -11,6 +11,7 @@
 #include "common/localserver/localserver.h"
 #include "common/secret/secret.h"
 #include "common/status/error.h"
+#include "services/gateway/lease/book_fixture.h"
 #include "services/gateway/lease/claims.h"
 #include "services/gateway/lease/record.h"
 
@@ -41,17 +42,7 @@ struct Gateway {
 
   v1::LeaseRecord Add(const std::string& tenant, absl::Duration ttl = absl::Minutes(10),
                       const std::string& holder = "payroll") {
-    v1::LeaseClaims claims;
-    uint8_t random[10];
-    RandomBytes(random);
-    claims.set_issue_ms(book.IssueMs());
-    claims.set_id(std::string(LeaseId::Make(claims.issue_ms(), random).bytes()));
-    claims.set_expire_ms(claims.issue_ms() + absl::ToInt64Milliseconds(ttl));
-    claims.set_service("identity");
-    claims.set_tenant(tenant);
-    claims.set_database_id("00112233445566aa");
-    claims.set_access(v1::ACCESS_READ_WRITE);
-    v1::LeaseRecord record = RecordOf(claims);
+    v1::LeaseRecord record = RecordOf(ClaimsFor(book, tenant, ttl));
     record.set_holder(holder);
     EXPECT_TRUE(book.Add(record).ok());
     return record;

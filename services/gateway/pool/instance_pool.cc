@@ -190,9 +190,13 @@ void InstancePool::FinishErrand(Server& server, bool well) {
 
 // Who gets a server may be done with it at once, and thousands may wait for one: not each within the other's call.
 void InstancePool::Offer(Server& server) {
-  offers_.emplace_back(*this, server);
-  if (std::exchange(offering_, true)) return;
+  if (offering_) {
+    offers_.emplace_back(*this, server);
+    return;
+  }
+  offering_ = true;
   const absl::Cleanup done = [this] { offering_ = false; };
+  OfferNow(server);
   while (!offers_.empty()) {
     Server* const next = offers_.front().Get();
     offers_.pop_front();

@@ -120,8 +120,12 @@ absl::StatusOr<std::vector<v1::Finding>> Rounds::Inspect(postgres::Connection& c
     const absl::Status done =
         GrantHistory(inside, name, reader, instance_.HistorySecret(DatabaseIdOfMark(database->mark)));
     if (postgres::IsConnectionFailure(done)) return done;
-    Log(done.ok() ? Level::kInfo : Level::kWarning, "the history of an older Leasehold was made anew",
-        {{"tenant", tenant.str()}, {"error", ClientText(Explain(done, "preparing the history of migrations"))}});
+    if (done.ok()) {
+      Log(Level::kInfo, "the history of an older Leasehold was made anew", {{"tenant", tenant.str()}});
+    } else {
+      Log(Level::kWarning, "the history of an older Leasehold cannot be made anew",
+          {{"tenant", tenant.str()}, {"error", ClientText(Explain(done, "preparing the history of migrations"))}});
+    }
   }
   const absl::StatusOr<std::vector<InsideFault>> faults = InspectInside(inside, name, reader);
   if (!faults.ok()) {

@@ -55,6 +55,7 @@ struct Registry::Impl {
                   executor, clock, {.ttl = ToDuration(given.config.registry().cache_ttl())}),
         tenant_intake(store, nats, metrics, given.audit),
         report_intake(store, nats, metrics) {
+    store.KeepClosed();
     if (given.audit != nullptr) store.AdmitBy([audit = given.audit] { return audit->Admit(); });
   }
 

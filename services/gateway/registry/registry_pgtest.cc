@@ -178,6 +178,7 @@ TEST_F(RegistryTest, AtAFirstStartNothingIsAskedOfTablesThatAreNotThereYet) {
       return waiting.ok() && (*waiting)[0][0].as<bool>();
     }));
     EXPECT_FALSE(registry_->prepared());
+    EXPECT_EQ(ReasonOf(registry_->store().Get(Id("acme")).status()), v1::REASON_REGISTRY_UNAVAILABLE);
     return absl::OkStatus();
   });
   ASSERT_EQ(held, absl::OkStatus());

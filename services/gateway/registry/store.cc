@@ -110,6 +110,10 @@ Store::Store(postgres::ConnectionPool& pool, const Clock& clock, std::vector<std
     : pool_(pool), clock_(clock), services_(std::move(services)), retention_(retention) {}
 
 absl::Status Store::Transact(const Work& work) {
+  if (!open_) {
+    return WithRetryAfter(Error(v1::REASON_REGISTRY_UNAVAILABLE, "the registry's tables are still being prepared"),
+                          absl::Seconds(1));
+  }
   Span span("registry transaction", SpanKind::kClient);
   const absl::Status status = span.Note(pool_.InTransaction(work));
   if (status.ok()) return status;

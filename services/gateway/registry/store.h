@@ -6,6 +6,7 @@
 // REGISTRY_UNAVAILABLE when PostgreSQL does not answer or the schema is not there yet.
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <map>
 #include <optional>
@@ -60,6 +61,11 @@ class Store {
   // none.
   Store(postgres::ConnectionPool& pool, const Clock& clock, std::vector<std::string> services,
         absl::Duration retention);
+
+  // Until Open(), everything answers REGISTRY_UNAVAILABLE and asks PostgreSQL nothing: the schema may be missing, or
+  // half upgraded. Before other threads use it.
+  void KeepClosed() { open_ = false; }
+  void Open() { open_ = true; }
 
   // Asked before each write that somebody called for; what it does not let through is answered with that. At most once,
   // before the first write.
@@ -220,6 +226,7 @@ class Store {
   const std::vector<std::string> services_;
   const absl::Duration retention_;
   std::function<absl::Status()> admits_ = [] { return absl::OkStatus(); };
+  std::atomic<bool> open_ = true;
 };
 
 template <typename Answer>

@@ -88,6 +88,7 @@ absl::Status Upkeep::Prepare() {
     postgres::ConnectionPool::Handle connection = pool_.Take();
     LH_RETURN_IF_ERROR(MigrateSchema(*connection));
   }
+  store_.Open();
   LH_ASSIGN_OR_RETURN(const int moved, store_.Reconsider());
   if (moved > 0) Log(Level::kInfo, "tenants moved with the configuration", {{"count", std::to_string(moved)}});
   prepared_ = true;

@@ -230,6 +230,7 @@ TEST_F(RegistryTest, WhoSawATenantReadyIsNotRefusedForWhatACacheStillSays) {
   Health health(clock_);
   // A gateway that never hears a notification.
   Registry deaf(RegistryOptions(), *client_, clock_, metrics, health);
+  deaf.store().Open();
   const ServiceName service = *ServiceName::Parse("core");
   const auto usable = [&service](const TenantView& view) { return view.Usable(service).ok(); };
   const auto refusal = [&] {

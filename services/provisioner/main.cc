@@ -10,6 +10,7 @@
 
 #include "common/config/config.h"
 #include "common/daemon/daemon.h"
+#include "common/daemon/descriptors.h"
 #include "common/daemon/exposure.h"
 #include "common/daemon/private_memory.h"
 #include "common/daemon/readiness.h"
@@ -62,6 +63,7 @@ absl::Status CheckHttpExposure(const v1::ProvisionerConfig& provisioner, const v
 
 absl::Status Run(const Arguments& arguments) {
   KeepMemoryPrivate();
+  RaiseDescriptorLimit();
   SignalWaiter signals;
   const Environment environment = ProcessEnvironment();
   LH_ASSIGN_OR_RETURN(const v1::Config config, LoadConfig(arguments.config, environment));

@@ -199,6 +199,10 @@ Task<Login::Outcome> Login::Admit() {
     co_return Because(Error(v1::REASON_TOO_MANY_CLIENTS,
                             std::format("this gateway serves its {} clients already", context_.max_clients)));
   }
+  if (client_.transport().fd() >= context_.descriptors.ForClients()) {
+    co_return Because(
+        Error(v1::REASON_TOO_MANY_CLIENTS, "this gateway has no file descriptor left for another client"));
+  }
   if (context_.draining) {
     why_ = v1::REASON_SHUTTING_DOWN;
     co_return std::unexpected(TakesNoMoreClients());

@@ -16,6 +16,7 @@ namespace leasehold::cli {
 namespace {
 
 using ::testing::AllOf;
+using ::testing::Contains;
 using ::testing::Each;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
@@ -158,6 +159,16 @@ TEST(TopScreen, FitsWhateverTheTerminalIs) {
     EXPECT_THAT(lines, SizeIs(Le(static_cast<size_t>(height))));
     EXPECT_THAT(lines, Each(ResultOf(DisplayWidth, Le(static_cast<size_t>(width)))));
   }
+}
+
+TEST(TopScreen, AWideTerminalPartsNoTenantFromItsFigures) {
+  TopFigures figures = FiguresOf(nullptr, Sample(kNow, 1));
+  ASSERT_FALSE(figures.rows.empty());
+  figures.rows[0].tenant = std::string(36, 'a');  // the longest
+  figures.rows[0].service = "sixteen-letters1";   // the longest
+  const std::vector<std::string> lines = LinesOf({.figures = figures, .width = 200, .height = 24});
+  EXPECT_THAT(lines, Each(ResultOf(DisplayWidth, Le(static_cast<size_t>(120)))));
+  EXPECT_THAT(lines, Contains(HasSubstr(figures.rows[0].tenant + " " + figures.rows[0].service + " ")));
 }
 
 TEST(TopScreen, AtEightyByTwentyFourEverythingIsThere) {

@@ -11,8 +11,8 @@ int RaiseDescriptorLimit();
 int DescriptorLimit();
 
 // What is kept for the daemon's own, whoever connects: without a descriptor left it can reach neither its servers nor
-// NATS nor the registry. Clients of SQL, who may be thousands, leave some to callers of gRPC, by whom an operator learns
-// of it. Any thread.
+// NATS nor the registry. Clients of SQL, who may be thousands, leave some to callers of gRPC, by whom an operator
+// learns of it. Any thread.
 class DescriptorBudget {
  public:
   DescriptorBudget() = default;  // keeps none

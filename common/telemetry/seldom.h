@@ -11,8 +11,8 @@ namespace leasehold {
 // One thread.
 class Seldom {
  public:
-  // It has happened. nullopt: it was said less than a minute ago. Else it is to be said now, and that it has happened so
-  // many times since it was said last, this one among them.
+  // It has happened. nullopt: it was said less than a minute ago. Else it is to be said now, and that it has happened
+  // so many times since it was said last, this one among them.
   std::optional<int> Note(absl::Time now) {
     ++times_;
     if (now >= said_ && now < said_ + absl::Minutes(1)) return std::nullopt;

@@ -33,12 +33,12 @@ bool Set(int fd, int level, int option, int value) { return setsockopt(fd, level
 int ListenAt(const addrinfo& at) {
   const int fd = socket(at.ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (fd < 0) return -1;
-  // Connections inherit the options of TCP. Not SO_REUSEPORT: two gateways on one port would each get some of the calls.
-  const bool listens = Set(fd, SOL_SOCKET, SO_REUSEADDR, 1) &&
-                       (at.ai_family != AF_INET6 || Set(fd, IPPROTO_IPV6, IPV6_V6ONLY, 0)) &&
-                       Set(fd, IPPROTO_TCP, TCP_NODELAY, 1) &&
-                       Set(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, kUnacknowledgedMs) &&
-                       bind(fd, at.ai_addr, at.ai_addrlen) == 0 && listen(fd, SOMAXCONN) == 0;
+  // Connections inherit the options of TCP. Not SO_REUSEPORT: two gateways on one port would each get some of the
+  // calls.
+  const bool listens =
+      Set(fd, SOL_SOCKET, SO_REUSEADDR, 1) && (at.ai_family != AF_INET6 || Set(fd, IPPROTO_IPV6, IPV6_V6ONLY, 0)) &&
+      Set(fd, IPPROTO_TCP, TCP_NODELAY, 1) && Set(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, kUnacknowledgedMs) &&
+      bind(fd, at.ai_addr, at.ai_addrlen) == 0 && listen(fd, SOMAXCONN) == 0;
   if (listens) return fd;
   const int error = errno;
   close(fd);
@@ -95,9 +95,8 @@ absl::StatusOr<std::unique_ptr<RpcListener>> RpcListener::Open(const HostPort& l
   if (listen.host == "0.0.0.0") listening = ListenAtAll("::", listen.port, why);
   if (listening.empty()) listening = ListenAtAll(listen.host, listen.port, why);
   if (listening.empty()) {
-    return InvalidField(
-        "gateway.grpc_listen", std::format("{}:{}", listen.host, listen.port),
-        std::format("an address of this machine with a port that nobody listens on ({})", why));
+    return InvalidField("gateway.grpc_listen", std::format("{}:{}", listen.host, listen.port),
+                        std::format("an address of this machine with a port that nobody listens on ({})", why));
   }
   return std::unique_ptr<RpcListener>(new RpcListener(std::move(listening)));
 }

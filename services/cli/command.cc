@@ -195,6 +195,7 @@ int Execute(CLI::App& app, Command& command, std::vector<std::string> args) {
     code = command.run();
   }
   std::cout.flush();
+  if (code.ok() && !std::cout) code = absl::UnknownError("not all of the output could be written");
   if (command.tells_trace) std::cerr << "trace " << TraceId(command.gateway.trace) << std::endl;
   if (code.ok()) return *code;
   std::string message = command.paths.In(StdView(code.status().message()));

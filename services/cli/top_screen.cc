@@ -1,6 +1,7 @@
 #include "services/cli/top_screen.h"
 
 #include <algorithm>
+#include <format>
 #include <ftxui/screen/screen.hpp>
 #include <optional>
 #include <string_view>
@@ -34,6 +35,13 @@ std::string Cut(std::string_view content, int width) {
   if (static_cast<int>(DisplayWidth(out)) <= width) return out;
   while (!out.empty() && static_cast<int>(DisplayWidth(out)) >= width) out.pop_back();
   return out + "…";
+}
+
+// Of an id: those that are told apart by their ends are as many as those that are by their beginnings.
+std::string CutMiddle(std::string_view id, int width) {
+  const auto fits = static_cast<size_t>(width);
+  if (id.size() <= fits) return std::string(id);
+  return std::format("{}…{}", id.substr(0, fits / 2), id.substr(id.size() - (fits - 1) / 2));
 }
 
 std::string Left(std::string_view content, int width) {
@@ -167,7 +175,8 @@ ftxui::Element Row(const TopRow& row, const TopView& view) {
   const bool failed = row.state == v1::SERVICE_STATE_FAILED;
   const bool ready = row.state == v1::SERVICE_STATE_READY;
   Line line;
-  line.Add(absl::StrCat(Left(row.tenant, TenantWidth(view)), " ", Left(row.service, ServiceWidth(view))));
+  line.Add(absl::StrCat(Left(CutMiddle(row.tenant, TenantWidth(view)), TenantWidth(view)), " ",
+                        Left(row.service, ServiceWidth(view))));
   if (ready) {
     line.Add(Left("ready", 8));
   } else {

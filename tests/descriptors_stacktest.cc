@@ -110,12 +110,30 @@ Stack& StackOfALowSoftLimit() {
   return stack;
 }
 
+// A gateway with a session, to one of whose ports more have come than it has descriptors for.
+struct Besieged {
+  explicit Besieged(const std::string& port)
+      : few(gateway, 4 * OpenOf(gateway)), crowd(stack.Env(port), 4 * OpenOf(gateway)) {
+    EXPECT_TRUE(Eventually([this] { return crowd.TurnedAway() > 0; }));
+  }
+  // It had no server before.
+  bool SessionGoesOn() { return *Value(session, "SELECT current_database()") == absl::StrCat("tenant_", id, "_alpha"); }
+
+  Stack& stack = StackOfALowSoftLimit();
+  const std::string id = stack.CreateTenant(FreshTenantId());
+  const std::string dsn = stack.Acquire(id, "alpha").credentials().dsn();
+  pqxx::connection session{dsn};
+  const pid_t gateway = stack.PidOf("gateway");
+  const FewDescriptors few;
+  Crowd crowd;
+};
+
 // By a connection of its own.
 grpc::Status AskAnew(const std::string& address) {
   grpc::ChannelArguments own;
   own.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
-  const auto status = v1::StatusService::NewStub(
-      grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), own));
+  const auto status =
+      v1::StatusService::NewStub(grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), own));
   v1::GetStatusResponse answer;
   return status->GetStatus(Deadline(absl::Seconds(3)).get(), {}, &answer);
 }
@@ -130,18 +148,10 @@ TEST(Descriptors, TheSoftLimitIsTheHardOne) {
 }
 
 TEST(Descriptors, SqlClientsLeaveSomeToCallersAndServers) {
-  Stack& stack = StackOfALowSoftLimit();
-  const std::string id = stack.CreateTenant(FreshTenantId());
-  const std::string dsn = stack.Acquire(id, "alpha").credentials().dsn();
-  pqxx::connection session(dsn);
-  const pid_t gateway = stack.PidOf("gateway");
-  const FewDescriptors few(gateway, 4 * OpenOf(gateway));
-  const Crowd crowd(stack.Env("LEASEHOLD_SQL"), 4 * OpenOf(gateway));
-  ASSERT_TRUE(Eventually([&] { return crowd.TurnedAway() > 0; }));
-
-  EXPECT_THAT(SqlStateOf([&] { const pqxx::connection late(dsn); }), ::testing::Not(""));
-  EXPECT_EQ(*Value(session, "SELECT current_database()"), absl::StrCat("tenant_", id, "_alpha"));
-  const grpc::Status answer = AskAnew(stack.Env("LEASEHOLD_GATEWAY"));
+  Besieged besieged("LEASEHOLD_SQL");
+  EXPECT_TRUE(besieged.SessionGoesOn());
+  EXPECT_THAT(SqlStateOf([&] { const pqxx::connection late(besieged.dsn); }), ::testing::Not(""));
+  const grpc::Status answer = AskAnew(besieged.stack.Env("LEASEHOLD_GATEWAY"));
   EXPECT_TRUE(answer.ok()) << answer.error_message();
 }
 
@@ -158,17 +168,10 @@ TEST(Descriptors, CallersComeBackWhenThereAreSomeAgain) {
 }
 
 TEST(Descriptors, CallersLeaveSomeToo) {
-  Stack& stack = StackOfALowSoftLimit();
-  const std::string id = stack.CreateTenant(FreshTenantId());
-  const std::string dsn = stack.Acquire(id, "alpha").credentials().dsn();
-  pqxx::connection session(dsn);
-  const pid_t gateway = stack.PidOf("gateway");
-  const FewDescriptors few(gateway, 4 * OpenOf(gateway));
-  Crowd crowd(stack.Env("LEASEHOLD_GATEWAY"), 4 * OpenOf(gateway));
-  ASSERT_TRUE(Eventually([&] { return crowd.TurnedAway() > 0; }));
-  EXPECT_EQ(*Value(session, "SELECT current_database()"), absl::StrCat("tenant_", id, "_alpha"));
-  crowd.Leave();
-  EXPECT_TRUE(Eventually([&] { return AskAnew(stack.Env("LEASEHOLD_GATEWAY")).ok(); }));
+  Besieged besieged("LEASEHOLD_GATEWAY");
+  EXPECT_TRUE(besieged.SessionGoesOn());
+  besieged.crowd.Leave();
+  EXPECT_TRUE(Eventually([&] { return AskAnew(besieged.stack.Env("LEASEHOLD_GATEWAY")).ok(); }));
 }
 
 TEST(Descriptors, ALimitThatIsTooLowForMaxClientsIsSaid) {

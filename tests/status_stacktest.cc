@@ -5,7 +5,10 @@
 
 #include <algorithm>
 #include <memory>
+#include <stop_token>
+#include <thread>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "tests/stack/stack.h"
@@ -76,6 +79,33 @@ TEST_F(StatusTest, AnInstanceThatIsAwayIsNamedAndComesBack) {
   // The last error is that of its way back, if it was seen then.
   EXPECT_THAT(stack_->Run({"status"}).out, AnyOf(HasSubstr("the beta instance does not answer"),
                                                  HasSubstr("the beta instance is starting or stopping")));
+}
+
+TEST_F(StatusTest, ClientsThatWaitForTransactionsThatNobodyEndsAreSeen) {
+  const std::string id = stack_->CreateTenant(FreshTenantId());
+  const std::string dsn = stack_->Acquire(id, "beta").credentials().dsn();
+  ASSERT_TRUE(AwaitStatus(0, "all is well"));
+  {
+    std::vector<std::unique_ptr<pqxx::connection>> holders;
+    std::vector<std::unique_ptr<pqxx::work>> open;
+    for (int i = 0; i < 3; ++i) {
+      open.push_back(std::make_unique<pqxx::work>(*holders.emplace_back(std::make_unique<pqxx::connection>(dsn))));
+      open.back()->exec("SELECT 1");
+    }
+    // Each is refused after two seconds, and comes again.
+    const std::jthread late([&dsn](const std::stop_token& stop) {
+      while (!stop.stop_requested()) {
+        SqlStateOf([&dsn] {
+          pqxx::connection client(dsn);
+          pqxx::work(client).exec("SELECT 1");
+        });
+      }
+    });
+    EXPECT_TRUE(AwaitStatus(1, "pool/beta: clients have waited for a server connection"));
+    open.clear();
+    holders.clear();
+  }
+  EXPECT_TRUE(AwaitStatus(0, "all is well"));
 }
 
 TEST_F(StatusTest, WithNatsDownTheRestIsTold) {

@@ -122,6 +122,9 @@ absl::StatusOr<SqlEndpoint::Options> SqlOptions(const v1::Config& config, const 
                                                                              std::optional<absl::Duration> took) {
       health.Set(component, status, took);
     };
+    auto on_waits = [&health, component = std::format("pool/{}", service.str())](const absl::Status& status) {
+      health.Set(component, status);
+    };
     options.instances.push_back({.service = std::move(service),
                                  .address = *std::move(address),
                                  .role_keys = secrets.role_keys.at(config.services(i).name()),
@@ -136,7 +139,8 @@ absl::StatusOr<SqlEndpoint::Options> SqlOptions(const v1::Config& config, const 
                                  .max_prepared_statements = static_cast<size_t>(instance.max_prepared_statements()),
                                  .tenant_restraint = instance.tenant_restraint() != "off",
                                  .probe = std::move(probe),
-                                 .on_vitals = std::move(on_vitals)});
+                                 .on_vitals = std::move(on_vitals),
+                                 .on_waits = std::move(on_waits)});
   }
   return options;
 }

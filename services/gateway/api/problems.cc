@@ -23,6 +23,9 @@ std::string AdviceFor(const std::string& component) {
   if (component == "outbox") {
     return "look into the gateway's log and NATS' own: its disk may be full; all goes on by itself once it takes them";
   }
+  if (component.starts_with("pool/")) {
+    return "leasehold pools: none working is an application that leaves transactions open; else raise max_connections";
+  }
   if (component == "leases") return "wait a moment; it needs NATS";
   if (component == "listeners") return "wait for its start, or use another gateway: this one may be shutting down";
   return "look into the gateway's log";

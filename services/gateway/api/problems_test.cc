@@ -102,6 +102,15 @@ TEST(Problems, ChangesThatJetStreamDoesNotTakeAreOneUnlessItIsAway) {
   EXPECT_THAT(status.problems(), ElementsAre(Is("nats", "not connected")));
 }
 
+TEST(Problems, ClientsThatWaitForServers) {
+  v1::GetStatusResponse status = Well();
+  *status.mutable_gateway()->add_components() =
+      ComponentOf("pool/core", v1::COMPONENT_STATE_FAILING, "all 50 are taken");
+  FindProblems(status);
+  EXPECT_THAT(status.problems(), ElementsAre(Is("pool/core", "all 50 are taken")));
+  EXPECT_THAT(status.problems(0).advice(), HasSubstr("leasehold pools"));
+}
+
 TEST(Problems, AMigrationRunThatStoppedOrFailed) {
   v1::GetStatusResponse status = Well();
   v1::MigrationRun& run = *status.mutable_services(0)->mutable_provisioner()->mutable_run();

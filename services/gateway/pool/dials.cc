@@ -17,6 +17,8 @@ constexpr absl::Duration kLoginPatience = absl::Seconds(10);
 // After a failure that may pass: a restart, a full instance.
 constexpr absl::Duration kFirstRetry = absl::Milliseconds(50);
 constexpr absl::Duration kLastRetry = absl::Seconds(1);
+// Of a client, before somebody has to hear of it; half of connection_timeout, if that is less.
+constexpr absl::Duration kWaitPatience = absl::Seconds(5);
 // PostgreSQL forks a process each: more of them at a time make each slower.
 constexpr int kMostDialsOfLine = 4;
 
@@ -167,6 +169,21 @@ void InstancePool::CheckVitals() {
   if (told_ == now) return;
   options_.on_vitals(now.first, now.second);
   told_ = std::move(now);
+}
+
+void InstancePool::CheckWaits() {
+  if (!options_.on_waits) return;
+  const absl::Duration patience = std::min(kWaitPatience, options_.connection_timeout / 2);
+  const bool starved =
+      !vitals_.failing() && used_ >= room_.get() && std::ranges::any_of(waiting_lines_, [&](const Line* line) {
+        return loop_.now() - line->waiting.front()->since_ >= patience;
+      });
+  if (std::exchange(starved_, starved) == starved) return;
+  options_.on_waits(
+      starved ? Error(v1::REASON_INSTANCE_CONNECTIONS_EXHAUSTED,
+                      std::format("clients have waited for a server connection for longer than {}: all {} are taken",
+                                  absl::FormatDuration(patience), room_.get()))
+              : absl::OkStatus());
 }
 
 // Through the pool like anybody else, so that it counts under the cap.

@@ -398,6 +398,7 @@ void InstancePool::Reap() {
   }
   room_.Look(now);
   CheckVitals();
+  CheckWaits();
   loop_.After(kReapEvery, [this] { Reap(); });
 }
 

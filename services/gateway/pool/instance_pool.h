@@ -79,6 +79,9 @@ struct InstanceOptions {
   // Told of how the instance is when that changes, and of each probe: OK and how long it took, or why not. On the loop;
   // must not block.
   std::function<void(const absl::Status&, std::optional<absl::Duration> took)> on_vitals = {};
+  // Told when clients begin to wait for long though the instance is well, since all servers are taken, and OK when that
+  // has ended. The same rules.
+  std::function<void(const absl::Status&)> on_waits = {};
 };
 
 // What a server was left in.
@@ -148,6 +151,7 @@ class InstancePool {
   absl::Status NotReached(std::string_view sqlstate, std::string_view remark) const;
   bool Hopeless() const;
   void CheckVitals();
+  void CheckWaits();
   void Probe();
 
   // sharing.cc
@@ -220,6 +224,7 @@ class InstancePool {
   Restraint restraint_;
   Vitals vitals_;
   std::optional<std::pair<absl::Status, std::optional<absl::Duration>>> told_;  // on_vitals
+  bool starved_ = false;                                                        // on_waits
   DialRate dial_rate_;
   InstanceRoom room_;
   int dialling_ = 0;

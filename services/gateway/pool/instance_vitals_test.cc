@@ -64,6 +64,21 @@ TEST_F(InstanceVitalsTest, WhoIsNotAskedForAnythingIsAskedForASignOfLife) {
   EXPECT_LE(postgres_.most(), 1u);
 }
 
+TEST_F(InstanceVitalsTest, ClientsThatWaitForLongAreToldOfUntilTheyDoNot) {
+  VitalsHeard heard;
+  InstanceOptions options = WithCap(1);
+  options.connection_timeout = absl::Seconds(20);
+  options.on_waits = [record = heard.Recorder()](const absl::Status& status) { record(status, std::nullopt); };
+  Rig rig(std::move(options));
+  Client holder(rig), other(rig);
+  ASSERT_EQ(holder.Ask("acme").Outcome(), "served");
+  other.Ask("globex");
+  EXPECT_TRUE(heard.Becomes("waited for a server connection for longer than 5s: all 1 are taken"));
+  holder.Release();
+  EXPECT_EQ(other.Outcome(), "served");
+  EXPECT_TRUE(heard.Becomes("ok"));
+}
+
 TEST_F(InstanceVitalsTest, WhoComesAfterAWholeTimeOutOfFailureIsToldAtOnce) {
   InstanceOptions options = Options();
   options.connection_timeout = absl::Milliseconds(300);

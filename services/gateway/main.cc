@@ -179,7 +179,8 @@ absl::Status Run(const Arguments& arguments) {
   LH_ASSIGN_OR_RETURN(SqlEndpoint::Options sql_options, SqlOptions(config, secrets, encryption, health));
   Reloader keys(metrics);
   LH_RETURN_IF_ERROR(WatchKeys(config, secrets, keys));
-  LH_ASSIGN_OR_RETURN(const jetstream::Security nats_security, jetstream::ReadSecurity(config.nats(), environment));
+  LH_ASSIGN_OR_RETURN(const jetstream::Security nats_security,
+                      jetstream::ReadSecurity(config.nats(), environment, certificates));
   if (arguments.check_config) {
     LH_RETURN_IF_ERROR(ReadOtlpHeaders(environment).status());
     return Callers::Check(config.gateway());

@@ -18,8 +18,8 @@ namespace leasehold::jetstream {
 // The longest that a request to JetStream may take.
 inline constexpr absl::Duration kRequestTimeout = absl::Seconds(2);
 
-// nats.c reconnects it for ever, with two exceptions: it never looks at changed certificates, and it closes a connection
-// whose credentials a server has refused twice in a row. Then there has to be a new one. Any thread.
+// nats.c reconnects it for ever, with two exceptions: it never looks at changed certificates, and it closes a
+// connection whose credentials a server has refused twice in a row. Then there has to be a new one. Any thread.
 class Link {
  public:
   // `on_state`: up or down, on nats.c's thread for these, one call at a time; none after Close().

@@ -1,4 +1,5 @@
-// Certificates, CAs and passwords that are replaced while a client is connected, and servers that refuse it for a while.
+// Certificates, CAs and passwords that are replaced while a client is connected, and servers that refuse it for a
+// while.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -30,13 +31,13 @@ class RenewalTest : public testing::Test {
   }
   // Of a server that reads it at each start.
   std::string WritePasswordOfServer(const std::string& password) {
-    return certificates_.Write("server.conf", std::format("authorization {{ user: leasehold, password: {} }}\n", password));
+    return certificates_.Write("server.conf",
+                               std::format("authorization {{ user: leasehold, password: {} }}\n", password));
   }
   void Connect() {
     const auto security = ReadSecurity(config_, [](const char*) { return std::nullopt; }, watcher_);
     ASSERT_TRUE(security.ok()) << security.status();
-    auto client =
-        jetstream::Connect({.url = config_.url(), .name = "test", .on_state = states_.Recorder()}, *security);
+    auto client = jetstream::Connect({.url = config_.url(), .name = "test", .on_state = states_.Recorder()}, *security);
     ASSERT_TRUE(client.ok()) << client.status();
     client_ = *std::move(client);
   }
@@ -82,7 +83,8 @@ std::string Contents(const std::string& path) {
 TEST_F(RenewalTest, AReplacedCertificateIsShownAtTheNextConnection) {
   const tls::IdentityFiles server = certificates_.Make("nats");
   const std::string believed = certificates_.Write("believed.crt", Contents(certificates_.ca()));
-  Serve({.data_dir = Data(), .certificate_file = server.certificate, .key_file = server.key, .client_ca_file = believed});
+  Serve(
+      {.data_dir = Data(), .certificate_file = server.certificate, .key_file = server.key, .client_ca_file = believed});
   const tls::IdentityFiles own = certificates_.Make("gateway");
   config_.set_ca_file(certificates_.ca());
   config_.set_certificate_file(own.certificate);
@@ -135,11 +137,11 @@ TEST_F(RenewalTest, RefusedCredentialsAreTriedAgainAndAllGoesOnWithTheNewPasswor
   ASSERT_TRUE(consumer.ok()) << consumer.status();
   absl::Mutex mu;
   std::string seen;
-  auto bucket = client_->OpenKeyValue(
-      {.bucket = "leases"}, {.on_entry = [&](const std::string& key, std::optional<std::string_view>) {
-        absl::MutexLock lock(&mu);
-        seen = key;
-      }});
+  auto bucket = client_->OpenKeyValue({.bucket = "leases"},
+                                      {.on_entry = [&](const std::string& key, std::optional<std::string_view>) {
+                                        absl::MutexLock lock(&mu);
+                                        seen = key;
+                                      }});
   ASSERT_TRUE(bucket.ok()) << bucket.status();
   auto responder = client_->Respond("ask", "", [](std::string_view request) { return std::string(request) + "!"; });
   ASSERT_TRUE(responder.ok()) << responder.status();

@@ -95,8 +95,8 @@ class HeldUpTest : public RefillTest {
     ASSERT_EQ(AskOver(owner, sql), "") << sql;
   }
   std::string RolesOf(const std::string& tenant) {
-    return test_->Ask("postgres", std::format("SELECT count(*) FROM pg_roles WHERE starts_with(rolname, 'tenant_{}_')",
-                                              tenant));
+    return test_->Ask("postgres",
+                      std::format("SELECT count(*) FROM pg_roles WHERE starts_with(rolname, 'tenant_{}_')", tenant));
   }
   void ExpectRemoved(const std::string& tenant) {
     gateway_.Set(tenant, 2, v1::DESIRED_STATE_ABSENT);

@@ -13,8 +13,8 @@ namespace {
 
 using postgres::QuoteIdentifier;
 
-// Privileges (a) and policies (r) in databases whose owner is a tenant's, by its mark; and those on such databases, which
-// are told of anywhere.
+// Privileges (a) and policies (r) in databases whose owner is a tenant's, by its mark; and those on such databases,
+// which are told of anywhere.
 constexpr std::string_view kGiving =
     "SELECT d.datname, pg_get_userbyid(d.datdba), has_database_privilege(d.oid, 'CONNECT'), d.datconnlimit >= 0 "
     "FROM pg_roles r JOIN pg_shdepend s ON s.refclassid = 'pg_authid'::regclass AND s.refobjid = r.oid "
@@ -50,8 +50,7 @@ absl::Status RevokeIn(const Instance& instance, postgres::Connection& central, c
 absl::Status RevokeElsewhere(const Instance& instance, postgres::Connection& central,
                              std::initializer_list<const RoleSpec*> roles) {
   for (const RoleSpec* role : roles) {
-    LH_ASSIGN_OR_RETURN(const pqxx::result giving,
-                        central.ExecAlone(kGiving, {role->name, role->mark, MarkOf("")}));
+    LH_ASSIGN_OR_RETURN(const pqxx::result giving, central.ExecAlone(kGiving, {role->name, role->mark, MarkOf("")}));
     for (const pqxx::row& row : giving) LH_RETURN_IF_ERROR(RevokeIn(instance, central, row, *role));
   }
   return absl::OkStatus();

@@ -53,7 +53,7 @@ absl::Status CheckCa(const v1::ServiceConfig& service) {
 absl::StatusOr<Migrations> ReadKind(const v1::ServiceConfig& service, std::string_view kind) {
   if (service.migrations().empty()) return Migrations();
   if (std::error_code error; !std::filesystem::is_directory(service.migrations(), error)) {
-    return InvalidField(std::format("services.{}.migrations", service.name()), service.migrations(),
+    return InvalidField(std::format("services[{}].migrations", service.name()), service.migrations(),
                         "a folder that exists, or none for empty schemas");
   }
   return ReadMigrations(std::format("{}/{}", service.migrations(), kind));

@@ -314,12 +314,16 @@ Progress ProgressOf(const Standing& standing, Services services) {
       each.set_message(std::format("waiting for {}", service));
     }
   }
-  if (!failed.empty()) progress.message = absl::StrJoin(failed, "; ") + "; another attempt follows";
-  if (!waiting.empty()) {
-    if (!progress.message.empty()) progress.message += "; ";
-    progress.message += "waiting for " + absl::StrJoin(waiting, ", ");
-  }
+  progress.message = ProgressMessage(failed, waiting);
   return progress;
+}
+
+std::string ProgressMessage(std::span<const std::string> failed, std::span<const std::string> waiting) {
+  std::string message;
+  if (!failed.empty()) message = absl::StrJoin(failed, "; ") + "; another attempt follows";
+  if (waiting.empty()) return message;
+  if (!message.empty()) message += "; ";
+  return message + "waiting for " + absl::StrJoin(waiting, ", ");
 }
 
 std::string MessageOf(const Standing& standing, Services services) {

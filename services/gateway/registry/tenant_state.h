@@ -101,6 +101,8 @@ struct Progress {
   bool settled() const { return done == total; }
 };
 Progress ProgressOf(const Standing& standing, Services services);
+// "core failed: … (attempt 2); another attempt follows; waiting for employee, identity".
+std::string ProgressMessage(std::span<const std::string> failed, std::span<const std::string> waiting);
 
 // Why the tenant is not ACTIVE, in one sentence; empty when it is.
 std::string MessageOf(const Standing& standing, Services services);

@@ -184,8 +184,11 @@ int Execute(CLI::App& app, Command& command, std::vector<std::string> args) {
       at = at->get_subcommands().front();
       absl::StrAppend(&path, " ", at->get_name());
     }
-    if (dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr && at->remaining_size() > 0) {
-      return ReportUsage(absl::StrCat("there is no use for '", Printable(at->remaining().front()), "'"), path);
+    if (dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr) {
+      const std::vector<std::string> extras = app.remaining(/*recurse=*/true);
+      if (!extras.empty()) {
+        return ReportUsage(absl::StrCat("there is no use for '", Printable(extras.front()), "'"), path);
+      }
     }
     const bool behind = command.has_tail && dynamic_cast<const CLI::RequiredError*>(&error) != nullptr;
     return ReportUsage(absl::StrCat(error.what(), behind ? "; what stands behind '--' is another program's" : ""),

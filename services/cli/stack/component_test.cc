@@ -36,7 +36,7 @@ TEST(DaemonComponent, ShowsWhatItSaidThisTime) {
   EXPECT_THAT(second, EndsWith("ends with:\n  | the second"));
   EXPECT_THAT(WhyNot(log, "exit 3"), EndsWith("(exit status 3) without a word"));
   EXPECT_THAT(WhyNot(log, "seq 100; exit 3"), EndsWith("ends with:\n  | 93\n  | 94\n  | 95\n  | 96\n  | 97\n  | 98"
-                                                      "\n  | 99\n  | 100"));
+                                                       "\n  | 99\n  | 100"));
 }
 
 }  // namespace

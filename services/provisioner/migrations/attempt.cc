@@ -14,6 +14,7 @@ namespace leasehold::provisioner {
 namespace {
 
 constexpr size_t kMaxTextBytes = 500;
+constexpr std::string_view kReadOnlyTransaction = "25006";
 constexpr absl::Duration kTick = absl::Milliseconds(50);
 
 bool MayWorkLater(std::string_view sqlstate) {
@@ -47,7 +48,6 @@ std::vector<std::string> SettingsFor(const MigrateOptions& options, std::string_
 
 absl::Status FailedAt(const std::string& file, std::span<const SqlStatement> statements, size_t index,
                       const absl::Status& status, MigrateResult& result) {
-  if (postgres::IsConnectionFailure(status)) return status;
   // Errors are terse: the message alone, neither statement nor row.
   Log(Level::kWarning, "migration statement failed", {{"file", file}, {"error", StdView(status.message())}});
   StatementFailure failure{
@@ -57,10 +57,23 @@ absl::Status FailedAt(const std::string& file, std::span<const SqlStatement> sta
     failure.text = Printable(statements[index].text, kMaxTextBytes);
     failure.reason = NamesOnlyMessage(status, failure.sqlstate, statements[index].text);
   }
+  // It may be the file's own doing, and may be somebody else's.
+  if (postgres::IsConnectionFailure(status)) failure.reason = "its session was ended";
   result.failure = failure;
+  if (postgres::IsConnectionFailure(status)) return status;
   return Error(v1::REASON_MIGRATION_FAILED,
                std::format("migration {} failed at line {}, statement {} (SQLSTATE {})", file, failure.line,
                            failure.statement, failure.sqlstate.empty() ? "unknown" : failure.sqlstate));
+}
+
+absl::Status NotRecorded(const std::string& file, std::span<const SqlStatement> statements, const absl::Status& status,
+                         MigrateResult& result) {
+  const absl::Status failed =
+      FailedAt(file, statements, statements.empty() ? 0 : statements.size() - 1, status, result);
+  if (postgres::SqlStateOf(status) == kReadOnlyTransaction) {
+    result.failure->reason = "the file has made the session read-only, so that it cannot be recorded";
+  }
+  return failed;
 }
 
 absl::Status RunStatements(postgres::Transaction& tx, const std::string& file, std::span<const SqlStatement> statements,

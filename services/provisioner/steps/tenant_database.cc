@@ -245,6 +245,11 @@ absl::Status TenantDatabase::MigrateInside() {
   if (!migrated.ok() && result.failure.has_value() && !MayPass(result.failure->sqlstate)) {
     failing_file_ = result.failure->file;
   }
+  if (postgres::IsConnectionFailure(migrated) && result.failure.has_value()) {
+    return Error(v1::REASON_INSTANCE_UNAVAILABLE,
+                 std::format("migration {}: its session was ended at line {}, statement {}", result.failure->file,
+                             result.failure->line, result.failure->statement));
+  }
   LH_RETURN_IF_ERROR(migrated);
   options_.schema_version = result.version;
   history_digest_ = result.digest;

@@ -273,7 +273,9 @@ class Trial {
   absl::Status RunWhole(const Migration& file) {
     LH_RETURN_IF_ERROR(UnlessOwing(RunStatements(tx_, file.name, file.statements, result_)));
     if (at_end_) return absl::OkStatus();
-    const absl::Status checked = tx_.Exec("SET CONSTRAINTS ALL IMMEDIATE").status();
+    // What the commit would check; the files that follow may defer constraints again.
+    const absl::Status checked =
+        tx_.Exec("SAVEPOINT checked; SET CONSTRAINTS ALL IMMEDIATE; ROLLBACK TO checked; RELEASE checked").status();
     return checked.ok() ? checked : FailedAt(file.name, file.statements, LastOf(file.statements), checked, result_);
   }
 
@@ -407,6 +409,7 @@ absl::Status Undo(postgres::Connection& owner, const Secret& secret, const Migra
   return WithHistory(owner, options, result, [&](History& history) -> absl::Status {
     LH_ASSIGN_OR_RETURN(const std::vector<const Migration*> files, ToTakeBack(history, migrations, run));
     for (const Migration* file : files) {
+      if (!result.files.empty()) LH_RETURN_IF_ERROR(owner.ExecAlone(kFreshSession).status());
       LH_RETURN_IF_ERROR(
           InOneTransaction(owner, file->down->name, file->down->statements, options, result,
                            [&](postgres::Transaction& tx) { return HistoryWriter(tx, secret).Undone(file->version); }));

@@ -76,5 +76,35 @@ TEST_F(SessionTest, WhatAFileSetsIsNotTheNextOnes) {
   EXPECT_EQ(Ask("SELECT found FROM d"), "on");
 }
 
+TEST_F(SessionTest, WhatADownFileSetsIsNotTheNextOnes) {
+  const auto files = [](std::string_view text, const std::string& down) {
+    Migrations read = *MigrationsOf({{"0001_a.sql", text}});
+    read[0].down = DownMigration{.name = "0001_a.down.sql", .statements = *SplitStatements(down)};
+    return read[0];
+  };
+  Migration first = files("CREATE TABLE a (i int)", "DROP TABLE a; CREATE TEMP TABLE scratch (i int)");
+  Migration second = first;
+  second.version = 2;
+  second.name = "0002_b.sql";
+  second.statements = *SplitStatements("CREATE TABLE b (i int)");
+  second.down = DownMigration{.name = "0002_b.down.sql",
+                              .statements = *SplitStatements("DROP TABLE b; CREATE TEMP TABLE scratch (i int);"
+                                                             "SET default_transaction_read_only = on")};
+  options_.run = "x.1";
+  ASSERT_EQ(Run(Migrations{first, second}), absl::OkStatus());
+  postgres::Connection owner = Owner();
+  EXPECT_EQ(Undo(owner, secret_, {first, second}, "x.1", options_, result_ = {}), absl::OkStatus());
+  EXPECT_EQ(Applied(), "");
+}
+
+TEST_F(SessionTest, ADryRunDefersWhatAnApplyDefers) {
+  const Files files = {{"0001_a.sql",
+                        "CREATE TABLE parent (id int PRIMARY KEY);\n"
+                        "CREATE TABLE child (id int REFERENCES parent DEFERRABLE INITIALLY DEFERRED)"},
+                       {"0002_b.sql", "INSERT INTO child VALUES (1); INSERT INTO parent VALUES (1)"}};
+  EXPECT_EQ(Try(files), absl::OkStatus());
+  EXPECT_EQ(Run(files), absl::OkStatus());
+}
+
 }  // namespace
 }  // namespace leasehold::provisioner

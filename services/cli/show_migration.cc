@@ -117,9 +117,10 @@ std::string FailureText(const v1::MigrationTask& task) {
   std::string text(StdView(absl::StripAsciiWhitespace(failure.text())));
   text = absl::StrReplaceAll(text, {{"\n", " "}, {"\\x0a", " "}});
   if (text.size() > 100) text = absl::StrCat(Printable(text.substr(0, 100)), "…");
-  return absl::StrCat(failure.file(), " line ", failure.line(), ", statement ", failure.statement(), " (",
-                      failure.sqlstate().empty() ? "no SQLSTATE" : failure.sqlstate(),
-                      "): ", failure.reason().empty() ? "" : absl::StrCat(failure.reason(), ": "), text);
+  const std::string place =
+      failure.statement() == 0 ? "" : absl::StrCat(" line ", failure.line(), ", statement ", failure.statement());
+  return absl::StrCat(failure.file(), place, " (", failure.sqlstate().empty() ? "no SQLSTATE" : failure.sqlstate(),
+                      "): ", failure.reason(), failure.reason().empty() || text.empty() ? "" : ": ", text);
 }
 
 }  // namespace

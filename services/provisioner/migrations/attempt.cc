@@ -50,9 +50,9 @@ absl::Status FailedAt(const std::string& file, std::span<const SqlStatement> sta
                       const absl::Status& status, MigrateResult& result) {
   // Errors are terse: the message alone, neither statement nor row.
   Log(Level::kWarning, "migration statement failed", {{"file", file}, {"error", StdView(status.message())}});
-  StatementFailure failure{
-      .file = file, .statement = static_cast<int>(index) + 1, .sqlstate = std::string(postgres::SqlStateOf(status))};
+  StatementFailure failure{.file = file, .sqlstate = std::string(postgres::SqlStateOf(status))};
   if (index < statements.size()) {
+    failure.statement = static_cast<int>(index) + 1;
     failure.line = statements[index].line + LineOf(status, statements[index].text) - 1;
     failure.text = Printable(statements[index].text, kMaxTextBytes);
     failure.reason = NamesOnlyMessage(status, failure.sqlstate, statements[index].text);
@@ -64,6 +64,13 @@ absl::Status FailedAt(const std::string& file, std::span<const SqlStatement> sta
   return Error(v1::REASON_MIGRATION_FAILED,
                std::format("migration {} failed at line {}, statement {} (SQLSTATE {})", file, failure.line,
                            failure.statement, failure.sqlstate.empty() ? "unknown" : failure.sqlstate));
+}
+
+std::string SessionEnded(const StatementFailure& failure) {
+  return std::format("migration {}: its session was ended{}", failure.file,
+                     failure.statement == 0
+                         ? ""
+                         : std::format(" at line {}, statement {}", failure.line, failure.statement));
 }
 
 absl::Status NotRecorded(const std::string& file, std::span<const SqlStatement> statements, const absl::Status& status,

@@ -19,7 +19,9 @@ std::vector<std::string> SettingsFor(const MigrateOptions& options, std::string_
 // it is.
 absl::Status FailedAt(const std::string& file, std::span<const SqlStatement> statements, size_t index,
                       const absl::Status& status, MigrateResult& result);
-// The same of the record that follows them.
+// What is to be said of one that has lost its connection.
+std::string SessionEnded(const StatementFailure& failure);
+// FailedAt() of the record that follows the statements.
 absl::Status NotRecorded(const std::string& file, std::span<const SqlStatement> statements, const absl::Status& status,
                          MigrateResult& result);
 

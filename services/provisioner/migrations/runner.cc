@@ -110,9 +110,9 @@ class Application {
     do {
       alone_ = nullptr;
       if (!std::exchange(first, false)) {
-        LH_RETURN_IF_ERROR(owner_.ExecTogether(std::vector<std::string>{std::string(kFreshSession)}).status);
+        status = owner_.ExecTogether(std::vector<std::string>{std::string(kFreshSession)}).status;
       }
-      status = WithRetries(options_, result_, [this] { return Turn(); });
+      if (status.ok()) status = WithRetries(options_, result_, [this] { return Turn(); });
       owner_.Stay(false);
       if (status.ok() && alone_ != nullptr) status = ApplyAlone(*alone_);
     } while (status.ok() && more_);
@@ -188,7 +188,10 @@ class Application {
       return absl::OkStatus();
     }
     if (postgres::IsConnectionFailure(applied.status)) {
-      return FailedAt(file.name, file.statements, of_file, applied.status, result_);
+      // Without a word from the server nobody knows how far it was.
+      const bool known = !postgres::SqlStateOf(applied.status).empty();
+      return FailedAt(file.name, known ? std::span(file.statements) : std::span<const SqlStatement>(), of_file,
+                      applied.status, result_);
     }
     LH_RETURN_IF_ERROR(RollBack());
     if (applied.failed == file.statements.size() && IsUnrecorded(applied.status)) {

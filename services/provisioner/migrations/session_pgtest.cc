@@ -1,4 +1,6 @@
 // What a file does to the session that it runs on: to its own record, and to the files after it.
+#include "common/postgres/errors.h"
+#include "services/provisioner/migrations/attempt.h"
 #include "services/provisioner/migrations/runner_fixture.h"
 
 namespace leasehold::provisioner {
@@ -14,7 +16,8 @@ constexpr std::string_view kReadOnly =
 
 TEST_F(SessionTest, AFileThatCannotBeRecordedIsNamed) {
   const Files files = {{"0001_a.sql", kReadOnly}};
-  for (const absl::Status& status : {Run(files), Try(files)}) {
+  for (const bool dry : {false, true}) {
+    const absl::Status status = dry ? Try(files) : Run(files);
     EXPECT_EQ(ReasonOf(status), v1::REASON_MIGRATION_FAILED) << status;
     EXPECT_THAT(std::string(status.message()),
                 AllOf(HasSubstr("0001_a.sql"), HasSubstr("line 2, statement 2"), HasSubstr("25006")));
@@ -58,6 +61,12 @@ TEST_F(SessionTest, AFileThatEndsItsSessionIsNamed) {
        run);
 }
 
+TEST_F(SessionTest, WhereASessionEndedWithoutAWordIsNotGuessed) {
+  EXPECT_TRUE(postgres::IsConnectionFailure(FailedAt("0001_a.sql", {}, 0, postgres::ConnectionLost(), result_)));
+  ASSERT_TRUE(result_.failure.has_value());
+  EXPECT_EQ(SessionEnded(*result_.failure), "migration 0001_a.sql: its session was ended");
+}
+
 TEST_F(SessionTest, WhatAFileSetsIsNotTheNextOnes) {
   constexpr std::string_view kSets =
       "SET default_transaction_read_only = on;\nSELECT pg_catalog.set_config('app.by', 'first', false);\n"
@@ -77,23 +86,17 @@ TEST_F(SessionTest, WhatAFileSetsIsNotTheNextOnes) {
 }
 
 TEST_F(SessionTest, WhatADownFileSetsIsNotTheNextOnes) {
-  const auto files = [](std::string_view text, const std::string& down) {
-    Migrations read = *MigrationsOf({{"0001_a.sql", text}});
-    read[0].down = DownMigration{.name = "0001_a.down.sql", .statements = *SplitStatements(down)};
-    return read[0];
-  };
-  Migration first = files("CREATE TABLE a (i int)", "DROP TABLE a; CREATE TEMP TABLE scratch (i int)");
-  Migration second = first;
-  second.version = 2;
-  second.name = "0002_b.sql";
-  second.statements = *SplitStatements("CREATE TABLE b (i int)");
-  second.down = DownMigration{.name = "0002_b.down.sql",
-                              .statements = *SplitStatements("DROP TABLE b; CREATE TEMP TABLE scratch (i int);"
-                                                             "SET default_transaction_read_only = on")};
+  Migrations files = *MigrationsOf({{"0001_a.sql", "CREATE TABLE a (i int)"}, {"0002_b.sql", "CREATE TABLE b (i int)"}});
+  files[0].down = DownMigration{
+      .name = "0001_a.down.sql", .statements = *SplitStatements("DROP TABLE a; CREATE TEMP TABLE scratch (i int)")};
+  files[1].down = DownMigration{.name = "0002_b.down.sql",
+                                .statements = *SplitStatements("DROP TABLE b; CREATE TEMP TABLE scratch (i int);"
+                                                               "SET default_transaction_read_only = on")};
   options_.run = "x.1";
-  ASSERT_EQ(Run(Migrations{first, second}), absl::OkStatus());
+  ASSERT_EQ(Run(files), absl::OkStatus());
+  result_ = MigrateResult();
   postgres::Connection owner = Owner();
-  EXPECT_EQ(Undo(owner, secret_, {first, second}, "x.1", options_, result_ = {}), absl::OkStatus());
+  EXPECT_EQ(Undo(owner, secret_, files, "x.1", options_, result_), absl::OkStatus());
   EXPECT_EQ(Applied(), "");
 }
 

@@ -192,7 +192,7 @@ absl::StatusOr<v1::MigrationPlan> MigrationCalls::Plan(const v1::PlanMigrationsR
   std::erase_if(fleet, [&](const FleetDatabase& database) {
     return !database.finished || !IsSelected(spec.selection(), database);
   });
-  const Page page = PageOf(request);
+  Page page = PageOf(request);
   v1::MigrationPlan plan;
   if (page.begin == 0) {
     for (const Findings& findings :
@@ -206,6 +206,7 @@ absl::StatusOr<v1::MigrationPlan> MigrationCalls::Plan(const v1::PlanMigrationsR
   AssignWaves(spec, fleet);
   std::set<std::pair<bool, int>> named;
   size_t room = kStatementsBytes;
+  size_t bytes = 0;
   for (size_t i = 0; i < fleet.size(); ++i) {
     const FleetDatabase& database = fleet[i];
     const std::vector<const Migration*> pending = PendingFor(database, files);
@@ -214,12 +215,17 @@ absl::StatusOr<v1::MigrationPlan> MigrationCalls::Plan(const v1::PlanMigrationsR
       if (is_new && page.begin == 0) *plan.add_files() = WithStatements(*file, !database.tenant.empty(), room);
     }
     if (i < page.begin || i >= page.end) continue;
+    if (bytes >= kPageBytes) {
+      page.end = i;
+      continue;
+    }
     v1::PlannedDatabase& planned = *plan.add_databases();
     planned.set_database(database.database);
     planned.set_tenant(database.tenant);
     planned.set_wave(database.wave);
     planned.set_version(database.version);
     for (const Migration* file : pending) planned.add_files(file->name);
+    bytes += planned.ByteSizeLong();
   }
   if (page.end < fleet.size()) plan.set_next_page_token(std::format("{}", page.end));
   return plan;

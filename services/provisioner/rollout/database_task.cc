@@ -241,10 +241,7 @@ class Task {
     failure.set_sqlstate(std::string(postgres::SqlStateOf(status)));
     const std::optional<StatementFailure>& at = IsUnreachable(status) ? lost_ : result_.failure;
     if (!at.has_value()) return;
-    if (IsUnreachable(status)) {
-      failure.set_message(std::format("migration {}: its session was ended, again and again, at line {}, statement {}",
-                                      at->file, at->line, at->statement));
-    }
+    if (IsUnreachable(status)) failure.set_message(SessionEnded(*at));
     failure.set_file(at->file);
     failure.set_statement(at->statement);
     failure.set_line(at->line);

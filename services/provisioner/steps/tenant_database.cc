@@ -246,9 +246,7 @@ absl::Status TenantDatabase::MigrateInside() {
     failing_file_ = result.failure->file;
   }
   if (postgres::IsConnectionFailure(migrated) && result.failure.has_value()) {
-    return Error(v1::REASON_INSTANCE_UNAVAILABLE,
-                 std::format("migration {}: its session was ended at line {}, statement {}", result.failure->file,
-                             result.failure->line, result.failure->statement));
+    return Error(v1::REASON_INSTANCE_UNAVAILABLE, SessionEnded(*result.failure));
   }
   LH_RETURN_IF_ERROR(migrated);
   options_.schema_version = result.version;

@@ -1,5 +1,4 @@
 // What a file does to the session that it runs on: to its own record, and to the files after it.
-#include "common/postgres/errors.h"
 #include "services/provisioner/migrations/attempt.h"
 #include "services/provisioner/migrations/runner_fixture.h"
 
@@ -62,7 +61,11 @@ TEST_F(SessionTest, AFileThatEndsItsSessionIsNamed) {
 }
 
 TEST_F(SessionTest, WhereASessionEndedWithoutAWordIsNotGuessed) {
-  EXPECT_TRUE(postgres::IsConnectionFailure(FailedAt("0001_a.sql", {}, 0, postgres::ConnectionLost(), result_)));
+  postgres::ConnectOptions closed;
+  closed.dsn = "host=127.0.0.1 port=1";
+  postgres::Connection nobody(closed);
+  const absl::Status lost = nobody.ExecAlone("SELECT 1").status();
+  EXPECT_TRUE(postgres::IsConnectionFailure(FailedAt("0001_a.sql", {}, 0, lost, result_)));
   ASSERT_TRUE(result_.failure.has_value());
   EXPECT_EQ(SessionEnded(*result_.failure), "migration 0001_a.sql: its session was ended");
 }

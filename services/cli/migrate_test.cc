@@ -52,7 +52,8 @@ TEST(TellsAtInterrupt, SaysThatTheRunGoesOnAndEnds) {
         raise(SIGINT);
       },
       ::testing::KilledBySignal(SIGINT),
-      "run identity.7 goes on; leasehold migrate watch identity.7 follows it, leasehold migrate cancel identity.7 ends");
+      "run identity.7 goes on; leasehold migrate watch identity.7 follows it, leasehold migrate cancel identity.7 "
+      "ends");
 }
 
 TEST(ShowRun, NamesFailuresAndFindings) {

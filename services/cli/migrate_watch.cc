@@ -81,9 +81,9 @@ class Screen {
 }  // namespace
 
 TellsAtInterrupt::TellsAtInterrupt(const std::string& run) {
-  Farewell() = absl::StrCat("\nrun ", run, " goes on; leasehold migrate watch ", run, " follows it, leasehold migrate cancel ",
-                            run, " ends it\n");
-  struct sigaction action {};
+  Farewell() = absl::StrCat("\nrun ", run, " goes on; leasehold migrate watch ", run,
+                            " follows it, leasehold migrate cancel ", run, " ends it\n");
+  struct sigaction action{};
   action.sa_handler = TellAndEnd;
   action.sa_flags = static_cast<int>(SA_RESETHAND);
   sigaction(SIGINT, &action, &before_);

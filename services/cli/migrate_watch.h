@@ -40,7 +40,7 @@ class TellsAtInterrupt {
   TellsAtInterrupt& operator=(const TellsAtInterrupt&) = delete;
 
  private:
-  struct sigaction before_ {};
+  struct sigaction before_{};
 };
 
 // Blocks until the run has ended, however; a gateway that goes away meanwhile is asked again for a minute. Databases

@@ -67,10 +67,9 @@ absl::Status FailedAt(const std::string& file, std::span<const SqlStatement> sta
 }
 
 std::string SessionEnded(const StatementFailure& failure) {
-  return std::format("migration {}: its session was ended{}", failure.file,
-                     failure.statement == 0
-                         ? ""
-                         : std::format(" at line {}, statement {}", failure.line, failure.statement));
+  return std::format(
+      "migration {}: its session was ended{}", failure.file,
+      failure.statement == 0 ? "" : std::format(" at line {}, statement {}", failure.line, failure.statement));
 }
 
 absl::Status NotRecorded(const std::string& file, std::span<const SqlStatement> statements, const absl::Status& status,

@@ -15,8 +15,8 @@ namespace leasehold::provisioner {
 // "SET LOCAL …" or "SET …" of time limits and search path.
 std::vector<std::string> SettingsFor(const MigrateOptions& options, std::string_view set);
 
-// `status` of statements[index] of `file` as MIGRATION_FAILED, noted in `result`; a lost connection is noted and stays as
-// it is.
+// `status` of statements[index] of `file` as MIGRATION_FAILED, noted in `result`; a lost connection is noted and stays
+// as it is.
 absl::Status FailedAt(const std::string& file, std::span<const SqlStatement> statements, size_t index,
                       const absl::Status& status, MigrateResult& result);
 // What is to be said of one that has lost its connection.

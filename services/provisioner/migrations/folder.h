@@ -32,7 +32,8 @@ struct Migration {
 // In the order of versions, which are unique and rise.
 using Migrations = std::vector<Migration>;
 
-// The server parses a file as a whole, and takes about twelve times its size for that, in each database that is worked on.
+// The server parses a file as a whole, and takes about twelve times its size for that, in each database that is worked
+// on.
 inline constexpr size_t kMaxMigrationBytes = 32 << 20;
 
 // `folder`/NNNN_name.sql and NNNN_name.down.sql; hidden files are skipped, an absent folder holds nothing. A file that

@@ -316,9 +316,9 @@ class Trial {
 
   absl::Status Record(const Migration& file) {
     HistoryWriter writer(tx_, secret_);
-    const absl::Status recorded =
-        file.transactional ? writer.Applied(file, options_.run)
-                           : writer.Noted(file, options_.run, static_cast<int>(file.statements.size()), 0);
+    const absl::Status recorded = file.transactional
+                                      ? writer.Applied(file, options_.run)
+                                      : writer.Noted(file, options_.run, static_cast<int>(file.statements.size()), 0);
     if (recorded.ok() || ReasonOf(recorded) == v1::REASON_INSUFFICIENT_PRIVILEGE) return recorded;
     return NotRecorded(file.name, file.statements, recorded, result_);
   }

@@ -43,7 +43,6 @@ TEST_F(SessionTest, AFileThatEndsItsSessionIsNamed) {
     EXPECT_EQ(result_.failure->file, "0002_b.sql");
     EXPECT_EQ(result_.failure->line, 3);
     EXPECT_EQ(result_.failure->statement, 2);
-    EXPECT_EQ(result_.failure->sqlstate, "57P01");
     EXPECT_EQ(result_.failure->reason, "its session was ended");
     EXPECT_THAT(result_.failure->text, HasSubstr("pg_terminate_backend"));
   };
@@ -53,10 +52,10 @@ TEST_F(SessionTest, AFileThatEndsItsSessionIsNamed) {
                        {"0002_b.sql", "SELECT 1;\n\nSELECT pg_terminate_backend(pg_backend_pid());\nSELECT 2"}};
   ends(files, attempt);
   ends(files, run);
+  EXPECT_EQ(result_.failure->sqlstate, "57P01");
   EXPECT_EQ(Applied(), "0001_a.sql");
   ends({{"0001_a.sql", "CREATE TABLE a (i int)"},
-        {"0002_b.sql",
-         "-- leasehold: no-transaction\nANALYZE a;\nSELECT pg_terminate_backend(pg_backend_pid())"}},
+        {"0002_b.sql", "-- leasehold: no-transaction\nANALYZE a;\nSELECT pg_terminate_backend(pg_backend_pid())"}},
        run);
 }
 
@@ -80,8 +79,7 @@ TEST_F(SessionTest, WhatAFileSetsIsNotTheNextOnes) {
       "coalesce(current_setting('app.by', true), '') || current_setting('check_function_bodies') AS found";
   const std::string second = std::vformat(kMakes, std::make_format_args("b"));
   const std::string fourth = std::vformat(kMakes, std::make_format_args("d"));
-  const Files files = {
-      {"0001_a.sql", kSets}, {"0002_b.sql", second}, {"0003_c.sql", kAlone}, {"0004_d.sql", fourth}};
+  const Files files = {{"0001_a.sql", kSets}, {"0002_b.sql", second}, {"0003_c.sql", kAlone}, {"0004_d.sql", fourth}};
   EXPECT_EQ(Try(files), absl::OkStatus());
   EXPECT_EQ(Run(files), absl::OkStatus());
   EXPECT_EQ(Ask("SELECT found FROM b"), "on");
@@ -89,9 +87,10 @@ TEST_F(SessionTest, WhatAFileSetsIsNotTheNextOnes) {
 }
 
 TEST_F(SessionTest, WhatADownFileSetsIsNotTheNextOnes) {
-  Migrations files = *MigrationsOf({{"0001_a.sql", "CREATE TABLE a (i int)"}, {"0002_b.sql", "CREATE TABLE b (i int)"}});
-  files[0].down = DownMigration{
-      .name = "0001_a.down.sql", .statements = *SplitStatements("DROP TABLE a; CREATE TEMP TABLE scratch (i int)")};
+  Migrations files =
+      *MigrationsOf({{"0001_a.sql", "CREATE TABLE a (i int)"}, {"0002_b.sql", "CREATE TABLE b (i int)"}});
+  files[0].down = DownMigration{.name = "0001_a.down.sql",
+                                .statements = *SplitStatements("DROP TABLE a; CREATE TEMP TABLE scratch (i int)")};
   files[1].down = DownMigration{.name = "0002_b.down.sql",
                                 .statements = *SplitStatements("DROP TABLE b; CREATE TEMP TABLE scratch (i int);"
                                                                "SET default_transaction_read_only = on")};

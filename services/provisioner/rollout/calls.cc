@@ -195,8 +195,7 @@ absl::StatusOr<v1::MigrationPlan> MigrationCalls::Plan(const v1::PlanMigrationsR
   Page page = PageOf(request);
   v1::MigrationPlan plan;
   if (page.begin == 0) {
-    for (const Findings& findings :
-         {InspectHistories(rollout_.instance(), fleet, files), InspectFiles(fleet, files)}) {
+    for (const Findings& findings : {InspectHistories(rollout_.instance(), fleet, files), InspectFiles(fleet, files)}) {
       for (const v1::MigrationFinding& finding : findings) {
         if (plan.findings_size() < kMostFindings) *plan.add_findings() = finding;
       }

@@ -10,6 +10,7 @@
 #include "common/secret/secret.h"
 #include "common/status/error.h"
 #include "services/provisioner/state/columns.h"
+#include "services/provisioner/steps/answer.h"
 
 namespace leasehold::provisioner {
 namespace {

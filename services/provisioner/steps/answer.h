@@ -29,8 +29,8 @@ std::string AnswerTo(std::string_view bytes, std::string_view kind, std::string_
   if (call.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) status = Explain(work(call, answer), doing);
   std::string text = answer.SerializeAsString();
   if (status.ok() && text.size() > kMaxAnswerBytes) {
-    status = Error(v1::REASON_INTERNAL, std::format("{}: an answer of {} bytes is more than one message of NATS takes",
-                                                    doing, text.size()));
+    status = Error(v1::REASON_INTERNAL,
+                   std::format("{}: an answer of {} bytes is more than one message of NATS takes", doing, text.size()));
   }
   if (span.Note(status).ok()) return text;
   answer.Clear();

@@ -98,7 +98,7 @@ TEST(ShowRun, SaysOnceWhatIsTheSameInSeveralDatabases) {
   }
   const std::string shown = ShowRun(run, tasks, {kPlain, kNow});
   EXPECT_THAT(shown,
-              HasSubstr("\n  4 databases: 0003_c.sql line 0, statement 0 (42703): column \"nme\" does not exist: "
+              HasSubstr("\n  4 databases: 0003_c.sql (42703): column \"nme\" does not exist: "
                         "SELECT nme\n    a, c, d, e\n  b: 0003_c.sql"));
   EXPECT_THAT(shown, HasSubstr("a, b, c and 2 more  0001_a.sql  was edited"));
 }

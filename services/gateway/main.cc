@@ -235,6 +235,7 @@ absl::Status Run(const Arguments& arguments) {
                         .asker = instance_asker,
                         .health = health,
                         .clock = clock,
+                        .ask_instances = [&sql](auto done) { sql.AskVitals(std::move(done)); },
                         .sessions = [&sql] { return sql.clients(); },
                         .leases = [&book] { return static_cast<int64_t>(book.live()); }},
                        name, ToDuration(config.provisioner().resync_interval()));

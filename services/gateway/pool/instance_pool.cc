@@ -143,7 +143,7 @@ Server* InstancePool::TakeIdle(Line& line) {
 void InstancePool::AskForSignOfLife(Server& server) {
   errands_[&server] = std::make_unique<Errand>(loop_, server, ";", options_.health_check_timeout,
                                                [this, began = loop_.now()](Server& s, bool well) {
-                                                 if (well) vitals_.Answered(loop_.now(), loop_.now() - began);
+                                                 EndSignOfLife(loop_.now() - began, well);
                                                  FinishErrand(s, well);
                                                });
 }
@@ -409,6 +409,7 @@ void InstancePool::Close() {
     RemoveIdle(*server);
     BeginClose(*server);
   }
+  for (auto& [since, done] : std::exchange(askers_, {})) done();
 }
 
 pgwire::ErrorFields InstancePool::Exhausted(const Line& line) const {

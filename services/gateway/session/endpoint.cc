@@ -327,6 +327,14 @@ void SqlEndpoint::Report(const ReportScope& scope, PoolsCallback done) {
   }
 }
 
+void SqlEndpoint::AskVitals(std::move_only_function<void()> done) {
+  const auto gathering =
+      std::make_shared<Gathering>([done = std::move(done)](const std::vector<PoolReport>&) mutable { done(); });
+  for (const auto& [service, pool] : context_.pools) {
+    pool->loop().Post([gathering, &its = *pool] { its.AskVitals([gathering] {}); });
+  }
+}
+
 // A thread of the HTTP endpoint's, or a test's.
 std::vector<prometheus::MetricFamily> SqlEndpoint::Collect() {
   auto promise = std::make_shared<std::promise<std::vector<PoolReport>>>();

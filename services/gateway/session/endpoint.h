@@ -60,6 +60,9 @@ class SqlEndpoint {
   using PoolsCallback = std::move_only_function<void(std::vector<PoolReport>)>;
   void Pools(PoolsCallback done);
 
+  // Has each instance asked for a sign of life, as InstancePool::AskVitals does. `done` as that of Pools().
+  void AskVitals(std::move_only_function<void()> done);
+
   // No new clients; sessions between transactions end at once with 57P01, the others as soon as their transaction does,
   // and those that are left after `patience` all the same. Blocks until then.
   void Drain(absl::Duration patience);

@@ -1,6 +1,8 @@
 // InstancePool: making server connections, and what becomes of failures.
 #include <algorithm>
 #include <format>
+#include <functional>
+#include <iterator>
 #include <utility>
 
 #include "common/status/error.h"
@@ -230,13 +232,11 @@ void InstancePool::EndAsking() {
     vitals_.Failed(now, NotReached("", kTriedAgain));
   }
   TellVitals();
-  std::vector<std::move_only_function<void()>> ended;
-  std::erase_if(askers_, [&](auto& asker) {
-    if (!heard(asker)) return false;
-    ended.push_back(std::move(asker.second));
-    return true;
-  });
-  for (auto& done : ended) done();
+  const auto first = std::ranges::stable_partition(askers_, std::not_fn(heard)).begin();
+  std::vector<std::pair<absl::Duration, std::move_only_function<void()>>> ended;
+  std::move(first, askers_.end(), std::back_inserter(ended));
+  askers_.erase(first, askers_.end());
+  for (auto& [since, done] : ended) done();
 }
 
 }  // namespace leasehold::gateway

@@ -13,7 +13,9 @@
 namespace leasehold::testing {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 TEST(Faults, AnInstanceThatStandsStillInTheMiddle) {
   Stack& stack = SharedStack();
@@ -24,12 +26,20 @@ TEST(Faults, AnInstanceThatStandsStillInTheMiddle) {
   }
   ASSERT_TRUE(Eventually([&] { return stack.DatabasesOf(ids.front()) >= 1; }));
   stack.SignalAll("postgres/alpha", SIGSTOP);
+  // Also where nobody has asked it for anything in the last minute.
+  const Stack::Output status = stack.Run({"status"});
+  EXPECT_EQ(status.exit_code, 1);
+  EXPECT_THAT(status.out, AllOf(HasSubstr("alpha: its instance: the alpha instance does not answer"),
+                                Not(HasSubstr("no provisioner of it answers"))));
   const std::string meanwhile = FreshTenantId();
   Create(stack, meanwhile);
   // The other service is not held up.
   EXPECT_TRUE(Eventually([&] {
     return stack.OnInstance("beta", absl::StrCat("SELECT count(*) FROM pg_database WHERE datname = 'tenant_", meanwhile,
                                                  "_beta'")) == "1";
+  }));
+  EXPECT_TRUE(Eventually([&] {
+    return stack.Run({"doctor", "--service", "alpha"}).out.contains("its provisioner says: the instance stands still");
   }));
   stack.SignalAll("postgres/alpha", SIGCONT);
   ids.push_back(meanwhile);

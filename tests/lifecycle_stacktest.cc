@@ -260,6 +260,19 @@ TEST(Lifecycle, OneServiceThatFailsLeavesTheOthersReady) {
   EXPECT_EQ(End(stack, id + ".1").state(), v1::OPERATION_STATE_SUCCEEDED);
 }
 
+TEST(Lifecycle, ARetryOfAnActiveTenantBringsBackAtOnceWhatVanished) {
+  Stack& stack = SharedStack();
+  const std::string id = stack.CreateTenant(FreshTenantId());
+  const std::string database = absl::StrCat("tenant_", id, "_beta");
+  stack.OnInstance("beta", absl::StrCat("DROP DATABASE \"", database, "\" WITH (FORCE)"));
+  const auto output = stack.Run({"tenant", "retry", id, "--wait"});
+  ASSERT_EQ(output.exit_code, 0) << output.err;
+  EXPECT_EQ(stack.OnInstance("beta", absl::StrCat("SELECT count(*) FROM pg_database WHERE datname = '", database, "'")),
+            "1");
+  EXPECT_EQ(stack.StateOf(id), v1::TENANT_STATE_ACTIVE);
+  EXPECT_EQ(Ask(stack, id, "beta", "SELECT count(*) FROM items"), "0") << "it is made again, empty";
+}
+
 // Holds a table of the tenant, past the gateway, so that a copy of it can begin but not end: pg_dump locks partitioned
 // tables too, and waits for this one when it has begun already.
 class HeldTenant {

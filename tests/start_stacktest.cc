@@ -4,12 +4,14 @@
 #include <signal.h>
 #include <sys/wait.h>
 
+#include <filesystem>
 #include <fstream>
 #include <sstream>
 
 #include "absl/strings/str_cat.h"
 #include "common/config/config.h"
 #include "common/localserver/localserver.h"
+#include "tests/stack/outputs.h"
 #include "tests/stack/stack.h"
 
 namespace leasehold::testing {
@@ -132,6 +134,27 @@ TEST(Start, AFreshInstanceHasNothingToComplainOf) {
     for (std::string line; std::getline(log, line); ++lines) EXPECT_THAT(line, Not(HasSubstr("ERROR:"))) << server;
     EXPECT_GT(lines, 0u) << server;
   }
+}
+
+// The second signal is for who does not want to wait: nothing that it kills is started again.
+TEST(Start, ASecondSignalKillsTheStackForGood) {
+  const localserver::TemporaryDirectory directory;
+  const std::string log = directory.path() + "/stack.log";
+  auto stack = localserver::ChildProcess::Start(
+      {.argv = {absl::StrCat(LEASEHOLD_BINARIES, "/leasehold"), "stack", "up", "--config", LEASEHOLD_TEST_CONFIG,
+                "--state-dir", directory.path(), "--ports", "auto"},
+       .environment = {},
+       .log_path = log,
+       .working_dir = "",
+       .user = ""});
+  ASSERT_TRUE(stack.ok()) << stack.status();
+  ASSERT_TRUE(Eventually([&] { return std::filesystem::exists(directory.path() + "/stack.env"); }, absl::Seconds(90)))
+      << Slurp(log);
+  (*stack)->Signal(SIGINT);
+  (*stack)->Signal(SIGTERM);
+  EXPECT_EQ((*stack)->Wait(), 0);
+  EXPECT_THAT(Slurp(log),
+              AllOf(HasSubstr("killing everything"), HasSubstr("stopped"), Not(HasSubstr("starting it again"))));
 }
 
 }  // namespace

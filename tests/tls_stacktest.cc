@@ -113,7 +113,10 @@ TEST(Tls, WhoShowsNoCertificateIsNotHeard) {
   EXPECT_EQ(Ask(CredentialsOf(Certificate("client.crt"), Certificate("client.key"), strange.ca())),
             grpc::StatusCode::UNAVAILABLE);
   // NATS believes nobody else either.
-  const auto nats = jetstream::Connect({.url = TlsStack().Env("LEASEHOLD_NATS"), .name = "x"}, {.ca_file = ca});
+  auto believed = tls::LiveCredentials::Open({.role = tls::Role::kClient, .ca = {"ca", ca}}, absl::Now());
+  ASSERT_TRUE(believed.ok()) << believed.status();
+  const auto nats = jetstream::Connect({.url = TlsStack().Env("LEASEHOLD_NATS"), .name = "x"},
+                                       {.certificates = *std::move(believed)});
   ASSERT_TRUE(nats.ok()) << nats.status();
   EXPECT_FALSE((*nats)->EnsureStream({.name = "X", .subjects = {"x.>"}}).ok());
 }

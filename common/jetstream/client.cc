@@ -52,11 +52,12 @@ class NatsClient : public Client {
     options.MaxWait = absl::ToInt64Milliseconds(kRequestTimeout);
     if (!message_id.empty()) options.MsgId = message_id.c_str();
 
+    const std::shared_ptr<Link> link = connection_->link();
     jsErrCode code = {};
-    natsStatus status = js_PublishMsg(nullptr, connection_->jetstream(), raw, &options, &code);
+    natsStatus status = js_PublishMsg(nullptr, link->jetstream(), raw, &options, &code);
     if (status == NATS_NO_RESPONDERS) {  // connected, but no stream takes the subject: it was lost
       LH_RETURN_IF_ERROR(streams_->RestoreAll());
-      status = js_PublishMsg(nullptr, connection_->jetstream(), raw, &options, &code);
+      status = js_PublishMsg(nullptr, link->jetstream(), raw, &options, &code);
     }
     return ToStatus(status, absl::StrCat("publish to ", subject), code);
   }
@@ -72,10 +73,11 @@ class NatsClient : public Client {
     LH_RETURN_IF_ERROR(CheckName("stream", stream));
     LH_RETURN_IF_ERROR(CheckName("durable", durable));
     LH_RETURN_IF_ERROR(connection_->CheckConnected());
+    const std::shared_ptr<Link> link = connection_->link();
     jsConsumerInfo* raw = nullptr;
     jsErrCode code = {};
     const natsStatus status =
-        js_GetConsumerInfo(&raw, connection_->jetstream(), stream.c_str(), durable.c_str(), nullptr, &code);
+        js_GetConsumerInfo(&raw, link->jetstream(), stream.c_str(), durable.c_str(), nullptr, &code);
     const JsConsumerInfoPtr info(raw);
     LH_RETURN_IF_ERROR(ToStatus(status, absl::StrCat("consumer ", durable), code));
     return info->NumPending + static_cast<uint64_t>(info->NumAckPending);

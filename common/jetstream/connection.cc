@@ -1,5 +1,6 @@
 #include "common/jetstream/connection.h"
 
+#include <algorithm>
 #include <charconv>
 #include <ranges>
 #include <string_view>
@@ -8,18 +9,16 @@
 #include "absl/strings/ascii.h"
 #include "common/jetstream/nats_status.h"
 #include "common/status/error.h"
+#include "common/status/view.h"
+#include "common/telemetry/log.h"
 
 namespace leasehold::jetstream {
 namespace {
 
 constexpr std::string_view kInboxes = "_INBOX";
-constexpr absl::Duration kReconnectWait = absl::Milliseconds(100);
-constexpr absl::Duration kReconnectJitter = absl::Milliseconds(100);
-constexpr absl::Duration kDialTimeout = absl::Seconds(2);
-// A server that vanished without a word is noticed after interval * (max pings out + 1).
-constexpr absl::Duration kPingInterval = absl::Seconds(3);
-constexpr int kMaxPingsOut = 2;
 constexpr absl::Duration kFlushTimeout = absl::Seconds(1);
+// How often it is seen to that a lost connection can come back; credentials that are refused are tried as often.
+constexpr absl::Duration kKeepPeriod = absl::Seconds(1);
 
 // nats.c takes almost anything for a URL and then never connects.
 absl::Status CheckUrl(std::string_view url) {
@@ -43,14 +42,6 @@ absl::Status CheckUrl(std::string_view url) {
   return absl::OkStatus();
 }
 
-// Of a url that CheckUrl has seen.
-std::string HostOf(std::string_view url) {
-  url.remove_prefix(url.find("://") + 3);
-  url.remove_prefix(url.rfind('@') + 1);
-  if (url.starts_with('[')) return std::string(url.substr(1, url.find(']') - 1));
-  return std::string(url.substr(0, url.find(':')));
-}
-
 }  // namespace
 
 std::string InboxPrefix(std::string_view name) {
@@ -62,85 +53,64 @@ std::string InboxPrefix(std::string_view name) {
 }
 
 absl::StatusOr<std::shared_ptr<Connection>> Connection::Open(Client::Options options, const Security& security) {
-  auto on_state = std::move(options.on_state);
-  std::shared_ptr<Connection> connection(new Connection(std::move(on_state), InboxPrefix(options.name)));
-  LH_RETURN_IF_ERROR(connection->Dial(options, security));
+  LH_RETURN_IF_ERROR(CheckUrl(options.url));
+  std::shared_ptr<Connection> connection(new Connection(std::move(options), security));
+  LH_RETURN_IF_ERROR(connection->DialFirst());
+  connection->keeper_.StartEvery(kKeepPeriod, [raw = connection.get()] { raw->Keep(); });
   return connection;
 }
 
-absl::Status Connection::Dial(const Client::Options& options, const Security& security) {
-  LH_RETURN_IF_ERROR(CheckUrl(options.url));
-  natsOptions* raw = nullptr;
-  LH_RETURN_IF_ERROR(ToStatus(natsOptions_Create(&raw), "options"));
-  NatsOptionsPtr nats_options(raw);
-  for (natsStatus status : {
-           natsOptions_SetURL(raw, options.url.c_str()),
-           natsOptions_SetName(raw, options.name.c_str()),
-           natsOptions_SetCustomInboxPrefix(raw, inbox_prefix_.c_str()),
-           natsOptions_SetTimeout(raw, absl::ToInt64Milliseconds(kDialTimeout)),
-           natsOptions_SetAllowReconnect(raw, true),
-           natsOptions_SetMaxReconnect(raw, -1),
-           natsOptions_SetReconnectWait(raw, absl::ToInt64Milliseconds(kReconnectWait)),
-           natsOptions_SetReconnectJitter(raw, absl::ToInt64Milliseconds(kReconnectJitter),
-                                          absl::ToInt64Milliseconds(kReconnectJitter)),
-           natsOptions_SetPingInterval(raw, absl::ToInt64Milliseconds(kPingInterval)),
-           natsOptions_SetMaxPingsOut(raw, kMaxPingsOut),
-           natsOptions_SetSendAsap(raw, true),
-           natsOptions_SetFailRequestsOnDisconnect(raw, true),
-           natsOptions_SetRetryOnFailedConnect(raw, true, &Connection::OnUp, this),
-           natsOptions_SetReconnectedCB(raw, &Connection::OnUp, this),
-           natsOptions_SetDisconnectedCB(raw, &Connection::OnDown, this),
-           natsOptions_SetClosedCB(raw, &Connection::OnClosed, this),
-           // Without one nats.c prints asynchronous errors to stderr; each has its answer elsewhere.
-           natsOptions_SetErrorHandler(
-               raw, [](natsConnection*, natsSubscription*, natsStatus, void*) {}, nullptr),
-       }) {
-    LH_RETURN_IF_ERROR(ToStatus(status, "options"));
-  }
+absl::StatusOr<std::shared_ptr<Link>> Connection::Prepare() {
+  return Link::Prepare(options_, inbox_prefix_, security_, [this](bool up) { OnState(up); });
+}
 
-  LH_RETURN_IF_ERROR(Secure(raw, options.url, security));
-
+absl::Status Connection::DialFirst() {
+  LH_ASSIGN_OR_RETURN(const std::shared_ptr<Link> link, Prepare());
   // nats.c's callbacks wait for this lock: none overtakes the first report.
   absl::MutexLock report(&report_mu_);
-  natsConnection* nats = nullptr;
-  const natsStatus status = natsConnection_Connect(&nats, raw);
-  nats_.reset(nats);
-  if (status != NATS_OK && status != NATS_NOT_YET_CONNECTED) return ToStatus(status, "connect");
+  const absl::StatusOr<bool> up = link->Dial();
   {
     absl::MutexLock lock(&mu_);
-    dialled_ = true;
+    link_ = link;
   }
-  jsOptions js_options;
-  LH_RETURN_IF_ERROR(ToStatus(jsOptions_Init(&js_options), "options"));
-  js_options.Wait = absl::ToInt64Milliseconds(kRequestTimeout);
-  jsCtx* jetstream = nullptr;
-  LH_RETURN_IF_ERROR(ToStatus(natsConnection_JetStream(&jetstream, nats, &js_options), "JetStream context"));
-  jetstream_.reset(jetstream);
-  Changed(status == NATS_OK);
+  if (!up.ok() && ReasonOf(up.status()) != v1::REASON_NATS_UNAVAILABLE) return up.status();
+  Changed(up.value_or(false));
   return absl::OkStatus();
 }
 
-absl::Status Connection::Secure(natsOptions* nats, const std::string& url, const Security& security) {
-  if (!security.ca_file.empty()) {
-    const std::string host = HostOf(url);
-    LH_RETURN_IF_ERROR(ToStatus(natsOptions_SetSecure(nats, true), "options"));
-    LH_RETURN_IF_ERROR(ToStatus(natsOptions_LoadCATrustedCertificates(nats, security.ca_file.c_str()), "CA"));
-    LH_RETURN_IF_ERROR(ToStatus(natsOptions_SetExpectedHostname(nats, host.c_str()), "options"));
+void Connection::Keep() {
+  const std::shared_ptr<Link> link = this->link();
+  if (link->connected() || (!link->closed() && !link->outdated())) {
+    if (link->connected()) said_.clear();
+    return;
   }
-  if (!security.certificate_file.empty()) {
-    LH_RETURN_IF_ERROR(
-        ToStatus(natsOptions_LoadCertificatesChain(nats, security.certificate_file.c_str(), security.key_file.c_str()),
-                 "client certificate"));
+  // nats.c gives up for nothing else.
+  std::string why = link->closed() ? "it refuses these credentials" : "";
+  const absl::Status renewed = Renew();
+  if (!renewed.ok() && ReasonOf(renewed) != v1::REASON_NATS_UNAVAILABLE) why = StdView(renewed.message());
+  if (why.empty() || why == said_) return;
+  Log(Level::kError, "NATS cannot be logged in to; tried again each second", {{"error", why}});
+  said_ = std::move(why);
+}
+
+absl::Status Connection::Renew() {
+  // While the files cannot be used, there is still the old link.
+  LH_ASSIGN_OR_RETURN(const std::shared_ptr<Link> fresh, Prepare());
+  link()->Close();
+  {
+    absl::MutexLock report(&report_mu_);
+    const absl::StatusOr<bool> up = fresh->Dial();
+    LH_RETURN_IF_ERROR(up.status());
+    {
+      absl::MutexLock lock(&mu_);
+      link_ = fresh;
+    }
+    if (*up) Changed(true);
   }
-  if (!security.credentials_file.empty()) {
-    LH_RETURN_IF_ERROR(
-        ToStatus(natsOptions_SetUserCredentialsFromFiles(nats, security.credentials_file.c_str(), nullptr), "options"));
-  }
-  if (!security.username.empty()) {
-    const std::string password(security.password.reveal());
-    LH_RETURN_IF_ERROR(ToStatus(natsOptions_SetUserInfo(nats, security.username.c_str(), password.c_str()), "options"));
-  }
-  return absl::OkStatus();
+  absl::Status listening;
+  absl::MutexLock lock(&listeners_mu_);
+  for (Listener* listener : listeners_) listening.Update(listener->Listen(fresh));
+  return listening;
 }
 
 Connection::~Connection() { Close(); }
@@ -149,13 +119,17 @@ void Connection::Close() {
   {
     absl::MutexLock lock(&mu_);
     closing_ = true;
-    if (!dialled_ || closed_) return;
   }
-  if (connected()) natsConnection_FlushTimeout(nats(), absl::ToInt64Milliseconds(kFlushTimeout));
-  natsConnection_Close(nats());
-  // The closed callback is nats.c's last one.
+  keeper_.Stop();
+  const std::shared_ptr<Link> link = this->link();
+  if (link == nullptr) return;
+  if (link->connected()) natsConnection_FlushTimeout(link->nats(), absl::ToInt64Milliseconds(kFlushTimeout));
+  link->Close();
+}
+
+std::shared_ptr<Link> Connection::link() const {
   absl::MutexLock lock(&mu_);
-  mu_.Await(absl::Condition(&closed_));
+  return link_;
 }
 
 absl::StatusOr<std::string> Connection::NewInbox() const {
@@ -167,7 +141,19 @@ absl::StatusOr<std::string> Connection::NewInbox() const {
   return inbox_prefix_ + (raw + kInboxes.size());
 }
 
-bool Connection::connected() const { return natsConnection_Status(nats()) == NATS_CONN_STATUS_CONNECTED; }
+absl::Status Connection::Add(Listener& listener) {
+  absl::MutexLock lock(&listeners_mu_);
+  const std::shared_ptr<Link> current = link();
+  // A link that is closed will be renewed.
+  if (const absl::Status listening = listener.Listen(current); !listening.ok() && !current->closed()) return listening;
+  listeners_.push_back(&listener);
+  return absl::OkStatus();
+}
+
+void Connection::Remove(Listener& listener) {
+  absl::MutexLock lock(&listeners_mu_);
+  std::erase(listeners_, &listener);
+}
 
 uint64_t Connection::epoch() const {
   absl::MutexLock lock(&mu_);
@@ -179,26 +165,12 @@ absl::Status Connection::AwaitConnected(absl::Duration wait) const {
   const auto settled = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return up_ || closing_; };
   mu_.AwaitWithTimeout(absl::Condition(&settled), wait);
   // nats.c's callbacks lag behind its state; what is sent in between would go into the reconnect buffer.
-  return up_ && !closing_ && connected() ? absl::OkStatus() : NatsUnavailable();
+  return up_ && !closing_ && link_->connected() ? absl::OkStatus() : NatsUnavailable();
 }
 
-void Connection::OnUp(natsConnection*, void* self) {
-  auto* connection = static_cast<Connection*>(self);
-  absl::MutexLock report(&connection->report_mu_);
-  connection->Changed(true);
-}
-
-void Connection::OnDown(natsConnection*, void* self) {
-  auto* connection = static_cast<Connection*>(self);
-  absl::MutexLock report(&connection->report_mu_);
-  connection->Changed(false);
-}
-
-void Connection::OnClosed(natsConnection*, void* self) {
-  auto* connection = static_cast<Connection*>(self);
-  absl::MutexLock lock(&connection->mu_);
-  connection->up_ = false;
-  connection->closed_ = true;
+void Connection::OnState(bool up) {
+  absl::MutexLock report(&report_mu_);
+  Changed(up);
 }
 
 void Connection::Changed(bool up) {
@@ -208,7 +180,7 @@ void Connection::Changed(bool up) {
     if (up) ++epoch_;
     if (closing_) return;  // its end is no news to the owner
   }
-  if (on_state_) on_state_(up ? absl::OkStatus() : NatsUnavailable());
+  if (options_.on_state) options_.on_state(up ? absl::OkStatus() : NatsUnavailable());
 }
 
 }  // namespace leasehold::jetstream

@@ -28,8 +28,7 @@ absl::StatusOr<std::unique_ptr<WatchedBucket>> WatchedBucket::Open(std::shared_p
                                                                    const KeyValueOptions& options,
                                                                    KeyValueWatch watch) {
   std::unique_ptr<WatchedBucket> bucket(new WatchedBucket(std::move(connection), options, std::move(watch)));
-  LH_ASSIGN_OR_RETURN(Bucket present, bucket->EnsureBucket());
-  bucket->store_ = std::move(present.store);
+  LH_RETURN_IF_ERROR(bucket->StoreOn(bucket->connection_->link()).status());
   bucket->thread_ = std::thread([raw = bucket.get()] { raw->Run(); });
   return bucket;
 }
@@ -46,24 +45,24 @@ WatchedBucket::~WatchedBucket() {
   if (thread_.joinable()) thread_.join();
 }
 
-absl::StatusOr<JsStreamInfoPtr> WatchedBucket::Info() const {
+absl::StatusOr<JsStreamInfoPtr> WatchedBucket::Info(const Link& link) const {
   LH_RETURN_IF_ERROR(connection_->CheckConnected());
   const std::string stream = absl::StrCat("KV_", options_.bucket);
   jsStreamInfo* info = nullptr;
   jsErrCode code = {};
-  const natsStatus status = js_GetStreamInfo(&info, connection_->jetstream(), stream.c_str(), nullptr, &code);
+  const natsStatus status = js_GetStreamInfo(&info, link.jetstream(), stream.c_str(), nullptr, &code);
   LH_RETURN_IF_ERROR(ToStatus(status, absl::StrCat("bucket ", options_.bucket), code));
   return JsStreamInfoPtr(info);
 }
 
-absl::StatusOr<WatchedBucket::Bucket> WatchedBucket::EnsureBucket() const {
+absl::StatusOr<WatchedBucket::Bucket> WatchedBucket::EnsureBucket(const Link& link) const {
   const std::string doing = absl::StrCat("bucket ", options_.bucket);
   const int64_t ttl = absl::ToInt64Nanoseconds(options_.ttl);
-  jsCtx* jetstream = connection_->jetstream();
+  jsCtx* jetstream = link.jetstream();
   Bucket bucket;
   kvStore* store = nullptr;
 
-  absl::StatusOr<JsStreamInfoPtr> info = Info();
+  absl::StatusOr<JsStreamInfoPtr> info = Info(link);
   if (absl::IsNotFound(info.status())) {
     kvConfig config;
     LH_RETURN_IF_ERROR(ToStatus(kvConfig_Init(&config), doing));
@@ -73,8 +72,8 @@ absl::StatusOr<WatchedBucket::Bucket> WatchedBucket::EnsureBucket() const {
     config.StorageType = js_FileStorage;
     config.Replicas = options_.replicas;
     LH_RETURN_IF_ERROR(ToStatus(js_CreateKeyValue(&store, jetstream, &config), doing));
-    bucket.store.reset(store);
-    info = Info();
+    bucket.store.reset(store, kvStore_Destroy);
+    info = Info(link);
   }
   LH_RETURN_IF_ERROR(info.status());
   jsStreamConfig& config = *(*info)->Config;
@@ -89,7 +88,7 @@ absl::StatusOr<WatchedBucket::Bucket> WatchedBucket::EnsureBucket() const {
   }
   if (!bucket.store) {
     LH_RETURN_IF_ERROR(ToStatus(js_KeyValue(&store, jetstream, options_.bucket.c_str()), doing));
-    bucket.store.reset(store);
+    bucket.store.reset(store, kvStore_Destroy);
   }
   bucket.created_ns = (*info)->Created;
   bucket.last_sequence = (*info)->State.LastSeq;
@@ -97,22 +96,36 @@ absl::StatusOr<WatchedBucket::Bucket> WatchedBucket::EnsureBucket() const {
 }
 
 absl::Status WatchedBucket::Put(const std::string& key, std::string_view value) {
-  return Write(key, [&] {
-    return kvStore_Put(nullptr, store_.get(), key.c_str(), value.data(), static_cast<int>(value.size()));
+  return Write(key, [&](kvStore* store) {
+    return kvStore_Put(nullptr, store, key.c_str(), value.data(), static_cast<int>(value.size()));
   });
 }
 
 absl::Status WatchedBucket::Delete(const std::string& key) {
-  return Write(key, [&] { return kvStore_Delete(store_.get(), key.c_str()); });
+  return Write(key, [&](kvStore* store) { return kvStore_Delete(store, key.c_str()); });
 }
 
-absl::Status WatchedBucket::Write(const std::string& key, const std::function<natsStatus()>& write) {
+absl::StatusOr<std::shared_ptr<kvStore>> WatchedBucket::StoreOn(const std::shared_ptr<Link>& link) {
+  {
+    absl::MutexLock lock(&mu_);
+    if (link_ == link) return store_;
+  }
+  LH_ASSIGN_OR_RETURN(Bucket bucket, EnsureBucket(*link));
+  absl::MutexLock lock(&mu_);
+  store_ = std::move(bucket.store);
+  link_ = link;
+  return store_;
+}
+
+absl::Status WatchedBucket::Write(const std::string& key, const std::function<natsStatus(kvStore*)>& write) {
   LH_RETURN_IF_ERROR(CheckKey(key));
   LH_RETURN_IF_ERROR(connection_->CheckConnected());
-  natsStatus status = write();
+  const std::shared_ptr<Link> link = connection_->link();
+  LH_ASSIGN_OR_RETURN(const std::shared_ptr<kvStore> store, StoreOn(link));
+  natsStatus status = write(store.get());
   if (status == NATS_NO_RESPONDERS) {  // connected, but nobody stores: the bucket is gone
-    LH_RETURN_IF_ERROR(EnsureBucket().status());
-    status = write();
+    LH_RETURN_IF_ERROR(EnsureBucket(*link).status());
+    status = write(store.get());
   }
   return ToStatus(status, absl::StrCat("write to bucket ", options_.bucket));
 }
@@ -132,7 +145,8 @@ void WatchedBucket::Run() {
 
 void WatchedBucket::WatchOnce() {
   const uint64_t epoch = connection_->epoch();
-  absl::StatusOr<Bucket> bucket = EnsureBucket();
+  const std::shared_ptr<Link> link = connection_->link();
+  absl::StatusOr<Bucket> bucket = EnsureBucket(*link);
   if (!bucket.ok()) return;
   kvWatcher* raw = nullptr;
   if (kvStore_WatchAll(&raw, bucket->store.get(), nullptr) != NATS_OK) return;
@@ -142,13 +156,13 @@ void WatchedBucket::WatchOnce() {
     if (stopping_) return;
     watcher_ = raw;
   }
-  Follow(raw, *bucket, epoch);
+  Follow(*link, raw, *bucket, epoch);
   absl::MutexLock lock(&mu_);
   watcher_ = nullptr;
 }
 
 // Returns when the watch must start over.
-void WatchedBucket::Follow(kvWatcher* watcher, const Bucket& bucket, uint64_t epoch) {
+void WatchedBucket::Follow(const Link& link, kvWatcher* watcher, const Bucket& bucket, uint64_t epoch) {
   bool synced = false;
   uint64_t seen = 0;
   std::optional<uint64_t> behind;  // the sequence that the last check found missing
@@ -180,7 +194,7 @@ void WatchedBucket::Follow(kvWatcher* watcher, const Bucket& bucket, uint64_t ep
     if (!synced && quiet > kSyncPatience) return;
     if (quiet < kCheckInterval) continue;
     quiet_since = absl::Now();
-    absl::StatusOr<JsStreamInfoPtr> info = Info();
+    absl::StatusOr<JsStreamInfoPtr> info = Info(link);
     if (absl::IsNotFound(info.status())) return;
     if (!info.ok()) continue;
     if ((*info)->Created != bucket.created_ns) return;

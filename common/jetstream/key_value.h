@@ -27,27 +27,31 @@ class WatchedBucket : public KeyValue {
 
  private:
   struct Bucket {
-    KvStorePtr store;
+    std::shared_ptr<kvStore> store;
     int64_t created_ns = 0;  // tells a bucket from its successor of the same name
     uint64_t last_sequence = 0;
   };
 
   WatchedBucket(std::shared_ptr<Connection> connection, KeyValueOptions options, KeyValueWatch watch);
-  absl::StatusOr<Bucket> EnsureBucket() const;
-  absl::StatusOr<JsStreamInfoPtr> Info() const;
-  absl::Status Write(const std::string& key, const std::function<natsStatus()>& write);
+  absl::StatusOr<Bucket> EnsureBucket(const Link& link) const;
+  absl::StatusOr<JsStreamInfoPtr> Info(const Link& link) const;
+  // What writes go through on `link`.
+  absl::StatusOr<std::shared_ptr<kvStore>> StoreOn(const std::shared_ptr<Link>& link);
+  absl::Status Write(const std::string& key, const std::function<natsStatus(kvStore*)>& write);
 
   void Run();
   void WatchOnce();
-  void Follow(kvWatcher* watcher, const Bucket& bucket, uint64_t epoch);
+  void Follow(const Link& link, kvWatcher* watcher, const Bucket& bucket, uint64_t epoch);
   bool Stopping() const;
 
   const std::shared_ptr<Connection> connection_;
   const KeyValueOptions options_;
   const KeyValueWatch watch_;
-  KvStorePtr store_;  // only names the bucket, so it stays good when the bucket is made anew
 
   mutable absl::Mutex mu_;
+  // `store_` only names the bucket, so it stays good when the bucket is made anew.
+  std::shared_ptr<Link> link_ ABSL_GUARDED_BY(mu_);
+  std::shared_ptr<kvStore> store_ ABSL_GUARDED_BY(mu_);
   bool stopping_ ABSL_GUARDED_BY(mu_) = false;
   kvWatcher* watcher_ ABSL_GUARDED_BY(mu_) = nullptr;  // to wake the thread
   std::thread thread_;

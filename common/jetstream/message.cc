@@ -72,7 +72,7 @@ void TakenMessage::InProgress() { Reply("+WPI"); }
 void TakenMessage::Reply(const std::string& answer) {
   const char* reply = natsMsg_GetReply(message_.get());
   if (reply == nullptr) return;
-  natsConnection_Publish(connection_->nats(), reply, answer.data(), static_cast<int>(answer.size()));
+  natsConnection_Publish(connection_->link()->nats(), reply, answer.data(), static_cast<int>(answer.size()));
 }
 
 }  // namespace leasehold::jetstream

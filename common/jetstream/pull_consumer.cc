@@ -43,8 +43,8 @@ DurablePullConsumer::DurablePullConsumer(std::shared_ptr<Connection> connection,
 // Then there is nothing to make, which our user may not be allowed to.
 bool DurablePullConsumer::IsThere(const jsConsumerConfig& wanted) const {
   jsConsumerInfo* raw = nullptr;
-  const natsStatus status = js_GetConsumerInfo(&raw, connection_->jetstream(), options_.stream.c_str(),
-                                               options_.durable.c_str(), nullptr, nullptr);
+  const natsStatus status =
+      js_GetConsumerInfo(&raw, link_->jetstream(), options_.stream.c_str(), options_.durable.c_str(), nullptr, nullptr);
   const JsConsumerInfoPtr info(raw);
   if (status != NATS_OK) return false;
   const auto text = [](const char* it) { return std::string_view(it == nullptr ? "" : it); };
@@ -66,13 +66,14 @@ absl::Status DurablePullConsumer::AddConsumer() {
   if (IsThere(config)) return absl::OkStatus();
   jsErrCode code = {};
   const natsStatus status =
-      js_AddConsumer(nullptr, connection_->jetstream(), options_.stream.c_str(), &config, nullptr, &code);
+      js_AddConsumer(nullptr, link_->jetstream(), options_.stream.c_str(), &config, nullptr, &code);
   return ToStatus(status, absl::StrCat("consumer ", options_.durable), code);
 }
 
 absl::Status DurablePullConsumer::Bind() {
   subscription_.reset();
   LH_RETURN_IF_ERROR(connection_->CheckConnected());
+  link_ = connection_->link();
   absl::Status added = AddConsumer();
   if (absl::IsNotFound(added)) {
     LH_RETURN_IF_ERROR(streams_->Restore(options_.stream));
@@ -84,7 +85,7 @@ absl::Status DurablePullConsumer::Bind() {
   const std::string what = absl::StrCat("consumer ", options_.durable);
   LH_ASSIGN_OR_RETURN(inbox_, connection_->NewInbox());
   natsSubscription* subscription = nullptr;
-  LH_RETURN_IF_ERROR(ToStatus(natsConnection_SubscribeSync(&subscription, connection_->nats(), inbox_.c_str()), what));
+  LH_RETURN_IF_ERROR(ToStatus(natsConnection_SubscribeSync(&subscription, link_->nats(), inbox_.c_str()), what));
   subscription_.reset(subscription);
   open_ = 0;
   return absl::OkStatus();
@@ -96,7 +97,7 @@ absl::Status DurablePullConsumer::Request(int max) {
   if (open_ > 0 && open_epoch_ == epoch && now < open_until_ + kGrace) return absl::OkStatus();
   const std::string request =
       absl::StrCat("{\"batch\":", max, ",\"expires\":", absl::ToInt64Nanoseconds(kLongestRequest), "}");
-  const natsStatus sent = natsConnection_PublishRequest(connection_->nats(), request_subject_.c_str(), inbox_.c_str(),
+  const natsStatus sent = natsConnection_PublishRequest(link_->nats(), request_subject_.c_str(), inbox_.c_str(),
                                                         request.data(), static_cast<int>(request.size()));
   LH_RETURN_IF_ERROR(ToStatus(sent, absl::StrCat("fetch of ", options_.durable)));
   open_ = max;
@@ -150,7 +151,7 @@ absl::StatusOr<std::vector<std::unique_ptr<Message>>> DurablePullConsumer::Fetch
   const absl::Time deadline = absl::Now() + wait;
   while (true) {
     absl::Status status = connection_->AwaitConnected(deadline - absl::Now());
-    if (status.ok() && !subscription_) status = Bind();
+    if (status.ok() && (!subscription_ || link_->closed())) status = Bind();
     if (status.ok()) {
       auto messages = FetchOnce(max, std::min(deadline - absl::Now(), kLongestRequest));
       if (messages.ok() && (!messages->empty() || absl::Now() >= deadline)) return messages;

@@ -41,7 +41,8 @@ class DurablePullConsumer : public PullConsumer {
   const std::shared_ptr<Streams> streams_;
   const ConsumerOptions options_;
   const std::string request_subject_;
-  NatsSubscriptionPtr subscription_;  // of `inbox_`; null: not bound
+  std::shared_ptr<Link> link_;
+  NatsSubscriptionPtr subscription_;  // of `inbox_`, on `link_`; null: not bound
   std::string inbox_;
   // The open request: how many messages it may still bring, until when, on which connection.
   int open_ = 0;

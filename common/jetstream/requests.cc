@@ -45,9 +45,10 @@ std::string DataOf(natsMsg* message) {
 absl::StatusOr<std::string> SendRequest(const Connection& connection, const std::string& subject,
                                         std::string_view payload, absl::Duration patience) {
   LH_ASSIGN_OR_RETURN(const NatsMsgPtr request, MessageTo(subject, nullptr, payload));
+  const std::shared_ptr<Link> link = connection.link();
   natsMsg* raw = nullptr;
   const natsStatus status =
-      natsConnection_RequestMsg(&raw, connection.nats(), request.get(), absl::ToInt64Milliseconds(patience));
+      natsConnection_RequestMsg(&raw, link->nats(), request.get(), absl::ToInt64Milliseconds(patience));
   const NatsMsgPtr answer(raw);
   if (status == NATS_NO_RESPONDERS) {
     return NobodyListens(subject);
@@ -59,7 +60,8 @@ absl::StatusOr<std::string> SendRequest(const Connection& connection, const std:
 absl::StatusOr<std::string> SendRequest(const Connection& connection, const std::string& subject,
                                         std::string_view payload, absl::Duration patience, const SecondTry& second) {
   const absl::Time give_up = absl::Now() + patience;
-  natsConnection* const nats = connection.nats();
+  const std::shared_ptr<Link> link = connection.link();
+  natsConnection* const nats = link->nats();
   LH_ASSIGN_OR_RETURN(const std::string inbox, connection.NewInbox());
   natsSubscription* raw_answers = nullptr;
   LH_RETURN_IF_ERROR(ToStatus(natsConnection_SubscribeSync(&raw_answers, nats, inbox.c_str()), "request"));
@@ -83,24 +85,41 @@ absl::StatusOr<std::string> SendRequest(const Connection& connection, const std:
 absl::StatusOr<std::unique_ptr<Responder>> QueueResponder::Open(std::shared_ptr<Connection> connection,
                                                                 const std::string& subject, const std::string& queue,
                                                                 Handler handler) {
-  std::unique_ptr<QueueResponder> responder(new QueueResponder(std::move(connection), std::move(handler)));
-  natsSubscription* raw = nullptr;
-  natsConnection* const nats = responder->connection_->nats();
-  const natsStatus listening =
-      queue.empty()
-          ? natsConnection_Subscribe(&raw, nats, subject.c_str(), OnRequest, responder.get())
-          : natsConnection_QueueSubscribe(&raw, nats, subject.c_str(), queue.c_str(), OnRequest, responder.get());
-  LH_RETURN_IF_ERROR(ToStatus(listening, absl::StrCat("listening on ", subject)));
-  responder->subscription_.reset(raw);
-  LH_RETURN_IF_ERROR(ToStatus(natsSubscription_SetOnCompleteCB(raw, OnComplete, responder.get()), "subscription"));
+  std::unique_ptr<QueueResponder> responder(
+      new QueueResponder(std::move(connection), subject, queue, std::move(handler)));
+  LH_RETURN_IF_ERROR(responder->connection_->Add(*responder));
   return responder;
 }
 
 QueueResponder::~QueueResponder() {
+  connection_->Remove(*this);
+  Stop();
+}
+
+absl::Status QueueResponder::Listen(const std::shared_ptr<Link>& link) {
+  Stop();
+  natsSubscription* raw = nullptr;
+  const natsStatus listening =
+      queue_.empty()
+          ? natsConnection_Subscribe(&raw, link->nats(), subject_.c_str(), OnRequest, this)
+          : natsConnection_QueueSubscribe(&raw, link->nats(), subject_.c_str(), queue_.c_str(), OnRequest, this);
+  LH_RETURN_IF_ERROR(ToStatus(listening, absl::StrCat("listening on ", subject_)));
+  link_ = link;
+  subscription_.reset(raw);
+  SetComplete(false);
+  const absl::Status followed = ToStatus(natsSubscription_SetOnCompleteCB(raw, OnComplete, this), "subscription");
+  if (!followed.ok()) SetComplete(true);  // the link was closed meanwhile: nothing comes
+  return followed;
+}
+
+void QueueResponder::Stop() {
   if (subscription_ == nullptr) return;
   (void)natsSubscription_Unsubscribe(subscription_.get());
-  const absl::MutexLock lock(&mu_);
-  mu_.Await(absl::Condition(&complete_));
+  {
+    const absl::MutexLock lock(&mu_);
+    mu_.Await(absl::Condition(&complete_));
+  }
+  subscription_.reset();
 }
 
 void QueueResponder::OnRequest(natsConnection* nats, natsSubscription* /*subscription*/, natsMsg* message, void* self) {
@@ -113,10 +132,11 @@ void QueueResponder::OnRequest(natsConnection* nats, natsSubscription* /*subscri
   (void)natsConnection_Publish(nats, reply, answer.data(), static_cast<int>(answer.size()));
 }
 
-void QueueResponder::OnComplete(void* self) {
-  auto* const responder = static_cast<QueueResponder*>(self);
-  const absl::MutexLock lock(&responder->mu_);
-  responder->complete_ = true;
+void QueueResponder::SetComplete(bool complete) {
+  const absl::MutexLock lock(&mu_);
+  complete_ = complete;
 }
+
+void QueueResponder::OnComplete(void* self) { static_cast<QueueResponder*>(self)->SetComplete(true); }
 
 }  // namespace leasehold::jetstream

@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
@@ -23,8 +24,8 @@ absl::StatusOr<std::string> SendRequest(const Connection& connection, const std:
                                         std::string_view payload, absl::Duration patience, const SecondTry& second);
 
 // As Client::Respond. nats.c calls the handler on the subscription's own thread, and renews the subscription after a
-// reconnection.
-class QueueResponder : public Responder {
+// reconnection of its own.
+class QueueResponder : public Responder, private Listener {
  public:
   using Handler = std::function<std::string(std::string_view request)>;
   static absl::StatusOr<std::unique_ptr<Responder>> Open(std::shared_ptr<Connection> connection,
@@ -33,13 +34,23 @@ class QueueResponder : public Responder {
   ~QueueResponder() override;
 
  private:
-  QueueResponder(std::shared_ptr<Connection> connection, Handler handler)
-      : connection_(std::move(connection)), handler_(std::move(handler)) {}
+  QueueResponder(std::shared_ptr<Connection> connection, std::string subject, std::string queue, Handler handler)
+      : connection_(std::move(connection)),
+        subject_(std::move(subject)),
+        queue_(std::move(queue)),
+        handler_(std::move(handler)) {}
+  absl::Status Listen(const std::shared_ptr<Link>& link) override;
+  // Returns when the handler is not running and will not run again.
+  void Stop();
+  void SetComplete(bool complete);
   static void OnRequest(natsConnection* nats, natsSubscription*, natsMsg* message, void* self);
   static void OnComplete(void* self);
 
   const std::shared_ptr<Connection> connection_;
+  const std::string subject_;
+  const std::string queue_;
   const Handler handler_;
+  std::shared_ptr<Link> link_;  // of the subscription
   NatsSubscriptionPtr subscription_;
   absl::Mutex mu_;
   bool complete_ ABSL_GUARDED_BY(mu_) = false;

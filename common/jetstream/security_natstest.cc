@@ -4,9 +4,11 @@
 
 #include <format>
 
+#include "common/clock/clock.h"
 #include "common/jetstream/options.h"
 #include "common/localserver/localserver.h"
 #include "common/status/error.h"
+#include "common/telemetry/metrics.h"
 #include "common/tls/testing_certificates.h"
 
 namespace leasehold::jetstream {
@@ -34,16 +36,23 @@ class SecurityTest : public testing::Test {
   }
   // Whether the server lets us do anything.
   absl::Status Use() {
-    LH_ASSIGN_OR_RETURN(const Security security, ReadSecurity(config_, [this](const char* name) {
-                          return password_.empty() || std::string_view(name) != "LEASEHOLD_NATS_PASSWORD"
-                                     ? std::optional<std::string>()
-                                     : password_;
-                        }));
+    LH_ASSIGN_OR_RETURN(const Security security, ReadSecurity(
+                                                     config_,
+                                                     [this](const char* name) {
+                                                       return password_.empty() || std::string_view(name) !=
+                                                                                       "LEASEHOLD_NATS_PASSWORD"
+                                                                  ? std::optional<std::string>()
+                                                                  : password_;
+                                                     },
+                                                     watcher_));
     LH_ASSIGN_OR_RETURN(const auto client, Connect({.url = config_.url(), .name = "test"}, security));
     return client->EnsureStream({.name = "S", .subjects = {"s.>"}});
   }
 
   TestCertificates certificates_;
+  const SystemClock clock_;
+  Metrics metrics_;
+  tls::Watcher watcher_{clock_, metrics_};
   localserver::TemporaryDirectory folder_;
   std::unique_ptr<NatsServer> server_;
   v1::NatsConfig config_;

@@ -63,10 +63,11 @@ absl::Status Streams::Apply(const StreamOptions& options) {
   config.MaxMsgsPerSubject = options.max_messages_per_subject;
   config.Duplicates = absl::ToInt64Nanoseconds(options.duplicate_window);
 
+  const std::shared_ptr<Link> link = connection_->link();
   jsErrCode code = {};
-  natsStatus status = js_AddStream(nullptr, connection_->jetstream(), &config, &js_options, &code);
+  natsStatus status = js_AddStream(nullptr, link->jetstream(), &config, &js_options, &code);
   if (code == JSStreamNameExistErr) {
-    status = js_UpdateStream(nullptr, connection_->jetstream(), &config, &js_options, &code);
+    status = js_UpdateStream(nullptr, link->jetstream(), &config, &js_options, &code);
   }
   return ToStatus(status, absl::StrCat("stream ", options.name), code);
 }

@@ -5,9 +5,10 @@ have changed.
 
 The dialogue is on standard input and output, a line each:
 
-    check TOKEN     the user's e-mail address, or "refused"
+    check TOKEN     the user's e-mail address, or "refused", or "unavailable: …" while the primary side does not answer
     pass SECONDS    turns the clock on, which stands still otherwise
     kept            how many answers are kept
+    stored          how many stand in memory: those whose time is over leave it by and by
 
 PRIMARY_DATABASE_URL: what a lease on the primary side's central database gave.
 """
@@ -41,13 +42,14 @@ class Changes:
         self._connection = None
 
     def heard(self):
-        """Ids since the last call, without waiting. None: some may have been missed, all that is known is in doubt."""
+        """Ids since the last call, without waiting. None: it may be all, or some may have been missed."""
         try:
             if self._connection is None:
                 self._connection = psycopg.connect(self._url, autocommit=True)
                 self._connection.execute("LISTEN sessions")
                 return None
-            return [int(notice.payload) for notice in self._connection.notifies(timeout=0)]
+            payloads = [notice.payload for notice in self._connection.notifies(timeout=0)]
+            return [int(payload) for payload in payloads] if all(payloads) else None
         except psycopg.OperationalError as error:
             print(f"   not listening: {str(error).strip().splitlines()[0]}", file=sys.stderr)
             if self._connection is not None:
@@ -68,9 +70,11 @@ class Sessions:
         self._connection = None
         self._changes = Changes(url)
         self._kept = {}  # by token: (user id, e-mail address, until when)
+        self._swept = clock.now
 
     def check(self, token):
         self._drop_what_changed()
+        self._drop_what_expired()
         kept = self._kept.get(token)
         if kept is not None and self._clock.now < kept[2]:
             return kept[1]
@@ -87,6 +91,9 @@ class Sessions:
     def kept(self):
         self._drop_what_changed()
         return sum(self._clock.now < until for _, _, until in self._kept.values())
+
+    def stored(self):
+        return len(self._kept)
 
     def _look_up(self, digest):
         for attempt in (1, 2):
@@ -109,6 +116,13 @@ class Sessions:
         elif users:
             self._kept = {token: kept for token, kept in self._kept.items() if kept[0] not in users}
 
+    def _drop_what_expired(self):
+        # Now and then: tokens that nobody shows any more would stay for ever.
+        if self._clock.now < self._swept + self._ttl:
+            return
+        self._swept = self._clock.now
+        self._kept = {token: kept for token, kept in self._kept.items() if self._clock.now < kept[2]}
+
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -124,14 +138,19 @@ def main():
     for line in sys.stdin:
         match line.split():
             case ["check", token]:
-                answer = sessions.check(token) or "refused"
-            case ["pass", seconds]:
-                clock.now += float(seconds)
+                try:
+                    answer = sessions.check(token) or "refused"
+                except psycopg.Error as error:
+                    answer = f"unavailable: {(str(error).strip() or 'no reason').splitlines()[0]}"
+            case ["pass", seconds] if seconds.isdecimal():
+                clock.now += int(seconds)
                 answer = "ok"
             case ["kept"]:
                 answer = str(sessions.kept())
+            case ["stored"]:
+                answer = str(sessions.stored())
             case _:
-                answer = f"what is '{line.strip()}'? allowed: check TOKEN, pass SECONDS, kept"
+                answer = f"what is '{line.strip()}'? allowed: check TOKEN, pass SECONDS, kept, stored"
         print(answer, flush=True)
 
 

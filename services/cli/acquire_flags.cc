@@ -14,7 +14,7 @@
 
 namespace leasehold::cli {
 
-void AcquireFlags::AddTo(CLI::App& app) {
+void AcquireFlags::AddTo(CLI::App& app, Life life) {
   app.add_option("WHAT", what_, "TENANT SERVICE; SERVICE alone with --connection or --domain")
       ->required()
       ->expected(1, 100);  // Check() says more clearly which is too many
@@ -25,7 +25,9 @@ void AcquireFlags::AddTo(CLI::App& app) {
   app.add_option("--connection", connection_, "A named connection that belongs to no tenant: central");
   app.add_flag("--read-only", read_only_, "Refuse writes");
   app.add_flag("--session", session_, "Keep a server connection for each session (LISTEN, temporary tables)");
-  AddDuration(app, "--ttl", ttl_, "How long the lease lasts, e.g. 15m");
+  AddDuration(app, "--ttl", ttl_,
+              life == Life::kTtl ? "How long the lease lasts; the configured time (15m) if not given"
+                                 : "How long the lease outlives a gateway that is killed (default 15s)");
   app.add_option("--switch-to", switch_to_,
                  "Tenants that sessions may switch to; '*' is any run of characters; may be repeated")
       ->type_name("GLOB")

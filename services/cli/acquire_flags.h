@@ -12,14 +12,16 @@ namespace leasehold::cli {
 
 class AcquireFlags {
  public:
+  // How the lease ends: by its ttl, or with this process, which the ttl then only bounds.
+  enum class Life { kTtl, kHeld };
+
   AcquireFlags() = default;
   AcquireFlags(const AcquireFlags&) = delete;  // CLI::App keeps pointers into it
   AcquireFlags& operator=(const AcquireFlags&) = delete;
 
   // TENANT SERVICE, or SERVICE alone behind --connection or --domain; --read-only, --session, --ttl, --switch-to,
-  // --holder,
-  // --wait-ready.
-  void AddTo(CLI::App& app);
+  // --holder, --wait-ready.
+  void AddTo(CLI::App& app, Life life = Life::kTtl);
 
   // After parsing, from the callback: throws the usage error if what is leased is not said exactly once.
   void Check();

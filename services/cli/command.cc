@@ -184,6 +184,12 @@ int Execute(CLI::App& app, Command& command, std::vector<std::string> args) {
       at = at->get_subcommands().front();
       absl::StrAppend(&path, " ", at->get_name());
     }
+    if (dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr) {
+      const std::vector<std::string> extras = app.remaining(/*recurse=*/true);
+      if (!extras.empty()) {
+        return ReportUsage(absl::StrCat("there is no use for '", Printable(extras.front()), "'"), path);
+      }
+    }
     const bool behind = command.has_tail && dynamic_cast<const CLI::RequiredError*>(&error) != nullptr;
     return ReportUsage(absl::StrCat(error.what(), behind ? "; what stands behind '--' is another program's" : ""),
                        path);
@@ -195,6 +201,7 @@ int Execute(CLI::App& app, Command& command, std::vector<std::string> args) {
     code = command.run();
   }
   std::cout.flush();
+  if (code.ok() && !std::cout) code = absl::UnknownError("not all of the output could be written");
   if (command.tells_trace) std::cerr << "trace " << TraceId(command.gateway.trace) << std::endl;
   if (code.ok()) return *code;
   std::string message = command.paths.In(StdView(code.status().message()));

@@ -77,6 +77,7 @@ TEST(CommandLine, WrongUseIsExitCode2) {
   EXPECT_EQ(Execute({"lease", "acquire", "acme", "core", "--ttl", "soon"}).code, kUsage);
   EXPECT_EQ(Execute({"lease", "acquire", "acme", "core", "--dsn", "--json"}).code, kUsage);
   EXPECT_EQ(Execute({"lease", "revoke"}).code, kUsage);
+  EXPECT_EQ(Execute({"man", "nosuch"}).code, kUsage);
   EXPECT_EQ(Execute({"tenant", "list", "--", "-c"}).code, kUsage);
   EXPECT_EQ(Execute({"lease", "hold", "acme", "core", "--exec"}).code, kUsage);
   EXPECT_EQ(Execute({"audit", "--tenant", "acme", "--gateway", kNowhere}).code, kFailed) << "it needs no command";
@@ -134,6 +135,7 @@ TEST(CommandLine, UsageErrorsNameWhatIsWrong) {
            {{"lease", "acquire", "a", "b", "c"},
             "there is no use for 'c'; give TENANT SERVICE",
             "leasehold lease acquire"},
+           {{"tenant", "get", "acme", "globex"}, "there is no use for 'globex'", "leasehold tenant get"},
            {{"operation", "list", "--limit", "-5"},
             "--limit is '-5'; allowed: 0 to 2147483647",
             "leasehold operation list"},

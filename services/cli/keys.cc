@@ -119,13 +119,15 @@ Struct JsonOf(const RoleKey& key, std::string_view state) {
 // The same as a table and for programs, so that neither has what the other lacks.
 class Listing {
  public:
+  explicit Listing(const Command& command) : command_(command) {}
+
   absl::Status AddSigning(const std::string& path) {
     LH_ASSIGN_OR_RETURN(const Secret text, ReadSecretFile(path));
     LH_ASSIGN_OR_RETURN(const std::vector<SigningKeyLine> keys, ListSigningKeys(text.reveal()));
     Struct& json = *(*json_.mutable_fields())["leases"].mutable_struct_value();
     (*json.mutable_fields())["file"].set_string_value(path);
     for (const SigningKeyLine& key : keys) {
-      table_.AddRow({"leases", absl::StrCat(key.id), StateOf(key), path});
+      table_.AddRow({"leases", absl::StrCat(key.id), StateOf(key), command_.paths.In(path)});
       AddTo((*json.mutable_fields())["keys"], JsonOf(key));
     }
     return absl::OkStatus();
@@ -138,34 +140,33 @@ class Listing {
     Struct json;
     (*json.mutable_fields())["service"].set_string_value(service.name());
     (*json.mutable_fields())["file"].set_string_value(path);
-    table_.AddRow({whose, keys.current().Fingerprint(), "given to roles", path});
+    table_.AddRow({whose, keys.current().Fingerprint(), "given to roles", command_.paths.In(path)});
     AddTo((*json.mutable_fields())["keys"], JsonOf(keys.current(), "GIVEN_TO_ROLES"));
     if (const auto other = keys.other()) {
-      table_.AddRow({whose, other->Fingerprint(), "tried by gateways", path});
+      table_.AddRow({whose, other->Fingerprint(), "tried by gateways", command_.paths.In(path)});
       AddTo((*json.mutable_fields())["keys"], JsonOf(*other, "TRIED_BY_GATEWAYS"));
     }
     AddTo((*json_.mutable_fields())["roles"], std::move(json));
     return absl::OkStatus();
   }
 
-  std::string Render(const Command& command) const {
-    return command.json ? ToJson(json_) : table_.Render(command.terminal);
-  }
+  std::string Render() const { return command_.json ? ToJson(json_) : table_.Render(command_.terminal); }
 
  private:
   static void AddTo(google::protobuf::Value& list, Struct element) {
     *list.mutable_list_value()->add_values()->mutable_struct_value() = std::move(element);
   }
 
+  const Command& command_;
   Table table_{{"KEYS OF", "KEY", "STATE", "FILE"}};
   Struct json_;
 };
 
 absl::StatusOr<int> List(const Command& command, const Chosen& chosen, const Flags& /*flags*/) {
-  Listing listing;
+  Listing listing(command);
   if (chosen.signing) LH_RETURN_IF_ERROR(listing.AddSigning(chosen.signing_file()));
   for (const v1::ServiceConfig& service : chosen.services) LH_RETURN_IF_ERROR(listing.AddRoles(service));
-  std::cout << listing.Render(command);
+  std::cout << listing.Render();
   return kDone;
 }
 

@@ -76,7 +76,7 @@ void AddLeaseHold(CLI::App& group, Command& command) {
   auto flags = std::make_shared<Flags>();
   CLI::App* app = group.add_subcommand(
       "hold", "Take a lease that lives as long as this process (until Ctrl-C, SIGTERM or the end of stdin)");
-  flags->AddTo(*app);
+  flags->AddTo(*app, AcquireFlags::Life::kHeld);
   app->add_flag("--dsn", flags->dsn, "Print the DSN alone");
   app->footer("--exec CMD…: run CMD with PGHOST, PGUSER, PGPASSWORD … set, until it ends; exits with its code");
   app->callback([flags, &command] {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
 #include "common/status/error.h"
@@ -65,15 +66,17 @@ void AddMan(CLI::App& app, Command& command) {
   verb->add_option("--out", flags->folder, "Write every page into this folder")->type_name("DIR");
   verb->callback([flags, &command] {
     command.needs_gateway = false;
+    const Pages known;
+    if (!flags->name.empty() && FindCommand(known.root(), flags->name) == nullptr) {
+      UsageError(absl::StrCat("COMMAND is '", Printable(flags->name),
+                              "'; allowed: ", absl::StrJoin(CommandNames(known.root()), ", ")));
+    }
     command.run = [flags, &command]() -> absl::StatusOr<int> {
       const Pages pages;
       LH_ASSIGN_OR_RETURN(const absl::Time date, DateOf(command.env));
       if (flags->folder.empty()) {
-        const CLI::App* of = flags->name.empty() ? &pages.root() : FindCommand(pages.root(), flags->name);
-        if (of == nullptr) {
-          return InvalidField("COMMAND", flags->name, absl::StrJoin(CommandNames(pages.root()), ", "));
-        }
-        std::cout << ManPage(*of, date);
+        const CLI::App& of = flags->name.empty() ? pages.root() : *FindCommand(pages.root(), flags->name);
+        std::cout << ManPage(of, date);
         return kDone;
       }
       std::error_code ignored;

@@ -131,10 +131,15 @@ void AddPlan(CLI::App& group, Command& command) {
       GatewayClient client(command.gateway);
       v1::PlanMigrationsRequest request;
       *request.mutable_spec() = flags->Spec(v1::MIGRATION_KIND_APPLY);
-      const absl::StatusOr<v1::MigrationPlan> plan =
-          client.Call(client.migrations(), &Service::PlanMigrations, request);
-      if (!plan.ok()) return AsTyped(plan.status());
-      std::cout << (command.json ? ToJson(*plan) : ShowPlan(*plan, Now(command)));
+      v1::MigrationPlan all;
+      do {
+        absl::StatusOr<v1::MigrationPlan> page = client.Call(client.migrations(), &Service::PlanMigrations, request);
+        if (!page.ok()) return AsTyped(page.status());
+        request.set_page_token(page->next_page_token());
+        page->clear_next_page_token();
+        all.MergeFrom(*page);
+      } while (!request.page_token().empty());
+      std::cout << (command.json ? ToJson(all) : ShowPlan(all, Now(command)));
       return kDone;
     };
   });

@@ -45,6 +45,17 @@ TEST(MigrationRate, IsOfWhatWasSeen) {
   EXPECT_DOUBLE_EQ(rate.per_second(), 30);
 }
 
+TEST(TellsAtInterrupt, SaysThatTheRunGoesOnAndEnds) {
+  EXPECT_EXIT(
+      {
+        const TellsAtInterrupt telling("identity.7");
+        raise(SIGINT);
+      },
+      ::testing::KilledBySignal(SIGINT),
+      "run identity.7 goes on; leasehold migrate watch identity.7 follows it, leasehold migrate cancel identity.7 "
+      "ends");
+}
+
 TEST(ShowRun, NamesFailuresAndFindings) {
   v1::MigrationRun run = ARun(2, 1, 3);
   run.set_state(v1::MIGRATION_RUN_STATE_FAILED);
@@ -86,9 +97,8 @@ TEST(ShowRun, SaysOnceWhatIsTheSameInSeveralDatabases) {
     finding.set_message("was edited");
   }
   const std::string shown = ShowRun(run, tasks, {kPlain, kNow});
-  EXPECT_THAT(shown,
-              HasSubstr("\n  4 databases: 0003_c.sql line 0, statement 0 (42703): column \"nme\" does not exist: "
-                        "SELECT nme\n    a, c, d, e\n  b: 0003_c.sql"));
+  EXPECT_THAT(shown, HasSubstr("\n  4 databases: 0003_c.sql (42703): column \"nme\" does not exist: "
+                               "SELECT nme\n    a, c, d, e\n  b: 0003_c.sql"));
   EXPECT_THAT(shown, HasSubstr("a, b, c and 2 more  0001_a.sql  was edited"));
 }
 
@@ -171,10 +181,30 @@ TEST(ShowPlan, SaysWhatApplyWouldStopAt) {
   EXPECT_THAT(ShowPlan(plan, {kPlain, kNow}),
               AllOf(Not(HasSubstr("newest version")), HasSubstr("no file is pending"),
                     HasSubstr("what apply would stop at"), HasSubstr("0001_a.sql  was edited")));
+  v1::MigrationFinding& warning = *plan.add_findings();
+  warning.set_severity(v1::MIGRATION_SEVERITY_WARNING);
+  warning.set_object("0002_empty.sql");
+  warning.set_message("holds no statement");
   plan.add_files()->set_name("0002_empty.sql");
   plan.add_databases()->set_database("tenant_acme_identity");
   EXPECT_THAT(ShowPlan(plan, {kPlain, kNow}),
-              AllOf(HasSubstr("0002_empty.sql  (no transaction)  (no statements)"), HasSubstr("was edited")));
+              AllOf(HasSubstr("0002_empty.sql  (no transaction)  (no statements)"), HasSubstr("worth a look before:"),
+                    HasSubstr("0002_empty.sql  holds no statement"), HasSubstr("was edited")));
+  plan.mutable_findings()->DeleteSubrange(0, 1);
+  EXPECT_THAT(ShowPlan(plan, {kPlain, kNow}), Not(HasSubstr("stop at")));
+}
+
+TEST(ShowPlan, SaysHowManyStatementsAreNotShown) {
+  v1::MigrationPlan plan;
+  v1::MigrationFile& file = *plan.add_files();
+  file.add_statements("SELECT 1");
+  file.set_statement_count(1'000);
+  v1::MigrationFile& late = *plan.add_files();
+  late.set_statement_count(2);
+  plan.add_databases();
+  EXPECT_THAT(ShowPlan(plan, {kPlain, kNow}),
+              AllOf(HasSubstr("  SELECT 1;\n  … and 999 more statements\n"), HasSubstr("  … and 2 more statements\n"),
+                    Not(HasSubstr("no statements"))));
 }
 
 }  // namespace

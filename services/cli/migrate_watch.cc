@@ -1,9 +1,12 @@
 #include "services/cli/migrate_watch.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <iostream>
 #include <set>
 
+#include "absl/base/no_destructor.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
@@ -15,6 +18,17 @@
 
 namespace leasehold::cli {
 namespace {
+
+// What the handler writes: it may call next to nothing.
+std::string& Farewell() {
+  static absl::NoDestructor<std::string> text;
+  return *text;
+}
+
+void TellAndEnd(int signal) {
+  (void)!write(STDERR_FILENO, Farewell().data(), Farewell().size());
+  (void)raise(signal);  // once the handler, which is for one signal, has returned
+}
 
 constexpr absl::Duration kGatewayPatience = absl::Minutes(1);
 
@@ -66,6 +80,17 @@ class Screen {
 
 }  // namespace
 
+TellsAtInterrupt::TellsAtInterrupt(const std::string& run) {
+  Farewell() = absl::StrCat("\nrun ", run, " goes on; leasehold migrate watch ", run,
+                            " follows it, leasehold migrate cancel ", run, " ends it\n");
+  struct sigaction action{};
+  action.sa_handler = TellAndEnd;
+  action.sa_flags = static_cast<int>(SA_RESETHAND);
+  sigaction(SIGINT, &action, &before_);
+}
+
+TellsAtInterrupt::~TellsAtInterrupt() { sigaction(SIGINT, &before_, nullptr); }
+
 void MigrationRate::See(const v1::MigrationRun& run, absl::Time now) {
   const int ended = Ended(run);
   if (first_time_ == absl::InfiniteFuture() || ended < first_ended_) {
@@ -99,6 +124,7 @@ std::string MigrationLine(const v1::MigrationRun& run, double rate, int columns)
 absl::StatusOr<v1::MigrationRun> FollowRun(const Command& command, GatewayClient& client, const std::string& id) {
   v1::GetMigrationRunRequest request;
   request.set_id(id);
+  const TellsAtInterrupt at_interrupt(id);
   Screen screen(command);
   v1::MigrationEvent event;
   bool seen = false;

@@ -2,6 +2,8 @@
 // JSON message a line with --json.
 #pragma once
 
+#include <signal.h>
+
 #include <string>
 
 #include "absl/status/statusor.h"
@@ -26,6 +28,19 @@ class MigrationRate {
   absl::Time first_time_ = absl::InfiniteFuture();
   int first_ended_ = 0;
   double per_second_ = 0;
+};
+
+// While it lives, an interrupt (Ctrl-C) says on standard error that the run goes on, and how to come back to it or to
+// cancel it, before it ends the process. One at a time.
+class TellsAtInterrupt {
+ public:
+  explicit TellsAtInterrupt(const std::string& run);
+  ~TellsAtInterrupt();
+  TellsAtInterrupt(const TellsAtInterrupt&) = delete;
+  TellsAtInterrupt& operator=(const TellsAtInterrupt&) = delete;
+
+ private:
+  struct sigaction before_{};
 };
 
 // Blocks until the run has ended, however; a gateway that goes away meanwhile is asked again for a minute. Databases

@@ -13,7 +13,7 @@ namespace leasehold::cli {
 void AddPsql(CLI::App& app, Command& command) {
   auto flags = std::make_shared<AcquireFlags>();
   CLI::App* verb = app.add_subcommand("psql", "psql on a lease that ends with it; its arguments go behind '--'");
-  flags->AddTo(*verb);
+  flags->AddTo(*verb, AcquireFlags::Life::kHeld);
   verb->callback([flags, &command] {
     flags->Check();
     command.takes_tail = true;

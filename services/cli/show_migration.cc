@@ -117,9 +117,10 @@ std::string FailureText(const v1::MigrationTask& task) {
   std::string text(StdView(absl::StripAsciiWhitespace(failure.text())));
   text = absl::StrReplaceAll(text, {{"\n", " "}, {"\\x0a", " "}});
   if (text.size() > 100) text = absl::StrCat(Printable(text.substr(0, 100)), "…");
-  return absl::StrCat(failure.file(), " line ", failure.line(), ", statement ", failure.statement(), " (",
-                      failure.sqlstate().empty() ? "no SQLSTATE" : failure.sqlstate(),
-                      "): ", failure.reason().empty() ? "" : absl::StrCat(failure.reason(), ": "), text);
+  const std::string place =
+      failure.statement() == 0 ? "" : absl::StrCat(" line ", failure.line(), ", statement ", failure.statement());
+  return absl::StrCat(failure.file(), place, " (", failure.sqlstate().empty() ? "no SQLSTATE" : failure.sqlstate(),
+                      "): ", failure.reason(), failure.reason().empty() || text.empty() ? "" : ": ", text);
 }
 
 }  // namespace
@@ -170,20 +171,27 @@ std::string ShowMigrationStatus(const v1::MigrationStatus& status, bool all, con
 }
 
 std::string ShowPlan(const v1::MigrationPlan& plan, const View& view) {
-  FindingsTable findings;
-  for (const v1::MigrationFinding& finding : plan.findings()) findings.Add(finding);
-  const std::string amiss = findings.empty() ? "" : absl::StrCat("what apply would stop at:\n", findings.Render(view));
+  FindingsTable stops;
+  FindingsTable others;
+  for (const v1::MigrationFinding& finding : plan.findings()) {
+    (finding.severity() == v1::MIGRATION_SEVERITY_ERROR ? stops : others).Add(finding);
+  }
+  const std::string amiss =
+      absl::StrCat(others.empty() ? "" : absl::StrCat("worth a look before:\n", others.Render(view)),
+                   stops.empty() ? "" : absl::StrCat("what apply would stop at:\n", stops.Render(view)));
   if (plan.databases().empty()) {
-    return findings.empty() ? "every database is at the newest version\n" : absl::StrCat("no file is pending\n", amiss);
+    return amiss.empty() ? "every database is at the newest version\n" : absl::StrCat("no file is pending\n", amiss);
   }
   std::string text;
   for (const v1::MigrationFile& file : plan.files()) {
     absl::StrAppend(
         &text, view.terminal.Paint(Colour::kBold, absl::StrCat(file.tenant() ? "tenant/" : "central/", file.name())),
         file.transactional() ? "" : "  (no transaction)", file.has_down() ? "  (can be undone)" : "",
-        file.statements().empty() ? "  (no statements)" : "", "\n");
+        file.statements().empty() && file.statement_count() == 0 ? "  (no statements)" : "", "\n");
     for (const std::string& statement : file.statements())
       absl::StrAppend(&text, "  ", absl::StrReplaceAll(statement, {{"\n", "\n  "}}), ";\n");
+    const int left = file.statement_count() - file.statements_size();
+    if (left > 0) absl::StrAppend(&text, "  … and ", left, " more statements\n");
   }
   Table table({"DATABASE", "TENANT", "WAVE", "VERSION", "FILES"});
   for (const v1::PlannedDatabase& database : plan.databases()) {

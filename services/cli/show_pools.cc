@@ -1,6 +1,5 @@
 // Pools as people read them.
 #include <algorithm>
-#include <array>
 #include <optional>
 
 #include "absl/strings/str_cat.h"
@@ -14,14 +13,6 @@ namespace {
 
 // Empty: nothing to tell of.
 std::string TextOf(const std::optional<Quantile>& quantile) { return quantile ? quantile->Text() : ""; }
-
-std::string Bytes(int64_t bytes) {
-  constexpr std::array<const char*, 6> kUnits = {"B", "kB", "MB", "GB", "TB", "PB"};
-  auto size = static_cast<double>(bytes);
-  size_t unit = 0;
-  for (; size >= 999.5 && unit + 1 < kUnits.size(); ++unit) size /= 1'000;
-  return absl::StrFormat("%.*f%s", unit > 0 && size < 9.95 ? 1 : 0, size, kUnits[unit]);
-}
 
 Cell OfLimit(int servers, int limit) {
   return {absl::StrCat(servers, "/", limit), servers >= limit ? Colour::kYellow : Colour::kPlain};

@@ -150,16 +150,16 @@ TEST(ShowPools, TenantsStandBelow) {
   *central->mutable_queries()->mutable_buckets(0)->mutable_from() = FromDuration(absl::Minutes(1));
   EXPECT_EQ(ShowPools(list.pools(), Terminal{}),
             "SERVICE  CLIENTS  WAITING  SERVERS  WORKING  IDLE  DIALLING  CLOSING  DIALS  EVICTIONS  WAITS  HIT RATE  "
-            "QUERIES  P50    P99   IN    OUT\n"
+            "QUERIES  P50    P99   IN     OUT\n"
             "core     12       2        4/20     2/2      1     1         1        9      3          30     97.0%     "
-            "100      2.0ms  98ms  999B  1.2MB\n"
+            "100      2.0ms  98ms  999 B  1.2 MiB\n"
             "\n"
             "SERVICE  TENANT     CLIENTS  WAITING  SERVERS  WORKING  IDLE  DIALLING  EVICTIONS  WAITS  HIT RATE  "
-            "QUERIES  P50   P99   IN  OUT\n"
+            "QUERIES  P50   P99   IN   OUT\n"
             "core     (central)  1        0        0/5      0        0     0         0          0      -         "
-            "1        >60s  >60s  0B  0B\n"
+            "1        >60s  >60s  0 B  0 B\n"
             "core     acme       11       2        3/5      2        1     1         0          0      -         "
-            "0        -     -     0B  0B\n");
+            "0        -     -     0 B  0 B\n");
 }
 
 TEST(ShowPools, NoRateBeforeTheFirstTransaction) {

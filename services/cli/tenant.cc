@@ -215,7 +215,8 @@ void AddTenant(CLI::App& app, Command& command) {
   AddDelete(*group, command);
   AddStateChange(*group, command, "undelete", "Bring a deleted tenant back, until its databases are dropped",
                  &Service::UndeleteTenant);
-  AddStateChange(*group, command, "retry", "Let every service that has failed try again now", &Service::RetryTenant);
+  AddStateChange(*group, command, "retry",
+                 "Let services that have failed try again now; if none has, let all look again", &Service::RetryTenant);
   AddClone(*group, command);
   AddTenantWatch(*group, command);
 }

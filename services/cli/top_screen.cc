@@ -1,6 +1,7 @@
 #include "services/cli/top_screen.h"
 
 #include <algorithm>
+#include <format>
 #include <ftxui/screen/screen.hpp>
 #include <optional>
 #include <string_view>
@@ -21,8 +22,12 @@ constexpr size_t kMostErrors = 3;
 // Title, tenants, a blank, the services' head; a blank and the rows' head; the line of keys.
 constexpr int kFixedLines = 7;
 constexpr int kMinTenantWidth = 12;
+// The longest id: what a wide terminal has beyond that would only part a tenant from its figures.
+constexpr int kMaxTenantWidth = 36;
 constexpr int kServiceWidth = 10;
-// Of a row beside its tenant.
+// The longest name, and a blank.
+constexpr int kMaxServiceWidth = 17;
+// Of a row beside its tenant, with kServiceWidth.
 constexpr int kFigureWidth = 65;
 
 std::string Cut(std::string_view content, int width) {
@@ -30,6 +35,13 @@ std::string Cut(std::string_view content, int width) {
   if (static_cast<int>(DisplayWidth(out)) <= width) return out;
   while (!out.empty() && static_cast<int>(DisplayWidth(out)) >= width) out.pop_back();
   return out + "…";
+}
+
+// Of an id: those that are told apart by their ends are as many as those that are by their beginnings.
+std::string CutMiddle(std::string_view id, int width) {
+  const auto fits = static_cast<size_t>(width);
+  if (id.size() <= fits) return std::string(id);
+  return std::format("{}…{}", id.substr(0, fits / 2), id.substr(id.size() - (fits - 1) / 2));
 }
 
 std::string Left(std::string_view content, int width) {
@@ -121,9 +133,15 @@ int ErrorLines(const TopView& view) {
   return static_cast<int>(std::min(errors, kMostErrors));
 }
 
+int TenantWidth(const TopView& view) { return std::clamp(view.width - kFigureWidth, kMinTenantWidth, kMaxTenantWidth); }
+
+int ServiceWidth(const TopView& view) {
+  return std::clamp(view.width - kFigureWidth - kMaxTenantWidth + kServiceWidth, kServiceWidth, kMaxServiceWidth);
+}
+
 void AddServices(const TopView& view, ftxui::Elements& lines) {
   lines.push_back(Line()
-                      .Add(absl::StrCat(Left("SERVICE", kServiceWidth), Right("SESS", 6), Right("WAIT", 6),
+                      .Add(absl::StrCat(Left("SERVICE", ServiceWidth(view)), Right("SESS", 6), Right("WAIT", 6),
                                         Right("SERVERS", 9), Right("WORK", 6), Right("Q/S", 6), Right("P99", 8),
                                         Right("EV/S", 6), Right("PENDING", 9), Right("FAILED", 8)),
                            ftxui::dim)
@@ -131,7 +149,7 @@ void AddServices(const TopView& view, ftxui::Elements& lines) {
   for (const TopService& service : view.figures.services) {
     const TopLoad& load = service.load;
     Line line;
-    line.AddIf(!service.instance_well, Left(service.service, kServiceWidth), kRed)
+    line.AddIf(!service.instance_well, Left(service.service, ServiceWidth(view)), kRed)
         .Add(Right(absl::StrCat(load.sessions), 6))
         .AddIf(load.waiting > 0, Right(absl::StrCat(load.waiting), 6), kYellow)
         .AddIf(load.servers > 0 && load.servers >= load.most_servers, Right(OfMost(load), 9), kYellow)
@@ -143,11 +161,9 @@ void AddServices(const TopView& view, ftxui::Elements& lines) {
   }
 }
 
-int TenantWidth(const TopView& view) { return std::max(view.width - kFigureWidth, kMinTenantWidth); }
-
 ftxui::Element RowsHead(const TopView& view) {
   return Line()
-      .Add(absl::StrCat(Left("TENANT", TenantWidth(view)), " ", Left("SERVICE", kServiceWidth), Left("STATE", 8),
+      .Add(absl::StrCat(Left("TENANT", TenantWidth(view)), " ", Left("SERVICE", ServiceWidth(view)), Left("STATE", 8),
                         Right("SESS", 6), Right("WAIT", 6), Right("SERVERS", 9), Right("WORK", 6), Right("Q/S", 6),
                         Right("P99", 7), Right("EV/S", 6)),
            ftxui::inverted)
@@ -159,7 +175,8 @@ ftxui::Element Row(const TopRow& row, const TopView& view) {
   const bool failed = row.state == v1::SERVICE_STATE_FAILED;
   const bool ready = row.state == v1::SERVICE_STATE_READY;
   Line line;
-  line.Add(absl::StrCat(Left(row.tenant, TenantWidth(view)), " ", Left(row.service, kServiceWidth)));
+  line.Add(absl::StrCat(Left(CutMiddle(row.tenant, TenantWidth(view)), TenantWidth(view)), " ",
+                        Left(row.service, ServiceWidth(view))));
   if (ready) {
     line.Add(Left("ready", 8));
   } else {

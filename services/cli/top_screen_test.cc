@@ -16,6 +16,7 @@ namespace leasehold::cli {
 namespace {
 
 using ::testing::AllOf;
+using ::testing::Contains;
 using ::testing::Each;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
@@ -160,6 +161,25 @@ TEST(TopScreen, FitsWhateverTheTerminalIs) {
   }
 }
 
+TEST(TopScreen, AWideTerminalPartsNoTenantFromItsFigures) {
+  TopFigures figures = FiguresOf(nullptr, Sample(kNow, 1));
+  ASSERT_FALSE(figures.rows.empty());
+  figures.rows[0].tenant = std::string(36, 'a');  // the longest
+  figures.rows[0].service = "sixteen-letters1";   // the longest
+  const std::vector<std::string> lines = LinesOf({.figures = figures, .width = 200, .height = 24});
+  EXPECT_THAT(lines, Each(ResultOf(DisplayWidth, Le(static_cast<size_t>(120)))));
+  EXPECT_THAT(lines, Contains(HasSubstr(figures.rows[0].tenant + " " + figures.rows[0].service + " ")));
+}
+
+TEST(TopScreen, TenantsThatDifferAtTheirEndsAreToldApart) {
+  TopFigures figures = FiguresOf(nullptr, Sample(kNow, 1));
+  ASSERT_FALSE(figures.rows.empty());
+  figures.rows[0].tenant = "customer-of-europe-000123";
+  const std::vector<std::string> lines = LinesOf({.figures = figures, .width = 80, .height = 24});
+  EXPECT_THAT(lines, Contains(HasSubstr("custome…-000123 ")));
+  EXPECT_THAT(lines, Each(ResultOf(DisplayWidth, Le(static_cast<size_t>(80)))));
+}
+
 TEST(TopScreen, AtEightyByTwentyFourEverythingIsThere) {
   const TopFigures figures = FiguresOf(nullptr, Sample(kNow, 1));
   const std::string frame = TopFrame({.figures = figures}, false);
@@ -194,7 +214,7 @@ TEST(TopScreen, LongNamesAndManyErrorsAreCut) {
   const std::vector<std::string> lines = LinesOf({.figures = figures});
   EXPECT_THAT(lines, Each(ResultOf(DisplayWidth, Le(80u))));
   EXPECT_THAT(TopFrame({.figures = figures}, false),
-              AllOf(HasSubstr("(and 3 more: leasehold status)"), HasSubstr("0a1b2c3d-0a1b-…")));
+              AllOf(HasSubstr("(and 3 more: leasehold status)"), HasSubstr("0a1b2c3…c3d4e5f")));
 }
 
 }  // namespace

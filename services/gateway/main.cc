@@ -14,6 +14,7 @@
 #include "common/config/config.h"
 #include "common/daemon/daemon.h"
 #include "common/daemon/daemon_metrics.h"
+#include "common/daemon/descriptors.h"
 #include "common/daemon/private_memory.h"
 #include "common/daemon/readiness.h"
 #include "common/daemon/reloader.h"
@@ -59,6 +60,8 @@ namespace {
 // How late a lease's end may be noticed; DESIGN allows a second for all that follows.
 constexpr absl::Duration kBookTick = absl::Milliseconds(100);
 constexpr absl::Duration kHealthTick = absl::Milliseconds(100);
+// Beside the server connections: the registry, NATS, HTTP, files that are read again, what threads wait with.
+constexpr int kOwnDescriptors = 64;
 // For calls in progress at the end; those that wait have been answered before.
 constexpr absl::Duration kRevocationsPatience = absl::Seconds(2);
 constexpr absl::Duration kRpcPatience = absl::Seconds(2);
@@ -119,6 +122,9 @@ absl::StatusOr<SqlEndpoint::Options> SqlOptions(const v1::Config& config, const 
                                                                              std::optional<absl::Duration> took) {
       health.Set(component, status, took);
     };
+    auto on_waits = [&health, component = std::format("pool/{}", service.str())](const absl::Status& status) {
+      health.Set(component, status);
+    };
     options.instances.push_back({.service = std::move(service),
                                  .address = *std::move(address),
                                  .role_keys = secrets.role_keys.at(config.services(i).name()),
@@ -133,9 +139,25 @@ absl::StatusOr<SqlEndpoint::Options> SqlOptions(const v1::Config& config, const 
                                  .max_prepared_statements = static_cast<size_t>(instance.max_prepared_statements()),
                                  .tenant_restraint = instance.tenant_restraint() != "off",
                                  .probe = std::move(probe),
-                                 .on_vitals = std::move(on_vitals)});
+                                 .on_vitals = std::move(on_vitals),
+                                 .on_waits = std::move(on_waits)});
   }
   return options;
+}
+
+// Raises the limit, and says if it is too low for what the configuration allows.
+DescriptorBudget BudgetOf(const v1::Config& config) {
+  int own = kOwnDescriptors;
+  for (const v1::ServiceConfig& service : config.services()) own += service.instance().max_connections();
+  const int limit = RaiseDescriptorLimit();
+  const DescriptorBudget budget(own);
+  if (budget.ForClients() < config.gateway().max_clients() + own) {
+    Log(Level::kWarning, "too few file descriptors for gateway.max_clients: some clients will be refused",
+        {{"limit", std::to_string(limit)},
+         {"max_clients", std::to_string(config.gateway().max_clients())},
+         {"enough", std::to_string(config.gateway().max_clients() + 3 * own)}});
+  }
+  return budget;
 }
 
 struct Arguments {
@@ -161,6 +183,8 @@ absl::Status Run(const Arguments& arguments) {
   LH_ASSIGN_OR_RETURN(const Secrets secrets, ReadSecrets(config, environment));
   LH_ASSIGN_OR_RETURN(const HostPort advertised,
                       ParseHostPort("gateway.sql_advertise", config.gateway().sql_advertise()));
+  LH_ASSIGN_OR_RETURN(const HostPort grpc_address,
+                      ParseHostPort("gateway.grpc_listen", config.gateway().grpc_listen()));
   const absl::Duration max_ttl = ToDuration(config.leases().max_ttl());
 
   const SystemClock clock;
@@ -179,7 +203,8 @@ absl::Status Run(const Arguments& arguments) {
   LH_ASSIGN_OR_RETURN(SqlEndpoint::Options sql_options, SqlOptions(config, secrets, encryption, health));
   Reloader keys(metrics);
   LH_RETURN_IF_ERROR(WatchKeys(config, secrets, keys));
-  LH_ASSIGN_OR_RETURN(const jetstream::Security nats_security, jetstream::ReadSecurity(config.nats(), environment));
+  LH_ASSIGN_OR_RETURN(const jetstream::Security nats_security,
+                      jetstream::ReadSecurity(config.nats(), environment, certificates));
   if (arguments.check_config) {
     LH_RETURN_IF_ERROR(ReadOtlpHeaders(environment).status());
     return Callers::Check(config.gateway());
@@ -213,6 +238,8 @@ absl::Status Run(const Arguments& arguments) {
   LeaseIssuer issuer(secrets.signing_keys, services, book, advertised);
   SignedLeaseAuthority authority(secrets.signing_keys, services, book, watchers, registry.directory());
   sql_options.audit = &audit;
+  const DescriptorBudget descriptors = BudgetOf(config);
+  sql_options.descriptors = descriptors;
   SqlEndpoint sql(sql_options, authority, metrics, clock);
 
   LH_ASSIGN_OR_RETURN(const auto callers, Callers::Make(config, registry.directory(), book, clock, metrics));
@@ -235,6 +262,7 @@ absl::Status Run(const Arguments& arguments) {
                         .asker = instance_asker,
                         .health = health,
                         .clock = clock,
+                        .ask_instances = [&sql](auto done) { sql.AskVitals(std::move(done)); },
                         .sessions = [&sql] { return sql.clients(); },
                         .leases = [&book] { return static_cast<int64_t>(book.live()); }},
                        name, ToDuration(config.provisioner().resync_interval()));
@@ -279,14 +307,15 @@ absl::Status Run(const Arguments& arguments) {
   const std::array<Gated*, 13> gates = {&tenant_gate, &operation_gate, &backup_gate,    &provisioner_gate, &lease_gate,
                                         &pool_gate,   &doctor_gate,    &migration_gate, &log_gate,         &policy_gate,
                                         &audit_gate,  &instance_gate,  &status_gate};
-  LH_ASSIGN_OR_RETURN(const auto rpc,
-                      StartRpcServer(config.gateway().grpc_listen(),
-                                     rpc::ServerCredentials(encryption.grpc, ClientCertificateOf(config.gateway())),
-                                     callers->gate(), audit, gates));
+  LH_ASSIGN_OR_RETURN(
+      const auto rpc,
+      RpcServer::Start(grpc_address, rpc::ServerCredentials(encryption.grpc, ClientCertificateOf(config.gateway())),
+                       descriptors, callers->gate(), audit, gates));
   certificates.Start();
   health.Set("listeners", absl::OkStatus());
-  timer.Every(kHealthTick,
-              [&rpc, &health, &serving, names = services.names()] { TellHealth(*rpc, health, serving, names); });
+  timer.Every(kHealthTick, [&rpc, &health, &serving, names = services.names()] {
+    TellHealth(rpc->server(), health, serving, names);
+  });
   registry.Start();
   trail.Start();
   timer.Start();
@@ -306,7 +335,7 @@ absl::Status Run(const Arguments& arguments) {
   serving.End();
   sql.Drain(ToDuration(config.gateway().drain_timeout()));
   leases.Shutdown();  // releases held leases, which the replicator still has to tell
-  rpc->Shutdown(absl::ToChronoTime(absl::Now() + kRpcPatience));
+  rpc->Shutdown(absl::Now() + kRpcPatience);
   sql.Stop();
   replicator.Stop();
   trail.Stop();

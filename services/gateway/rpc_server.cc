@@ -73,16 +73,16 @@ void LogProtobuf(google::protobuf::LogLevel level, const char* file, int /*line*
 
 }  // namespace
 
-absl::StatusOr<std::shared_ptr<grpc::Server>> StartRpcServer(
-    const std::string& listen, const std::shared_ptr<grpc::ServerCredentials>& credentials, Gate& gate,
-    AuditRecorder& audit, std::span<Gated* const> services) {
+absl::StatusOr<std::unique_ptr<RpcServer>> RpcServer::Start(const HostPort& listen,
+                                                            const std::shared_ptr<grpc::ServerCredentials>& credentials,
+                                                            const DescriptorBudget& descriptors, Gate& gate,
+                                                            AuditRecorder& audit, std::span<Gated* const> services) {
+  LH_ASSIGN_OR_RETURN(std::unique_ptr<RpcListener> listener, RpcListener::Open(listen));
   gpr_set_log_function(LogGrpc);
   google::protobuf::SetLogHandler(LogProtobuf);
   grpc::EnableDefaultHealthCheckService(true);
   if (gate.policy() == nullptr) grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   grpc::ServerBuilder builder;
-  // Without it two gateways could listen on one port and each get some of the calls.
-  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, kKeepaliveMs);
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, kKeepaliveTimeoutMs);
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
@@ -97,15 +97,22 @@ absl::StatusOr<std::shared_ptr<grpc::Server>> StartRpcServer(
   builder.SetContextAllocator(NewGatedContexts());
   builder.SetMaxReceiveMessageSize(kMaxRequestBytes);
   builder.SetMaxSendMessageSize(kMaxAnswerBytes);
-  int port = 0;
-  builder.AddListeningPort(listen, credentials, &port);
+  auto connections = builder.experimental().AddExternalConnectionAcceptor(
+      grpc::ServerBuilder::experimental_type::ExternalConnectionType::FROM_FD, credentials);
   for (Gated* gated : services) builder.RegisterService(gated->service());
   std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
-  if (!server || port == 0) {
-    return InvalidField("gateway.grpc_listen", listen, "an address of this machine with a port that nobody listens on");
-  }
-  // The builder lets go of the credentials, which the server asks for certificates as long as it lives.
-  return std::shared_ptr<grpc::Server>(server.release(), [credentials](grpc::Server* served) { delete served; });
+  if (!server) return absl::InternalError("the gRPC server does not start");
+  listener->Start(std::move(connections), descriptors);
+  return std::unique_ptr<RpcServer>(new RpcServer(credentials, std::move(server), std::move(listener)));
+}
+
+RpcServer::RpcServer(std::shared_ptr<grpc::ServerCredentials> credentials, std::unique_ptr<grpc::Server> server,
+                     std::unique_ptr<RpcListener> listener)
+    : credentials_(std::move(credentials)), server_(std::move(server)), listener_(std::move(listener)) {}
+
+void RpcServer::Shutdown(absl::Time deadline) {
+  listener_->Stop();
+  server_->Shutdown(absl::ToChronoTime(deadline));
 }
 
 void TellHealth(grpc::Server& server, const Health& health, Serving& serving, std::span<const std::string> services) {

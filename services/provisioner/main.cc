@@ -10,6 +10,7 @@
 
 #include "common/config/config.h"
 #include "common/daemon/daemon.h"
+#include "common/daemon/descriptors.h"
 #include "common/daemon/exposure.h"
 #include "common/daemon/private_memory.h"
 #include "common/daemon/readiness.h"
@@ -17,6 +18,7 @@
 #include "common/status/error.h"
 #include "common/status/view.h"
 #include "common/telemetry/log.h"
+#include "common/version/version.h"
 #include "services/provisioner/provisioner.h"
 
 namespace leasehold {
@@ -43,12 +45,6 @@ absl::StatusOr<v1::ServiceConfig> ChooseService(const v1::Config& config, const 
   return found;
 }
 
-Level LevelOf(const std::string& name) {
-  if (name == "debug") return Level::kDebug;
-  if (name == "warning") return Level::kWarning;
-  return name == "error" ? Level::kError : Level::kInfo;
-}
-
 absl::Status CheckHttpExposure(const v1::ProvisionerConfig& provisioner, const v1::ServiceConfig& service,
                                bool insecure) {
   const Port port{.field = "services[].http_listen",
@@ -62,6 +58,7 @@ absl::Status CheckHttpExposure(const v1::ProvisionerConfig& provisioner, const v
 
 absl::Status Run(const Arguments& arguments) {
   KeepMemoryPrivate();
+  RaiseDescriptorLimit();
   SignalWaiter signals;
   const Environment environment = ProcessEnvironment();
   LH_ASSIGN_OR_RETURN(const v1::Config config, LoadConfig(arguments.config, environment));
@@ -71,9 +68,8 @@ absl::Status Run(const Arguments& arguments) {
     return CheckReady(http, {.certificate = config.provisioner().http_certificate_file(),
                              .key = config.provisioner().http_key_file()});
   }
-  const std::string component = std::format("provisioner/{}", service.name());
-  ConfigureLog(component, LevelOf(config.log().level()),
-               config.log().format() == "text" ? LogFormat::kText : LogFormat::kJson);
+  ConfigureLog(std::format("provisioner/{}", service.name()), ParseLevel(config.log().level()).value_or(Level::kInfo),
+               ParseLogFormat(config.log().format()).value_or(DefaultLogFormat()));
   LH_RETURN_IF_ERROR(CheckHttpExposure(config.provisioner(), service, arguments.insecure));
   if (arguments.check_config) return provisioner::Provisioner::Check(config, service, environment);
 
@@ -81,7 +77,7 @@ absl::Status Run(const Arguments& arguments) {
     LH_ASSIGN_OR_RETURN(const auto daemon,
                         provisioner::Provisioner::Make(config, service, environment, [&signals] { signals.Wake(); }));
     LH_RETURN_IF_ERROR(daemon->Start());
-    Log(Level::kInfo, "started", {{"version", LEASEHOLD_VERSION}, {"http", service.http_listen()}});
+    Log(Level::kInfo, "started", {{"version", Version()}, {"commit", Commit()}, {"http", service.http_listen()}});
     again = signals.Wait() == 0;
     Log(Level::kInfo, again ? "the key of the roles has changed: starting over with the new one" : "stopping");
     if (!daemon->Stop(kStopPatience)) {
@@ -108,7 +104,7 @@ int main(int argc, char** argv) {
                "Only ask the provisioner that runs with this configuration whether it is ready")
       ->excludes(check_config);
   app.add_flag("--insecure", arguments.insecure, "Listen beyond loopback even without TLS or without asking who calls");
-  app.set_version_flag("--version", "leasehold-provisioner " LEASEHOLD_VERSION);
+  app.set_version_flag("--version", leasehold::VersionLine("leasehold-provisioner"));
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

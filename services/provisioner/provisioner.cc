@@ -53,7 +53,7 @@ absl::Status CheckCa(const v1::ServiceConfig& service) {
 absl::StatusOr<Migrations> ReadKind(const v1::ServiceConfig& service, std::string_view kind) {
   if (service.migrations().empty()) return Migrations();
   if (std::error_code error; !std::filesystem::is_directory(service.migrations(), error)) {
-    return InvalidField(std::format("services.{}.migrations", service.name()), service.migrations(),
+    return InvalidField(std::format("services[{}].migrations", service.name()), service.migrations(),
                         "a folder that exists, or none for empty schemas");
   }
   return ReadMigrations(std::format("{}/{}", service.migrations(), kind));
@@ -140,7 +140,8 @@ absl::StatusOr<std::unique_ptr<Provisioner>> Provisioner::Make(const v1::Config&
                                                                std::function<void()> on_new_role_key) {
   LH_ASSIGN_OR_RETURN(Settings settings, Read(config, service, environment));
   LH_ASSIGN_OR_RETURN(auto renewed, ReadCertificates(config.provisioner()));
-  LH_ASSIGN_OR_RETURN(const jetstream::Security nats_security, jetstream::ReadSecurity(config.nats(), environment));
+  LH_ASSIGN_OR_RETURN(const jetstream::Security nats_security,
+                      jetstream::ReadSecurity(config.nats(), environment, renewed->watcher));
   std::unique_ptr<Provisioner> provisioner(new Provisioner(std::move(settings), std::move(renewed)));
   LH_ASSIGN_OR_RETURN(
       provisioner->spans_,
@@ -158,9 +159,9 @@ absl::StatusOr<std::unique_ptr<Provisioner>> Provisioner::Make(const v1::Config&
 absl::Status Provisioner::Check(const v1::Config& config, const v1::ServiceConfig& service,
                                 const Environment& environment) {
   LH_RETURN_IF_ERROR(Read(config, service, environment).status());
-  LH_RETURN_IF_ERROR(ReadCertificates(config.provisioner()).status());
+  LH_ASSIGN_OR_RETURN(const auto renewed, ReadCertificates(config.provisioner()));
   LH_RETURN_IF_ERROR(ReadOtlpHeaders(environment).status());
-  return jetstream::ReadSecurity(config.nats(), environment).status();
+  return jetstream::ReadSecurity(config.nats(), environment, renewed->watcher).status();
 }
 
 Provisioner::Provisioner(Settings settings, std::unique_ptr<Renewed> renewed)

@@ -197,6 +197,17 @@ class Overlay:
         for probe, paths in (('startupProbe', ['/livez']), ('livenessProbe', ['/livez']), ('readinessProbe', ['/servingz', None])):
             self.assertIn(probes[probe].get('httpGet', {}).get('path'), paths, probe)
 
+    def test_a_service_of_any_name_changes_no_setting(self):
+        # Kubernetes would make variables of each Service: of one named `db` DB_PORT, which the daemons take for a port.
+        for deployment in self.manifests.ours():
+            self.assertIs(deployment['spec']['template']['spec']['enableServiceLinks'], False, deployment['metadata']['name'])
+
+    def test_a_busy_node_restarts_nothing(self):
+        for deployment in self.manifests.ours():
+            probe = container(deployment)['livenessProbe']
+            self.assertGreaterEqual(probe['timeoutSeconds'], 5)
+            self.assertGreaterEqual(probe['periodSeconds'] * probe['failureThreshold'], 60)
+
     def test_every_pod_is_one_that_the_namespace_admits(self):
         namespace = self.manifests.named('Namespace', 'leasehold')
         self.assertEqual(namespace['metadata']['labels']['pod-security.kubernetes.io/enforce'], 'restricted')

@@ -6,6 +6,7 @@ Exits with 77 (ctest's skip) where there is no prometheus. Names of tests (Fault
 import contextlib
 import functools
 import pathlib
+import resource
 import signal
 import threading
 import time
@@ -109,6 +110,37 @@ class Faults(Watched):
             yield
         finally:
             self.stack.send("provisioner/alpha", signal.SIGCONT)
+
+    @fires("LeaseholdDaemonSilent")
+    def test_a_gateway_stands_still(self):
+        self.stack.send("gateway", signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.stack.send("gateway", signal.SIGCONT)
+
+    @fires("LeaseholdDescriptorsShort", "LeaseholdClientsRefused")
+    def test_the_gateway_runs_out_of_descriptors(self):
+        dsn = self.stack.lease("acme", "alpha")[1]
+        gateway = self.stack.pid_of("gateway")
+        before = resource.prlimit(gateway, resource.RLIMIT_NOFILE)
+        resource.prlimit(gateway, resource.RLIMIT_NOFILE, (200, before[1]))
+        stop = threading.Event()
+
+        def keep_coming():
+            with contextlib.ExitStack() as sessions:
+                while not stop.wait(0.02):
+                    with contextlib.suppress(psycopg.Error):
+                        sessions.enter_context(psycopg.connect(dsn))
+
+        coming = threading.Thread(target=keep_coming)
+        coming.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            coming.join()
+            resource.prlimit(gateway, resource.RLIMIT_NOFILE, before)
 
     @fires("LeaseholdGatewayAbsent")
     def test_the_gateway_is_gone(self):

@@ -19,6 +19,7 @@
 #include "common/config/config.h"
 #include "common/jetstream/options.h"
 #include "common/rpc/channel_credentials.h"
+#include "common/tls/live_credentials.h"
 #include "tests/stack/command.h"
 #include "tests/stack/outputs.h"
 
@@ -31,6 +32,17 @@ constexpr char kBinaries[] = LEASEHOLD_BINARIES;
 [[noreturn]] void Fatal(const std::string& message) {
   std::fprintf(stderr, "%s\n", message.c_str());
   std::abort();
+}
+
+std::unique_ptr<tls::LiveCredentials> OpenCredentials(const std::string& ca, const std::string& certificate,
+                                                      const std::string& key) {
+  auto credentials = tls::LiveCredentials::Open({.role = tls::Role::kClient,
+                                                 .certificate = {"LEASEHOLD_CERT", certificate},
+                                                 .key = {"LEASEHOLD_KEY", key},
+                                                 .ca = {"LEASEHOLD_CA", ca}},
+                                                absl::Now());
+  if (!credentials.ok()) Fatal(credentials.status().ToString());
+  return *std::move(credentials);
 }
 
 }  // namespace
@@ -89,10 +101,11 @@ Stack::Stack(std::vector<std::string> environment, const std::string& config,
   operations_ = v1::OperationService::NewStub(channel_);
   backups_ = v1::BackupService::NewStub(channel_);
   doctor_ = v1::DoctorService::NewStub(channel_);
-  auto nats = jetstream::Connect({.url = Env("LEASEHOLD_NATS"), .name = "test"},
-                                 {.ca_file = EnvOr("LEASEHOLD_CA", ""),
-                                  .certificate_file = EnvOr("LEASEHOLD_CERT", ""),
-                                  .key_file = EnvOr("LEASEHOLD_KEY", "")});
+  jetstream::Security security;
+  if (env_.contains("LEASEHOLD_CA")) {
+    security.certificates = OpenCredentials(Env("LEASEHOLD_CA"), Env("LEASEHOLD_CERT"), Env("LEASEHOLD_KEY"));
+  }
+  auto nats = jetstream::Connect({.url = Env("LEASEHOLD_NATS"), .name = "test"}, security);
   if (!nats.ok()) Fatal(nats.status().ToString());
   nats_ = *std::move(nats);
 }
@@ -111,13 +124,7 @@ std::string Stack::EnvOr(const std::string& name, const std::string& otherwise) 
 // Of a stack with TLS; null of one without.
 std::shared_ptr<const tls::Credentials> Stack::ReadCredentials() const {
   if (!env_.contains("LEASEHOLD_CA")) return nullptr;
-  auto credentials = tls::Credentials::Read({.role = tls::Role::kClient,
-                                             .certificate = {"LEASEHOLD_CERT", Env("LEASEHOLD_CERT")},
-                                             .key = {"LEASEHOLD_KEY", Env("LEASEHOLD_KEY")},
-                                             .ca = {"LEASEHOLD_CA", Env("LEASEHOLD_CA")}},
-                                            absl::Now());
-  if (!credentials.ok()) Fatal(credentials.status().ToString());
-  return *std::move(credentials);
+  return OpenCredentials(Env("LEASEHOLD_CA"), Env("LEASEHOLD_CERT"), Env("LEASEHOLD_KEY"))->Get();
 }
 
 const std::string& Stack::Env(const std::string& name) const {

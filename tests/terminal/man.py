@@ -41,7 +41,7 @@ def main():
         if one.stdout != pathlib.Path(folder, "pages", "leasehold-tenant.1").read_text():
             sys.exit("FAILED: leasehold man tenant prints another page")
         bad = run([program, "man", "nothing"])
-        if bad.returncode != 1 or "'nothing'" not in bad.stderr:
+        if bad.returncode != 2 or "'nothing'" not in bad.stderr:
             sys.exit(f"FAILED: leasehold man nothing: exit {bad.returncode}: {bad.stderr}")
 
 

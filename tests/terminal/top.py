@@ -148,6 +148,11 @@ def check_once(program, environment, show):
         sys.exit(f"FAILED: wider than 80 columns:\n{frame.stdout}")
     if show:
         print(frame.stdout)
+    with open("/dev/full", "w", encoding="utf-8") as full:
+        unwritten = subprocess.run([program, "top", "--once", "--interval", "100ms"], env=environment, stdin=subprocess.DEVNULL,
+                                   stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+    if unwritten.returncode != 1 or "not all of the output could be written" not in unwritten.stderr:
+        sys.exit(f"FAILED: a full disk: exit {unwritten.returncode}, {unwritten.stderr}")
     filtered = top("--once", "--interval", "100ms", "--filter", "glob")
     if "acme" in filtered.stdout or "globex" not in filtered.stdout:
         sys.exit(f"FAILED: --filter glob:\n{filtered.stdout}")

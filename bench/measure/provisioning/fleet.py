@@ -56,16 +56,21 @@ def idle_pass(field):
     service = SERVICES[0]
     registry = field.registry()
 
-    def look():
-        return [float(field.instances[service].run(
-            f"SELECT pg_stat_clear_snapshot(); SELECT active_time FROM pg_stat_database WHERE datname = '{service}_central'")),
-                float(registry.run("SELECT pg_stat_clear_snapshot(); SELECT sum(active_time) FROM pg_stat_database")),
-                sum(field.metric(s, "leasehold_provisioner_passes_total") for s in SERVICES),
-                field.metric(service, "leasehold_provisioner_passes_total")]
+    def passes(of):
+        return sum(field.metric(s, "leasehold_provisioner_passes_total") for s in of)
 
-    before = look()
-    while (after := look())[3] - before[3] < PASSES:
+    # Sessions of this program are in databases of their own, and counted in neither.
+    def active(session, database):
+        return float(session.run("SELECT pg_stat_clear_snapshot(); "
+                                 f"SELECT active_time FROM pg_stat_database WHERE datname = '{database}'"))
+
+    def look():
+        return active(field.instances[service], f"{service}_central"), active(registry, "leasehold")
+
+    before, own_before, all_before = look(), passes([service]), passes(SERVICES)
+    while (own := passes([service])) - own_before < PASSES:
         time.sleep(0.2)
+    every = passes(SERVICES)
     time.sleep(1.2)  # PostgreSQL's counters come at most once a second
-    after = [now for now in look()[:2]] + after[2:]
-    return (after[0] - before[0]) / (after[3] - before[3]), (after[1] - before[1]) / (after[2] - before[2])
+    after = look()
+    return (after[0] - before[0]) / (own - own_before), (after[1] - before[1]) / (every - all_before)

@@ -3,6 +3,7 @@
 #include <sys/wait.h>
 
 #include <csignal>
+#include <filesystem>
 #include <fstream>
 
 #include "absl/strings/str_cat.h"
@@ -22,6 +23,16 @@ void AwaitReaped(const std::string& data_dir) {
   const absl::Time give_up = absl::Now() + absl::Seconds(20);
   while (pid > 0 && kill(pid, 0) == 0 && !Identify(pid) && absl::Now() < give_up)
     absl::SleepFor(absl::Milliseconds(20));
+}
+
+// How many lines of the file begin there or later, of which so many are shown at most.
+int LinesBehind(const std::string& path, uintmax_t begin) {
+  constexpr int kMost = 8;
+  std::ifstream file(path);
+  file.seekg(static_cast<std::streamoff>(begin));
+  int lines = 0;
+  for (std::string line; lines < kMost && std::getline(file, line);) ++lines;
+  return lines;
 }
 
 }  // namespace
@@ -72,11 +83,17 @@ DaemonComponent::DaemonComponent(Options options)
     : Component(options.name, options.address), options_(std::move(options)) {}
 
 absl::Status DaemonComponent::Failed(const std::string& what) const {
-  return absl::FailedPreconditionError(
-      absl::StrCat(what, "; its log, ", options_.log_path, ", ends with:", localserver::LastLines(options_.log_path)));
+  // What earlier runs have logged there says nothing of this failure.
+  const int lines = LinesBehind(options_.log_path, log_begin_);
+  if (lines == 0) return absl::FailedPreconditionError(absl::StrCat(what, " without a word"));
+  return absl::FailedPreconditionError(absl::StrCat(what, "; its log, ", options_.log_path,
+                                                    ", ends with:", localserver::LastLines(options_.log_path, lines)));
 }
 
 absl::Status DaemonComponent::Start(const std::atomic<bool>& cancelled) {
+  std::error_code none_yet;
+  log_begin_ = std::filesystem::file_size(options_.log_path, none_yet);
+  if (none_yet) log_begin_ = 0;
   LH_ASSIGN_OR_RETURN(process_, localserver::ChildProcess::Start({.argv = options_.argv,
                                                                   .environment = options_.environment,
                                                                   .log_path = options_.log_path,

@@ -4,6 +4,7 @@
 #include <sys/types.h>
 
 #include <atomic>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -96,6 +97,7 @@ class DaemonComponent : public Component {
   absl::Status Failed(const std::string& what) const;
 
   const Options options_;
+  uintmax_t log_begin_ = 0;  // of what this start has logged
   std::unique_ptr<localserver::ChildProcess> process_;
 };
 

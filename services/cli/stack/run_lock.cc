@@ -62,7 +62,7 @@ std::optional<ProcessIdentity> Identify(pid_t pid) {
   return ProcessIdentity{.pid = pid, .start_ticks = ticks};
 }
 
-absl::StatusOr<RunLock> RunLock::Take(const std::string& state_dir) {
+absl::StatusOr<RunLock> RunLock::Take(const std::string& state_dir, const std::string& stop_command) {
   const std::string path = PathOf(state_dir);
   for (;;) {
     const int fd = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
@@ -70,9 +70,9 @@ absl::StatusOr<RunLock> RunLock::Take(const std::string& state_dir) {
     if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
       const auto owner = ReadIdentity(fd);
       close(fd);
-      return absl::FailedPreconditionError(
-          absl::StrCat("a stack already runs in ", state_dir, owner ? absl::StrCat(" (pid ", owner->pid, ")") : "",
-                       "; stop it with: leasehold stack down --state-dir ", state_dir));
+      return absl::FailedPreconditionError(absl::StrCat("a stack already runs in ", state_dir,
+                                                        owner ? absl::StrCat(" (pid ", owner->pid, ")") : "",
+                                                        "; stop it with: ", stop_command));
     }
     if (!StillNamed(fd, path)) {  // its former holder removed it meanwhile
       close(fd);

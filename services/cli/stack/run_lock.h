@@ -14,8 +14,8 @@ namespace leasehold::stack {
 // Held by the supervisor for as long as it lives; the kernel lets go of it however the process ends.
 class RunLock {
  public:
-  // FAILED_PRECONDITION if another supervisor holds it.
-  static absl::StatusOr<RunLock> Take(const std::string& state_dir);
+  // FAILED_PRECONDITION if another supervisor holds it, which `stop_command` would stop.
+  static absl::StatusOr<RunLock> Take(const std::string& state_dir, const std::string& stop_command);
   RunLock(RunLock&& other) noexcept;
   RunLock& operator=(RunLock&&) = delete;
   ~RunLock();  // removes the file

@@ -12,20 +12,24 @@
 namespace leasehold::stack {
 namespace {
 
+constexpr char kStop[] = "./dev down";
+
 TEST(RunLock, OneSupervisorAtATime) {
   const localserver::TemporaryDirectory folder;
   {
-    const auto lock = RunLock::Take(folder.path());
+    const auto lock = RunLock::Take(folder.path(), kStop);
     ASSERT_TRUE(lock.ok()) << lock.status();
-    const auto second = RunLock::Take(folder.path());
-    EXPECT_THAT(std::string(StdView(second.status().message())),
-                ::testing::HasSubstr("already runs in " + folder.path() + " (pid " + std::to_string(getpid())));
+    const auto second = RunLock::Take(folder.path(), kStop);
+    EXPECT_THAT(
+        std::string(StdView(second.status().message())),
+        ::testing::AllOf(::testing::HasSubstr("already runs in " + folder.path() + " (pid " + std::to_string(getpid())),
+                         ::testing::EndsWith("stop it with: ./dev down")));
     const auto supervisor = FindSupervisor(folder.path());
     ASSERT_TRUE(supervisor.ok()) << supervisor.status();
     EXPECT_EQ(*supervisor, Identify(getpid()));
   }
   EXPECT_FALSE(std::filesystem::exists(folder.path() + "/stack.pid"));
-  EXPECT_TRUE(RunLock::Take(folder.path()).ok());
+  EXPECT_TRUE(RunLock::Take(folder.path(), kStop).ok());
 }
 
 TEST(RunLock, AStaleFileMeansNothing) {
@@ -34,12 +38,12 @@ TEST(RunLock, AStaleFileMeansNothing) {
   const auto supervisor = FindSupervisor(folder.path());
   ASSERT_TRUE(supervisor.ok()) << supervisor.status();
   EXPECT_FALSE(supervisor->has_value());
-  EXPECT_TRUE(RunLock::Take(folder.path()).ok());
+  EXPECT_TRUE(RunLock::Take(folder.path(), kStop).ok());
 }
 
 TEST(RunLock, AHolderOutOfSightIsNotSignalled) {
   const localserver::TemporaryDirectory folder;
-  const auto lock = RunLock::Take(folder.path());
+  const auto lock = RunLock::Take(folder.path(), kStop);
   ASSERT_TRUE(lock.ok()) << lock.status();
   std::ofstream(folder.path() + "/stack.pid", std::ios::in) << "1 1\n";  // as another pid namespace would see it
   EXPECT_EQ(FindSupervisor(folder.path()).status().code(), absl::StatusCode::kFailedPrecondition);
@@ -49,7 +53,7 @@ TEST(RunLock, NoFolderNoSupervisor) {
   const auto supervisor = FindSupervisor("/nowhere");
   ASSERT_TRUE(supervisor.ok());
   EXPECT_FALSE(supervisor->has_value());
-  EXPECT_FALSE(RunLock::Take("/nowhere").ok());
+  EXPECT_FALSE(RunLock::Take("/nowhere", kStop).ok());
 }
 
 TEST(Identify, TellsProcessesApart) {

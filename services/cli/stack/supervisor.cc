@@ -77,7 +77,10 @@ void Supervisor::RequestStop() {
 }
 
 void Supervisor::Kill() {
-  for (const Keeper* keeper : Keepers()) {
+  const std::vector<Keeper*> all = Keepers();
+  // First of all of them: one that is killed must not be started again.
+  for (Keeper* keeper : all) keeper->RequestStop();
+  for (const Keeper* keeper : all) {
     const pid_t pid = keeper->state().pid;
     if (pid > 0) kill(-pid, SIGKILL);
   }
@@ -98,7 +101,7 @@ absl::Status Supervisor::Prepare() {
   LH_ASSIGN_OR_RETURN(gateway_program_, FindDaemon("leasehold-gateway"));
   LH_ASSIGN_OR_RETURN(provisioner_program_, FindDaemon("leasehold-provisioner"));
   LH_RETURN_IF_ERROR(MakeFolder(options_.state_dir));
-  LH_ASSIGN_OR_RETURN(RunLock lock, RunLock::Take(options_.state_dir));
+  LH_ASSIGN_OR_RETURN(RunLock lock, RunLock::Take(options_.state_dir, StopCommand()));
   lock_ = std::make_unique<RunLock>(std::move(lock));
   unlink(PathOf("stack.env").c_str());
   LH_RETURN_IF_ERROR(CheckFree(ports_));
@@ -291,8 +294,11 @@ void Supervisor::SayUp(absl::Duration took) {
                     Reach(ports_.http), "/healthz"));
   say_(absl::StrCat("  NATS       ", effective_.nats().url()));
   say_(absl::StrCat("  variables  set -a; . ", PathOf("stack.env"), "; set +a"));
-  const std::string down = absl::StrCat("leasehold stack down --state-dir ", options_.state_dir);
-  say_(absl::StrCat("  stop       Ctrl-C, or: ", env_("LEASEHOLD_STOP_COMMAND").value_or(down)));
+  say_(absl::StrCat("  stop       Ctrl-C, or: ", StopCommand()));
+}
+
+std::string Supervisor::StopCommand() const {
+  return env_("LEASEHOLD_STOP_COMMAND").value_or(absl::StrCat("leasehold stack down --state-dir ", options_.state_dir));
 }
 
 void Supervisor::Down() {

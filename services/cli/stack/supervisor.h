@@ -70,6 +70,7 @@ class Supervisor {
                                         std::vector<std::string> environment) const;
   absl::StatusOr<std::string> FindDaemon(const std::string& name) const;
   void SayUp(absl::Duration took);
+  std::string StopCommand() const;  // for people
   void Down();
   void StopThose(const std::function<bool(const std::string& name)>& chosen);
   std::vector<Keeper*> Keepers();

@@ -345,6 +345,29 @@ TEST_F(BackupServiceTest, ARetryIsOfTheWorkThatRuns) {
   EXPECT_EQ(OperationOf("acme.2").state(), v1::OPERATION_STATE_SUCCEEDED);
 }
 
+TEST_F(BackupServiceTest, ARetryOfAnActiveTenantEndsWhenEachServiceHasLookedAgain) {
+  Ready("acme");
+  v1::RetryTenantRequest request;
+  request.set_id("acme");
+  v1::TenantChange change;
+  {
+    grpc::ClientContext context;
+    ASSERT_TRUE(tenants_->RetryTenant(&context, request, &change).ok());
+  }
+  EXPECT_EQ(change.tenant().state(), v1::TENANT_STATE_ACTIVE);
+  EXPECT_EQ(change.operation().id(), "acme.2");
+  EXPECT_EQ(change.operation().state(), v1::OPERATION_STATE_RUNNING);
+  EXPECT_EQ(change.operation().message(), "waiting for core, identity");
+  const auto desired = registry_->store().ListDesired(*ServiceName::Parse("core"), "", 100);
+  EXPECT_EQ(desired->at(0).generation(), 2) << "which has the provisioners look";
+  Report("acme", "core", v1::SERVICE_STATE_READY, 2);
+  EXPECT_EQ(OperationOf("acme.2").message(), "waiting for identity");
+  EXPECT_EQ(OperationOf("acme.2").done(), 1);
+  Report("acme", "identity", v1::SERVICE_STATE_READY, 2);
+  EXPECT_EQ(OperationOf("acme.2").state(), v1::OPERATION_STATE_SUCCEEDED);
+  EXPECT_EQ(TenantOf("acme").state(), v1::TENANT_STATE_ACTIVE);
+}
+
 TEST_F(BackupServiceTest, UndeleteBringsATenantBackUntilItsPurgeBegins) {
   Ready("acme");
   Store& store = registry_->store();

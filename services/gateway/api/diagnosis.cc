@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_join.h"
 #include "common/config/config.h"
 
@@ -45,6 +46,9 @@ std::string FailedTenant(const v1::ServiceHealth& health) {
 std::string AdviceFor(const v1::ServiceHealth& health, absl::Time now, absl::Duration longest) {
   if (!health.has_last_pass_time() || now - ToTime(health.last_pass_time()) > longest) {
     return std::format("start leasehold-provisioner --service {}, or look into its log", health.service());
+  }
+  if (absl::StrContains(health.trouble(), "disk is full")) {
+    return "make room on the instance's disk: all goes on by itself then";
   }
   if (!health.trouble().empty()) return "look at the instance, and into the provisioner's log";
   if (health.failed() > 0) {

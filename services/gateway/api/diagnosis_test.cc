@@ -48,6 +48,8 @@ TEST(Judge, WhateverIsAmissHasAdvice) {
   v1::ServiceHealth troubled = Well();
   troubled.set_trouble("the instance does not answer");
   EXPECT_THAT(JudgedOf(troubled).advice(), HasSubstr("look at the instance"));
+  troubled.set_trouble("comparing all tenants: the instance's disk is full");
+  EXPECT_THAT(JudgedOf(troubled).advice(), HasSubstr("make room on the instance's disk"));
   v1::ServiceHealth failed = Well();
   failed.set_failed(1);
   failed.set_message("acme: no space");

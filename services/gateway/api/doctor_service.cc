@@ -24,7 +24,7 @@ grpc::ServerUnaryReactor* DoctorService::Diagnose(grpc::CallbackServerContext* c
       LH_ASSIGN_OR_RETURN(const ServiceName name, ServiceName::Parse(request->service()));
       service = name.str();
       if (!std::ranges::binary_search(store.services(), service)) {
-        return Error(v1::REASON_SERVICE_NOT_FOUND, std::format("there is no service {}; there are {}", service,
+        return Error(v1::REASON_SERVICE_NOT_FOUND, std::format("there is no service {}; configured: {}", service,
                                                                absl::StrJoin(store.services(), ", ")));
       }
     }

@@ -77,7 +77,7 @@ absl::StatusOr<bool> MigrationWatch::LookOnce() {
   v1::MigrationEvent event;
   *event.mutable_run() = std::move(*got.mutable_run());
   event.mutable_tasks()->Swap(ended.mutable_tasks()->mutable_tasks());
-  more_ = event.tasks_size() >= kPageSize;
+  more_ = event.tasks_size() >= kPageSize || !ended.tasks().next_page_token().empty();
   if (event.tasks_size() > 0) seen_ = event.tasks(event.tasks_size() - 1).update_time();
   over_ = !more_ && event.run().state() != v1::MIGRATION_RUN_STATE_RUNNING;
   sent_ = changed;

@@ -20,6 +20,12 @@ std::string AdviceFor(const std::string& component) {
     return "start PostgreSQL at registry.dsn; until then sessions go on and nothing about tenants changes";
   }
   if (component == "nats") return "start NATS at nats.url; until then sessions go on and changes wait";
+  if (component == "outbox") {
+    return "look into the gateway's log and NATS' own: its disk may be full; all goes on by itself once it takes them";
+  }
+  if (component.starts_with("pool/")) {
+    return "leasehold pools: none working is an application that leaves transactions open; else raise max_connections";
+  }
   if (component == "leases") return "wait a moment; it needs NATS";
   if (component == "listeners") return "wait for its start, or use another gateway: this one may be shutting down";
   return "look into the gateway's log";
@@ -27,9 +33,10 @@ std::string AdviceFor(const std::string& component) {
 
 bool IsFailing(const v1::Component& component) { return component.state() == v1::COMPONENT_STATE_FAILING; }
 
-void OfGateway(v1::GetStatusResponse& status) {
+void OfGateway(v1::GetStatusResponse& status, bool nats_well) {
   for (const v1::Component& component : status.gateway().components()) {
     if (component.state() == v1::COMPONENT_STATE_OK) continue;
+    if (component.name() == "outbox" && !nats_well) continue;  // no wonder
     if (component.state() == v1::COMPONENT_STATE_UNKNOWN && !component.required()) continue;
     Add(status, component.name(), IsFailing(component) ? component.last_error() : "nothing has been heard of it yet",
         AdviceFor(component.name()));
@@ -62,10 +69,10 @@ void OfService(v1::GetStatusResponse& status, const v1::ServiceOverview& service
 
 void FindProblems(v1::GetStatusResponse& status) {
   status.clear_problems();
-  OfGateway(status);
   const auto& components = status.gateway().components();
   const bool nats_well = std::ranges::none_of(
       components, [](const v1::Component& component) { return component.name() == "nats" && IsFailing(component); });
+  OfGateway(status, nats_well);
   for (const v1::ServiceOverview& service : status.services()) OfService(status, service, nats_well);
 }
 

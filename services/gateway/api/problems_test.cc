@@ -90,6 +90,27 @@ TEST(Problems, WithoutNatsOrItsInstanceAProvisionersSilenceIsNoProblemOfItsOwn) 
   EXPECT_THAT(status.problems(), ElementsAre(Is("core", "its instance: does not answer")));
 }
 
+TEST(Problems, ChangesThatJetStreamDoesNotTakeAreOneUnlessItIsAway) {
+  v1::GetStatusResponse status = Well();
+  *status.mutable_gateway()->add_components() =
+      ComponentOf("outbox", v1::COMPONENT_STATE_FAILING, "has taken no changes");
+  FindProblems(status);
+  EXPECT_THAT(status.problems(), ElementsAre(Is("outbox", "has taken no changes")));
+  EXPECT_THAT(status.problems(0).advice(), HasSubstr("its disk may be full"));
+  *status.mutable_gateway()->mutable_components(2) = ComponentOf("nats", v1::COMPONENT_STATE_FAILING, "not connected");
+  FindProblems(status);
+  EXPECT_THAT(status.problems(), ElementsAre(Is("nats", "not connected")));
+}
+
+TEST(Problems, ClientsThatWaitForServers) {
+  v1::GetStatusResponse status = Well();
+  *status.mutable_gateway()->add_components() =
+      ComponentOf("pool/core", v1::COMPONENT_STATE_FAILING, "all 50 are taken");
+  FindProblems(status);
+  EXPECT_THAT(status.problems(), ElementsAre(Is("pool/core", "all 50 are taken")));
+  EXPECT_THAT(status.problems(0).advice(), HasSubstr("leasehold pools"));
+}
+
 TEST(Problems, AMigrationRunThatStoppedOrFailed) {
   v1::GetStatusResponse status = Well();
   v1::MigrationRun& run = *status.mutable_services(0)->mutable_provisioner()->mutable_run();

@@ -174,6 +174,29 @@ TEST_F(LeaseAudit, AHeldLeaseIsReleasedWithItsStream) {
   EXPECT_EQ(events[1].action(), v1::AUDIT_ACTION_LEASE_RELEASE);
   EXPECT_EQ(events[0].lease(), first.lease().id());
   EXPECT_EQ(events[1].lease(), first.lease().id());
+  EXPECT_EQ(events[1].detail(), "with its stream");
+  // So that whoever asks for the events of a tenant finds the end of its leases too.
+  EXPECT_EQ(events[1].tenant(), "acme");
+  EXPECT_EQ(events[1].service(), events[0].service());
+  EXPECT_EQ(events[1].holder(), events[0].holder());
+}
+
+TEST_F(LeaseAudit, AHeldLeaseThatACallReleasedIsNotReleasedAgain) {
+  grpc::ClientContext context;
+  auto stream = stub_->HoldLease(&context, Request("acme"));
+  v1::AcquireLeaseResponse first;
+  ASSERT_TRUE(stream->Read(&first));
+  v1::ReleaseLeaseRequest release;
+  release.set_id(first.lease().id());
+  ASSERT_TRUE(Call<v1::Lease>(&v1::LeaseService::Stub::ReleaseLease, release).ok());
+  while (stream->Read(&first)) {
+  }
+  EXPECT_FALSE(stream->Finish().ok());
+  const std::vector<v1::AuditEvent> events = TakeEvents(recorder_);
+  ASSERT_EQ(events.size(), 2u);
+  EXPECT_EQ(events[0].action(), v1::AUDIT_ACTION_LEASE_ACQUIRE);
+  EXPECT_EQ(events[1].action(), v1::AUDIT_ACTION_LEASE_RELEASE);
+  EXPECT_EQ(events[1].detail(), "");
 }
 
 TEST_F(LeaseAudit, NoLeaseIsGivenOutThatCannotBeRecorded) {

@@ -1,6 +1,8 @@
 #include "services/gateway/api/status_service.h"
 
 #include <map>
+#include <memory>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -83,6 +85,28 @@ void StatusService::Complete(InstanceAsker::Answers answers, v1::GetStatusRespon
   FindProblems(to);
 }
 
+// Ends when provisioners have answered, or not in time, and instances have. One that stands still would else be well
+// for as long as nobody has reason to ask it.
+struct StatusService::Round {
+  Round(StatusService& its, grpc::ServerUnaryReactor* to, v1::GetStatusResponse* answer)
+      : service(its), reactor(to), response(answer) {}
+  ~Round() {
+    if (!answers.has_value()) {
+      RefuseForNow(reactor);
+    } else {
+      service.Complete(*std::move(answers), *response);
+      reactor->Finish(grpc::Status::OK);
+    }
+  }
+  Round(const Round&) = delete;
+  Round& operator=(const Round&) = delete;
+
+  StatusService& service;
+  grpc::ServerUnaryReactor* const reactor;
+  v1::GetStatusResponse* const response;
+  std::optional<InstanceAsker::Answers> answers;  // none: nobody was asked
+};
+
 grpc::ServerUnaryReactor* StatusService::GetStatus(grpc::CallbackServerContext* context,
                                                    const v1::GetStatusRequest* /*request*/,
                                                    v1::GetStatusResponse* response) {
@@ -97,12 +121,11 @@ grpc::ServerUnaryReactor* StatusService::GetStatus(grpc::CallbackServerContext* 
     }
     v1::InstanceCall call;
     call.mutable_status();
-    const bool asked = parts_.asker.AskAll(names, std::move(call), kPatience,
-                                           [this, reactor, response](InstanceAsker::Answers answers) {
-                                             Complete(std::move(answers), *response);
-                                             reactor->Finish(grpc::Status::OK);
-                                           });
-    if (!asked) RefuseForNow(reactor);
+    const auto round = std::make_shared<Round>(*this, reactor, response);
+    const bool asked = parts_.asker.AskAll(names, std::move(call), kPatience, [round](InstanceAsker::Answers answers) {
+      round->answers = std::move(answers);
+    });
+    if (asked) parts_.ask_instances([round] {});
   });
   if (!accepted) RefuseForNow(reactor);
   return reactor;

@@ -15,7 +15,8 @@
 
 namespace leasehold::gateway {
 
-// Nothing blocks: calls run on the registry's executor and the asker's. What is in Parts outlives it.
+// Nothing blocks: calls run on the registry's executor, the asker's, and where instances are asked. What is in Parts
+// outlives it.
 class StatusService : public v1::StatusService::CallbackService {
  public:
   struct Parts {
@@ -23,6 +24,8 @@ class StatusService : public v1::StatusService::CallbackService {
     InstanceAsker& asker;
     const Health& health;
     const Clock& clock;
+    // Has instances asked for a sign of life, of which `health` hears before `done` is called, once, on any thread.
+    std::function<void(std::move_only_function<void()> done)> ask_instances;
     std::function<int()> sessions;    // SQL clients of this gateway
     std::function<int64_t()> leases;  // that it knows of
   };
@@ -33,6 +36,8 @@ class StatusService : public v1::StatusService::CallbackService {
                                       v1::GetStatusResponse* response) override;
 
  private:
+  struct Round;
+
   // Blocks: what the registry knows.
   absl::Status ReadRegistry(v1::GetStatusResponse& to);
   void Complete(InstanceAsker::Answers answers, v1::GetStatusResponse& to);

@@ -10,7 +10,7 @@ namespace leasehold::gateway {
 namespace {
 
 // A record travels as one message of the stream, and those end at 1 MiB.
-constexpr size_t kMostBytes = 256 * 1024;
+constexpr size_t kMostBytes = 512 * 1024;
 
 absl::Status Lost(std::string_view why) { return Error(v1::REASON_AUDIT_UNAVAILABLE, why); }
 

@@ -53,7 +53,7 @@ TEST(AuditBuffer, ARecordStaysBelowWhatAMessageMayBe) {
   for (int i = 0; i < 600; ++i) ASSERT_TRUE(buffer.Add(kTime, line));
   int64_t events = 0;
   while (const auto batch = buffer.Take(kNow, kNow)) {
-    EXPECT_LE(batch->lines.size(), 256U * 1024);
+    EXPECT_LE(batch->lines.size(), 512U * 1024);
     events += batch->events;
   }
   EXPECT_EQ(events, 600);

@@ -3,7 +3,9 @@
 #include <type_traits>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "common/status/view.h"
 #include "leasehold/v1/backup.pb.h"
 #include "leasehold/v1/lease.pb.h"
@@ -18,6 +20,11 @@ namespace {
 // "acme" of "acme.17".
 std::string_view TenantOf(std::string_view id) { return id.substr(0, id.rfind('.')); }
 std::string_view ServiceOf(std::string_view run) { return run.substr(0, run.rfind('.')); }
+
+// "dry-run" of "MIGRATION_KIND_DRY_RUN".
+std::string WordOf(std::string_view name, std::string_view prefix) {
+  return absl::StrReplaceAll(absl::AsciiStrToLower(AbslView(name.substr(prefix.size()))), {{"_", "-"}});
+}
 
 void Tell(const v1::Lease& lease, CallTold& told) {
   told.entry.lease = lease.id();
@@ -113,7 +120,7 @@ void TellRun(const v1::StartMigrationRunRequest& request, const v1::MigrationRun
   told.entry.service = request.spec().service();
   if (response == nullptr) return;
   told.entry.subject = response->id();
-  absl::StrAppend(&told.detail, v1::MigrationKind_Name(response->spec().kind()));
+  told.detail = WordOf(v1::MigrationKind_Name(response->spec().kind()), "MIGRATION_KIND_");
 }
 
 template <typename Request>
@@ -130,7 +137,8 @@ void TellLog(const v1::SetQueryLogRequest& request, const v1::SetQueryLogRespons
 
 void TellLogLevel(const v1::SetLogLevelRequest& request, const v1::SetLogLevelResponse* /*response*/, CallTold& told) {
   told.entry.service = request.service();
-  absl::StrAppend(&told.detail, v1::LogLevel_Name(request.level()), request.gateway_only() ? " of the gateway" : "");
+  absl::StrAppend(&told.detail, "level ", WordOf(v1::LogLevel_Name(request.level()), "LOG_LEVEL_"),
+                  request.gateway_only() ? " of the gateway" : "");
 }
 
 template <auto kTell>

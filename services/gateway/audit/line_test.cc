@@ -9,6 +9,7 @@
 #include "common/secret/secret.h"
 #include "leasehold/v1/lease.pb.h"
 #include "leasehold/v1/log.pb.h"
+#include "leasehold/v1/migration.pb.h"
 #include "leasehold/v1/tenant.pb.h"
 
 namespace leasehold::gateway {
@@ -154,6 +155,22 @@ TEST(AuditedCalls, TellWhatTheyAreAbout) {
   EXPECT_EQ(suspended.entry.tenant, "globex");
   EXPECT_EQ(suspended.entry.subject, "globex.3");
   EXPECT_EQ(FindAuditedCall("/leasehold.v1.TenantService/GetTenant"), nullptr);
+}
+
+TEST(AuditedCalls, SayInWordsWhatAnEnumSays) {
+  v1::StartMigrationRunRequest start;
+  v1::MigrationRun run;
+  run.mutable_spec()->set_kind(v1::MIGRATION_KIND_DRY_RUN);
+  CallTold begun;
+  FindAuditedCall("/leasehold.v1.MigrationService/StartMigrationRun")->tell(&start, &run, begun);
+  EXPECT_EQ(begun.entry.detail, "dry-run");
+
+  v1::SetLogLevelRequest level;
+  level.set_level(v1::LOG_LEVEL_DEBUG);
+  level.set_gateway_only(true);
+  CallTold changed;
+  FindAuditedCall("/leasehold.v1.LogService/SetLogLevel")->tell(&level, nullptr, changed);
+  EXPECT_EQ(changed.entry.detail, "level debug of the gateway");
 }
 
 // A method that is added to these services and changes something has to be told of here, or be among the readers.

@@ -21,6 +21,41 @@ v1::Reason OutcomeOf(const grpc::Status& status) {
   return ReasonOf(FromGrpc(status, ""));
 }
 
+// The lease ended otherwise than with its stream, and has an event of that.
+bool HadEnded(v1::Reason outcome) {
+  return outcome == v1::REASON_LEASE_RELEASED || outcome == v1::REASON_LEASE_REVOKED ||
+         outcome == v1::REASON_LEASE_EXPIRED;
+}
+
+// What the event of its release says of a lease that lives as long as its stream.
+class HeldLease {
+ public:
+  explicit HeldLease(const AuditEntry& given_out)
+      : lease_(given_out.lease),
+        tenant_(given_out.tenant),
+        service_(given_out.service),
+        subject_(given_out.subject),
+        holder_(given_out.holder) {}
+
+  // Points into this.
+  AuditEntry Released() const {
+    return {.action = v1::AUDIT_ACTION_LEASE_RELEASE,
+            .holder = holder_,
+            .tenant = tenant_,
+            .service = service_,
+            .lease = lease_,
+            .subject = subject_,
+            .detail = "with its stream"};
+  }
+
+ private:
+  std::string lease_;
+  std::string tenant_;
+  std::string service_;
+  std::string subject_;
+  std::string holder_;
+};
+
 class Interceptor : public grpc::experimental::Interceptor {
  public:
   Interceptor(grpc::experimental::ServerRpcInfo& info, const AuditedCall* call, AuditRecorder& recorder)
@@ -48,7 +83,7 @@ class Interceptor : public grpc::experimental::Interceptor {
     if (std::exchange(told_, true) || request_ == nullptr) return;
     CallTold told;
     call_->tell(request_, message, told);
-    held_ = told.entry.lease;
+    held_.emplace(told.entry);
     Complete(told.entry, v1::REASON_UNSPECIFIED);
     recorder_.Record(told.entry);
   }
@@ -66,10 +101,9 @@ class Interceptor : public grpc::experimental::Interceptor {
       return false;
     }
     CallTold told;
-    if (!held_.empty()) {
-      told.entry.action = v1::AUDIT_ACTION_LEASE_RELEASE;
-      told.entry.lease = held_;
-      told.entry.detail = "with its stream";
+    if (held_) {
+      if (HadEnded(outcome)) return false;
+      told.entry = held_->Released();
       Complete(told.entry, v1::REASON_UNSPECIFIED);
       recorder_.Record(told.entry);
       return false;
@@ -107,7 +141,7 @@ class Interceptor : public grpc::experimental::Interceptor {
   const void* request_ = nullptr;
   const void* response_ = nullptr;
   bool told_ = false;
-  std::string held_;
+  std::optional<HeldLease> held_;
   std::optional<Caller> stranger_;
   std::string trace_id_;
 };

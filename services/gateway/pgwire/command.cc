@@ -24,10 +24,6 @@ constexpr size_t kLongestStatement = 32;
 
 constexpr WordSearch kLeasehold("leasehold");
 
-ErrorFields Refuse(std::string_view code, std::string message, std::string_view hint = "") {
-  return {.code = std::string(code), .message = std::move(message), .detail = "", .hint = std::string(hint)};
-}
-
 ErrorFields NoSuchSetting(std::string_view name) {
   return Refuse("42704", std::format("unrecognized configuration parameter \"{}\"", Printable(name)),
                 "There are leasehold.tenant, leasehold.session and leasehold.pinned.");

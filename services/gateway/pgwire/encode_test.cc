@@ -19,7 +19,7 @@ TEST(EncodeTest, MessagesFollowEachOther) {
 
 TEST(EncodeTest, ErrorSurvivesTheRoundTrip) {
   std::string out;
-  ErrorResponse(out, Severity::kFatal, {.code = "42501", .message = "no\0hidden", .detail = "", .hint = "ask"});
+  ErrorResponse(out, Severity::kFatal, {.code = "42501", .message = "no\0hidden", .hint = "ask"});
   Frame frame;
   ASSERT_EQ(ReadHeader(out, kLargestBody, frame), Answer::kDone);
   ASSERT_EQ(frame.size, out.size());

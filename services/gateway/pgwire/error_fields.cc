@@ -20,9 +20,12 @@ std::string_view FieldOf(std::string_view body, char wanted) {
 
 }  // namespace
 
+ErrorFields Refuse(std::string_view code, std::string message, std::string_view hint) {
+  return {.code = std::string(code), .message = std::move(message), .hint = std::string(hint)};
+}
+
 ErrorFields ToErrorFields(const absl::Status& status) {
-  return {
-      .code = std::string(SqlStateOf(status)), .message = std::string(ClientText(status)), .detail = "", .hint = ""};
+  return {.code = std::string(SqlStateOf(status)), .message = std::string(ClientText(status))};
 }
 
 ErrorFields ReadErrorFields(std::string_view body) {

@@ -11,9 +11,12 @@ namespace leasehold::gateway::pgwire {
 struct ErrorFields {
   std::string code;  // SQLSTATE; empty: hang up without a word
   std::string message;
-  std::string detail;
-  std::string hint;
+  std::string detail{};
+  std::string hint{};
 };
+
+// One of the gateway's own.
+ErrorFields Refuse(std::string_view code, std::string message, std::string_view hint = "");
 
 // The client-safe text and the SQLSTATE of `status`.
 ErrorFields ToErrorFields(const absl::Status& status);

@@ -17,7 +17,7 @@ constexpr uint32_t kGssEncCode = 1234 << 16 | 5680;
 StartupDecoded Stop(std::string_view code, std::string message) {
   StartupDecoded decoded;
   decoded.answer = Answer::kStop;
-  decoded.error = {.code = std::string(code), .message = std::move(message), .detail = "", .hint = ""};
+  decoded.error = {.code = std::string(code), .message = std::move(message)};
   return decoded;
 }
 
@@ -120,10 +120,8 @@ std::expected<std::vector<std::pair<std::string, std::string>>, ErrorFields> Par
     }
     const size_t equals = word.find('=');
     if (equals == std::string_view::npos || equals == 0) {
-      return std::unexpected(ErrorFields{.code = "0A000",
-                                         .message = "the only options that a lease can give are settings",
-                                         .detail = "",
-                                         .hint = "-c name=value"});
+      return std::unexpected(ErrorFields{
+          .code = "0A000", .message = "the only options that a lease can give are settings", .hint = "-c name=value"});
     }
     std::string name(word.substr(0, equals));
     if (words[i].starts_with("--")) std::ranges::replace(name, '-', '_');

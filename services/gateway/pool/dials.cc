@@ -1,6 +1,8 @@
 // InstancePool: making server connections, and what becomes of failures.
 #include <algorithm>
 #include <format>
+#include <functional>
+#include <iterator>
 #include <utility>
 
 #include "common/status/error.h"
@@ -12,11 +14,12 @@
 namespace leasehold::gateway {
 namespace {
 
-// For one connection; clients wait longer, since there are more tries.
-constexpr absl::Duration kLoginPatience = absl::Seconds(10);
 // After a failure that may pass: a restart, a full instance.
 constexpr absl::Duration kFirstRetry = absl::Milliseconds(50);
 constexpr absl::Duration kLastRetry = absl::Seconds(1);
+constexpr std::string_view kTriedAgain = "it is tried again every second";
+// Of a client, before somebody has to hear of it; half of connection_timeout, if that is less.
+constexpr absl::Duration kWaitPatience = absl::Seconds(5);
 // PostgreSQL forks a process each: more of them at a time make each slower.
 constexpr int kMostDialsOfLine = 4;
 
@@ -35,13 +38,13 @@ bool InstancePool::MayDial(const Line& line) const {
          !restraint_.Holds(line.share->work) && loop_.now() >= std::max(line.retry_at, retry_at_);
 }
 
-void InstancePool::StartDial(Line& line) {
+void InstancePool::StartDial(Line& line, absl::Duration patience) {
   ++used_;
   ++dialling_;
   ++dials_;
   ++line.dialling;
   ++line.share->servers;
-  dialer_.LogIn(line.target, kLoginPatience,
+  dialer_.LogIn(line.target, patience,
                 [this, line = &line, id = line.target.database_id,
                  alive = std::weak_ptr(alive_)](std::expected<Dialled, LoginFailure> result) mutable {
                   loop_.Post([this, line, id = std::move(id), alive, result = std::move(result)]() mutable {
@@ -69,6 +72,7 @@ void InstancePool::OnDialled(Line& line, const std::string& database_id, std::ex
   line.failures = 0;
   retry_at_ = absl::ZeroDuration();
   vitals_.Answered(loop_.now(), result->took);
+  EndAsking();
   connect_seconds_.Observe(absl::ToDoubleSeconds(result->took));
   connect_time_ = connect_time_ * 0.8 + result->took * 0.2;
   dial_rate_.Took(result->took, loop_.now());
@@ -103,7 +107,7 @@ void InstancePool::OnDialFailed(Line& line, const LoginFailure& failure) {
   if (full || (lasting && failure.from_server)) {
     vitals_.Answered(loop_.now());
   } else {
-    vitals_.Failed(loop_.now(), NotReached(line.failure, "it is tried again every second"));
+    vitals_.Failed(loop_.now(), NotReached(line.failure, kTriedAgain));
   }
   if ((line.failures++ == 0 && !full) || lasting) {
     Log(Level::kWarning, "no server connection",
@@ -119,6 +123,7 @@ void InstancePool::OnDialFailed(Line& line, const LoginFailure& failure) {
     line.retry_at = loop_.now() + pause;
     if (!failure.from_server) retry_at_ = loop_.now() + kFirstRetry;
   }
+  EndAsking();
   ServeClaims();
   if (!waiting_lines_.empty()) ArmTick();
 }
@@ -161,7 +166,15 @@ absl::Status InstancePool::NotReached(std::string_view sqlstate, std::string_vie
 bool InstancePool::Hopeless() const { return vitals_.FailingFor(loop_.now()) >= options_.connection_timeout; }
 
 void InstancePool::CheckVitals() {
-  if (options_.probe && !shut_) Probe();
+  const absl::Duration quiet = vitals_.QuietFor(loop_.now());
+  const bool owed = used_ > idle_ + closing_ || waiting_ > 0;
+  const absl::Duration limit =
+      owed ? std::min(options_.health_check_interval, options_.health_check_timeout) : options_.health_check_interval;
+  if (vitals_.failing() || quiet >= limit) Probe();
+  TellVitals();
+}
+
+void InstancePool::TellVitals() {
   if (!options_.on_vitals || !vitals_.heard()) return;
   std::pair now(vitals_.status(), vitals_.took());
   if (told_ == now) return;
@@ -169,17 +182,78 @@ void InstancePool::CheckVitals() {
   told_ = std::move(now);
 }
 
-// Through the pool like anybody else, so that it counts under the cap.
-void InstancePool::Probe() {
-  if (!vitals_.failing() && vitals_.QuietFor(loop_.now()) < options_.health_check_interval) return;
+void InstancePool::CheckWaits() {
+  if (!options_.on_waits) return;
+  const absl::Duration patience = std::min(kWaitPatience, options_.connection_timeout / 2);
+  const bool starved =
+      !vitals_.failing() && used_ >= room_.get() && std::ranges::any_of(waiting_lines_, [&](const Line* line) {
+        return loop_.now() - line->waiting.front()->since_ >= patience;
+      });
+  if (std::exchange(starved_, starved) == starved) return;
+  options_.on_waits(
+      starved ? Error(v1::REASON_INSTANCE_CONNECTIONS_EXHAUSTED,
+                      std::format("clients have waited for a server connection for longer than {}: all {} are taken",
+                                  absl::FormatDuration(patience), room_.get()))
+              : absl::OkStatus());
+}
+
+// Through the pool like anybody else, so that it counts under the cap. False: it cannot be asked now.
+bool InstancePool::Probe() {
+  if (!options_.probe || shut_) return false;
   Line& line = LineFor(*options_.probe);
+  if (IsAsked(line)) return true;
   if (!line.idle.empty()) {
     Server& server = *line.idle.back();
     RemoveIdle(server);
     AskForSignOfLife(server);
-  } else if (line.dialling == 0 && used_ < room_.get()) {
-    StartDial(line);
+    return true;
   }
+  if (used_ >= room_.get()) return false;
+  StartDial(line, std::min(kLoginPatience, options_.health_check_timeout));
+  return true;
+}
+
+bool InstancePool::IsAsked(const Line& line) const {
+  return line.dialling > 0 ||
+         std::ranges::any_of(errands_, [&line](const auto& errand) { return &errand.first->line == &line; });
+}
+
+void InstancePool::AskVitals(std::move_only_function<void()> done) {
+  if (vitals_.failing() || !Probe()) {
+    TellVitals();
+    done();
+    return;
+  }
+  askers_.emplace_back(loop_.now(), std::move(done));
+  // Whoever else was asked before may be waited for longer.
+  loop_.After(options_.health_check_timeout, [this] { EndAsking(); });
+}
+
+// A server that was closed says nothing of PostgreSQL; one that is silent does.
+void InstancePool::EndSignOfLife(absl::Duration took, bool well) {
+  if (well) {
+    vitals_.Answered(loop_.now(), took);
+  } else if (took >= options_.health_check_timeout) {
+    vitals_.Failed(loop_.now(), NotReached("", kTriedAgain));
+  }
+  EndAsking();
+}
+
+// Those who have waited for as long as PostgreSQL has, and all if it has said anything since.
+void InstancePool::EndAsking() {
+  if (askers_.empty()) return;
+  const absl::Duration now = loop_.now();
+  const auto heard = [&](const auto& asker) { return vitals_.QuietFor(now) <= now - asker.first; };
+  const auto late = [&](const auto& asker) { return now - asker.first >= options_.health_check_timeout; };
+  if (std::ranges::any_of(askers_, [&](const auto& asker) { return late(asker) && !heard(asker); })) {
+    vitals_.Failed(now, NotReached("", kTriedAgain));
+  }
+  TellVitals();
+  const auto first = std::ranges::stable_partition(askers_, std::not_fn(heard)).begin();
+  std::vector<std::pair<absl::Duration, std::move_only_function<void()>>> ended;
+  std::move(first, askers_.end(), std::back_inserter(ended));
+  askers_.erase(first, askers_.end());
+  for (auto& [since, done] : ended) done();
 }
 
 }  // namespace leasehold::gateway

@@ -180,8 +180,7 @@ class FakePostgres {
       if (open_.size() >= room_) refusal = "53300";
       if (refusal) {
         if (!refusal->empty()) {
-          pgwire::ErrorResponse(out, pgwire::Severity::kFatal,
-                                {.code = *refusal, .message = "as the test wants it", .detail = "", .hint = ""});
+          pgwire::ErrorResponse(out, pgwire::Severity::kFatal, {.code = *refusal, .message = "as the test wants it"});
         }
       } else {
         open_[fd] = database;

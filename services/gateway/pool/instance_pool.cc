@@ -143,7 +143,7 @@ Server* InstancePool::TakeIdle(Line& line) {
 void InstancePool::AskForSignOfLife(Server& server) {
   errands_[&server] = std::make_unique<Errand>(loop_, server, ";", options_.health_check_timeout,
                                                [this, began = loop_.now()](Server& s, bool well) {
-                                                 if (well) vitals_.Answered(loop_.now(), loop_.now() - began);
+                                                 EndSignOfLife(loop_.now() - began, well);
                                                  FinishErrand(s, well);
                                                });
 }
@@ -398,6 +398,7 @@ void InstancePool::Reap() {
   }
   room_.Look(now);
   CheckVitals();
+  CheckWaits();
   loop_.After(kReapEvery, [this] { Reap(); });
 }
 
@@ -409,6 +410,7 @@ void InstancePool::Close() {
     RemoveIdle(*server);
     BeginClose(*server);
   }
+  for (auto& [since, done] : std::exchange(askers_, {})) done();
 }
 
 pgwire::ErrorFields InstancePool::Exhausted(const Line& line) const {

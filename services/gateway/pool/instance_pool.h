@@ -69,6 +69,7 @@ struct InstanceOptions {
   absl::Duration max_age = absl::Hours(1);
   // Unused for so long, a server is asked for a sign of life before a client gets it; how long it has for that. With a
   // `probe`, whom nobody has heard of for so long is asked as well: by that log-in, or the connection it has left.
+  // While somebody waits for PostgreSQL, it is asked as soon as it has been silent for as long as it has for an answer.
   absl::Duration health_check_interval = absl::Seconds(60);
   absl::Duration health_check_timeout = absl::Seconds(5);
   // Of one server connection; the least recently used are closed for new ones.
@@ -79,6 +80,9 @@ struct InstanceOptions {
   // Told of how the instance is when that changes, and of each probe: OK and how long it took, or why not. On the loop;
   // must not block.
   std::function<void(const absl::Status&, std::optional<absl::Duration> took)> on_vitals = {};
+  // Told when clients begin to wait for long though the instance is well, since all servers are taken, and OK when that
+  // has ended. The same rules.
+  std::function<void(const absl::Status&)> on_waits = {};
 };
 
 // What a server was left in.
@@ -125,6 +129,10 @@ class InstancePool {
   // A transaction of a client's has ended.
   void CountTransaction(absl::Duration took) { transactions_.Observe(took); }
 
+  // With a `probe`: has PostgreSQL asked for a sign of life. `done` once it has answered or its time is over, of which
+  // on_vitals has been told before; at once if it fails already, or cannot be asked, at the cap say.
+  void AskVitals(std::move_only_function<void()> done);
+
   // report.cc
   PoolReport Report(const ReportScope& scope) const;
   // Closes all idle servers, and the others as they are released.
@@ -139,8 +147,12 @@ class InstancePool {
   uint64_t NextMark() { return ++last_mark_; }
 
  private:
+  // For one connection; clients wait longer, since there are more tries.
+  static constexpr absl::Duration kLoginPatience = absl::Seconds(10);
+
   // dials.cc
-  void StartDial(Line& line);
+  void StartDial(Line& line) { StartDial(line, kLoginPatience); }
+  void StartDial(Line& line, absl::Duration patience);
   void OnDialled(Line& line, const std::string& database_id, std::expected<Dialled, LoginFailure> result);
   void OnDialFailed(Line& line, const LoginFailure& failure);
   bool MayDial(const Line& line) const;
@@ -148,7 +160,12 @@ class InstancePool {
   absl::Status NotReached(std::string_view sqlstate, std::string_view remark) const;
   bool Hopeless() const;
   void CheckVitals();
-  void Probe();
+  void TellVitals();
+  void CheckWaits();
+  bool Probe();
+  bool IsAsked(const Line& line) const;
+  void EndSignOfLife(absl::Duration took, bool well);
+  void EndAsking();
 
   // sharing.cc
   void Demand(Line& line);
@@ -220,6 +237,9 @@ class InstancePool {
   Restraint restraint_;
   Vitals vitals_;
   std::optional<std::pair<absl::Status, std::optional<absl::Duration>>> told_;  // on_vitals
+  bool starved_ = false;                                                        // on_waits
+  // Who wants to know how it is, and since when: AskVitals.
+  std::vector<std::pair<absl::Duration, std::move_only_function<void()>>> askers_;
   DialRate dial_rate_;
   InstanceRoom room_;
   int dialling_ = 0;

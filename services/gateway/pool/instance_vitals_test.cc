@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 
+#include "absl/synchronization/notification.h"
 #include "services/gateway/pool/pool_rig.h"
 
 namespace leasehold::gateway {
@@ -20,6 +21,7 @@ class VitalsHeard {
     return [this](const absl::Status& status, std::optional<absl::Duration> took) {
       absl::MutexLock lock(&mu_);
       last_ = status.ok() ? "ok" : std::string(status.message());
+      if (!status.ok()) ++failures_;
       took_ = took;
     };
   }
@@ -32,6 +34,14 @@ class VitalsHeard {
     };
     return mu_.AwaitWithTimeout(absl::Condition(&says), absl::Seconds(30));
   }
+  std::string last() {
+    absl::MutexLock lock(&mu_);
+    return last_;
+  }
+  int failures() {
+    absl::MutexLock lock(&mu_);
+    return failures_;
+  }
   std::optional<absl::Duration> took() {
     absl::MutexLock lock(&mu_);
     return took_;
@@ -40,6 +50,7 @@ class VitalsHeard {
  private:
   absl::Mutex mu_;
   std::string last_ ABSL_GUARDED_BY(mu_) = "nothing yet";
+  int failures_ ABSL_GUARDED_BY(mu_) = 0;
   std::optional<absl::Duration> took_ ABSL_GUARDED_BY(mu_);
 };
 
@@ -62,6 +73,56 @@ TEST_F(InstanceVitalsTest, WhoIsNotAskedForAnythingIsAskedForASignOfLife) {
   EXPECT_TRUE(heard.Becomes("ok"));
   EXPECT_EQ(rig.Report().up, true);
   EXPECT_LE(postgres_.most(), 1u);
+}
+
+TEST_F(InstanceVitalsTest, WhoeverWantsToKnowHasItAskedAtOnce) {
+  VitalsHeard heard;
+  InstanceOptions options = Options();
+  options.health_check_interval = absl::Hours(1);
+  options.health_check_timeout = absl::Milliseconds(200);
+  options.probe = {.database = "central", .role = "role", .database_id = "central", .tenant = ""};
+  options.on_vitals = heard.Recorder();
+  Rig rig(options);
+  const auto ask = [&rig] {
+    absl::Notification told;
+    rig.On([&] { rig.pool().AskVitals([&told] { told.Notify(); }); });
+    return told.WaitForNotificationWithTimeout(absl::Seconds(30));
+  };
+  ASSERT_TRUE(ask());
+  EXPECT_EQ(heard.last(), "ok");
+  postgres_.FallSilent();
+  ASSERT_TRUE(ask());
+  EXPECT_EQ(heard.failures(), 1);
+}
+
+TEST_F(InstanceVitalsTest, WhileSomebodyWaitsForItItIsAskedSooner) {
+  VitalsHeard heard;
+  InstanceOptions options = Options();
+  options.health_check_interval = absl::Hours(1);
+  options.health_check_timeout = absl::Milliseconds(200);
+  options.probe = {.database = "central", .role = "role", .database_id = "central", .tenant = ""};
+  options.on_vitals = heard.Recorder();
+  Rig rig(options);
+  Client client(rig);
+  ASSERT_EQ(client.Ask("acme").Outcome(), "served");
+  EXPECT_TRUE(heard.Becomes("ok"));
+  postgres_.FallSilent();
+  EXPECT_TRUE(heard.Becomes("the identity instance does not answer"));
+}
+
+TEST_F(InstanceVitalsTest, ClientsThatWaitForLongAreToldOfUntilTheyDoNot) {
+  VitalsHeard heard;
+  InstanceOptions options = WithCap(1);
+  options.connection_timeout = absl::Seconds(20);
+  options.on_waits = [record = heard.Recorder()](const absl::Status& status) { record(status, std::nullopt); };
+  Rig rig(std::move(options));
+  Client holder(rig), other(rig);
+  ASSERT_EQ(holder.Ask("acme").Outcome(), "served");
+  other.Ask("globex");
+  EXPECT_TRUE(heard.Becomes("waited for a server connection for longer than 5s: all 1 are taken"));
+  holder.Release();
+  EXPECT_EQ(other.Outcome(), "served");
+  EXPECT_TRUE(heard.Becomes("ok"));
 }
 
 TEST_F(InstanceVitalsTest, WhoComesAfterAWholeTimeOutOfFailureIsToldAtOnce) {

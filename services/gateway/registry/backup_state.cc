@@ -7,14 +7,12 @@
 #include <string>
 #include <vector>
 
-#include "absl/strings/str_join.h"
 #include "common/status/error.h"
 
 namespace leasehold::gateway {
 namespace {
 
-std::string WhatOf(const v1::BackupStatus& status) {
-  if (status.state() != v1::BACKUP_STATE_FAILED) return std::format("waiting for {}", status.service());
+std::string WhyFailed(const v1::BackupStatus& status) {
   return std::format("{} failed: {} (attempt {})", status.service(), status.message(), status.attempts());
 }
 
@@ -45,7 +43,7 @@ absl::Status CheckRestorable(const v1::Backup& backup, Services services) {
 
 Progress ProgressOf(const v1::Backup& backup) {
   Progress progress{.done = 0, .total = backup.services_size(), .message = "", .services = {}};
-  std::vector<std::string> open;
+  std::vector<std::string> waiting, failed;
   for (const v1::BackupStatus& status : backup.services()) {
     v1::ServiceProgress& each = progress.services.emplace_back();
     each.set_service(status.service());
@@ -53,12 +51,15 @@ Progress ProgressOf(const v1::Backup& backup) {
     if (status.state() == v1::BACKUP_STATE_COMPLETE) {
       ++progress.done;
       each.set_done(true);
+    } else if (status.state() == v1::BACKUP_STATE_FAILED) {
+      failed.push_back(WhyFailed(status));
+      each.set_message(failed.back());
     } else {
-      open.push_back(WhatOf(status));
-      each.set_message(open.back());
+      waiting.push_back(status.service());
+      each.set_message(std::format("waiting for {}", status.service()));
     }
   }
-  progress.message = absl::StrJoin(open, "; ");
+  progress.message = ProgressMessage(failed, waiting);
   return progress;
 }
 

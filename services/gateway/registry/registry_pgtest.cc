@@ -390,12 +390,14 @@ TEST_F(RegistryTest, MetricsTellOfEachServiceAndOfWhatWaitsForIt) {
   EXPECT_TRUE(shown("leasehold_events_pending{stream=\"TENANTS\",consumer=\"provisioner-identity\"} 1"));
   EXPECT_TRUE(shown("leasehold_event_lag_seconds_count{stream=\"PROVISIONING\"} 1"));
   EXPECT_TRUE(shown("leasehold_outbox_age_seconds 0"));
+  EXPECT_EQ(health_.Well("outbox"), true);
   nats_->Kill();
   EXPECT_TRUE(Eventually([this] { return !metrics_.Expose().contains("leasehold_events_pending{"); }))
       << "what cannot be asked is not told of";
   ASSERT_TRUE(registry_->store().Suspend(Id("acme")).ok());
   clock_.Advance(absl::Seconds(90));
   EXPECT_TRUE(shown("leasehold_outbox_age_seconds 90"));
+  EXPECT_TRUE(Eventually([this] { return health_.Well("outbox") == false; }));
 }
 
 TEST_F(RegistryTest, StartsWithNothingThereAndRecovers) {

@@ -97,7 +97,7 @@ absl::StatusOr<v1::TenantChange> Logged(absl::StatusOr<v1::TenantChange> change)
 
 // PostgreSQL answers, but not to us or not now: it starts, stops, is full or a standby, or the schema is not there yet.
 bool IsPassing(std::string_view sqlstate) {
-  for (const std::string_view prefix : {"08", "40", "53", "57P", "25006", "3F000", "42P01"}) {
+  for (const std::string_view prefix : {"08", "40", "53", "57P", "25006", "3F000", "42P01", "42703"}) {
     if (sqlstate.starts_with(prefix)) return true;
   }
   return false;

@@ -198,6 +198,7 @@ class Store {
   absl::StatusOr<v1::Operation> StartOperation(postgres::Transaction& tx, const rows::TenantRow& tenant,
                                                v1::OperationKind kind);
   absl::Status AdvanceOperation(postgres::Transaction& tx, const rows::TenantRow& tenant);
+  absl::Status AdvanceRetry(postgres::Transaction& tx, const OperationId& id, const rows::TenantRow& tenant);
   // What services say of a restore or clone becomes what `now` says, but for the bytes.
   absl::Status KeepBytes(postgres::Transaction& tx, const OperationId& id, v1::Operation now);
   absl::StatusOr<v1::Operation> OperationNow(postgres::Transaction& tx, const rows::TenantRow& tenant);

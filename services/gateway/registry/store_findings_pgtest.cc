@@ -55,6 +55,30 @@ TEST_F(StoreTest, FindingsAreThoseOfTheLastReport) {
   EXPECT_EQ(diagnose("", "").findings_size(), 0);
 }
 
+TEST_F(StoreTest, AReportOfFindingsWaitsForNoDiskAndWhatFollowsDoes) {
+  postgres::Connection connection(Options(database_));
+  ASSERT_TRUE(
+      connection
+          .ExecAlone("CREATE TABLE writes (what text);"
+                     "CREATE FUNCTION note_write() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+                     "INSERT INTO writes VALUES (TG_TABLE_NAME || ' ' || current_setting('synchronous_commit'));"
+                     "RETURN NULL; END $$;"
+                     "CREATE TRIGGER note_write AFTER INSERT OR UPDATE ON leasehold.passes FOR EACH ROW "
+                     "EXECUTE FUNCTION note_write();"
+                     "CREATE TRIGGER note_write AFTER INSERT ON leasehold.findings FOR EACH ROW "
+                     "EXECUTE FUNCTION note_write();"
+                     "CREATE TRIGGER note_write AFTER INSERT ON leasehold.tenants FOR EACH ROW "
+                     "EXECUTE FUNCTION note_write()")
+          .ok());
+  pool_.emplace(Options(database_), 1);  // what follows has the same session
+  store_.emplace(*pool_, clock_, kServices, absl::Hours(24 * 7));
+  ASSERT_TRUE(store_->ReportFindings(Found({{v1::FINDING_KIND_FOREIGN, "a"}})).ok());
+  ASSERT_TRUE(store_->Create(Acme()).ok());
+  const auto writes = connection.ExecAlone("SELECT string_agg(what, ', ') FROM writes");
+  ASSERT_TRUE(writes.ok()) << writes.status();
+  EXPECT_EQ((*writes)[0][0].as<std::string>(), "passes off, findings off, tenants on");
+}
+
 TEST_F(StoreTest, APassThatCouldNotBeMadeLeavesWhatTheLastOneFound) {
   v1::ReportFindingsRequest trouble;
   trouble.set_service("identity");

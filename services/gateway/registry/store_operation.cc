@@ -27,6 +27,11 @@ v1::ServiceProgress* ProgressIn(v1::Operation& operation, std::string_view servi
   return found == operation.mutable_services()->end() ? nullptr : &*found;
 }
 
+// A retry ends with each service's word on its own generation, also where their last word holds.
+int64_t CountsSince(v1::OperationKind kind, int64_t generation) {
+  return kind == v1::OPERATION_KIND_RETRY ? generation : 0;
+}
+
 bool IsCopy(v1::OperationKind kind) { return kind == v1::OPERATION_KIND_CLONE || kind == v1::OPERATION_KIND_RESTORE; }
 
 bool CanBeCancelled(const v1::Operation& operation) {
@@ -55,8 +60,8 @@ absl::StatusOr<v1::Operation> Store::StartOperation(postgres::Transaction& tx, c
   } else {
     if (kind == v1::OPERATION_KIND_CLONE) operation.set_subject(standing.origin.tenant);
     if (kind == v1::OPERATION_KIND_RESTORE) operation.set_subject(standing.origin.backup);
-    Progress progress = ProgressOf(standing, services_);
-    if (!followed) {
+    Progress progress = ProgressOf(standing, services_, CountsSince(kind, standing.generation));
+    if (!followed && kind != v1::OPERATION_KIND_RETRY) {
       progress.done = progress.total;
       progress.message.clear();
       progress.services.clear();
@@ -95,18 +100,28 @@ absl::Status Store::AdvanceOperation(postgres::Transaction& tx, const rows::Tena
   SetProgress(now, ProgressOf(tenant.standing, services_), tenant.update_time);
   // More than one runs after a retry.
   LH_ASSIGN_OR_RETURN(
-      const pqxx::result advanced,
-      tx.Exec("UPDATE leasehold.operations SET done = $2, total = $3, message = $4, state = $5, end_time = $6,"
-              "  services = CASE WHEN kind IN ('CLONE', 'RESTORE') THEN services ELSE $7::bytea END"
-              " WHERE tenant = $1 AND state = 'RUNNING' AND kind <> 'BACKUP' RETURNING generation, kind",
+      const pqxx::result running,
+      tx.Exec("WITH running AS (SELECT generation, kind FROM leasehold.operations WHERE tenant = $1"
+              "  AND state = 'RUNNING' AND kind <> 'BACKUP'), advanced AS ("
+              " UPDATE leasehold.operations o SET done = $2, total = $3, message = $4, state = $5, end_time = $6,"
+              "  services = CASE WHEN o.kind IN ('CLONE', 'RESTORE') THEN services ELSE $7::bytea END"
+              " FROM running r WHERE o.tenant = $1 AND o.generation = r.generation AND r.kind <> 'RETRY')"
+              " SELECT generation, kind FROM running",
               {tenant.id, std::to_string(now.done()), std::to_string(now.total()), now.message(),
                rows::Text(now.state()), rows::Time(now.end_time()), rows::ServicesOf(now)}));
-  for (const pqxx::row& row : advanced) {
-    if (row[1].view() != "CLONE" && row[1].view() != "RESTORE") continue;
+  for (const pqxx::row& row : running) {
     const OperationId id{.tenant = *TenantId::Parse(tenant.id), .generation = row[0].as<int64_t>()};
-    LH_RETURN_IF_ERROR(KeepBytes(tx, id, now));
+    if (row[1].view() == "RETRY") LH_RETURN_IF_ERROR(AdvanceRetry(tx, id, tenant));
+    if (row[1].view() == "CLONE" || row[1].view() == "RESTORE") LH_RETURN_IF_ERROR(KeepBytes(tx, id, now));
   }
   return absl::OkStatus();
+}
+
+absl::Status Store::AdvanceRetry(postgres::Transaction& tx, const OperationId& id, const rows::TenantRow& tenant) {
+  LH_ASSIGN_OR_RETURN(v1::Operation operation, ReadOperation(tx, id));
+  const int64_t since = CountsSince(operation.kind(), operation.generation());
+  SetProgress(operation, ProgressOf(tenant.standing, services_, since), tenant.update_time);
+  return SaveOperation(tx, operation);
 }
 
 absl::Status Store::KeepBytes(postgres::Transaction& tx, const OperationId& id, v1::Operation now) {

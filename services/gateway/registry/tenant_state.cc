@@ -160,10 +160,14 @@ bool AnyFailed(const Standing& standing, Services services) {
 }
 
 // The instances have to follow it, yet what they report on the generation before goes on to hold: so who is ready can
-// be leased meanwhile.
+// be leased meanwhile. If nothing has failed, the new generation has each of them look once more.
 absl::StatusOr<bool> Retry(Standing& standing, std::string_view id, Services services) {
   if (standing.state == kAbsent) return NoTenant(id);
-  if (!AnyFailed(standing, services)) return false;
+  if (!AnyFailed(standing, services)) {
+    if (!ProgressOf(standing, services).settled()) return false;  // they are at it
+    ++standing.generation;
+    return true;
+  }
   const int64_t before = standing.provision_generation;
   standing.provision_generation = ++standing.generation;
   for (auto& [service, report] : standing.reports) {
@@ -295,7 +299,7 @@ v1::ServiceStatus CurrentStatus(const Standing& standing, const std::string& ser
   return status;
 }
 
-Progress ProgressOf(const Standing& standing, Services services) {
+Progress ProgressOf(const Standing& standing, Services services, int64_t since) {
   const v1::ServiceState wanted = WantedOf(standing.desired);
   Progress progress{.done = 0, .total = static_cast<int>(services.size()), .message = "", .services = {}};
   std::vector<std::string> waiting, failed;
@@ -303,7 +307,7 @@ Progress ProgressOf(const Standing& standing, Services services) {
     const v1::ServiceStatus status = CurrentStatus(standing, service);
     v1::ServiceProgress& each = progress.services.emplace_back();
     each.set_service(service);
-    if (status.state() == wanted) {
+    if (status.state() == wanted && status.generation() >= since) {
       ++progress.done;
       each.set_done(true);
     } else if (status.state() == v1::SERVICE_STATE_FAILED) {
@@ -314,12 +318,16 @@ Progress ProgressOf(const Standing& standing, Services services) {
       each.set_message(std::format("waiting for {}", service));
     }
   }
-  if (!failed.empty()) progress.message = absl::StrJoin(failed, "; ") + "; another attempt follows";
-  if (!waiting.empty()) {
-    if (!progress.message.empty()) progress.message += "; ";
-    progress.message += "waiting for " + absl::StrJoin(waiting, ", ");
-  }
+  progress.message = ProgressMessage(failed, waiting);
   return progress;
+}
+
+std::string ProgressMessage(std::span<const std::string> failed, std::span<const std::string> waiting) {
+  std::string message;
+  if (!failed.empty()) message = absl::StrJoin(failed, "; ") + "; another attempt follows";
+  if (waiting.empty()) return message;
+  if (!message.empty()) message += "; ";
+  return message + "waiting for " + absl::StrJoin(waiting, ", ");
 }
 
 std::string MessageOf(const Standing& standing, Services services) {

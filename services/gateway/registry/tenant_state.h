@@ -30,7 +30,7 @@ enum class Change {
   kDeleteFor,  // with a retention of its own: a deleted tenant takes it over
   kPurge,
   kUndelete,
-  kRetry,       // of the services that failed; those that are as wanted stay so
+  kRetry,       // of the services that failed, those that are as wanted stay so; of all if each is as wanted
   kClone,       // a new tenant from another's data
   kRestoreNew,  // a new tenant from a backup
   kRestore,     // in place
@@ -100,7 +100,10 @@ struct Progress {
   std::vector<v1::ServiceProgress> services;
   bool settled() const { return done == total; }
 };
-Progress ProgressOf(const Standing& standing, Services services);
+// `since`: what was reported on an older generation does not count.
+Progress ProgressOf(const Standing& standing, Services services, int64_t since = 0);
+// "core failed: … (attempt 2); another attempt follows; waiting for employee, identity".
+std::string ProgressMessage(std::span<const std::string> failed, std::span<const std::string> waiting);
 
 // Why the tenant is not ACTIVE, in one sentence; empty when it is.
 std::string MessageOf(const Standing& standing, Services services);

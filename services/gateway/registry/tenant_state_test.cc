@@ -269,6 +269,30 @@ TEST(TenantStateTest, CreatedSuspended) {
   EXPECT_TRUE(ProgressOf(standing, kServices).settled());
 }
 
+TEST(TenantStateTest, ARetryOfWhatIsAsWantedIsANewGenerationForTheInstancesToLookAt) {
+  Standing standing = Make({Change::kCreate});
+  EXPECT_FALSE(*ApplyChange(standing, "acme", Change::kRetry, kServices)) << "they are at it";
+  ReportAll(standing, v1::SERVICE_STATE_READY);
+  ASSERT_TRUE(*ApplyChange(standing, "acme", Change::kRetry, kServices));
+  EXPECT_EQ(standing.generation, 2);
+  EXPECT_EQ(standing.state, v1::TENANT_STATE_ACTIVE);
+  EXPECT_EQ(CurrentStatus(standing, "core").state(), v1::SERVICE_STATE_READY) << "leasable meanwhile";
+  EXPECT_TRUE(ProgressOf(standing, kServices).settled());
+  EXPECT_EQ(ProgressOf(standing, kServices, 2).done, 0) << "none has looked yet";
+
+  EXPECT_TRUE(ApplyReport(standing, Report("core", v1::SERVICE_STATE_FAILED, 2, "the disk is full"), kServices));
+  EXPECT_EQ(standing.state, v1::TENANT_STATE_DEGRADED);
+  for (const char* service : {"employee", "identity"}) {
+    EXPECT_TRUE(ApplyReport(standing, Report(service, v1::SERVICE_STATE_READY, 2), kServices));
+  }
+  EXPECT_EQ(ProgressOf(standing, kServices, 2).done, 2);
+
+  Standing suspended = Make({Change::kCreateSuspended});
+  ReportAll(suspended, v1::SERVICE_STATE_CLOSED);
+  EXPECT_TRUE(*ApplyChange(suspended, "acme", Change::kRetry, kServices));
+  EXPECT_EQ(suspended.state, v1::TENANT_STATE_SUSPENDED);
+}
+
 TEST(TenantStateTest, ARetryLeavesWhatIsReadyLeasableAndCountsAnew) {
   Standing standing = Make({Change::kCreate});
   ApplyReport(standing, Report("core", v1::SERVICE_STATE_READY, 1), kServices);
@@ -293,7 +317,6 @@ TEST(TenantStateTest, ARetryLeavesWhatIsReadyLeasableAndCountsAnew) {
     EXPECT_TRUE(ApplyReport(standing, Report(service, v1::SERVICE_STATE_READY, 2), kServices));
   }
   EXPECT_EQ(standing.state, v1::TENANT_STATE_ACTIVE) << "core was ready all the time";
-  EXPECT_FALSE(*ApplyChange(standing, "acme", Change::kRetry, kServices)) << "nothing has failed";
   Standing none;
   EXPECT_EQ(ReasonOf(ApplyChange(none, "acme", Change::kRetry, kServices).status()), v1::REASON_TENANT_NOT_FOUND);
 }

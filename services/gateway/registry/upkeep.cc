@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "common/status/error.h"
 #include "common/telemetry/log.h"
@@ -17,6 +18,8 @@ namespace {
 constexpr int kPurgesAtOnce = 50;
 // In ticks, of one second by default.
 constexpr int kCountEvery = 5;
+// An event is carried in milliseconds, and after a failure tried again within some seconds.
+constexpr absl::Duration kOutboxPatience = absl::Seconds(15);
 constexpr int kCountServicesEvery = 15;
 constexpr int kForgetEvery = 300;
 constexpr absl::Duration kMinBackoff = absl::Milliseconds(250);
@@ -118,6 +121,11 @@ absl::Status Upkeep::Count() {
   Show(counts.tenants, tenants_);
   outbox_.Set(static_cast<double>(counts.outbox));
   outbox_age_.Set(absl::ToDoubleSeconds(counts.outbox_age));
+  health_.Set("outbox", counts.outbox_age <= kOutboxPatience
+                            ? absl::OkStatus()
+                            : Error(v1::REASON_NATS_UNAVAILABLE,
+                                    absl::StrCat("JetStream has taken no changes of tenants for longer than ",
+                                                 absl::FormatDuration(kOutboxPatience))));
   return absl::OkStatus();
 }
 

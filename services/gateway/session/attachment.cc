@@ -230,9 +230,7 @@ void Session::LoseServer() {
       std::exchange(last_words_, std::nullopt)
           .value_or(pgwire::ErrorFields{
               .code = "08006",
-              .message = std::format("the {} instance closed the connection in the middle", grant_->service.str()),
-              .detail = "",
-              .hint = ""});
+              .message = std::format("the {} instance closed the connection in the middle", grant_->service.str())});
   if (stage_ == Stage::kGreeting || welcome_pending_) return GreetAgain(why);
   const bool own = stage_ != Stage::kServing && stage_ != Stage::kSettling;
   if (own) from_server_ = 0;

@@ -22,15 +22,12 @@ namespace {
 
 using pgwire::Command;
 using pgwire::ErrorFields;
+using pgwire::Refuse;
 using Kind = Command::Kind;
 
 // Sent to the server when a statement was refused inside its transaction, so that the transaction fails as it would
 // have, had PostgreSQL refused it. What PostgreSQL says to it is not passed on.
 constexpr std::string_view kFailTransaction = "leasehold: refused by the gateway";
-
-ErrorFields Refuse(std::string_view code, std::string message, std::string_view hint = "") {
-  return {.code = std::string(code), .message = std::move(message), .detail = "", .hint = std::string(hint)};
-}
 
 ErrorFields TransactionAborted() {
   return Refuse("25P02", "current transaction is aborted, commands ignored until end of transaction block");

@@ -12,6 +12,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "common/clock/clock.h"
+#include "common/daemon/descriptors.h"
 #include "common/telemetry/metrics.h"
 #include "common/tls/live_credentials.h"
 #include "services/gateway/audit/recorder.h"
@@ -80,6 +81,7 @@ struct SessionContext {
   CancelKeys cancel_keys;
   VerifierCache verifiers;
   int max_clients = 0;
+  const DescriptorBudget descriptors;
   absl::Duration login_timeout;
   QueryLog query_log;
   AuditRecorder* audit = nullptr;  // none: nothing is recorded

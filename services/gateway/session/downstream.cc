@@ -109,7 +109,7 @@ size_t Session::Digest(std::string_view data) {
     const pgwire::Answer answer = pgwire::ReadHeader(rest, pgwire::kLargestBody, frame);
     if (answer == pgwire::Answer::kNeedMore) break;
     if (answer == pgwire::Answer::kStop) {
-      End({.code = "08P01", .message = "the server does not speak the protocol", .detail = "", .hint = ""});
+      End({.code = "08P01", .message = "the server does not speak the protocol"});
       return at;
     }
     const bool whole = IsNeededWhole(frame.type) || stage_ == Stage::kReadingBack;

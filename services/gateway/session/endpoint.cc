@@ -21,6 +21,7 @@
 #include "common/secret/secret.h"
 #include "common/status/error.h"
 #include "common/telemetry/log.h"
+#include "common/telemetry/seldom.h"
 #include "services/gateway/session/login.h"
 #include "services/gateway/session/session.h"
 
@@ -34,6 +35,8 @@ constexpr absl::Duration kAcceptPause = absl::Milliseconds(100);
 // Clients let in before those that are in have their turn.
 constexpr int kAcceptTurn = 16;
 constexpr int kMostDesks = 4;
+// Of the clients for whom there is no descriptor: how many at once hear why.
+constexpr int kToldOfDescriptors = 16;
 // More than a session's farewell, and than PostgreSQL takes to close an idle connection.
 constexpr absl::Duration kStopPatience = absl::Seconds(2);
 // Of one look at the metrics: less than whoever looks has.
@@ -129,7 +132,9 @@ class SqlEndpoint::Hall final : public Login::Host, public Loop::Watcher {
       } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
         return;
       } else if (errno != ECONNABORTED && errno != EINTR) {
-        Log(Level::kWarning, "accept failed", {{"error", std::strerror(errno)}});
+        if (const auto times = accept_failed_.Note(absl::Now())) {
+          Log(Level::kWarning, "accept failed", {{"error", std::strerror(errno)}, {"times", std::to_string(*times)}});
+        }
         auto door = door_;
         ShutNow();
         loop_.After(kAcceptPause, [this, door = std::move(door)] {
@@ -163,6 +168,13 @@ class SqlEndpoint::Hall final : public Login::Host, public Loop::Watcher {
   void Receive(Transport client) {
     // Up to max_clients are served and as many again are told that they are not; beyond that a word costs too much.
     if (context_.draining || context_.clients.count() >= 2 * context_.max_clients) return;
+    if (client.fd() >= context_.descriptors.ForClients()) {
+      if (const auto times = crowded_.Note(absl::Now())) {
+        Log(Level::kWarning, "clients are refused: too many file descriptors are open",
+            {{"limit", std::to_string(DescriptorLimit())}, {"times", std::to_string(*times)}});
+      }
+      if (client.fd() >= context_.descriptors.ForClients() + kToldOfDescriptors) return;
+    }
     auto login = std::make_unique<Login>(std::move(client), std::make_unique<ClientTicket>(context_.clients), context_);
     Login& its = *login;
     logins_.emplace(&its, std::move(login));
@@ -193,6 +205,8 @@ class SqlEndpoint::Hall final : public Login::Host, public Loop::Watcher {
   SessionContext& context_;
   Loop loop_;
   std::shared_ptr<Door> door_;  // from here on: used on the loop only
+  Seldom accept_failed_;
+  Seldom crowded_;
   std::unordered_map<Login*, std::unique_ptr<Login>> logins_;
   std::unordered_map<Session*, std::shared_ptr<Session>> sessions_;
 };
@@ -237,6 +251,7 @@ SqlEndpoint::SqlEndpoint(Options options, LeaseAuthority& authority, Metrics& me
                .cancel_keys = {},
                .verifiers = VerifierCache(Secret(RandomHex(32))),
                .max_clients = options_.max_clients,
+               .descriptors = options_.descriptors,
                .login_timeout = options_.login_timeout,
                .query_log = QueryLog(ServicesOf(options_), options_.log_queries),
                .audit = options_.audit,
@@ -324,6 +339,14 @@ void SqlEndpoint::Report(const ReportScope& scope, PoolsCallback done) {
   const auto gathering = std::make_shared<Gathering>(std::move(done));
   for (const auto& [service, pool] : context_.pools) {
     pool->loop().Post([gathering, scope, &its = *pool] { gathering->Add(its.Report(scope)); });
+  }
+}
+
+void SqlEndpoint::AskVitals(std::move_only_function<void()> done) {
+  const auto gathering =
+      std::make_shared<Gathering>([done = std::move(done)](const std::vector<PoolReport>&) mutable { done(); });
+  for (const auto& [service, pool] : context_.pools) {
+    pool->loop().Post([gathering, &its = *pool] { its.AskVitals([gathering] {}); });
   }
 }
 

@@ -11,6 +11,7 @@
 #include "absl/time/time.h"
 #include "common/clock/clock.h"
 #include "common/config/config.h"
+#include "common/daemon/descriptors.h"
 #include "common/telemetry/metrics.h"
 #include "services/gateway/lease/authority.h"
 #include "services/gateway/pool/instance_pool.h"
@@ -33,6 +34,7 @@ class SqlEndpoint {
     std::shared_ptr<const tls::LiveCredentials> tls;
     bool require_tls = false;  // a client that asks for none is turned away
     int max_clients = 10'000;
+    DescriptorBudget descriptors;                      // of the process: clients beyond it are refused
     absl::Duration login_timeout = absl::Seconds(30);  // from accept to the end of authentication
     bool log_queries = false;                          // statement texts, never bound values; QueryLog from then on
     size_t metrics_tenants = 100;                      // of each service, that the metrics tell of by name
@@ -59,6 +61,9 @@ class SqlEndpoint {
   // have answered: it must not block. A pool whose loop ends meanwhile is left out.
   using PoolsCallback = std::move_only_function<void(std::vector<PoolReport>)>;
   void Pools(PoolsCallback done);
+
+  // Has each instance asked for a sign of life, as InstancePool::AskVitals does. `done` as that of Pools().
+  void AskVitals(std::move_only_function<void()> done);
 
   // No new clients; sessions between transactions end at once with 57P01, the others as soon as their transaction does,
   // and those that are left after `patience` all the same. Blocks until then.

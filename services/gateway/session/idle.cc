@@ -24,7 +24,7 @@ void Session::OnIdleTimer() {
   absl::Duration left = idle_timeout_;
   if (Idle() && lost_ == Lost::kNo) left -= loop().now() - idle_since_;
   if (left > absl::ZeroDuration()) return ArmIdleTimer(left);
-  End({.code = "57P05", .message = "terminating connection due to idle-session timeout", .detail = "", .hint = ""});
+  End({.code = "57P05", .message = "terminating connection due to idle-session timeout"});
 }
 
 void Session::ForgetIdleTimer() {

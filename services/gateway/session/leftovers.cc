@@ -261,14 +261,11 @@ void Session::FinishReadingBack() {
     unknown_ = true;
     return End({.code = "57014",
                 .message = "the session's settings could not be read back",
-                .detail = "",
                 .hint = "Is its statement_timeout too short?"});
   }
   unknown_ = true;
   End({.code = "54000",
-       .message = std::format("a session may have {} settings of {} bytes in all", kMostSettings, kMostSettingBytes),
-       .detail = "",
-       .hint = ""});
+       .message = std::format("a session may have {} settings of {} bytes in all", kMostSettings, kMostSettingBytes)});
 }
 
 // What a transaction leaves is only known at its end; until then what it may leave is kept count of.
@@ -278,7 +275,6 @@ std::optional<pgwire::ErrorFields> Session::LeavesTooMuch(const pgwire::Effects&
     if (count + static_cast<size_t>(std::popcount(effects.bound_sets)) > kMostChanges) {
       return pgwire::ErrorFields{.code = "54000",
                                  .message = std::format("a transaction may set {} settings", kMostChanges),
-                                 .detail = "",
                                  .hint = "SET LOCAL counts for none."};
     }
   }
@@ -293,7 +289,6 @@ std::optional<pgwire::ErrorFields> Session::LeavesTooMuch(const pgwire::Effects&
   return pgwire::ErrorFields{.code = "54000",
                              .message = std::format("a session may PREPARE {} statements of {} bytes in all",
                                                     kMostPrepared, kMostPreparedBytes),
-                             .detail = "",
                              .hint = "DEALLOCATE some, or prepare them by the protocol."};
 }
 
@@ -321,7 +316,6 @@ void Session::TellPins() {
   told_pins_ |= news;
   pgwire::NoticeResponse(outbox_, {.code = "00000",
                                    .message = std::format("this session keeps its server connection: {}", PinsText()),
-                                   .detail = "",
                                    .hint = grant_->session ? "The lease is one of a session."
                                                            : "See SHOW leasehold.pinned; DISCARD ALL ends it."});
 }

@@ -35,14 +35,11 @@ absl::Status BadCredentials() {
   return Error(v1::REASON_BAD_CREDENTIALS, "the lease's user name or password is wrong");
 }
 
-pgwire::ErrorFields Violation(std::string message) {
-  return {.code = "08P01", .message = std::move(message), .detail = "", .hint = ""};
-}
+pgwire::ErrorFields Violation(std::string message) { return {.code = "08P01", .message = std::move(message)}; }
 
 pgwire::ErrorFields NoSuchDatabase(std::string_view database) {
   return {.code = "3D000",
           .message = std::format("database \"{}\" does not exist or is not the lease's", Printable(database)),
-          .detail = "",
           .hint = "Leave the database name out to start where the lease begins."};
 }
 
@@ -191,13 +188,16 @@ Task<Login::Outcome> Login::Admit() {
   if (context_.require_tls && !client_.tls()) {
     co_return std::unexpected(pgwire::ErrorFields{.code = "28000",
                                                   .message = "this gateway takes TLS connections only",
-                                                  .detail = "",
                                                   .hint = "Connect with sslmode=verify-full."});
   }
   if (startup->NeedsNegotiation()) pgwire::NegotiateProtocolVersion(answers_, startup->protocol_options);
   if (context_.clients.count() > context_.max_clients) {
     co_return Because(Error(v1::REASON_TOO_MANY_CLIENTS,
                             std::format("this gateway serves its {} clients already", context_.max_clients)));
+  }
+  if (client_.transport().fd() >= context_.descriptors.ForClients()) {
+    co_return Because(
+        Error(v1::REASON_TOO_MANY_CLIENTS, "this gateway has no file descriptor left for another client"));
   }
   if (context_.draining) {
     why_ = v1::REASON_SHUTTING_DOWN;
@@ -419,7 +419,6 @@ Login::Outcome Login::TakeSettings(pgwire::StartupMessage& startup) {
       return std::unexpected(
           pgwire::ErrorFields{.code = "42704",
                               .message = std::format("unrecognized configuration parameter \"{}\"", Printable(name)),
-                              .detail = "",
                               .hint = "Of leasehold settings only leasehold.tenant can be given at log-in."});
     } else if (name == "options") {
       auto options = pgwire::ParseOptions(value);
@@ -429,7 +428,6 @@ Login::Outcome Login::TakeSettings(pgwire::StartupMessage& startup) {
           return std::unexpected(
               pgwire::ErrorFields{.code = "0A000",
                                   .message = "leasehold settings cannot be given as command-line options",
-                                  .detail = "",
                                   .hint = "SET leasehold.tenant after the log-in."});
         }
         settings_.insert_or_assign(absl::AsciiStrToLower(option), std::move(text));
@@ -445,7 +443,6 @@ Login::Outcome Login::TakeSettings(pgwire::StartupMessage& startup) {
           .code = "22023",
           .message = std::format("invalid value for parameter \"{}\": \"{}\"", kIdleSessionTimeout,
                                  Printable(idle->second, 80)),
-          .detail = "",
           .hint = "From 0 (none) to 24 days, in us, ms (which is meant without a unit), s, min, h or d."});
     }
     idle_timeout_ = *timeout;

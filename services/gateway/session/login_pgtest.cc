@@ -1,11 +1,13 @@
 // Who gets in, where to, and how it ends.
 #include <gmock/gmock.h>
+#include <sys/resource.h>
 
 #include <asio/connect.hpp>
 #include <asio/io_context.hpp>
 #include <asio/ip/tcp.hpp>
 #include <asio/read.hpp>
 #include <asio/write.hpp>
+#include <filesystem>
 #include <format>
 #include <memory>
 #include <span>
@@ -151,6 +153,31 @@ TEST_F(LoginTest, TooManyClients) {
   EXPECT_TRUE(first.ok());
   EXPECT_FALSE(second.ok());
   EXPECT_THAT(second.error(), testing::HasSubstr("serves its 1 clients already"));
+}
+
+TEST_F(LoginTest, TheLastDescriptorsAreNotForClients) {
+  rlimit before{};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
+  Begin({.max_clients = 10'000, .descriptors = DescriptorBudget(1'000)});  // a quarter is kept
+  int highest = 0;
+  for (const auto& fd : std::filesystem::directory_iterator("/proc/self/fd")) {
+    highest = std::max(highest, std::stoi(fd.path().filename()));
+  }
+  rlimit few = before;
+  few.rlim_cur = static_cast<rlim_t>(highest) * 2 + 40;
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &few), 0);
+  std::vector<Client> clients;
+  do {
+    clients.push_back(Connect());  // its own end is one of them too
+  } while (clients.back().ok() && clients.size() < few.rlim_cur);
+  EXPECT_GT(clients.size(), 2U);
+  EXPECT_THAT(clients.back().error(), testing::HasSubstr("no file descriptor left for another client"));
+  EXPECT_EQ(clients.front().One("select 1"), "1") << "a server connection takes one that was kept";
+  clients.clear();
+  for (const absl::Time end = absl::Now() + absl::Seconds(20); !Connect().ok() && absl::Now() < end;) {
+  }
+  EXPECT_TRUE(Connect().ok());
+  setrlimit(RLIMIT_NOFILE, &before);
 }
 
 // A client that speaks no libpq.

@@ -145,10 +145,7 @@ pgwire::ErrorFields Session::EndLostTransaction() {
 // The first time what happened, as PostgreSQL has it, if it has said anything.
 pgwire::ErrorFields Session::WhyLost() {
   pgwire::ErrorFields why = {
-      .code = "25P02",
-      .message = "current transaction is aborted, commands ignored until end of transaction block",
-      .detail = "",
-      .hint = ""};
+      .code = "25P02", .message = "current transaction is aborted, commands ignored until end of transaction block"};
   if (std::exchange(lost_, Lost::kTold) == Lost::kUntold) {
     why.code = lost_why_->code;
     why.message = lost_why_->message;

@@ -158,7 +158,7 @@ void Session::CancelQuery(std::move_only_function<void()> done) {
 }
 
 pgwire::ErrorFields Session::Cancelled() {
-  return {.code = "57014", .message = "canceling statement due to user request", .detail = "", .hint = ""};
+  return {.code = "57014", .message = "canceling statement due to user request"};
 }
 
 std::optional<absl::StatusOr<Route>> Session::Resolve(const std::optional<TenantId>& tenant) {

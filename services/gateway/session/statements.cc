@@ -13,6 +13,7 @@
 namespace leasehold::gateway {
 namespace {
 
+using pgwire::Refuse;
 using Audience = Exchange::Audience;
 
 // Of one client.
@@ -20,10 +21,6 @@ constexpr size_t kMostStatements = 1'000;
 constexpr size_t kMostStatementBytes = 8 << 20;
 // Of one server: what nobody uses any more is kept there for the next one.
 constexpr size_t kMostBytesOfServer = 16 << 20;
-
-pgwire::ErrorFields Refuse(std::string_view code, std::string message) {
-  return {.code = std::string(code), .message = std::move(message), .detail = "", .hint = ""};
-}
 
 // Of set_config's parameters.
 std::vector<std::string_view> SettingsIn(const pgwire::BindBody& bind, const pgwire::Effects& effects) {

@@ -297,6 +297,7 @@ class EndpointTest : public testing::Test {
     std::shared_ptr<const tls::LiveCredentials> tls = {};
     bool require_tls = false;
     int max_clients = 100;
+    DescriptorBudget descriptors = {};
     absl::Duration login_timeout = absl::Seconds(20);
     std::string tls_to_server = "prefer";
     std::string channel_binding = "prefer";
@@ -317,6 +318,7 @@ class EndpointTest : public testing::Test {
     options.tls = tuning.tls;
     options.require_tls = tuning.require_tls;
     options.max_clients = tuning.max_clients;
+    options.descriptors = tuning.descriptors;
     options.login_timeout = tuning.login_timeout;
     options.metrics_tenants = tuning.metrics_tenants;
     options.audit = tuning.audit;

@@ -55,7 +55,7 @@ size_t Session::Consume(std::string_view data) {
     const pgwire::Answer answer = pgwire::ReadClientHeader(rest, frame);
     if (answer == pgwire::Answer::kNeedMore) break;
     if (answer == pgwire::Answer::kStop) {
-      End({.code = "08P01", .message = "invalid frontend message", .detail = "", .hint = ""});
+      End({.code = "08P01", .message = "invalid frontend message"});
       return data.size();
     }
     if (MustWait(frame)) {
@@ -67,10 +67,7 @@ size_t Session::Consume(std::string_view data) {
     const Verdict verdict = Judge(bytes, frame);
     if (verdict == Verdict::kMore) break;
     if (verdict == Verdict::kViolation) {
-      End({.code = "08P01",
-           .message = std::format("invalid message of type \"{}\"", frame.type),
-           .detail = "",
-           .hint = ""});
+      End({.code = "08P01", .message = std::format("invalid message of type \"{}\"", frame.type)});
       return data.size();
     }
     if (!batch_open_) BeginBatch();
@@ -146,7 +143,6 @@ std::optional<pgwire::ErrorFields> Session::MayNotReset() const {
   if (tenant_ == grant_->home_tenant || !in_block) return std::nullopt;
   return pgwire::ErrorFields{.code = "25001",
                              .message = "RESET ALL and DISCARD ALL cannot take the session home inside a transaction",
-                             .detail = "",
                              .hint = "Send them outside of it, or RESET each setting."};
 }
 
@@ -307,7 +303,7 @@ Session::Handled Session::Handle(std::string_view bytes, const pgwire::Frame& fr
     const size_t begin = std::min(name.size() + 1, body.size());
     const std::string_view sql = body.substr(begin, body.find('\0', begin) - begin);
     if (complete && begin + sql.size() >= body.size()) {
-      End({.code = "08P01", .message = "invalid Parse message", .detail = "", .hint = ""});
+      End({.code = "08P01", .message = "invalid Parse message"});
       return Handled::kWaits;
     }
     // A new statement of that name, whoever had one.

@@ -10,6 +10,7 @@
 #include "services/provisioner/archive/dump_login.h"
 #include "services/provisioner/migrations/runner.h"
 #include "services/provisioner/steps/drop.h"
+#include "services/provisioner/steps/elsewhere.h"
 #include "services/provisioner/steps/grants.h"
 #include "services/provisioner/steps/migrate_database.h"
 #include "services/provisioner/steps/observe.h"
@@ -87,6 +88,7 @@ absl::Status Refill::Discard(const GoOn& go_on) {
     LH_RETURN_IF_ERROR(DropStaging());
     LH_FAILPOINT("after dropping what was being filled");
     if (!record_.database_id.empty()) return absl::OkStatus();  // the roles are those of the old one
+    LH_RETURN_IF_ERROR(RevokeElsewhere(instance_, central_, {&read_only_, &owner_}));
     return central_.InTransaction([this](postgres::Transaction& tx) -> absl::Status {
       LH_RETURN_IF_ERROR(lock_.Check(tx));
       LH_RETURN_IF_ERROR(DropRole(tx, read_only_));
@@ -121,7 +123,7 @@ absl::Status Refill::DropStaging() {
   if (!IsOf(*there, role_id_)) {
     return Error(v1::REASON_NAME_TAKEN, std::format("a database {} exists that Leasehold did not make", staging_));
   }
-  return central_.ExecAlone(std::format("DROP DATABASE IF EXISTS {} WITH (FORCE)", QuoteIdentifier(staging_))).status();
+  return DropDatabase(central_, staging_);
 }
 
 absl::Status Refill::Create() {

@@ -9,6 +9,7 @@
 #include "common/status/error.h"
 #include "common/telemetry/log.h"
 #include "services/provisioner/migrations/history.h"
+#include "services/provisioner/steps/drop.h"
 #include "services/provisioner/steps/grants.h"
 #include "services/provisioner/steps/inside.h"
 #include "services/provisioner/steps/observe.h"
@@ -81,10 +82,7 @@ absl::StatusOr<bool> Rounds::Remove(postgres::Connection& central, const Leftove
   if (!taken) return true;
   absl::Status removed;
   if (!leftover.database.empty()) {
-    removed = central
-                  .ExecAlone(std::format("DROP DATABASE IF EXISTS {} WITH (FORCE)",
-                                         postgres::QuoteIdentifier(leftover.database)))
-                  .status();
+    removed = DropDatabase(central, leftover.database);
   } else {
     removed = central.InTransaction([&](postgres::Transaction& tx) -> absl::Status {
       LH_RETURN_IF_ERROR(lock.Check(tx));

@@ -30,8 +30,10 @@ class AloneFile {
   const SqlStatement& next() const { return file_.statements[static_cast<size_t>(done_)]; }
 
   absl::Status Note(int begun) {
-    return owner_.InTransaction(
+    const absl::Status noted = owner_.InTransaction(
         [&](postgres::Transaction& tx) { return HistoryWriter(tx, secret_).Noted(file_, options_.run, done_, begun); });
+    if (noted.ok() || ReasonOf(noted) == v1::REASON_INSUFFICIENT_PRIVILEGE) return noted;
+    return NotRecorded(file_.name, std::span(file_.statements).first(static_cast<size_t>(done_)), noted, result_);
   }
 
   absl::Status NoteDone() {
@@ -62,8 +64,8 @@ class AloneFile {
     const absl::Status status = owner_.ExecAlone(next().text).status();
     LH_FAILPOINT("after a statement of its own");
     if (status.ok()) return NoteDone();
-    if (postgres::IsConnectionFailure(status)) return status;
     const absl::Status failed = Explained(status);
+    if (postgres::IsConnectionFailure(failed)) return failed;
     if (is_new) {
       // Its failure to be dropped now is not what went wrong; the next run tries again.
       (void)CleanUpAfter(owner_, statement);

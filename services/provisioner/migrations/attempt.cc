@@ -14,6 +14,7 @@ namespace leasehold::provisioner {
 namespace {
 
 constexpr size_t kMaxTextBytes = 500;
+constexpr std::string_view kReadOnlyTransaction = "25006";
 constexpr absl::Duration kTick = absl::Milliseconds(50);
 
 bool MayWorkLater(std::string_view sqlstate) {
@@ -47,20 +48,38 @@ std::vector<std::string> SettingsFor(const MigrateOptions& options, std::string_
 
 absl::Status FailedAt(const std::string& file, std::span<const SqlStatement> statements, size_t index,
                       const absl::Status& status, MigrateResult& result) {
-  if (postgres::IsConnectionFailure(status)) return status;
   // Errors are terse: the message alone, neither statement nor row.
   Log(Level::kWarning, "migration statement failed", {{"file", file}, {"error", StdView(status.message())}});
-  StatementFailure failure{
-      .file = file, .statement = static_cast<int>(index) + 1, .sqlstate = std::string(postgres::SqlStateOf(status))};
+  StatementFailure failure{.file = file, .sqlstate = std::string(postgres::SqlStateOf(status))};
   if (index < statements.size()) {
+    failure.statement = static_cast<int>(index) + 1;
     failure.line = statements[index].line + LineOf(status, statements[index].text) - 1;
     failure.text = Printable(statements[index].text, kMaxTextBytes);
     failure.reason = NamesOnlyMessage(status, failure.sqlstate, statements[index].text);
   }
+  // It may be the file's own doing, and may be somebody else's.
+  if (postgres::IsConnectionFailure(status)) failure.reason = "its session was ended";
   result.failure = failure;
+  if (postgres::IsConnectionFailure(status)) return status;
   return Error(v1::REASON_MIGRATION_FAILED,
                std::format("migration {} failed at line {}, statement {} (SQLSTATE {})", file, failure.line,
                            failure.statement, failure.sqlstate.empty() ? "unknown" : failure.sqlstate));
+}
+
+std::string SessionEnded(const StatementFailure& failure) {
+  return std::format(
+      "migration {}: its session was ended{}", failure.file,
+      failure.statement == 0 ? "" : std::format(" at line {}, statement {}", failure.line, failure.statement));
+}
+
+absl::Status NotRecorded(const std::string& file, std::span<const SqlStatement> statements, const absl::Status& status,
+                         MigrateResult& result) {
+  const absl::Status failed =
+      FailedAt(file, statements, statements.empty() ? 0 : statements.size() - 1, status, result);
+  if (postgres::SqlStateOf(status) == kReadOnlyTransaction) {
+    result.failure->reason = "the file has made the session read-only, so that it cannot be recorded";
+  }
+  return failed;
 }
 
 absl::Status RunStatements(postgres::Transaction& tx, const std::string& file, std::span<const SqlStatement> statements,

@@ -15,9 +15,19 @@ namespace leasehold::provisioner {
 // "SET LOCAL …" or "SET …" of time limits and search path.
 std::vector<std::string> SettingsFor(const MigrateOptions& options, std::string_view set);
 
-// `status` of statements[index] of `file` as MIGRATION_FAILED, noted in `result`; a lost connection stays as it is.
+// `status` of statements[index] of `file` as MIGRATION_FAILED, noted in `result`; a lost connection is noted and stays
+// as it is.
 absl::Status FailedAt(const std::string& file, std::span<const SqlStatement> statements, size_t index,
                       const absl::Status& status, MigrateResult& result);
+// What is to be said of one that has lost its connection.
+std::string SessionEnded(const StatementFailure& failure);
+// FailedAt() of the record that follows the statements.
+absl::Status NotRecorded(const std::string& file, std::span<const SqlStatement> statements, const absl::Status& status,
+                         MigrateResult& result);
+
+// Takes back what earlier files have set in the session, and their temporary tables: what a file does depends on the
+// database alone, and not on which files came with it.
+inline constexpr std::string_view kFreshSession = "RESET ALL; DISCARD TEMP";
 
 // Runs them all; FailedAt() for the one that fails.
 absl::Status RunStatements(postgres::Transaction& tx, const std::string& file, std::span<const SqlStatement> statements,

@@ -45,7 +45,7 @@ absl::StatusOr<std::string> ReadText(const std::filesystem::path& path) {
   std::error_code error;
   const auto size = std::filesystem::file_size(path, error);
   if (!error && size > kMaxMigrationBytes) {
-    return InvalidField("migrations", path.string(), std::format("files of at most {} bytes", kMaxMigrationBytes));
+    return InvalidField("migrations", path.string(), std::format("files of at most {} MiB", kMaxMigrationBytes >> 20));
   }
   std::ifstream in(path, std::ios::binary);
   std::string text((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());

@@ -3,7 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <filesystem>
+#include <format>
 #include <fstream>
 
 #include "common/localserver/localserver.h"
@@ -53,6 +55,19 @@ TEST_F(FolderTest, RefusesOtherNamesAndSaysWhatIsAllowed) {
     EXPECT_THAT(std::string(migrations.status().message()), AllOf(HasSubstr(name), HasSubstr("NNNN_name.sql"))) << name;
     std::filesystem::remove(directory_.path() + "/" + name);
   }
+}
+
+TEST_F(FolderTest, AFileMayBeLargeAndNotTooLarge) {
+  std::string large;
+  while (large.size() < 20 << 20) large += std::format("INSERT INTO t VALUES ('{}');\n", std::string(60, 'x'));
+  Write("0001_large.sql", large);
+  const auto read = Read();
+  ASSERT_TRUE(read.ok()) << read.status();
+  EXPECT_EQ((*read)[0].statements.size(), static_cast<size_t>(std::ranges::count(large, '\n')));
+  std::filesystem::resize_file(directory_.path() + "/0001_large.sql", 200 << 20);
+  const absl::Status refused = Read().status();
+  EXPECT_EQ(ReasonOf(refused), v1::REASON_INVALID_FIELD);
+  EXPECT_THAT(std::string(refused.message()), AllOf(HasSubstr("0001_large.sql"), HasSubstr("files of at most 32 MiB")));
 }
 
 TEST_F(FolderTest, RefusesTwoFilesOfOneVersion) {

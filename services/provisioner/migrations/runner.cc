@@ -106,9 +106,13 @@ class Application {
 
   absl::Status Run() {
     absl::Status status;
+    bool first = true;
     do {
       alone_ = nullptr;
-      status = WithRetries(options_, result_, [this] { return Turn(); });
+      if (!std::exchange(first, false)) {
+        status = owner_.ExecTogether(std::vector<std::string>{std::string(kFreshSession)}).status;
+      }
+      if (status.ok()) status = WithRetries(options_, result_, [this] { return Turn(); });
       owner_.Stay(false);
       if (status.ok() && alone_ != nullptr) status = ApplyAlone(*alone_);
     } while (status.ok() && more_);
@@ -175,6 +179,7 @@ class Application {
     statements.emplace_back("COMMIT");
     LH_FAILPOINT("before sending a migration");
     const postgres::Together applied = owner_.ExecTogether(statements);
+    const size_t of_file = std::min(applied.failed, LastOf(file.statements));
     if (applied.status.ok()) {
       LH_FAILPOINT("after committing a migration");
       history_[file.version] = {.name = file.name, .checksum = file.checksum, .run = options_.run};
@@ -182,15 +187,22 @@ class Application {
       result_.files.push_back(file.name);
       return absl::OkStatus();
     }
-    if (postgres::IsConnectionFailure(applied.status)) return applied.status;
+    if (postgres::IsConnectionFailure(applied.status)) {
+      // Without a word from the server nobody knows how far it was.
+      const bool known = !postgres::SqlStateOf(applied.status).empty();
+      return FailedAt(file.name, known ? std::span(file.statements) : std::span<const SqlStatement>(), of_file,
+                      applied.status, result_);
+    }
     LH_RETURN_IF_ERROR(RollBack());
     if (applied.failed == file.statements.size() && IsUnrecorded(applied.status)) {
       result_.unprepared = true;
       return applied.status;
     }
+    if (applied.failed == file.statements.size()) {
+      return NotRecorded(file.name, file.statements, applied.status, result_);
+    }
     // A constraint that is checked at the commit fails the last one.
-    return FailedAt(file.name, file.statements, std::min(applied.failed, LastOf(file.statements)), applied.status,
-                    result_);
+    return FailedAt(file.name, file.statements, of_file, applied.status, result_);
   }
 
   // Under a lock of the session: its statements are transactions of their own.
@@ -239,6 +251,7 @@ class Trial {
       }
       const auto row = history.find(file.version);
       left_out_ = false;
+      if (&file != &migrations.front()) LH_RETURN_IF_ERROR(tx_.Exec(kFreshSession).status());
       LH_RETURN_IF_ERROR(Limit(tx_, options_));
       LH_RETURN_IF_ERROR(file.transactional ? RunWhole(file)
                                             : RunAlone(file, row == history.end() ? HistoryRow() : row->second));
@@ -263,7 +276,9 @@ class Trial {
   absl::Status RunWhole(const Migration& file) {
     LH_RETURN_IF_ERROR(UnlessOwing(RunStatements(tx_, file.name, file.statements, result_)));
     if (at_end_) return absl::OkStatus();
-    const absl::Status checked = tx_.Exec("SET CONSTRAINTS ALL IMMEDIATE").status();
+    // What the commit would check; the files that follow may defer constraints again.
+    const absl::Status checked =
+        tx_.Exec("SAVEPOINT checked; SET CONSTRAINTS ALL IMMEDIATE; ROLLBACK TO checked; RELEASE checked").status();
     return checked.ok() ? checked : FailedAt(file.name, file.statements, LastOf(file.statements), checked, result_);
   }
 
@@ -301,8 +316,11 @@ class Trial {
 
   absl::Status Record(const Migration& file) {
     HistoryWriter writer(tx_, secret_);
-    return file.transactional ? writer.Applied(file, options_.run)
-                              : writer.Noted(file, options_.run, static_cast<int>(file.statements.size()), 0);
+    const absl::Status recorded = file.transactional
+                                      ? writer.Applied(file, options_.run)
+                                      : writer.Noted(file, options_.run, static_cast<int>(file.statements.size()), 0);
+    if (recorded.ok() || ReasonOf(recorded) == v1::REASON_INSUFFICIENT_PRIVILEGE) return recorded;
+    return NotRecorded(file.name, file.statements, recorded, result_);
   }
 
   postgres::Transaction& tx_;
@@ -394,6 +412,7 @@ absl::Status Undo(postgres::Connection& owner, const Secret& secret, const Migra
   return WithHistory(owner, options, result, [&](History& history) -> absl::Status {
     LH_ASSIGN_OR_RETURN(const std::vector<const Migration*> files, ToTakeBack(history, migrations, run));
     for (const Migration* file : files) {
+      if (!result.files.empty()) LH_RETURN_IF_ERROR(owner.ExecAlone(kFreshSession).status());
       LH_RETURN_IF_ERROR(
           InOneTransaction(owner, file->down->name, file->down->statements, options, result,
                            [&](postgres::Transaction& tx) { return HistoryWriter(tx, secret).Undone(file->version); }));

@@ -43,7 +43,7 @@ struct MigrateOptions {
 
 struct StatementFailure {
   std::string file{};
-  int statement = 0;  // from 1
+  int statement = 0;  // from 1; 0: of none, or nobody knows
   int line = 0;       // of the file
   std::string sqlstate{};
   std::string text{};    // the statement, from the file, cut to 500 bytes

@@ -166,6 +166,9 @@ class Splitter {
                     std::format("{} is not allowed: each migration file runs in one transaction of its own",
                                 absl::AsciiStrToUpper(AbslView(first))));
     }
+    if (first == "set" && Word(1) == "transaction") {
+      return Refuse(start_line_, "SET TRANSACTION is not allowed: the file's record is written in the same one");
+    }
     const size_t what = Word(1) == "local" || Word(1) == "session" ? 2 : 1;
     if (((first == "set" || first == "reset") && (Word(1) == "role" || Word(what) == "role")) ||
         ((first == "set" || first == "reset") && Word(1) == "session" && Word(2) == "authorization")) {

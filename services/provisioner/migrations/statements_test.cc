@@ -53,13 +53,14 @@ TEST(SplitStatements, AtomicBodiesAreOneStatement) {
 }
 
 TEST(SplitStatements, RefusesWhatWouldBreakTheTransaction) {
-  for (const std::string_view sql :
-       {"BEGIN", "start transaction", "COMMIT", "END", "abort", "ROLLBACK", "prepare transaction 'x'"}) {
+  for (const std::string_view sql : {"BEGIN", "start transaction", "COMMIT", "END", "abort", "ROLLBACK",
+                                     "prepare transaction 'x'", "Set  Transaction READ ONLY"}) {
     const auto statements = SplitStatements(std::string("SELECT 1;\n") + std::string(sql) + ";");
     EXPECT_EQ(ReasonOf(statements.status()), v1::REASON_MIGRATION_FAILED) << sql;
     EXPECT_THAT(std::string(statements.status().message()), StartsWith("line 2: ")) << sql;
   }
   EXPECT_THAT(TextsOf("SAVEPOINT a; ROLLBACK TO SAVEPOINT a; PREPARE q AS SELECT 1"), SizeIs(3));
+  EXPECT_THAT(TextsOf("SET LOCAL transaction_timeout = 0; SET CONSTRAINTS ALL DEFERRED"), SizeIs(2));
 }
 
 TEST(SplitStatements, RefusesRoleChangesCopiesAndMetaCommands) {

@@ -91,6 +91,31 @@ class DriftTest : public InstanceTest {
   }
 };
 
+TEST_F(DriftTest, APassThatFindsNothingWaitsForNoDisk) {
+  Make("idle");
+  Super(R"(CREATE TABLE public.writes (what text);
+    CREATE FUNCTION public.note_write() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN
+      INSERT INTO public.writes VALUES (TG_TABLE_NAME || ' ' || current_setting('synchronous_commit'));
+      RETURN NULL; END $$)",
+        "identity_central");
+  for (const char* table : {"tenants", "inspections", "schemas", "spares", "backups", "runs"}) {
+    Super(std::format("CREATE TRIGGER note_write AFTER INSERT OR UPDATE OR DELETE ON leasehold.{} FOR EACH ROW "
+                      "EXECUTE FUNCTION public.note_write()",
+                      table),
+          "identity_central");
+  }
+  clock_.Advance(absl::Hours(1));
+  EXPECT_EQ(PassAndWork(), 0);
+  EXPECT_EQ(Super("SELECT string_agg(what, ', ') FROM public.writes", "identity_central"), "inspections off");
+  // What it makes does.
+  gateway_.Set("made", 1, v1::DESIRED_STATE_PRESENT);
+  PassAndWork();
+  EXPECT_EQ(Super("SELECT string_agg(DISTINCT what, ', ') FROM public.writes WHERE what LIKE 'tenants %'",
+                  "identity_central"),
+            "tenants on");
+  Super("DROP FUNCTION public.note_write CASCADE; DROP TABLE public.writes", "identity_central");
+}
+
 TEST_F(DriftTest, ARenamedDatabaseGetsItsNameBackWithItsData) {
   Make("renamed");
   Super("ALTER DATABASE tenant_renamed_identity RENAME TO elsewhere");

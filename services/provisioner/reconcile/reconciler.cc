@@ -90,7 +90,13 @@ void Reconciler::Start() {
     const absl::MutexLock lock(&mu_);
     running_ = options_.parallelism + 1;
   }
-  heartbeat_.emplace(parts_.instance.AsLogin(parts_.instance.central_database()), [this] { CloseIdle(); });
+  heartbeat_.emplace(parts_.instance.AsLogin(parts_.instance.central_database()),
+                     Heartbeat::Handlers{.on_beat =
+                                             [this](const absl::Status& answer, bool after_silence) {
+                                               if (after_silence) NoteAnswer(answer);
+                                               CloseIdle();
+                                             },
+                                         .on_silence = [this] { NoteSilence(); }});
   threads_.emplace_back([this] { RunPasses(); });
   for (int i = 0; i < options_.parallelism; ++i) threads_.emplace_back([this] { RunWorker(); });
 }
@@ -98,6 +104,16 @@ void Reconciler::Start() {
 void Reconciler::CloseIdle() {
   parts_.central.CloseIdle();
   if (claims_.has_value()) claims_->CloseIdle();
+}
+
+void Reconciler::NoteAnswer(const absl::Status& answer) {
+  parts_.instance_health.Note(Explain(answer, "asking for a sign of life"));
+}
+
+void Reconciler::NoteSilence() {
+  const absl::Status silence = Error(v1::REASON_INSTANCE_UNAVAILABLE, "the instance stands still: it does not answer");
+  parts_.instance_health.Note(silence);
+  Tell(silence);
 }
 
 bool Reconciler::Stop(absl::Duration patience) {

@@ -112,6 +112,9 @@ class Reconciler {
   Standard StandardNow() const;
   // What a burst of tenants has left open on the instance.
   void CloseIdle();
+  // Passes and steps note how the instance is when they end; one that stands still ends none.
+  void NoteAnswer(const absl::Status& answer);
+  void NoteSilence();
   void RunWorker() ABSL_LOCKS_EXCLUDED(mu_);
   void RunPasses() ABSL_LOCKS_EXCLUDED(mu_);
   // Until `time` is over or a pass is requested, taking over now and then; shorter if something was mended. False when

@@ -82,5 +82,51 @@ TEST_F(TenantsCodeTest, WhoDumpsIsTheOwner) {
             "1");
 }
 
+// What a tenant can do, as owner of its database, to what is to be dropped.
+class HeldUpTest : public RefillTest {
+ protected:
+  void SetUp() override {
+    RefillTest::SetUp();
+    Make("globex", 1);
+    Make("acme", 1);
+  }
+  void AsOwner(const std::string& tenant, std::string_view sql) {
+    postgres::Connection owner = As(tenant, RoleKind::kOwner);
+    ASSERT_EQ(AskOver(owner, sql), "") << sql;
+  }
+  std::string RolesOf(const std::string& tenant) {
+    return test_->Ask("postgres",
+                      std::format("SELECT count(*) FROM pg_roles WHERE starts_with(rolname, 'tenant_{}_')", tenant));
+  }
+  void ExpectRemoved(const std::string& tenant) {
+    gateway_.Set(tenant, 2, v1::DESIRED_STATE_ABSENT);
+    PassAndWork();
+    EXPECT_EQ(Get(tenant).state, v1::SERVICE_STATE_REMOVED) << Get(tenant).message;
+    EXPECT_EQ(RolesOf(tenant), "0");
+    EXPECT_THAT(Leftovers(), IsEmpty());
+    EXPECT_EQ(reconciler_->Pass(), absl::OkStatus());
+  }
+};
+
+TEST_F(HeldUpTest, ADatabaseThatIsATemplateIsRemovedAllTheSame) {
+  AsOwner("acme", "ALTER DATABASE tenant_acme_identity IS_TEMPLATE true");
+  ExpectRemoved("acme");
+}
+
+TEST_F(HeldUpTest, WhatOthersGrantKeepsNoRole) {
+  AsOwner("globex",
+          "GRANT SELECT ON note TO tenant_acme_identity;"
+          "GRANT SELECT (n) ON extra.\"odd Name\" TO tenant_acme_identity_ro");
+  AsOwner("globex", "ALTER DEFAULT PRIVILEGES GRANT ALL ON TABLES TO tenant_acme_identity");
+  AsOwner("globex", "CREATE POLICY p ON note TO tenant_acme_identity");
+  AsOwner("globex", "GRANT CONNECT ON DATABASE tenant_globex_identity TO tenant_acme_identity_ro");
+  AsOwner("globex", "ALTER DATABASE tenant_globex_identity CONNECTION LIMIT 0");
+  AsOwner("acme", "GRANT SELECT ON note TO tenant_acme_identity_ro");
+  test_->Ask("postgres", "REVOKE CONNECT ON DATABASE tenant_globex_identity FROM tenant_globex_identity");
+  ExpectRemoved("acme");
+  EXPECT_EQ(Notes("globex"), "1");
+  EXPECT_EQ(Get("globex").state, v1::SERVICE_STATE_READY);
+}
+
 }  // namespace
 }  // namespace leasehold::provisioner

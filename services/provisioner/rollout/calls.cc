@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "common/status/error.h"
+#include "common/status/utf8.h"
 #include "services/provisioner/rollout/findings.h"
 #include "services/provisioner/steps/answer.h"
 #include "services/provisioner/steps/observe.h"
@@ -17,12 +18,28 @@ namespace {
 
 constexpr int kNewestRuns = 100;
 constexpr int kMostFindings = 200;
+constexpr int kMostOnAPage = 1000;
 constexpr size_t kMaxCallIdBytes = 64;
+constexpr size_t kStatementsBytes = kPageBytes / 2;  // of a plan
+constexpr size_t kBytesAStatement = 8;               // at least, in the answer
 constexpr std::string_view kSpares =
     "SELECT s.database_id, coalesce(n.version, s.schema_version, 0), coalesce(n.digest, '') FROM leasehold.spares s "
     "LEFT JOIN leasehold.schemas n ON n.database_id = s.database_id WHERE s.state = 'ready' ORDER BY 1";
 
-v1::MigrationFile WithStatements(const Migration& file, bool tenant) {
+// As much as `room` allows, of which it takes that.
+std::string CutTo(std::string_view text, size_t& room) {
+  size_t end = 0;
+  while (end < text.size()) {
+    const size_t next = end + std::max<size_t>(1, DecodeUtf8(text.substr(end)).bytes);
+    if (next > room) break;
+    end = next;
+  }
+  room -= end;
+  return std::format("{}{}", text.substr(0, end), end < text.size() ? "…" : "");
+}
+
+// `room`: for the statements of all files of an answer.
+v1::MigrationFile WithStatements(const Migration& file, bool tenant, size_t& room) {
   v1::MigrationFile message;
   message.set_tenant(tenant);
   message.set_version(file.version);
@@ -30,8 +47,29 @@ v1::MigrationFile WithStatements(const Migration& file, bool tenant) {
   message.set_checksum(file.checksum);
   message.set_transactional(file.transactional);
   message.set_has_down(file.down.has_value());
-  for (const SqlStatement& statement : file.statements) message.add_statements(statement.text);
+  message.set_statement_count(static_cast<int>(file.statements.size()));
+  for (const SqlStatement& statement : file.statements) {
+    if (room < kBytesAStatement) break;
+    room -= kBytesAStatement;
+    message.add_statements(CutTo(statement.text, room));
+  }
   return message;
+}
+
+// Of databases, by their place.
+struct Page {
+  size_t begin = 0;
+  size_t end = 0;
+};
+
+template <typename Request>
+Page PageOf(const Request& request) {
+  Page page;
+  const std::string& token = request.page_token();
+  std::from_chars(token.data(), token.data() + token.size(), page.begin);
+  const int size = request.page_size() == 0 ? kMostOnAPage : std::clamp(request.page_size(), 1, kMostOnAPage);
+  page.end = page.begin + static_cast<size_t>(size);
+  return page;
 }
 
 }  // namespace
@@ -68,6 +106,8 @@ absl::Status MigrationCalls::Fill(const v1::MigrationCall& call, v1::MigrationAn
       for (const StoredRun& run : runs) {
         v1::MigrationRun& listed = *answer.mutable_runs()->add_runs() = run.run;
         listed.clear_files();
+        listed.mutable_spec()->mutable_selection()->clear_setting_tenants();
+        listed.mutable_spec()->mutable_canary()->clear_setting_tenants();
         listed.clear_findings();
       }
       answer.mutable_runs();
@@ -106,10 +146,7 @@ absl::StatusOr<v1::MigrationStatus> MigrationCalls::Status(const v1::GetMigratio
                      .version = row[1].as<int>(),
                      .digest = row[2].as<std::string>()});
   }
-  size_t begin = 0;
-  const std::string& token = request.page_token();
-  std::from_chars(token.data(), token.data() + token.size(), begin);
-  const size_t size = request.page_size() == 0 ? 1000 : static_cast<size_t>(std::clamp(request.page_size(), 1, 1000));
+  const auto [begin, end] = PageOf(request);
   v1::MigrationStatus status;
   status.set_service(rollout_.instance().service().str());
   status.set_newest_tenant_version(NewestVersion(*files.tenant));
@@ -126,7 +163,7 @@ absl::StatusOr<v1::MigrationStatus> MigrationCalls::Status(const v1::GetMigratio
       if (finished && pending > 0) status.set_behind(status.behind() + 1);
       if (differs) status.set_differing(status.differing() + 1);
     }
-    if (i < begin || i >= begin + size) continue;
+    if (i < begin || i >= end) continue;
     v1::DatabaseVersion& shown = *status.add_databases();
     shown.set_database(database.database);
     if (i < without_spares) shown.set_tenant(database.tenant);
@@ -136,7 +173,7 @@ absl::StatusOr<v1::MigrationStatus> MigrationCalls::Status(const v1::GetMigratio
     shown.set_differs(differs);
     shown.set_unfinished(!finished);
   }
-  if (begin + size < fleet.size()) status.set_next_page_token(std::format("{}", begin + size));
+  if (end < fleet.size()) status.set_next_page_token(std::format("{}", end));
   if (begin > 0) return status;
   if (!read.ok()) status.set_files_error(std::string(ClientText(read)));
   LH_ASSIGN_OR_RETURN(const std::vector<StoredRun> newest, rollout_.store().Newest(1));
@@ -155,25 +192,41 @@ absl::StatusOr<v1::MigrationPlan> MigrationCalls::Plan(const v1::PlanMigrationsR
   std::erase_if(fleet, [&](const FleetDatabase& database) {
     return !database.finished || !IsSelected(spec.selection(), database);
   });
+  Page page = PageOf(request);
   v1::MigrationPlan plan;
-  for (v1::MigrationFinding& finding : InspectHistories(rollout_.instance(), fleet, files)) {
-    if (plan.findings_size() < kMostFindings) *plan.add_findings() = std::move(finding);
+  if (page.begin == 0) {
+    for (const Findings& findings : {InspectHistories(rollout_.instance(), fleet, files), InspectFiles(fleet, files)}) {
+      for (const v1::MigrationFinding& finding : findings) {
+        if (plan.findings_size() < kMostFindings) *plan.add_findings() = finding;
+      }
+    }
   }
   std::erase_if(fleet, [&](const FleetDatabase& database) { return PendingFor(database, files).empty(); });
   AssignWaves(spec, fleet);
   std::set<std::pair<bool, int>> named;
-  for (const FleetDatabase& database : fleet) {
+  size_t room = kStatementsBytes;
+  size_t bytes = 0;
+  for (size_t i = 0; i < fleet.size(); ++i) {
+    const FleetDatabase& database = fleet[i];
+    const std::vector<const Migration*> pending = PendingFor(database, files);
+    for (const Migration* file : pending) {
+      const bool is_new = named.emplace(!database.tenant.empty(), file->version).second;
+      if (is_new && page.begin == 0) *plan.add_files() = WithStatements(*file, !database.tenant.empty(), room);
+    }
+    if (i < page.begin || i >= page.end) continue;
+    if (bytes >= kPageBytes) {
+      page.end = i;
+      continue;
+    }
     v1::PlannedDatabase& planned = *plan.add_databases();
     planned.set_database(database.database);
     planned.set_tenant(database.tenant);
     planned.set_wave(database.wave);
     planned.set_version(database.version);
-    for (const Migration* file : PendingFor(database, files)) {
-      planned.add_files(file->name);
-      if (!named.emplace(!database.tenant.empty(), file->version).second) continue;
-      *plan.add_files() = WithStatements(*file, !database.tenant.empty());
-    }
+    for (const Migration* file : pending) planned.add_files(file->name);
+    bytes += planned.ByteSizeLong();
   }
+  if (page.end < fleet.size()) plan.set_next_page_token(std::format("{}", page.end));
   return plan;
 }
 

@@ -51,6 +51,7 @@ class Task {
     for (int attempt = 1;; ++attempt) {
       const absl::Status status = Attempt();
       attempts_ += std::max(1, result_.attempts);
+      if (result_.failure.has_value()) lost_ = IsUnreachable(status) ? result_.failure : std::nullopt;
       if (IsOfTheRun(status)) return status;
       if (!IsUnreachable(status) || attempt == kConnectionAttempts) {
         Conclude(status);
@@ -238,13 +239,15 @@ class Task {
     v1::MigrationFailure& failure = *report.mutable_failure();
     failure.set_message(std::string(ClientText(Explain(status, "working on the database"))));
     failure.set_sqlstate(std::string(postgres::SqlStateOf(status)));
-    if (!result_.failure.has_value()) return;
-    failure.set_file(result_.failure->file);
-    failure.set_statement(result_.failure->statement);
-    failure.set_line(result_.failure->line);
-    failure.set_sqlstate(result_.failure->sqlstate);
-    failure.set_text(result_.failure->text);
-    failure.set_reason(result_.failure->reason);
+    const std::optional<StatementFailure>& at = IsUnreachable(status) ? lost_ : result_.failure;
+    if (!at.has_value()) return;
+    if (IsUnreachable(status)) failure.set_message(SessionEnded(*at));
+    failure.set_file(at->file);
+    failure.set_statement(at->statement);
+    failure.set_line(at->line);
+    failure.set_sqlstate(at->sqlstate);
+    failure.set_text(at->text);
+    failure.set_reason(at->reason);
   }
 
   const TaskContext& context_;
@@ -254,6 +257,8 @@ class Task {
   MigrateResult result_;
   TaskNote note_;
   std::string skip_;  // why there is nothing to do in it
+  // Where the newest attempt that got as far as that has lost its session: those after it may not have.
+  std::optional<StatementFailure> lost_;
   int attempts_ = 0;
 };
 

@@ -5,6 +5,7 @@
 #include <format>
 #include <map>
 #include <set>
+#include <tuple>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_join.h"
@@ -221,14 +222,22 @@ absl::Status CheckTransactions(postgres::Connection& central, std::span<const Fl
   return absl::OkStatus();
 }
 
+// Each once, the central database's first.
+std::vector<const Migration*> PendingIn(std::span<const FleetDatabase> databases, const FleetMigrations& files) {
+  std::set<std::tuple<bool, int, const Migration*>> pending;
+  for (const FleetDatabase& database : databases) {
+    for (const Migration* file : PendingFor(database, files)) {
+      pending.emplace(!database.tenant.empty(), file->version, file);
+    }
+  }
+  std::vector<const Migration*> list;
+  for (const auto& [of_tenants, version, file] : pending) list.push_back(file);
+  return list;
+}
+
 absl::Status CheckExtensions(postgres::Connection& central, std::span<const FleetDatabase> databases,
                              const FleetMigrations& files, Findings& findings) {
-  std::set<const Migration*> pending;
-  for (const FleetDatabase& database : databases) {
-    for (const Migration* file : PendingFor(database, files)) pending.insert(file);
-  }
-  const std::vector<const Migration*> list(pending.begin(), pending.end());
-  const std::vector<std::string> wanted = ExtensionsIn(list);
+  const std::vector<std::string> wanted = ExtensionsIn(PendingIn(databases, files));
   if (wanted.empty()) return absl::OkStatus();
   LH_ASSIGN_OR_RETURN(const pqxx::result rows, central.ExecAlone(kExtensions, {absl::StrJoin(wanted, ",")}));
   std::set<std::string> available;
@@ -289,6 +298,18 @@ absl::StatusOr<Findings> InspectFleet(postgres::Connection& central, const Insta
   LH_RETURN_IF_ERROR(CheckLocks(central, databases, findings));
   LH_RETURN_IF_ERROR(CheckTransactions(central, databases, limits.long_transaction, findings));
   LH_RETURN_IF_ERROR(CheckExtensions(central, databases, files, findings));
+  for (v1::MigrationFinding& finding : InspectFiles(databases, files)) findings.push_back(std::move(finding));
+  return findings;
+}
+
+Findings InspectFiles(std::span<const FleetDatabase> databases, const FleetMigrations& files) {
+  Findings findings;
+  for (const Migration* file : PendingIn(databases, files)) {
+    if (!file->statements.empty()) continue;
+    findings.push_back(MakeFinding(kWarning, "empty-file", "", file->name,
+                                   "the file holds no statement; once applied it may not be edited any more",
+                                   "write it, or take it out of the folder, if it is not meant to be empty"));
+  }
   return findings;
 }
 

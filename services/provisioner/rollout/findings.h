@@ -30,7 +30,8 @@ struct FleetLimits {
 
 // Server version, whether it is a replica, the login's privileges, disk, free connections; of each database that it
 // exists and lets its owner in, who holds strong locks in it, and whose transaction in it is old or prepared;
-// extensions that pending files want and the server does not have. `central`: as the provisioner's login.
+// extensions that pending files want and the server does not have; InspectFiles(). `central`: as the provisioner's
+// login.
 absl::StatusOr<Findings> InspectFleet(postgres::Connection& central, const Instance& instance,
                                       std::span<const FleetDatabase> databases, const FleetMigrations& files,
                                       int parallelism, const FleetLimits& limits = {});
@@ -39,6 +40,9 @@ absl::StatusOr<Findings> InspectFleet(postgres::Connection& central, const Insta
 // history. Blocks.
 Findings InspectHistories(const Instance& instance, std::span<const FleetDatabase> databases,
                           const FleetMigrations& files);
+
+// Pending files that hold no statement: they count as applied like others, and cannot be filled later.
+Findings InspectFiles(std::span<const FleetDatabase> databases, const FleetMigrations& files);
 
 // How much room there is on the file system of the server's data `directory`; empty: it is not known.
 Findings InspectDisk(const std::string& host, const std::string& directory);

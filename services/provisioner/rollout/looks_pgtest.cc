@@ -86,6 +86,21 @@ TEST_F(LooksTest, APlanSaysWhichHistoriesApplyWouldStopAt) {
   EXPECT_THAT(plan->findings(), Each(AllOf(Code("history-missing-file"), Object("0002_b.sql"))));
 }
 
+TEST_F(LooksTest, AFileWithoutAStatementIsWarnedOfAndApplied) {
+  AddTenants(2);
+  Restart({{"0001_a.sql", kFirst}, {"0002_empty.sql", "-- a place for later;\n"}, {"0003_b.sql", kSecond}});
+  const auto is_empty = AllOf(Code("empty-file"), Object("0002_empty.sql"));
+  const auto plan = calls_->Plan({});
+  ASSERT_TRUE(plan.ok()) << plan.status();
+  ASSERT_THAT(plan->findings(), ElementsAre(is_empty)) << "once, however many databases";
+  EXPECT_EQ(plan->findings(0).severity(), v1::MIGRATION_SEVERITY_WARNING);
+  EXPECT_THAT(RunToEnd(Spec(v1::MIGRATION_KIND_PREFLIGHT)).findings(), Contains(is_empty));
+  const v1::MigrationRun run = RunToEnd(Spec(v1::MIGRATION_KIND_APPLY));
+  EXPECT_EQ(run.state(), v1::MIGRATION_RUN_STATE_SUCCEEDED) << "other tools take them too";
+  EXPECT_THAT(run.findings(), ElementsAre(is_empty));
+  EXPECT_THAT(calls_->Plan({})->findings(), IsEmpty());
+}
+
 TEST_F(LooksTest, AHistoryThatCannotBeReadIsSaidToDiffer) {
   AddTenants(1);
   Restart({{"0001_a.sql", "CREATE TABLE person (edited int);"}});

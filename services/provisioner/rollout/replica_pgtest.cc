@@ -6,6 +6,7 @@
 #include <filesystem>
 
 #include "common/localserver/account.h"
+#include "common/status/error.h"
 #include "services/provisioner/rollout/findings.h"
 #include "services/provisioner/rollout/rollout_fixture.h"
 
@@ -103,7 +104,7 @@ TEST_F(ReplicaTest, OnceItIsThePrimaryRunsGoOnThere) {
   const std::string id = Begin(Spec(v1::MIGRATION_KIND_APPLY)).id();
   ASSERT_NO_FATAL_FAILURE(StartReplica());
   // A lock is no change, so it gets as far as what it would write.
-  EXPECT_FALSE(follower_->WorkOne().ok());
+  EXPECT_THAT(ClientText(follower_->WorkOne().status()), HasSubstr("it is a replica")) << "which the log says";
   postgres::Connection superuser({.dsn = postgres::Dsn("127.0.0.1", server_->port(), "postgres", "postgres", "disable"),
                                   .password = TestInstance::superuser_password()});
   const auto promoted = superuser.ExecAlone("SELECT pg_promote(wait => true)");

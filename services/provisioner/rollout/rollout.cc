@@ -59,6 +59,12 @@ void Rollout::Run() {
 }
 
 absl::StatusOr<bool> Rollout::WorkOne() {
+  const absl::StatusOr<bool> worked = WorkOnRun();
+  if (!worked.ok()) return Explain(worked.status(), "looking for migration runs");
+  return worked;
+}
+
+absl::StatusOr<bool> Rollout::WorkOnRun() {
   // Tenants that this provisioner makes from now on are to have what the run brings to the others, whoever works on it.
   LH_ASSIGN_OR_RETURN(const int64_t newest, store_.NewestNumber());
   if (std::exchange(newest_run_, newest) != newest) (void)Reload();

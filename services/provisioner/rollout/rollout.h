@@ -62,6 +62,7 @@ class Rollout {
 
  private:
   void Run();
+  absl::StatusOr<bool> WorkOnRun();
   absl::Status BeginAutomatic();
 
   const Options options_;

@@ -141,7 +141,9 @@ TEST_F(RolloutTest, OneRunAtATimeAndTheSameRequestIsTheSameRun) {
   ASSERT_TRUE(first.ok());
   EXPECT_EQ(calls_->Start(request)->id(), first->id());
   request.set_request_id("twice");
-  EXPECT_EQ(ReasonOf(calls_->Start(request).status()), v1::REASON_MIGRATION_FAILED);
+  const absl::Status busy = calls_->Start(request).status();
+  EXPECT_EQ(ReasonOf(busy), v1::REASON_MIGRATION_FAILED);
+  EXPECT_THAT(std::string(busy.message()), HasSubstr("under way, " + first->id() + ";"));
   Work();
   request.set_request_id("once");
   EXPECT_EQ(calls_->Start(request)->id(), first->id()) << "also after its end";

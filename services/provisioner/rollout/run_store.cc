@@ -10,6 +10,7 @@
 #include "common/secret/secret.h"
 #include "common/status/error.h"
 #include "services/provisioner/state/columns.h"
+#include "services/provisioner/steps/answer.h"
 
 namespace leasehold::provisioner {
 namespace {
@@ -85,10 +86,6 @@ StoredRun RunOf(const pqxx::row& row, const RunStore& store) {
   return stored;
 }
 
-absl::Status Busy() {
-  return Error(v1::REASON_MIGRATION_FAILED, "another run of this service is under way; wait for its end, or cancel it");
-}
-
 // One message a database; its ids, digests and base64 need no escapes.
 std::string JsonOf(std::span<const TaskNote> notes) {
   std::string json = "[";
@@ -138,6 +135,13 @@ absl::StatusOr<std::vector<StoredRun>> RunStore::Read(std::string_view where,
   std::vector<StoredRun> runs;
   for (const auto& row : rows) runs.push_back(RunOf(row, *this));
   return runs;
+}
+
+absl::Status RunStore::Busy() {
+  LH_ASSIGN_OR_RETURN(const std::optional<StoredRun> other, Running());
+  return Error(v1::REASON_MIGRATION_FAILED,
+               std::format("another run of this service is under way{}; wait for its end, or cancel it",
+                           other.has_value() ? std::format(", {}", other->run.id()) : ""));
 }
 
 absl::StatusOr<StoredRun> RunStore::Create(const v1::MigrationSpec& spec, std::span<const v1::MigrationFile> files,
@@ -309,8 +313,11 @@ absl::StatusOr<v1::ListMigrationTasksResponse> RunStore::ListTasks(int64_t numbe
             Number(size)}));
   v1::ListMigrationTasksResponse response;
   std::string last;
+  size_t bytes = 0;
   for (const auto& row : rows) {
-    if (!by_end && response.tasks_size() == size) {
+    const bool is_apart = !by_end || response.tasks_size() == 0 ||
+                          TimeOf(row[7]) != ToTime(response.tasks(response.tasks_size() - 1).update_time());
+    if ((!by_end && response.tasks_size() == size) || (is_apart && bytes >= kPageBytes)) {
       response.set_next_page_token(last);
       break;
     }
@@ -324,6 +331,7 @@ absl::StatusOr<v1::ListMigrationTasksResponse> RunStore::ListTasks(int64_t numbe
     task.set_to_version(row[5].as<int>());
     if (!row[7].is_null()) *task.mutable_update_time() = FromTime(TimeOf(row[7]));
     last = row[8].as<std::string>();
+    bytes += task.ByteSizeLong();
   }
   return response;
 }

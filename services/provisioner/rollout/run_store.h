@@ -102,6 +102,7 @@ class RunStore {
  private:
   absl::StatusOr<pqxx::result> Exec(std::string_view sql, std::initializer_list<postgres::Param> params = {});
   absl::StatusOr<std::vector<StoredRun>> Read(std::string_view where, std::initializer_list<postgres::Param> params);
+  absl::Status Busy();
   absl::Status InTransaction(const std::function<absl::Status(postgres::Transaction&)>& work);
   std::string Now() const;
 

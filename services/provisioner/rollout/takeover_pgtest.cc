@@ -158,6 +158,20 @@ TEST_F(TakeoverTest, LostConnectionsAreMadeAnew) {
   EXPECT_GT(TaskOf(id, "t01").attempts(), 1);
 }
 
+TEST_F(TakeoverTest, AFileThatEndsItsSessionEachTimeIsNamed) {
+  AddTenants(1);
+  Restart({{"0001_a.sql", kFirst}, {"0002_b.sql", "SELECT 1;\nSELECT pg_terminate_backend(pg_backend_pid());"}});
+  const v1::MigrationRun run = RunToEnd(Spec(v1::MIGRATION_KIND_APPLY));
+  EXPECT_EQ(run.state(), v1::MIGRATION_RUN_STATE_FAILED) << run.DebugString();
+  const v1::MigrationTask task = TaskOf(run.id(), "t01");
+  EXPECT_EQ(task.failure().file(), "0002_b.sql");
+  EXPECT_EQ(task.failure().line(), 2);
+  EXPECT_EQ(task.failure().statement(), 2);
+  EXPECT_EQ(task.failure().sqlstate(), "57P01");
+  EXPECT_EQ(task.failure().message(), "migration 0002_b.sql: its session was ended at line 2, statement 2");
+  EXPECT_GT(task.attempts(), 1) << "it might have been somebody else";
+}
+
 // As the gateway asks: the same call of one provisioner, and, when that stands still, of another.
 TEST_F(TakeoverTest, ACallThatComesOnceMoreChangesNothing) {
   AddTenants(2);

@@ -1,6 +1,7 @@
 // Calls from the gateway, over NATS: a message with a oneof comes, one with a oneof or an error goes back.
 #pragma once
 
+#include <format>
 #include <string>
 #include <string_view>
 
@@ -12,6 +13,11 @@
 
 namespace leasehold::provisioner {
 
+// What NATS takes as one message (max_payload, 1 MiB), with room for headers. What may be more has pages, each of which
+// ends when it has reached kPageBytes.
+inline constexpr size_t kMaxAnswerBytes = (1 << 20) - (1 << 12);
+inline constexpr size_t kPageBytes = kMaxAnswerBytes / 2;
+
 // `bytes` come from a stranger, too: what is no Call is answered with INVALID_FIELD, which names `kind`. `doing` stands
 // in errors of the instance. `work`: absl::Status(const Call&, Answer&).
 template <typename Call, typename Answer, typename Work>
@@ -21,10 +27,14 @@ std::string AnswerTo(std::string_view bytes, std::string_view kind, std::string_
   Answer answer;
   absl::Status status = InvalidField("call", "", kind);
   if (call.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) status = Explain(work(call, answer), doing);
-  if (!span.Note(status).ok()) {
-    answer.Clear();
-    answer.set_error(ToGrpc(status).error_details());
+  std::string text = answer.SerializeAsString();
+  if (status.ok() && text.size() > kMaxAnswerBytes) {
+    status = Error(v1::REASON_INTERNAL,
+                   std::format("{}: an answer of {} bytes is more than one message of NATS takes", doing, text.size()));
   }
+  if (span.Note(status).ok()) return text;
+  answer.Clear();
+  answer.set_error(ToGrpc(status).error_details());
   return answer.SerializeAsString();
 }
 

@@ -22,6 +22,9 @@ absl::Status SetAside(postgres::Connection& central, const std::string& name, st
 // The rename alone, in the caller's transaction, which fails with SQLSTATE 55006 while anybody is in the database.
 absl::Status RenameAside(postgres::Transaction& tx, const std::string& name, std::string_view mark);
 
+// Drops the database, which is the caller's to drop; also one that its owner, a tenant's role, has declared a template.
+absl::Status DropDatabase(postgres::Connection& central, const std::string& name);
+
 // Drops what was set aside under `mark`; nullopt: under any of Leasehold's marks, as far as the login may.
 absl::Status DropSetAside(postgres::Connection& central, std::optional<std::string> mark = std::nullopt);
 

@@ -384,6 +384,13 @@ TEST_F(StepsTest, RemovingWithSessionsOpen) {
   ExpectReady("remove");
 }
 
+TEST_F(StepsTest, AMigrationThatEndsItsSessionIsNamed) {
+  migrations_ = *MigrationsOf({{"0001_ends.sql", "SELECT pg_terminate_backend(pg_backend_pid())"}});
+  const absl::Status status = Run("ends", TenantDatabase::Present());
+  EXPECT_EQ(ReasonOf(status), v1::REASON_INSTANCE_UNAVAILABLE) << "it may have been somebody else";
+  EXPECT_THAT(std::string(status.message()), HasSubstr("migration 0001_ends.sql: its session was ended at line 1"));
+}
+
 TEST_F(StepsTest, AFailedMigrationLeavesTheEarlierOnesAndSaysWhich) {
   const auto bad = MigrationsOf(
       {{"0001_person.sql", kFirst}, {"0002_bad.sql", "CREATE TABLE fine (i int);\n\nSELECT *\n  FROM absent;"}});

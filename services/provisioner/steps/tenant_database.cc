@@ -12,6 +12,7 @@
 #include "services/provisioner/migrations/runner.h"
 #include "services/provisioner/steps/claimer.h"
 #include "services/provisioner/steps/drop.h"
+#include "services/provisioner/steps/elsewhere.h"
 #include "services/provisioner/steps/grants.h"
 #include "services/provisioner/steps/inside.h"
 #include "services/provisioner/steps/migrate_database.h"
@@ -245,6 +246,9 @@ absl::Status TenantDatabase::MigrateInside() {
   if (!migrated.ok() && result.failure.has_value() && !MayPass(result.failure->sqlstate)) {
     failing_file_ = result.failure->file;
   }
+  if (postgres::IsConnectionFailure(migrated) && result.failure.has_value()) {
+    return Error(v1::REASON_INSTANCE_UNAVAILABLE, SessionEnded(*result.failure));
+  }
   LH_RETURN_IF_ERROR(migrated);
   options_.schema_version = result.version;
   history_digest_ = result.digest;
@@ -331,7 +335,7 @@ absl::Status TenantDatabase::DropStaging() {
   LH_ASSIGN_OR_RETURN(const std::optional<ObservedDatabase> present, ObserveDatabase(central_, staging_));
   if (!present.has_value()) return absl::OkStatus();
   LH_RETURN_IF_ERROR(CheckStaging(*present));
-  return central_.ExecAlone(std::format("DROP DATABASE IF EXISTS {} WITH (FORCE)", QuoteIdentifier(staging_))).status();
+  return DropDatabase(central_, staging_);
 }
 
 absl::Status TenantDatabase::DropDatabases() {
@@ -346,6 +350,7 @@ absl::Status TenantDatabase::DropDatabases() {
 }
 
 absl::Status TenantDatabase::DropRoles() {
+  LH_RETURN_IF_ERROR(RevokeElsewhere(instance_, central_, {&read_only_, &owner_}));
   return central_.InTransaction([&](postgres::Transaction& tx) -> absl::Status {
     LH_RETURN_IF_ERROR(lock_.Check(tx));
     LH_RETURN_IF_ERROR(DropRole(tx, read_only_));

@@ -75,14 +75,18 @@ TEST_F(InstanceVitalsTest, WhoIsNotAskedForAnythingIsAskedForASignOfLife) {
   EXPECT_LE(postgres_.most(), 1u);
 }
 
-TEST_F(InstanceVitalsTest, WhoeverWantsToKnowHasItAskedAtOnce) {
-  VitalsHeard heard;
-  InstanceOptions options = Options();
+// By itself never within a test, and with little patience then.
+InstanceOptions SeldomAsked(InstanceOptions options, VitalsHeard& heard) {
   options.health_check_interval = absl::Hours(1);
   options.health_check_timeout = absl::Milliseconds(200);
   options.probe = {.database = "central", .role = "role", .database_id = "central", .tenant = ""};
   options.on_vitals = heard.Recorder();
-  Rig rig(options);
+  return options;
+}
+
+TEST_F(InstanceVitalsTest, WhoeverWantsToKnowHasItAskedAtOnce) {
+  VitalsHeard heard;
+  Rig rig(SeldomAsked(Options(), heard));
   const auto ask = [&rig] {
     absl::Notification told;
     rig.On([&] { rig.pool().AskVitals([&told] { told.Notify(); }); });
@@ -97,12 +101,7 @@ TEST_F(InstanceVitalsTest, WhoeverWantsToKnowHasItAskedAtOnce) {
 
 TEST_F(InstanceVitalsTest, WhileSomebodyWaitsForItItIsAskedSooner) {
   VitalsHeard heard;
-  InstanceOptions options = Options();
-  options.health_check_interval = absl::Hours(1);
-  options.health_check_timeout = absl::Milliseconds(200);
-  options.probe = {.database = "central", .role = "role", .database_id = "central", .tenant = ""};
-  options.on_vitals = heard.Recorder();
-  Rig rig(options);
+  Rig rig(SeldomAsked(Options(), heard));
   Client client(rig);
   ASSERT_EQ(client.Ask("acme").Outcome(), "served");
   EXPECT_TRUE(heard.Becomes("ok"));

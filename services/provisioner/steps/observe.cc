@@ -43,7 +43,7 @@ CROSS JOIN LATERAL (
 constexpr std::string_view kThatDatabase = "WHERE d.datname = $1::name";
 constexpr std::string_view kAllDatabases =
     "WHERE starts_with(d.datname, 'tenant_') OR starts_with(d.datname, 'leasehold_') "
-    "OR starts_with(m.mark, $1) OR starts_with(m.owner_mark, $1)";
+    "OR starts_with(m.mark, 'leasehold:1:') OR starts_with(m.owner_mark, 'leasehold:1:')";
 
 // The claimer (ClaimerOf the login, in SQL) is no member worth telling of: it is let at spares, and for a while at what
 // they became. Only a superuser takes SUPERUSER away, and REPLICATION or BYPASSRLS who has it; a membership who may act
@@ -82,7 +82,7 @@ CROSS JOIN LATERAL (
   FROM (SELECT roleid, grantor FROM pg_auth_members WHERE member = r.oid ORDER BY member, roleid LIMIT 100) am) b
 )sql";
 constexpr std::string_view kThatRole = "WHERE r.rolname = $1::name";
-constexpr std::string_view kAllRoles = "WHERE starts_with(r.rolname, 'tenant_') OR starts_with(m.mark, $1)";
+constexpr std::string_view kAllRoles = "WHERE starts_with(r.rolname, 'tenant_') OR starts_with(m.mark, 'leasehold:1:')";
 
 std::string Query(std::string_view what, std::string_view which) { return std::format("{}{}", what, which); }
 
@@ -128,28 +128,30 @@ std::string StagingReadOnlyRole(std::string_view database_id) {
 
 absl::StatusOr<ObservedInstance> ObserveAll(postgres::Connection& central, const ServiceName& service) {
   ObservedInstance seen;
-  // With a parameter, each is planned once a connection and not once a pass.
-  const std::string mark = MarkOf("");
-  LH_ASSIGN_OR_RETURN(const pqxx::result databases, central.ExecAlone(Query(kDatabases, kAllDatabases), {mark}));
-  for (const auto& row : databases) {
-    std::string name = row[0].as<std::string>();
-    if (const auto id = TenantOfDatabase(name, service)) {
-      seen.tenants[id->str()].database = DatabaseOf(row);
-    } else {
-      seen.other_databases.emplace(std::move(name), DatabaseOf(row));
+  const absl::Status read = central.InTransaction([&](postgres::Transaction& tx) -> absl::Status {
+    LH_ASSIGN_OR_RETURN(const pqxx::result databases, tx.Exec(Query(kDatabases, kAllDatabases)));
+    for (const auto& row : databases) {
+      std::string name = row[0].as<std::string>();
+      if (const auto id = TenantOfDatabase(name, service)) {
+        seen.tenants[id->str()].database = DatabaseOf(row);
+      } else {
+        seen.other_databases.emplace(std::move(name), DatabaseOf(row));
+      }
     }
-  }
-  LH_ASSIGN_OR_RETURN(const pqxx::result roles, central.ExecAlone(Query(kRoles, kAllRoles), {mark}));
-  for (const auto& row : roles) {
-    std::string name = row[0].as<std::string>();
-    if (const auto id = TenantOfDatabase(name, service)) {
-      seen.tenants[id->str()].owner = RoleOf(row);
-    } else if (const auto reader = TenantOfDatabase(WithoutSuffix(name, "_ro"), service)) {
-      seen.tenants[reader->str()].read_only = RoleOf(row);
-    } else {
-      seen.other_roles.emplace(std::move(name), RoleOf(row));
+    LH_ASSIGN_OR_RETURN(const pqxx::result roles, tx.Exec(Query(kRoles, kAllRoles)));
+    for (const auto& row : roles) {
+      std::string name = row[0].as<std::string>();
+      if (const auto id = TenantOfDatabase(name, service)) {
+        seen.tenants[id->str()].owner = RoleOf(row);
+      } else if (const auto reader = TenantOfDatabase(WithoutSuffix(name, "_ro"), service)) {
+        seen.tenants[reader->str()].read_only = RoleOf(row);
+      } else {
+        seen.other_roles.emplace(std::move(name), RoleOf(row));
+      }
     }
-  }
+    return absl::OkStatus();
+  });
+  LH_RETURN_IF_ERROR(read);
   return seen;
 }
 

@@ -9,8 +9,15 @@ namespace leasehold::gateway {
 namespace {
 
 // Any numbers that nothing else in this database locks.
-constexpr std::string_view kLockAppending = "SELECT pg_advisory_xact_lock(7450000003)";
-constexpr std::string_view kTryLockPublishing = "SELECT pg_try_advisory_xact_lock(7450000004)";
+constexpr int64_t kAppending = 7450000003;
+constexpr int64_t kPublishing = 7450000004;
+
+// These run many times a second. Statements with parameters are parsed and planned once a connection.
+constexpr std::string_view kLock = "SELECT pg_advisory_xact_lock($1)";
+constexpr std::string_view kNewest =
+    "SELECT number, encode(hash, 'hex') FROM leasehold.audit WHERE number > $1 ORDER BY number DESC LIMIT 1";
+constexpr std::string_view kPublishedIfMine =
+    "SELECT number FROM leasehold.audit_published WHERE pg_try_advisory_xact_lock($1)";
 
 constexpr std::string_view kFrom =
     "SELECT number, gateway, events, encode(previous, 'hex'), encode(hash, 'hex') FROM leasehold.audit"
@@ -31,10 +38,8 @@ absl::StatusOr<Appended> Append(postgres::Connection& connection, const std::str
   Appended done;
   const absl::Status status = connection.InTransaction([&](postgres::Transaction& tx) -> absl::Status {
     done = {};
-    LH_RETURN_IF_ERROR(tx.Exec(kLockAppending).status());
-    LH_ASSIGN_OR_RETURN(
-        const pqxx::result newest,
-        tx.Exec("SELECT number, encode(hash, 'hex') FROM leasehold.audit ORDER BY number DESC LIMIT 1"));
+    LH_RETURN_IF_ERROR(tx.Exec(kLock, {std::to_string(kAppending)}).status());
+    LH_ASSIGN_OR_RETURN(const pqxx::result newest, tx.Exec(kNewest, {"0"}));
     LH_ASSIGN_OR_RETURN(AuditHead before, HeadOf(newest));
     if (before.number > known.number) {
       LH_ASSIGN_OR_RETURN(const pqxx::result ours,
@@ -81,9 +86,8 @@ absl::StatusOr<std::vector<v1::AuditRecord>> ReadRecords(postgres::Transaction& 
 }
 
 absl::StatusOr<std::optional<int64_t>> FirstUnpublished(postgres::Transaction& tx) {
-  LH_ASSIGN_OR_RETURN(const pqxx::result mine, tx.Exec(kTryLockPublishing));
-  if (!mine[0][0].as<bool>()) return std::nullopt;
-  LH_ASSIGN_OR_RETURN(const pqxx::result published, tx.Exec("SELECT number FROM leasehold.audit_published"));
+  LH_ASSIGN_OR_RETURN(const pqxx::result published, tx.Exec(kPublishedIfMine, {std::to_string(kPublishing)}));
+  if (published.empty()) return std::nullopt;
   return published[0][0].as<int64_t>() + 1;
 }
 

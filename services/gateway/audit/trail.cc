@@ -178,11 +178,10 @@ absl::Status AuditTrail::CarrySome(bool& more) {
     LH_ASSIGN_OR_RETURN(const std::optional<int64_t> first, FirstUnpublished(tx));
     if (!first) return absl::OkStatus();
     std::vector<v1::AuditRecord> records = recent_.Take(*first, kPublishedAtOnce);
-    const bool remembered = !records.empty();
-    if (!remembered) {
+    if (records.empty()) {
       LH_ASSIGN_OR_RETURN(records, ReadRecords(tx, *first, kPublishedAtOnce));
     }
-    more = remembered || records.size() == kPublishedAtOnce;
+    more = records.size() == kPublishedAtOnce;
     int64_t newest = 0;
     for (v1::AuditRecord& record : records) {
       published = nats_.Publish("audit.records", record.events(),

@@ -82,17 +82,17 @@ absl::Status Reconciler::Pass() {
     auto central = parts_.central.Take();
     LH_RETURN_IF_ERROR(DropSetAside(*central));  // left by a run that ended between the two moves of a drop
     LH_ASSIGN_OR_RETURN(const auto spares, ListSpares(*central, ClaimerOf(parts_.instance.login())));
-    LH_ASSIGN_OR_RETURN(const auto observed, ObserveAll(*central, parts_.instance.service()));
+    LH_ASSIGN_OR_RETURN(const ObservedInstance* const observed, observer_.Observe(*central));
     const Standard standard = StandardNow();
     CountOutdated(records, standard);
     for (const auto& [id, record] : records) {
-      const auto found = observed.tenants.find(id.str());
-      if (WorkFor(record, found == observed.tenants.end() ? ObservedTenant() : found->second, standard) !=
+      const auto found = observed->tenants.find(id.str());
+      if (WorkFor(record, found == observed->tenants.end() ? ObservedTenant() : found->second, standard) !=
           Work::kNone) {
         queue_.Add(id, record.next_attempt_time.value_or(absl::InfinitePast()));
       }
     }
-    Compared compared{.service = parts_.instance.service(), .seen = observed, .records = records};
+    Compared compared{.service = parts_.instance.service(), .seen = *observed, .records = records};
     if (listed.ok()) {
       compared.listed.emplace();
       for (const v1::DesiredTenant& tenant : *listed) compared.listed->insert(tenant.id());

@@ -49,6 +49,7 @@ Reconciler::Reconciler(Options options, Parts parts)
       queue_(parts_.clock),
       fills_(std::max(1, options_.parallelism / 2), [this](const TenantId& id) { queue_.Add(id); }),
       drops_(std::max(1, options_.parallelism / 2), [this](const TenantId& id) { queue_.Add(id); }),
+      observer_(parts_.instance.service()),
       rounds_({.inspect_after = options_.passes_between_inspections * options_.resync_interval}, parts_.instance,
               parts_.clock, parts_.metrics,
               [this](const std::vector<v1::Finding>& findings) {

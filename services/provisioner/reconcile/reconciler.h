@@ -35,6 +35,7 @@
 #include "services/provisioner/state/newcomer_files.h"
 #include "services/provisioner/state/records.h"
 #include "services/provisioner/steps/instance.h"
+#include "services/provisioner/steps/observe.h"
 #include "services/provisioner/steps/tenant_database.h"
 
 namespace leasehold::provisioner {
@@ -155,6 +156,7 @@ class Reconciler {
   // log-ins that are under way on the instance, whoever's: up to its authentication_timeout for one that stands still.
   Turns fills_;
   Turns drops_;
+  InstanceObserver observer_;  // the passes' thread
   Rounds rounds_;
   std::optional<Claims> claims_;
   std::atomic<bool> stopping_ = false;

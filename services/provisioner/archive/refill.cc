@@ -14,6 +14,7 @@
 #include "services/provisioner/steps/grants.h"
 #include "services/provisioner/steps/migrate_database.h"
 #include "services/provisioner/steps/observe.h"
+#include "services/provisioner/steps/prepared.h"
 #include "services/provisioner/steps/restore.h"
 #include "services/provisioner/steps/schema_note.h"
 
@@ -221,6 +222,7 @@ absl::Status Refill::MoveIntoPlace() {
     if (!record_.database_id.empty()) {
       LH_RETURN_IF_ERROR(EndSessions(central_, owner_, read_only_));
       LH_RETURN_IF_ERROR(central_.ExecAlone(kLeave, {database_}).status());
+      LH_RETURN_IF_ERROR(RollBackPrepared(instance_, central_, database_, owner_.mark));
     }
     status = central_.InTransaction([this](postgres::Transaction& tx) { return Swap(tx); });
     if (postgres::SqlStateOf(status) != kStillInUse) break;

@@ -16,6 +16,7 @@
 #include "services/provisioner/steps/grants.h"
 #include "services/provisioner/steps/inside.h"
 #include "services/provisioner/steps/migrate_database.h"
+#include "services/provisioner/steps/prepared.h"
 #include "services/provisioner/steps/restore.h"
 
 namespace leasehold::provisioner {
@@ -319,6 +320,7 @@ absl::Status TenantDatabase::CloseRoles() {
 }
 
 absl::Status TenantDatabase::DropInPlace() {
+  LH_RETURN_IF_ERROR(RollBackPrepared(instance_, central_, database_, owner_.mark));
   LH_RETURN_IF_ERROR(
       SetAside(central_, database_, owner_.mark, [this](postgres::Transaction& tx) { return lock_.Check(tx); }));
   LH_FAILPOINT("between setting aside and dropping");
@@ -342,6 +344,7 @@ absl::Status TenantDatabase::DropDatabases() {
   LH_RETURN_IF_ERROR(DropInPlace());
   LH_ASSIGN_OR_RETURN(const std::vector<std::string> renamed, OtherNames(central_, database_, owner_.mark));
   for (const std::string& name : renamed) {
+    LH_RETURN_IF_ERROR(RollBackPrepared(instance_, central_, name, owner_.mark));
     LH_RETURN_IF_ERROR(
         SetAside(central_, name, owner_.mark, [this](postgres::Transaction& tx) { return lock_.Check(tx); }));
   }

@@ -244,7 +244,14 @@ absl::Status Provisioner::Connect(const std::string& nats_url, const jetstream::
                                  .name = std::format("provisioner/{}", service.str()),
                                  .on_state = [this](const absl::Status& status) { nats_health_.Note(status); }},
                                 security));
-  reporter_ = std::make_unique<StatusReporter>(*nats_, records_, service, metrics_);
+  reporter_ =
+      std::make_unique<StatusReporter>(*nats_, records_, service, metrics_, [this](const absl::Status& refused) {
+        if (refused.ok()) {
+          reconciler_.RequestPass();
+        } else {
+          (void)desired_.ReportTrouble(instance_.process(), std::string(ClientText(refused)));
+        }
+      });
   events_ = std::make_unique<TenantEvents>(
       *nats_, service, replicas_,
       [this](const TenantId& id, const Desire& desire) {

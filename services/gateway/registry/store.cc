@@ -103,6 +103,13 @@ bool IsPassing(std::string_view sqlstate) {
   return false;
 }
 
+std::string_view WhyNotNow(std::string_view sqlstate) {
+  if (sqlstate == "25006") return "the registry takes no changes: its PostgreSQL is a standby, or read-only";
+  if (sqlstate == "53300") return "the registry has no connection left (max_connections, or a CONNECTION LIMIT)";
+  if (sqlstate == "53100") return "the registry takes no changes: its disk is full";
+  return "the registry does not answer";
+}
+
 }  // namespace
 
 Store::Store(postgres::ConnectionPool& pool, const Clock& clock, std::vector<std::string> services,
@@ -118,7 +125,8 @@ absl::Status Store::Transact(const Work& work) {
   const absl::Status status = span.Note(pool_.InTransaction(work));
   if (status.ok()) return status;
   if (postgres::IsConnectionFailure(status) || IsPassing(postgres::SqlStateOf(status))) {
-    return WithRetryAfter(Error(v1::REASON_REGISTRY_UNAVAILABLE, "the registry does not answer"), absl::Seconds(1));
+    return WithRetryAfter(Error(v1::REASON_REGISTRY_UNAVAILABLE, WhyNotNow(postgres::SqlStateOf(status))),
+                          absl::Seconds(1));
   }
   if (!ClientSafe(status)) Log(Level::kError, "registry failure", {{"error", StdView(status.message())}});
   return status;

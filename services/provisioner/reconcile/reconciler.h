@@ -20,6 +20,7 @@
 #include "absl/time/time.h"
 #include "common/clock/clock.h"
 #include "common/postgres/postgres.h"
+#include "common/postgres/wait_watch.h"
 #include "common/telemetry/metrics.h"
 #include "leasehold/v1/event.pb.h"
 #include "services/provisioner/archive/copy_meter.h"
@@ -115,6 +116,8 @@ class Reconciler {
   // Passes and steps note how the instance is when they end; one that stands still ends none.
   void NoteAnswer(const absl::Status& answer);
   void NoteSilence();
+  // Statements get no answer though the instance is well: what they wait for; "": no more.
+  void NoteWait(const std::string& what);
   void RunWorker() ABSL_LOCKS_EXCLUDED(mu_);
   void RunPasses() ABSL_LOCKS_EXCLUDED(mu_);
   // Until `time` is over or a pass is requested, taking over now and then; shorter if something was mended. False when
@@ -170,11 +173,14 @@ class Reconciler {
   int running_ ABSL_GUARDED_BY(mu_) = 0;
   std::vector<std::thread> threads_;
   std::optional<Heartbeat> heartbeat_;
+  std::string waits_for_;  // NoteWait's
+  std::optional<postgres::WaitWatch> wait_watch_;
 
   prometheus::Histogram& provisioning_seconds_;
   prometheus::Counter& passes_;
   prometheus::Counter& recreated_;
   prometheus::Gauge& unlisted_;
+  prometheus::Gauge& waits_;
   const Metrics::Handle queue_metrics_;
 };
 

@@ -143,11 +143,7 @@ absl::StatusOr<bool> Reconciler::ApplyListed(const v1::DesiredTenant& listed,
       other_origin || (record->desired == v1::DESIRED_STATE_ABSENT && !record->confirmed)) {
     LH_ASSIGN_OR_RETURN(const bool recorded, Record(*id, DesireOf(listed)));
     if (recorded && record == nullptr && WasMadeHere(listed)) {
-      Log(Level::kWarning,
-          "the registry has this tenant's database from here, and the instance knows nothing of it: was it restored to "
-          "before? it is made again, empty",
-          {{"tenant", id->str()}});
-      recreated_.Increment();
+      NoteForgotten(*id, "the instance knows nothing of it: was it restored to before?");
     }
     return recorded;
   }
@@ -164,6 +160,12 @@ absl::StatusOr<bool> Reconciler::ApplyListed(const v1::DesiredTenant& listed,
     parts_.on_status();
   }
   return confirms;
+}
+
+void Reconciler::NoteForgotten(const TenantId& id, std::string_view why) {
+  Log(Level::kWarning, "the registry has a tenant's database from here that is not here; it is made again, empty",
+      {{"tenant", id.str()}, {"why", why}});
+  recreated_.Increment();
 }
 
 void Reconciler::CountUnlisted(std::span<const v1::DesiredTenant> listed,
@@ -188,7 +190,11 @@ absl::StatusOr<bool> Reconciler::Overrule(const TenantRecord& record, const v1::
        {"recorded", std::format("{}", record.generation)},
        {"listed", std::format("{}", listed.generation())}});
   if (destroys) return false;
-  return Record(record.id, DesireOf(listed), record.generation);
+  LH_ASSIGN_OR_RETURN(const bool recorded, Record(record.id, DesireOf(listed), record.generation));
+  if (recorded && record.state == v1::SERVICE_STATE_REMOVED && WasMadeHere(listed)) {
+    NoteForgotten(record.id, "it was dropped for good, and the registry was restored to before that");
+  }
+  return recorded;
 }
 
 }  // namespace leasehold::provisioner

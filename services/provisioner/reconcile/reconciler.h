@@ -133,6 +133,8 @@ class Reconciler {
   void Settled(const TenantRecord& before, const TenantRecord& now);
   // True if records may have changed.
   absl::StatusOr<bool> ApplyListed(const v1::DesiredTenant& listed, const std::map<TenantId, TenantRecord>& records);
+  // Its data are gone, though the registry counts on them.
+  void NoteForgotten(const TenantId& id, std::string_view why);
   void CountUnlisted(std::span<const v1::DesiredTenant> listed, const std::map<TenantId, TenantRecord>& records);
   void CountOutdated(const std::map<TenantId, TenantRecord>& records, const Standard& standard) const;
   // `listed` has an older generation than `record`, which is as it was before the listing began.

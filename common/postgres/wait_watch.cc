@@ -24,8 +24,9 @@ std::string Sentence(std::string_view type, std::string_view event, std::string_
     return "commits wait for a synchronous standby that does not confirm them (synchronous_standby_names)";
   }
   if (type != "Lock") return "a statement waits for another session, or a log-in, that stands still";
-  return std::format("a statement waits for a lock ({}) held by {}", event,
-                     holders.empty() ? "a session that has ended since" : Printable(holders));
+  return std::format(
+      "a statement waits for a lock ({}) held by {}", event,
+      holders.empty() ? "a prepared transaction, or a session that has ended since" : Printable(holders));
 }
 
 }  // namespace

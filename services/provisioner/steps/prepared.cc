@@ -12,7 +12,7 @@ using postgres::QuoteIdentifier;
 using postgres::QuoteLiteral;
 
 constexpr std::string_view kPrepared =
-    "SELECT p.gid, p.owner, pg_has_role(p.owner, 'SET'), d.datallowconn, pg_get_userbyid(d.datdba) "
+    "SELECT p.gid, coalesce(p.owner, ''), coalesce(pg_has_role(p.owner, 'SET'), false), pg_get_userbyid(d.datdba) "
     "FROM pg_prepared_xacts p JOIN pg_database d ON d.datname = p.database WHERE d.datname = $1 "
     "AND $2 IN (shobj_description(d.oid, 'pg_database'), shobj_description(d.datdba, 'pg_authid'))";
 constexpr std::string_view kNoSuchObject = "42704";
@@ -39,9 +39,10 @@ absl::Status RollBackPrepared(const Instance& instance, postgres::Connection& ce
                               std::string_view mark) {
   LH_ASSIGN_OR_RETURN(const pqxx::result prepared, central.ExecAlone(kPrepared, {name, std::string(mark)}));
   if (prepared.empty()) return absl::OkStatus();
-  LH_RETURN_IF_ERROR(OpenToLogin(central, name, prepared[0][4].as<std::string>()));
   // Only from within their database may they be ended.
   postgres::Connection inside(instance.AsLogin(name));
+  // Opened only if it has to be: one of them may have the database's own row locked.
+  if (!inside.Connect().ok()) LH_RETURN_IF_ERROR(OpenToLogin(central, name, prepared[0][3].as<std::string>()));
   for (const pqxx::row& row : prepared) {
     const std::string owner = row[1].as<std::string>();
     if (!row[2].as<bool>()) {

@@ -12,8 +12,8 @@
 namespace leasehold::provisioner {
 
 // Rolls back what is prepared in the database `name`, if it or its owner bears `mark`, and opens it to the login for
-// that, whatever its owner has closed: it is about to be set aside. Not OK if one is left, of a role that the login may
-// not act as; the message names it.
+// that if its owner has closed it. Not OK if one is left, of a role that the login may not act as; the message names
+// it.
 absl::Status RollBackPrepared(const Instance& instance, postgres::Connection& central, const std::string& name,
                               std::string_view mark);
 

@@ -30,7 +30,7 @@ class PreparedTest : public InstanceSuite {
     ASSERT_EQ(AskOver(session, "CREATE TABLE IF NOT EXISTS left_behind (i int)"), "");
     ASSERT_EQ(session.ExecAlone("BEGIN").status(), absl::OkStatus());
     ASSERT_EQ(session.ExecAlone("INSERT INTO left_behind VALUES (1)").status(), absl::OkStatus());
-    ASSERT_EQ(session.ExecAlone("PREPARE TRANSACTION '" + gid + "'").status(), absl::OkStatus());
+    ASSERT_EQ(session.ExecAlone("PREPARE TRANSACTION " + postgres::QuoteLiteral(gid)).status(), absl::OkStatus());
   }
   static postgres::Connection Owner(const std::string& database) {
     return postgres::Connection(test_->instance().AsRole(database, database, kDatabaseId, RoleKind::kOwner));
@@ -51,6 +51,31 @@ TEST_F(PreparedTest, DoNotKeepATenantFromBeingDropped) {
   EXPECT_EQ(test_->Ask("postgres", "SELECT count(*) FROM pg_database WHERE datname LIKE 'tenant_left%'"), "0");
 }
 
+// Its own password: which a role may change, and which locks it.
+TEST_F(PreparedTest, OrOpenOnesThatHoldATenantsRoleDoNotKeepItFromBeingShut) {
+  ASSERT_EQ(Run("held", TenantDatabase::Present()), absl::OkStatus());
+  postgres::Connection open = Owner("tenant_held_identity");
+  ASSERT_EQ(open.ExecAlone("BEGIN; ALTER ROLE CURRENT_USER PASSWORD 'mine'").status(), absl::OkStatus());
+  EXPECT_EQ(Run("held", TenantDatabase::Shut()), absl::OkStatus());
+  ASSERT_EQ(Run("held", TenantDatabase::Present()), absl::OkStatus());
+
+  postgres::Connection gone = Owner("tenant_held_identity");
+  ASSERT_EQ(gone.ExecAlone("BEGIN; ALTER ROLE CURRENT_USER PASSWORD 'mine'").status(), absl::OkStatus());
+  ASSERT_EQ(gone.ExecAlone("PREPARE TRANSACTION 'held'").status(), absl::OkStatus());
+  EXPECT_EQ(Run("held", TenantDatabase::Shut()), absl::OkStatus());
+  EXPECT_EQ(test_->Ask("postgres", "SELECT rolcanlogin FROM pg_roles WHERE rolname = 'tenant_held_identity'"), "f");
+  EXPECT_EQ(Prepared(), "0");
+  EXPECT_EQ(Run("held", TenantDatabase::Absent()), absl::OkStatus());
+}
+
+TEST_F(PreparedTest, AreKeptWhereTheyHoldNothingUp) {
+  ASSERT_EQ(Run("doubt", TenantDatabase::Present()), absl::OkStatus());
+  Leave(Owner("tenant_doubt_identity"), "in doubt");
+  EXPECT_EQ(Run("doubt", TenantDatabase::Shut()), absl::OkStatus());
+  EXPECT_EQ(Prepared(), "1") << "whoever resumes the tenant may still commit it";
+  EXPECT_EQ(Run("doubt", TenantDatabase::Absent()), absl::OkStatus());
+}
+
 TEST_F(PreparedTest, OfSomebodyElseIsNamedAndLeft) {
   ASSERT_EQ(Run("other", TenantDatabase::Present()), absl::OkStatus());
   Leave(test_->Superuser("tenant_other_identity"), "foreign");
@@ -59,8 +84,8 @@ TEST_F(PreparedTest, OfSomebodyElseIsNamedAndLeft) {
   EXPECT_THAT(std::string(dropped.message()),
               HasSubstr("role postgres has left a prepared transaction in database tenant_other_identity"));
   EXPECT_EQ(Prepared(), "1");
-  postgres::Connection superuser = test_->Superuser("tenant_other_identity");
-  ASSERT_EQ(superuser.ExecAlone("ROLLBACK PREPARED 'foreign'").status(), absl::OkStatus());
+  ASSERT_EQ(test_->Superuser("tenant_other_identity").ExecAlone("ROLLBACK PREPARED 'foreign'").status(),
+            absl::OkStatus());
   EXPECT_EQ(Run("other", TenantDatabase::Absent()), absl::OkStatus());
 }
 

@@ -25,6 +25,8 @@ namespace {
 using postgres::QuoteIdentifier;
 using postgres::QuoteLiteral;
 
+constexpr std::string_view kLockNotAvailable = "55P03";
+
 std::string OwnerName(const TenantDatabase::Options& options, const ServiceName& service) {
   return options.tenant ? TenantDatabaseName(*options.tenant, service) : StagingName(options.database_id);
 }
@@ -313,9 +315,21 @@ absl::Status TenantDatabase::FinishSpare() {
   });
 }
 
+// A role may change itself, its password say, and so hold the lock that shutting it needs for as long as its
+// transaction is open, or prepared.
 absl::Status TenantDatabase::CloseRoles() {
   inside_.reset();
-  LH_RETURN_IF_ERROR(SetLogins(false));
+  absl::Status shut = central_.InTransaction([this](postgres::Transaction& tx) -> absl::Status {
+    LH_RETURN_IF_ERROR(tx.Exec("SET LOCAL lock_timeout = '500ms'").status());
+    LH_RETURN_IF_ERROR(SetLogin(tx, owner_, false));
+    return SetLogin(tx, read_only_, false);
+  });
+  if (postgres::SqlStateOf(shut) == kLockNotAvailable) {
+    LH_RETURN_IF_ERROR(EndSessions(central_, owner_, read_only_));
+    LH_RETURN_IF_ERROR(RollBackPrepared(instance_, central_, database_, owner_.mark));
+    shut = SetLogins(false);
+  }
+  LH_RETURN_IF_ERROR(shut);
   return EndSessions(central_, owner_, read_only_);
 }
 

@@ -70,7 +70,10 @@ TEST(Timer, ThreadSeesThatTheClockWasSet) {
   Timer timer(clock);
   absl::Notification ran;
   timer.At(clock.Now() + absl::Hours(1), [&] { ran.Notify(); });
+  absl::Notification began;
+  timer.At(absl::InfinitePast(), [&] { began.Notify(); });
   timer.Start();
+  began.WaitForNotification();
   clock.Advance(absl::Hours(1));
   EXPECT_TRUE(ran.WaitForNotificationWithTimeout(absl::Seconds(30)));
 }

@@ -33,6 +33,7 @@ constexpr std::string_view kApplied =
 // Patience with whoever holds a table, in rounds of a second, so that a cancelled copy ends soon.
 constexpr int kLockRounds = 30;
 constexpr std::string_view kNotLocked = "55P03";
+constexpr std::string_view kDenied = "42501";
 
 std::string Quoted(const TableRows& table) {
   return std::format("{}.{}", QuoteIdentifier(table.schema), QuoteIdentifier(table.table));
@@ -47,6 +48,14 @@ std::string CopyOf(const TableRows& table, const std::string& column) {
 }
 
 std::string NameOf(const TableRows& table) { return std::format("{}.{}", table.schema, table.table); }
+
+absl::Status NotTheTenants(const TableRows& table) {
+  return Error(
+      v1::REASON_BACKUP_FAILED,
+      std::format("table {} cannot be copied: the tenant's role neither owns it nor may read it; give it to that "
+                  "role (ALTER TABLE ... OWNER TO)",
+                  NameOf(table)));
+}
 
 struct ListedTable {
   TableRows table{};
@@ -121,8 +130,10 @@ absl::StatusOr<Contents> CopyWithSnapshot(postgres::Connection& inside, const st
         const absl::Status locked =
             tx.Exec(std::format("LOCK TABLE ONLY {} IN ACCESS SHARE MODE", Quoted(table))).status();
         if (postgres::SqlStateOf(locked) == kNotLocked) held = NameOf(table);
+        if (postgres::SqlStateOf(locked) == kDenied) return NotTheTenants(table);
         LH_RETURN_IF_ERROR(locked);
       }
+      LH_RETURN_IF_ERROR(go_on());
       LH_RETURN_IF_ERROR(copy(snapshot[0][0].as<std::string>()));
       LH_ASSIGN_OR_RETURN(contents, ReadContents(tx, go_on));
       return absl::OkStatus();

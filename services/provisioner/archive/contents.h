@@ -46,6 +46,7 @@ struct Contents {
 absl::StatusOr<Contents> ReadContents(postgres::Transaction& tx, const std::function<absl::Status()>& go_on);
 
 // Runs `copy` while the snapshot that it is given (for pg_dump --snapshot) stands, and returns the contents as of it.
+// `go_on` is asked between the two, too.
 // All tables are locked against TRUNCATE, DROP and the like meanwhile, for those heed no snapshot; BACKUP_FAILED if
 // that is in vain.
 absl::StatusOr<Contents> CopyWithSnapshot(postgres::Connection& inside, const std::function<absl::Status()>& go_on,

@@ -186,10 +186,16 @@ absl::Status Refill::FillFromTenant(CopyMeter& meter) {
   if (!there.has_value() || !there->owner_mark.starts_with(MarkOf(""))) {
     return Error(v1::REASON_BACKUP_FAILED, std::format("tenant {} has no database to copy", source.str()));
   }
-  LH_ASSIGN_OR_RETURN(const postgres::ConnectOptions dumper, DumpLogin(instance_, central_, name, there->owner_mark));
+  ClosedDump closed(central_, name);
+  LH_ASSIGN_OR_RETURN(const postgres::ConnectOptions dumper,
+                      DumpLogin(instance_, central_, name, there->owner_mark, closed));
   postgres::Connection from(instance_.AsLogin(name));
   meter.Begin(SizeOf(central_, name).value_or(0));
-  LH_ASSIGN_OR_RETURN(contents_, CopyWithSnapshot(from, go_on_, [&](const std::string& snapshot) {
+  const auto go_on = [this]() -> absl::Status {
+    LH_RETURN_IF_ERROR(go_on_());
+    return lock_.Check();
+  };
+  LH_ASSIGN_OR_RETURN(contents_, CopyWithSnapshot(from, go_on, [&](const std::string& snapshot) {
                         return CopyDatabase({.login = dumper, .owner = name, .snapshot = snapshot}, AsOwner(),
                                             Watching(meter));
                       }));

@@ -74,6 +74,9 @@ class ErrorLog {
       return Error(v1::REASON_INSTANCE_UNAVAILABLE, std::format("{}: the instance does not answer", tool));
     }
     if (first.empty()) return Error(v1::REASON_BACKUP_FAILED, std::format("{} ended without a word", tool));
+    if (first.contains("permission denied to create extension")) {
+      first += " (let tenants create it: `trusted = true` in its control file)";
+    }
     return Error(v1::REASON_BACKUP_FAILED, std::format("{}: {}", tool, Printable(first, kMaxErrorBytes)));
   }
 

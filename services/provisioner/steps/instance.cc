@@ -9,6 +9,7 @@
 #include "common/status/view.h"
 #include "common/telemetry/log.h"
 #include "services/provisioner/steps/claimer.h"
+#include "services/provisioner/steps/in_use.h"
 
 namespace leasehold::provisioner {
 namespace {
@@ -110,7 +111,9 @@ absl::Status Explain(const absl::Status& status, std::string_view doing) {
                  std::format("{}: the instance takes no changes: it is a replica; the primary is wanted", doing));
   }
   if (sqlstate == "53100") return Error(v1::REASON_INTERNAL, std::format("{}: the instance's disk is full", doing));
-  if (sqlstate == "55006") return Error(v1::REASON_INTERNAL, std::format("{}: sessions are still open in it", doing));
+  if (sqlstate == "55006") {
+    return Error(v1::REASON_INTERNAL, std::format("{}: {}", doing, WhyInUse(StdView(status.message()))));
+  }
   if (sqlstate == "55P03")
     return Error(v1::REASON_INTERNAL, std::format("{}: another provisioner is at work on it", doing));
   if (sqlstate == "2BP01")

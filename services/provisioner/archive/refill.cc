@@ -231,7 +231,7 @@ absl::Status Refill::MoveIntoPlace() {
     status = central_.InTransaction([this](postgres::Transaction& tx) { return Swap(tx); });
     if (postgres::SqlStateOf(status) != kStillInUse) break;
   }
-  return status;
+  return NamingPrepared(central_, database_, status);
 }
 
 // All or nothing, the record too.

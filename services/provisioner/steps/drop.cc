@@ -3,7 +3,9 @@
 #include <format>
 #include <utility>
 
+#include "absl/strings/cord.h"
 #include "common/status/error.h"
+#include "common/status/view.h"
 #include "services/provisioner/steps/observe.h"
 
 namespace leasehold::provisioner {
@@ -65,7 +67,17 @@ absl::Status SetAside(postgres::Connection& central, const std::string& name, st
     });
     if (postgres::SqlStateOf(status) != kStillInUse) break;
   }
-  return status;
+  return NamingPrepared(central, name, status);
+}
+
+absl::Status NamingPrepared(postgres::Connection& central, const std::string& name, const absl::Status& status) {
+  if (postgres::SqlStateOf(status) != kStillInUse) return status;
+  LH_ASSIGN_OR_RETURN(const pqxx::result prepared,
+                      central.ExecAlone("SELECT FROM pg_prepared_xacts WHERE database = $1 LIMIT 1", {name}));
+  if (prepared.empty()) return status;
+  absl::Status named(status.code(), std::format("{} (a prepared transaction)", StdView(status.message())));
+  status.ForEachPayload([&named](absl::string_view url, const absl::Cord& payload) { named.SetPayload(url, payload); });
+  return named;
 }
 
 absl::Status DropDatabase(postgres::Connection& central, const std::string& name) {

@@ -22,6 +22,10 @@ absl::Status SetAside(postgres::Connection& central, const std::string& name, st
 // The rename alone, in the caller's transaction, which fails with SQLSTATE 55006 while anybody is in the database.
 absl::Status RenameAside(postgres::Transaction& tx, const std::string& name, std::string_view mark);
 
+// `status` of a rename of the database `name`, which says that a prepared transaction keeps it in use if one does: of
+// PostgreSQL's errors we get no detail, since that may quote what tenants have stored.
+absl::Status NamingPrepared(postgres::Connection& central, const std::string& name, const absl::Status& status);
+
 // Drops the database, which is the caller's to drop; also one that its owner, a tenant's role, has declared a template.
 absl::Status DropDatabase(postgres::Connection& central, const std::string& name);
 

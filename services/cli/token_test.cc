@@ -4,6 +4,7 @@
 #include <google/protobuf/util/json_util.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
@@ -100,6 +101,25 @@ TEST_F(OfflineTest, ATokenIsMadeListedAndRevoked) {
   const Outcome gone = Run({"token", "revoke", "payroll", "--file", In("tokens")});
   EXPECT_EQ(gone.code, kFailed);
   EXPECT_THAT(gone.err, HasSubstr("there is no token payroll"));
+}
+
+// The gateway is another account mostly: what it cannot read any more revokes nothing.
+TEST_F(OfflineTest, TheFileOfTokensStaysTheGateways) {
+  ASSERT_EQ(Run({"token", "create", "payroll", "--file", In("tokens")}).code, kDone);
+  const bool is_root = geteuid() == 0;
+  if (is_root) {
+    ASSERT_EQ(chown(In("tokens").c_str(), 4711, 4712), 0);
+  }
+  ASSERT_EQ(chmod(In("tokens").c_str(), 0640), 0);
+  ASSERT_EQ(Run({"token", "create", "other", "--file", In("tokens")}).code, kDone);
+  ASSERT_EQ(Run({"token", "revoke", "payroll", "--file", In("tokens")}).code, kDone);
+  struct stat file{};
+  ASSERT_EQ(stat(In("tokens").c_str(), &file), 0);
+  EXPECT_EQ(file.st_mode & 0777, 0640u);
+  EXPECT_EQ(file.st_uid, is_root ? 4711 : geteuid());
+  if (is_root) {
+    EXPECT_EQ(file.st_gid, 4712u);
+  }
 }
 
 TEST_F(OfflineTest, WrongUseOfTokensIsExplained) {

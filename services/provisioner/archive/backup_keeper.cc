@@ -242,7 +242,7 @@ absl::Status BackupKeeper::Dump(BackupRecord& record, const TenantRecord& tenant
                     .service = parts_.instance.service().str(),
                     .database_id = tenant.database_id,
                     .database_bytes = SizeOf(inside, name).value_or(0)};
-  LH_ASSIGN_OR_RETURN(manifest.contents, CopyWithSnapshot(inside, go_on, [&](const std::string& snapshot) {
+  LH_ASSIGN_OR_RETURN(manifest.contents, CopyWithSnapshot(inside, go_on, [&](const Snapshot& snapshot) {
                         return DumpToFolder({.login = dumper, .owner = name, .snapshot = snapshot}, data, go_on);
                       }));
   manifest.create_time = absl::FormatTime(absl::RFC3339_sec, parts_.clock.Now(), absl::UTCTimeZone());

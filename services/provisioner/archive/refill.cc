@@ -189,7 +189,7 @@ absl::Status Refill::FillFromTenant(CopyMeter& meter) {
   LH_ASSIGN_OR_RETURN(const postgres::ConnectOptions dumper, DumpLogin(instance_, central_, name, there->owner_mark));
   postgres::Connection from(instance_.AsLogin(name));
   meter.Begin(SizeOf(central_, name).value_or(0));
-  LH_ASSIGN_OR_RETURN(contents_, CopyWithSnapshot(from, go_on_, [&](const std::string& snapshot) {
+  LH_ASSIGN_OR_RETURN(contents_, CopyWithSnapshot(from, go_on_, [&](const Snapshot& snapshot) {
                         return CopyDatabase({.login = dumper, .owner = name, .snapshot = snapshot}, AsOwner(),
                                             Watching(meter));
                       }));

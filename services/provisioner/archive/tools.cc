@@ -130,11 +130,13 @@ bool BrokenPipe(ChildProcess& child) {
 }
 
 Tool DumpTool(const Dump& dump) {
-  return {.name = "pg_dump",
-          .arguments = {std::format("--role={}", dump.owner), std::format("--snapshot={}", dump.snapshot),
-                        "--exclude-schema=leasehold", "--no-owner", "--no-privileges", "--no-publications",
-                        "--no-subscriptions", "--no-security-labels", "--lock-wait-timeout=30s"},
-          .login = &dump.login};
+  Tool tool{.name = "pg_dump",
+            .arguments = {std::format("--role={}", dump.owner), std::format("--snapshot={}", dump.snapshot.id),
+                          "--exclude-schema=leasehold", "--no-owner", "--no-privileges", "--no-publications",
+                          "--no-subscriptions", "--no-security-labels", "--lock-wait-timeout=30s"},
+            .login = &dump.login};
+  if (!dump.snapshot.large_objects) tool.arguments.emplace_back("--no-large-objects");
+  return tool;
 }
 
 Tool RestoreTool(const postgres::ConnectOptions& target) {

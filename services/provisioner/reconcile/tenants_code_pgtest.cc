@@ -82,6 +82,45 @@ TEST_F(TenantsCodeTest, WhoDumpsIsTheOwner) {
             "1");
 }
 
+// PostgreSQL lets every role make large objects, and pg_dump fails at what the owner may not read.
+class LargeObjectsTest : public RefillTest {
+ protected:
+  void SetUp() override {
+    RefillTest::SetUp();
+    Make("acme", 3);
+    postgres::Connection reader = As("acme", RoleKind::kReadOnly);
+    ASSERT_EQ(AskOver(reader, "BEGIN READ WRITE; SELECT lo_from_bytea(4711, 'theirs'); COMMIT"), "");
+  }
+  void Clone() {
+    gateway_.SetNew("copy", 1);
+    gateway_.SetOrigin("copy", "acme", "");
+    PassAndWork();
+    ASSERT_EQ(Get("copy").state, v1::SERVICE_STATE_READY) << Get("copy").message;
+    EXPECT_EQ(Notes("copy"), "3");
+  }
+  std::string LargeObjectsOf(const std::string& tenant) {
+    return test_->Ask(Database(tenant),
+                      "SELECT string_agg(oid || ' ' || pg_get_userbyid(lomowner), ', ' ORDER BY oid) "
+                      "FROM pg_largeobject_metadata");
+  }
+};
+
+TEST_F(LargeObjectsTest, OfAReaderKeepNoCopyFromBeingMade) {
+  Backup("acme.2", "acme");
+  Clone();
+  EXPECT_EQ(LargeObjectsOf("copy"), "");
+  EXPECT_EQ(LargeObjectsOf("acme"), "4711 tenant_acme_identity_ro");
+}
+
+TEST_F(LargeObjectsTest, AreTheTenantsWhereItHasSomeItself) {
+  postgres::Connection owner = As("acme", RoleKind::kOwner);
+  ASSERT_EQ(AskOver(owner, "SELECT lo_from_bytea(4712, 'ours')"), "4712");
+  Backup("acme.2", "acme");
+  Clone();
+  EXPECT_EQ(LargeObjectsOf("copy"), "4711 tenant_copy_identity, 4712 tenant_copy_identity");
+  EXPECT_EQ(LargeObjectsOf("acme"), "4711 tenant_acme_identity, 4712 tenant_acme_identity");
+}
+
 // What a tenant can do, as owner of its database, to what is to be dropped.
 class HeldUpTest : public RefillTest {
  protected:

@@ -17,6 +17,8 @@ v1::Config Defaults() {
   *gateway.mutable_login_timeout() = FromDuration(absl::Seconds(30));
   *gateway.mutable_drain_timeout() = FromDuration(absl::Seconds(30));
   gateway.set_metrics_tenants(100);
+  gateway.set_grpc_calls_per_connection(1000);
+  gateway.set_grpc_max_calls(20000);
   gateway.set_grpc_client_certificate("required");
   gateway.set_sql_tls("optional");
 

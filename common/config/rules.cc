@@ -119,6 +119,8 @@ Rules::Rules() {
   add("GatewayConfig.login_timeout", Between(absl::Seconds(1), absl::Minutes(10)));
   add("GatewayConfig.drain_timeout", Between(absl::ZeroDuration(), absl::Hours(1)));
   add("GatewayConfig.metrics_tenants", Between(0, 100'000));
+  add("GatewayConfig.grpc_calls_per_connection", Between(10, 100'000));
+  add("GatewayConfig.grpc_max_calls", Between(100, 10'000'000));
   add("GatewayConfig.grpc_certificate_file", Path());
   add("GatewayConfig.grpc_key_file", Path());
   add("GatewayConfig.grpc_client_ca_file", Path());

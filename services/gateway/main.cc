@@ -309,8 +309,10 @@ absl::Status Run(const Arguments& arguments) {
                                         &audit_gate,  &instance_gate,  &status_gate};
   LH_ASSIGN_OR_RETURN(
       const auto rpc,
-      RpcServer::Start(grpc_address, rpc::ServerCredentials(encryption.grpc, ClientCertificateOf(config.gateway())),
-                       descriptors, callers->gate(), audit, gates));
+      RpcServer::Start(
+          grpc_address, rpc::ServerCredentials(encryption.grpc, ClientCertificateOf(config.gateway())), descriptors,
+          {.per_connection = config.gateway().grpc_calls_per_connection(), .total = config.gateway().grpc_max_calls()},
+          callers->gate(), audit, metrics, gates));
   certificates.Start();
   health.Set("listeners", absl::OkStatus());
   timer.Every(kHealthTick, [&rpc, &health, &serving, names = services.names()] {

@@ -217,7 +217,9 @@ Provisioner::Provisioner(Settings settings, std::unique_ptr<Renewed> renewed)
       instance_calls_({.start_time = clock_.Now(),
                        .min_spares = spares_.options().min_spares,
                        .max_spares = spares_.options().max_spares},
-                      {.instance = instance_, .central = central_, .runs = rollout_.store()}) {
+                      {.instance = instance_, .central = central_, .runs = rollout_.store(), .compared = [this] {
+                         return reconciler_.compared();
+                       }}) {
   // Without the gateway a provisioner still does its work.
   for (const char* component : {"instance", "nats"}) health_.Require(component);
 }

@@ -113,7 +113,7 @@ absl::Status Reconciler::Pass() {
 }
 
 // The gauge is there from the first count on: before, nobody knows, and zero says that a former key can go.
-void Reconciler::CountOutdated(const std::map<TenantId, TenantRecord>& records, const Standard& standard) const {
+void Reconciler::CountOutdated(const std::map<TenantId, TenantRecord>& records, const Standard& standard) {
   const auto outdated = std::ranges::count_if(records, [&standard](const auto& entry) {
     const TenantRecord& record = entry.second;
     return record.desired != v1::DESIRED_STATE_ABSENT && !record.database_id.empty() &&
@@ -123,6 +123,7 @@ void Reconciler::CountOutdated(const std::map<TenantId, TenantRecord>& records, 
       .Gauge("leasehold_provisioner_outdated_secrets",
              "Tenants whose roles may have passwords of another role key still")
       .Set(static_cast<double>(outdated));
+  compared_.store(true, std::memory_order_relaxed);
 }
 
 absl::StatusOr<bool> Reconciler::ApplyListed(const v1::DesiredTenant& listed,

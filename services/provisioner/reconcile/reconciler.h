@@ -94,6 +94,9 @@ class Reconciler {
   // Looks at everything soon. Any thread.
   void RequestPass();
 
+  // Whether all tenants have been compared with what should be, once at least. Any thread.
+  bool compared() const { return compared_.load(std::memory_order_relaxed); }
+
   // Waits until the central database is prepared and no tenant is due or worked on, but for copies; true if so. False
   // after `patience` or Stop(). Any thread.
   bool AwaitQuiet(absl::Duration patience) ABSL_LOCKS_EXCLUDED(mu_);
@@ -131,7 +134,7 @@ class Reconciler {
   // True if records may have changed.
   absl::StatusOr<bool> ApplyListed(const v1::DesiredTenant& listed, const std::map<TenantId, TenantRecord>& records);
   void CountUnlisted(std::span<const v1::DesiredTenant> listed, const std::map<TenantId, TenantRecord>& records);
-  void CountOutdated(const std::map<TenantId, TenantRecord>& records, const Standard& standard) const;
+  void CountOutdated(const std::map<TenantId, TenantRecord>& records, const Standard& standard);
   // `listed` has an older generation than `record`, which is as it was before the listing began.
   absl::StatusOr<bool> Overrule(const TenantRecord& record, const v1::DesiredTenant& listed);
   void Look(const TenantId& id);
@@ -158,6 +161,7 @@ class Reconciler {
   Rounds rounds_;
   std::optional<Claims> claims_;
   std::atomic<bool> stopping_ = false;
+  std::atomic<bool> compared_ = false;
   std::atomic<bool> prepared_ = false;
   std::atomic<bool> gateway_answered_ = false;
   std::atomic<int> unreachable_ = 0;  // looks in a row that did not reach the records

@@ -50,6 +50,7 @@ v1::Config Defaults() {
   audit.set_on_failure("continue");
   audit.set_buffer(50'000);
   *audit.mutable_stream_retention() = FromDuration(absl::Hours(2160));
+  *audit.mutable_retention() = FromDuration(absl::ZeroDuration());
   return config;
 }
 

@@ -241,6 +241,10 @@ Rules::Rules() {
   add("AuditConfig.on_failure", OneOf({"refuse", "continue"}));
   add("AuditConfig.buffer", Between(1000, 1'000'000));
   add("AuditConfig.stream_retention", Between(absl::Hours(1), absl::Hours(87'600)));
+  const Period trimmed = Between(absl::Hours(24), absl::Hours(87'600));
+  add("AuditConfig.retention", Period{.allowed = "0, or " + trimmed.allowed, .holds = [trimmed](absl::Duration d) {
+                                        return d == absl::ZeroDuration() || trimmed.holds(d);
+                                      }});
 }
 
 const Rules::AnyRule& Rules::Find(const FieldDescriptor& field) const {

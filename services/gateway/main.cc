@@ -44,6 +44,7 @@
 #include "services/gateway/audit/expiry.h"
 #include "services/gateway/audit/recorder.h"
 #include "services/gateway/audit/trail.h"
+#include "services/gateway/audit/trimmer.h"
 #include "services/gateway/callers.h"
 #include "services/gateway/encryption.h"
 #include "services/gateway/gate/gates.h"
@@ -226,6 +227,11 @@ absl::Status Run(const Arguments& arguments) {
                     .replicas = config.nats().replicas(),
                     .stream_retention = ToDuration(config.audit().stream_retention())},
                    audit, *nats, metrics);
+  AuditTrimmer trimmer({.registry = registry.connection(),
+                        .prepared = [&registry] { return registry.prepared(); },
+                        .gateway = name,
+                        .retention = audit.on() ? ToDuration(config.audit().retention()) : absl::ZeroDuration()},
+                       clock, metrics);
 
   const KnownServices services(config);
   Timer timer(clock);
@@ -318,6 +324,7 @@ absl::Status Run(const Arguments& arguments) {
   });
   registry.Start();
   trail.Start();
+  trimmer.Start();
   timer.Start();
   callers->Start();
   keys.Start();
@@ -338,6 +345,7 @@ absl::Status Run(const Arguments& arguments) {
   rpc->Shutdown(absl::Now() + kRpcPatience);
   sql.Stop();
   replicator.Stop();
+  trimmer.Stop();
   trail.Stop();
   registry.Stop();
   timer.Stop();

@@ -106,6 +106,7 @@ void AddCreate(CLI::App& group, Command& command) {
   AddDuration(*verb, "--ttl", flags->ttl, "How long it is valid; left out: until it is revoked");
   verb->callback([flags, &command] {
     CheckName(flags->name);
+    if (flags->ttl == absl::ZeroDuration()) UsageError("--ttl is '0'; allowed: longer than 0");
     command.needs_gateway = false;
     command.run = [flags, &command]() -> absl::StatusOr<int> {
       const absl::Time now = absl::Now();

@@ -160,7 +160,7 @@ TEST(Descriptors, CallersComeBackWhenThereAreSomeAgain) {
   const pid_t gateway = stack.PidOf("gateway");
   {
     // Not one is left: gRPC's own listener would never accept again.
-    const FewDescriptors none(gateway, OpenOf(gateway));
+    const FewDescriptors none(gateway, 3);
     const Crowd crowd(stack.Env("LEASEHOLD_GATEWAY"), 20);
     EXPECT_FALSE(AskAnew(stack.Env("LEASEHOLD_GATEWAY")).ok());
   }

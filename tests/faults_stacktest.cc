@@ -5,8 +5,10 @@
 #include <signal.h>
 
 #include <filesystem>
+#include <thread>
 
 #include "absl/strings/str_cat.h"
+#include "tests/stack/outputs.h"
 #include "tests/stack/stack.h"
 #include "tests/stack/tenants.h"
 
@@ -143,6 +145,80 @@ TEST(Faults, WithTheRegistryDownAnAnnouncementAloneMakesTheDatabases) {
   }
   EXPECT_TRUE(stack.AwaitState(id, v1::TENANT_STATE_ACTIVE, absl::Minutes(1)));
   EXPECT_TRUE(Eventually([&] { return stack.Run({"doctor", "--tenant", id}).exit_code == 0; }));
+}
+
+// Which waits for ever, and breaks nothing off: reads are answered, and everything else seems well.
+class WithoutItsStandby {
+ public:
+  WithoutItsStandby(Stack& stack, const std::string& of) : stack_(stack), of_(of) {
+    stack_.OnInstance(of_, "ALTER SYSTEM SET synchronous_standby_names = 'nobody'");
+    stack_.OnInstance(of_, "SELECT pg_reload_conf()");
+  }
+  ~WithoutItsStandby() {
+    stack_.OnInstance(of_, "ALTER SYSTEM RESET synchronous_standby_names");
+    stack_.OnInstance(of_, "SELECT pg_reload_conf()");
+  }
+
+ private:
+  Stack& stack_;
+  const std::string of_;
+};
+
+TEST(Faults, AnInstanceWhoseCommitsWaitForAStandbySaysSo) {
+  Stack& stack = SharedStack();
+  const std::string id = FreshTenantId();
+  {
+    const WithoutItsStandby standing(stack, "alpha");
+    Create(stack, id);
+    EXPECT_TRUE(Eventually([&] {
+      return stack.Run({"doctor", "--service", "alpha"})
+          .out.contains("its provisioner says: commits wait for a synchronous standby");
+    }));
+    EXPECT_EQ(ValueOf(ProvisionerMetrics(stack, "alpha"), "leasehold_provisioner_waits"), 1);
+  }
+  EXPECT_TRUE(stack.AwaitState(id, v1::TENANT_STATE_ACTIVE, absl::Minutes(1)));
+  EXPECT_TRUE(Eventually([&] { return stack.Run({"doctor", "--service", "alpha"}).exit_code == 0; }));
+}
+
+TEST(Faults, ARegistryWhoseCommitsWaitForAStandbySaysSo) {
+  Stack& stack = SharedStack();
+  const std::string id = FreshTenantId();
+  std::thread creation;
+  {
+    const WithoutItsStandby standing(stack, "registry");
+    creation = std::thread([&] { Create(stack, id); });
+    EXPECT_TRUE(Eventually([&] {
+      const Stack::Output status = stack.Run({"status"});
+      return status.exit_code == 1 &&
+             status.out.contains("registry: the registry gives no answer: commits wait for a synchronous standby");
+    }));
+  }
+  creation.join();
+  EXPECT_TRUE(stack.AwaitState(id, v1::TENANT_STATE_ACTIVE, absl::Minutes(1)));
+  EXPECT_TRUE(Eventually([&] { return stack.Run({"status"}).exit_code == 0; })) << stack.Run({"status"}).out;
+}
+
+// As JetStream does whose disk is full.
+TEST(Faults, JetStreamThatTakesNoReports) {
+  Stack& stack = SharedStack();
+  const auto configure = [&stack](const std::string& bounds) {
+    const auto answer = stack.nats().Request(
+        "$JS.API.STREAM.UPDATE.PROVISIONING",
+        absl::StrCat(R"({"name":"PROVISIONING","subjects":["provisioning.>"],"storage":"file","num_replicas":1,)",
+                     R"("max_age":604800000000000,"duplicate_window":120000000000,)", bounds, "}"),
+        absl::Seconds(10));
+    ASSERT_TRUE(answer.ok()) << answer.status();
+    ASSERT_THAT(*answer, Not(HasSubstr("error"))) << *answer;
+  };
+  configure(R"("max_msgs":1,"discard":"new")");
+  const std::string id = FreshTenantId();
+  Create(stack, id);
+  EXPECT_TRUE(Eventually([&] { return stack.DatabasesOf(id) == 2; }));
+  EXPECT_TRUE(Eventually(
+      [&] { return stack.Run({"doctor"}).out.contains("its provisioner says: what it has done cannot be reported"); }));
+  configure(R"("max_msgs":-1,"discard":"old")");
+  EXPECT_TRUE(stack.AwaitState(id, v1::TENANT_STATE_ACTIVE, absl::Minutes(1)));
+  EXPECT_TRUE(Eventually([&] { return stack.Run({"doctor"}).exit_code == 0; })) << stack.Run({"doctor"}).out;
 }
 
 }  // namespace

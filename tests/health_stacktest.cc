@@ -92,6 +92,28 @@ TEST_F(HealthTest, AnInstanceThatIsAwayFailsItsOwnLeasesAtOnceAndNoOthers) {
   EXPECT_TRUE(Eventually([&] { return RpcHealth(stack, "alpha") == "SERVING"; }));
 }
 
+TEST_F(HealthTest, AnInstanceThatStandsStillWithAllOfItsConnectionsAtWorkIsNotTakenForBusy) {
+  Stack& stack = *stack_;
+  const std::string id = stack.CreateTenant(FreshTenantId());
+  const std::string dsn = stack.Acquire(id, "beta").credentials().dsn();
+  std::vector<std::unique_ptr<pqxx::connection>> sessions;
+  std::vector<std::unique_ptr<pqxx::work>> transactions;
+  for (int i = 0; i < 3; ++i) {  // max_connections
+    sessions.push_back(std::make_unique<pqxx::connection>(dsn));
+    transactions.push_back(std::make_unique<pqxx::work>(*sessions.back()));
+    transactions.back()->exec("SELECT 1");
+  }
+  EXPECT_EQ(StatusOf("instance/beta"), "ok");
+  stack.SignalAll("postgres/beta", SIGSTOP);
+  EXPECT_TRUE(Eventually([] { return StatusOf("instance/beta") == "failing"; }));
+  const Stack::Output status = stack.Run({"status"});
+  stack.SignalAll("postgres/beta", SIGCONT);
+  EXPECT_EQ(status.exit_code, 1);
+  EXPECT_THAT(status.out, HasSubstr("beta: its instance: the beta instance does not answer"));
+  EXPECT_TRUE(Eventually([] { return StatusOf("instance/beta") == "ok"; }));
+  for (const auto& transaction : transactions) transaction->commit();
+}
+
 int Answer(const std::string& http, const std::string& path) {
   const httplib::Result result = httplib::Client("http://" + http).Get(path);
   return result ? result->status : 0;

@@ -207,7 +207,10 @@ TEST_F(Keys, OfRoles) {
     EXPECT_THAT(LogIn(stack_.Acquire(another, "alpha")), ::testing::IsEmpty());
 
     const auto taken = CountOf(kTaken);
-    Do({"keys", "prune", "--roles", "alpha", "--config", Config()});
+    // Whichever of the two is asked: each has to have looked at all tenants.
+    ASSERT_TRUE(Eventually(
+        [&] { return stack_.Run({"keys", "prune", "--roles", "alpha", "--config", Config()}).exit_code == 0; },
+        absl::Minutes(1)));
     ASSERT_TRUE(Grows(kTaken, taken, 1));
     for (const v1::AcquireLeaseResponse& lease : before_) EXPECT_THAT(LogIn(lease), ::testing::IsEmpty());
   }
@@ -224,12 +227,42 @@ TEST_F(Keys, OfRolesThatNoProvisionerHasRenewed) {
   // These tenants' first log-ins: each needs a server.
   for (const v1::AcquireLeaseResponse& lease : before_) EXPECT_THAT(LogIn(lease), ::testing::IsEmpty());
   EXPECT_EQ(PasswordOf(tenants_[0]), before);
+  // The key that they need stays as long as nobody says that they do not.
+  const auto prune = [this](const std::vector<std::string>& more) {
+    std::vector<std::string> arguments = {"keys", "prune", "--roles", "alpha", "--config", Config()};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return stack_.Run(arguments);
+  };
+  const std::string both = Slurp(SecretFile("role-key-alpha"));
+  Stack::Output refused = prune({});
+  EXPECT_EQ(refused.exit_code, 1);
+  EXPECT_THAT(refused.err, HasSubstr("roles of alpha: its provisioner does not answer"));
+  EXPECT_THAT(refused.err, HasSubstr("--force takes the key away all the same"));
+  refused = prune({"--gateway", "127.0.0.1:1"});
+  EXPECT_EQ(refused.exit_code, 1);
+  EXPECT_THAT(refused.err, HasSubstr("provisioners are asked through the gateway"));
+  EXPECT_EQ(Slurp(SecretFile("role-key-alpha")), both);
   stack_.Signal("provisioner/alpha", SIGCONT);
   ASSERT_TRUE(Eventually([&] { return PasswordOf(tenants_[0]) != before; }, absl::Minutes(1)));
-  ASSERT_TRUE(Eventually(
-      [&] { return ValueOf(ProvisionerMetrics(stack_, "alpha"), "leasehold_provisioner_outdated_secrets") == 0; },
-      absl::Minutes(1)));
-  Do({"keys", "prune", "--roles", "alpha", "--config", Config()});
+  ASSERT_TRUE(Eventually([&] { return prune({}).exit_code == 0; }, absl::Minutes(1)));
+  EXPECT_NE(Slurp(SecretFile("role-key-alpha")), both);
+}
+
+TEST_F(Keys, OfRolesGoByForceUnasked) {
+  const std::string before = PasswordOf(tenants_[0]);
+  Rotate({"--roles", "alpha"});
+  stack_.Signal("provisioner/alpha", SIGSTOP);
+  const std::string both = Slurp(SecretFile("role-key-alpha"));
+  EXPECT_EQ(stack_.Run({"keys", "prune", "--config", Config()}).exit_code, 1);
+  EXPECT_EQ(Slurp(SecretFile("role-key-alpha")), both);
+  // Of what needs nobody's word nobody is asked.
+  Do({"keys", "prune", "--signing", "--config", Config(), "--gateway", "127.0.0.1:1"});
+  Do({"keys", "prune", "--roles", "alpha", "--force", "--config", Config(), "--gateway", "127.0.0.1:1"});
+  EXPECT_NE(Slurp(SecretFile("role-key-alpha")), both);
+  stack_.Signal("provisioner/alpha", SIGCONT);
+  // One key: there is nothing to ask about.
+  Do({"keys", "prune", "--roles", "alpha", "--config", Config(), "--gateway", "127.0.0.1:1"});
+  ASSERT_TRUE(Eventually([&] { return PasswordOf(tenants_[0]) != before; }, absl::Minutes(1)));
 }
 
 TEST_F(Keys, FilesThatHoldNoneChangeNothing) {
@@ -251,7 +284,7 @@ TEST_F(Keys, FilesThatHoldNoneChangeNothing) {
   const std::string another = stack_.CreateTenant(FreshTenantId());
   EXPECT_THAT(LogIn(stack_.Acquire(another, "alpha")), ::testing::IsEmpty());
   // Nor does the command make anything of them.
-  const Stack::Output rotated = stack_.Run({"keys", "rotate", "--settle", "1s", "--config", Config()});
+  const Stack::Output rotated = stack_.Run({"keys", "rotate", "--settle", "2s", "--config", Config()});
   EXPECT_EQ(rotated.exit_code, 1);
   EXPECT_THAT(rotated.err, HasSubstr("line 2 is not"));
   EXPECT_THAT(rotated.err, Not(HasSubstr("hunter2")));

@@ -17,6 +17,7 @@ namespace leasehold::testing {
 namespace {
 
 using ::testing::HasSubstr;
+using ::testing::StartsWith;
 
 constexpr absl::Duration kPatience = absl::Seconds(90);
 
@@ -412,6 +413,23 @@ TEST(Lifecycle, ARequestThatIsSaidAgainIsDoneOnce) {
               HasSubstr("request_id"));
   EXPECT_THAT(stack.Run({"tenant", "suspend", id, "--request-id", "two words"}).err,
               HasSubstr("request_id is 'two words'; allowed"));
+}
+
+TEST(Lifecycle, WhatWasSoAlreadyIsSaidInItsOwnWords) {
+  Stack& stack = SharedStack();
+  const std::string id = stack.CreateTenant(FreshTenantId("life"));
+  const auto expect = [&](const std::string& verb, const std::string& out) {
+    const auto output = stack.Run({"tenant", verb, id, "--wait"});
+    EXPECT_EQ(output.exit_code, 0) << verb;
+    EXPECT_THAT(output.out, StartsWith(out)) << verb;
+    EXPECT_EQ(output.err, "") << verb << " waits for nothing";
+  };
+  expect("undelete", absl::StrCat("nothing to undelete: tenant ", id, " is active\n"));
+  expect("resume", absl::StrCat("nothing to resume: tenant ", id, " is active\n"));
+  ASSERT_EQ(stack.Run({"tenant", "suspend", id, "--wait"}).exit_code, 0);
+  expect("suspend", absl::StrCat("nothing to suspend: tenant ", id, " is suspended\n"));
+  ASSERT_EQ(stack.Run({"tenant", "delete", id, "--wait"}).exit_code, 0);
+  expect("delete", absl::StrCat("nothing to delete: tenant ", id, " is deleted; its databases are dropped in "));
 }
 
 TEST(Lifecycle, WrongRequestsGetOneClearLine) {

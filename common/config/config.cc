@@ -118,8 +118,8 @@ absl::Status CheckIssuersDiffer(const v1::GatewayConfig& gateway) {
 }
 
 // What no single field shows.
-absl::Status CheckTogether(const v1::Config& config) {
-  LH_RETURN_IF_ERROR(config::CheckEncryption(config));
+absl::Status CheckTogether(const v1::Config& config, TlsFiles tls) {
+  if (tls == TlsFiles::kNamed) LH_RETURN_IF_ERROR(config::CheckEncryption(config));
   const absl::Duration max_ttl = ToDuration(config.leases().max_ttl());
   if (const absl::Duration ttl = ToDuration(config.leases().default_ttl()); ttl > max_ttl) {
     return InvalidField("leases.default_ttl", absl::FormatDuration(ttl),
@@ -137,14 +137,15 @@ absl::Status CheckTogether(const v1::Config& config) {
 
 }  // namespace
 
-absl::StatusOr<v1::Config> ParseConfig(std::string_view yaml, const std::string& base_dir, const Environment& env) {
+absl::StatusOr<v1::Config> ParseConfig(std::string_view yaml, const std::string& base_dir, const Environment& env,
+                                       TlsFiles tls) {
   v1::Config config = config::Defaults();
   LH_RETURN_IF_ERROR(config::ReadYaml(yaml, config, "configuration"));
   LH_RETURN_IF_ERROR(config::ApplyEnvironment(config, env));
   LH_RETURN_IF_ERROR(NormalizeNames(config));
   config::FillDerived(config);
   LH_RETURN_IF_ERROR(config::Rules().CheckAll(config));
-  LH_RETURN_IF_ERROR(CheckTogether(config));
+  LH_RETURN_IF_ERROR(CheckTogether(config, tls));
   MakePathsAbsolute(config, fs::current_path() / base_dir);
   return config;
 }
@@ -159,9 +160,9 @@ absl::StatusOr<std::string> ReadTextFile(std::string_view what, const std::strin
   return text.str();
 }
 
-absl::StatusOr<v1::Config> LoadConfig(const std::string& path, const Environment& env) {
+absl::StatusOr<v1::Config> LoadConfig(const std::string& path, const Environment& env, TlsFiles tls) {
   LH_ASSIGN_OR_RETURN(const std::string text, ReadTextFile("configuration", path));
-  return ParseConfig(text, fs::path(path).parent_path(), env);
+  return ParseConfig(text, fs::path(path).parent_path(), env, tls);
 }
 
 absl::StatusOr<v1::ServiceConfig> FindService(const v1::Config& config, const ServiceName& name) {

@@ -21,9 +21,16 @@ namespace leasehold {
 using Environment = std::function<std::optional<std::string>(const char* name)>;
 Environment ProcessEnvironment();
 
+// The certificates and keys that TLS needs.
+enum class TlsFiles {
+  kNamed,   // in the configuration
+  kToCome,  // are made for it: nothing is missed, and whoever makes them checks what comes of it
+};
+
 // `base_dir`: the folder that relative paths are relative to.
-absl::StatusOr<v1::Config> ParseConfig(std::string_view yaml, const std::string& base_dir, const Environment& env);
-absl::StatusOr<v1::Config> LoadConfig(const std::string& path, const Environment& env);
+absl::StatusOr<v1::Config> ParseConfig(std::string_view yaml, const std::string& base_dir, const Environment& env,
+                                       TlsFiles tls = TlsFiles::kNamed);
+absl::StatusOr<v1::Config> LoadConfig(const std::string& path, const Environment& env, TlsFiles tls = TlsFiles::kNamed);
 
 // The whole file; FAILED_PRECONDITION "cannot read the <what> file <path>: …".
 absl::StatusOr<std::string> ReadTextFile(std::string_view what, const std::string& path);

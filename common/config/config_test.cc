@@ -41,6 +41,7 @@ TEST(Config, FillsInDefaults) {
   EXPECT_EQ(config->gateway().sql_advertise(), "127.0.0.1:7432");
   EXPECT_EQ(config->provisioner().gateway(), "127.0.0.1:7450");
   EXPECT_EQ(ToDuration(config->registry().retention()), absl::Hours(168));
+  EXPECT_EQ(ToDuration(config->audit().retention()), absl::ZeroDuration());
   EXPECT_EQ(config->services(0).name(), "identity");
   EXPECT_EQ(config->services(0).instance().database(), "identity_central");
   EXPECT_EQ(config->services(0).instance().port(), 7501);
@@ -142,6 +143,8 @@ INSTANTIATE_TEST_SUITE_P(
         Bad{"gateway: {login_timeout: 0}", "gateway.login_timeout", "allowed: 1s to 10m"},
         Bad{"registry: {connections: 1}", "registry.connections", "allowed: 2 to 64"},
         Bad{"registry: {retention: 87601h}", "registry.retention", "allowed: 0 to 87600h"},
+        Bad{"audit: {retention: 23h}", "audit.retention", "is '23h'; allowed: 0, or 24h to 87600h"},
+        Bad{"audit: {retention: 87601h}", "audit.retention", "allowed: 0, or 24h to 87600h"},
         Bad{"nats: {replicas: 2}", "nats.replicas", "allowed: 1, 3 or 5"},
         Bad{"nats: {url: 'http://x:1'}", "nats.url", "is 'http://x:1'; allowed: nats://host:port"},
         Bad{"leases: {max_ttl: 721h}", "leases.max_ttl", "allowed: 1s to 720h"},

@@ -17,6 +17,8 @@ v1::Config Defaults() {
   *gateway.mutable_login_timeout() = FromDuration(absl::Seconds(30));
   *gateway.mutable_drain_timeout() = FromDuration(absl::Seconds(30));
   gateway.set_metrics_tenants(100);
+  gateway.set_grpc_calls_per_connection(1000);
+  gateway.set_grpc_max_calls(20000);
   gateway.set_grpc_client_certificate("required");
   gateway.set_sql_tls("optional");
 
@@ -50,6 +52,7 @@ v1::Config Defaults() {
   audit.set_on_failure("continue");
   audit.set_buffer(50'000);
   *audit.mutable_stream_retention() = FromDuration(absl::Hours(2160));
+  *audit.mutable_retention() = FromDuration(absl::ZeroDuration());
   return config;
 }
 

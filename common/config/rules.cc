@@ -119,6 +119,8 @@ Rules::Rules() {
   add("GatewayConfig.login_timeout", Between(absl::Seconds(1), absl::Minutes(10)));
   add("GatewayConfig.drain_timeout", Between(absl::ZeroDuration(), absl::Hours(1)));
   add("GatewayConfig.metrics_tenants", Between(0, 100'000));
+  add("GatewayConfig.grpc_calls_per_connection", Between(10, 100'000));
+  add("GatewayConfig.grpc_max_calls", Between(100, 10'000'000));
   add("GatewayConfig.grpc_certificate_file", Path());
   add("GatewayConfig.grpc_key_file", Path());
   add("GatewayConfig.grpc_client_ca_file", Path());
@@ -241,6 +243,10 @@ Rules::Rules() {
   add("AuditConfig.on_failure", OneOf({"refuse", "continue"}));
   add("AuditConfig.buffer", Between(1000, 1'000'000));
   add("AuditConfig.stream_retention", Between(absl::Hours(1), absl::Hours(87'600)));
+  const Period trimmed = Between(absl::Hours(24), absl::Hours(87'600));
+  add("AuditConfig.retention", Period{.allowed = "0, or " + trimmed.allowed, .holds = [trimmed](absl::Duration d) {
+                                        return d == absl::ZeroDuration() || trimmed.holds(d);
+                                      }});
 }
 
 const Rules::AnyRule& Rules::Find(const FieldDescriptor& field) const {

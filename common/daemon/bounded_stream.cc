@@ -14,9 +14,10 @@
 
 namespace leasehold {
 
-BoundedStream::BoundedStream(socket_t socket, int stop_fd, const Limits& limits)
+BoundedStream::BoundedStream(socket_t socket, int stop_fd, Crowd::Guest& guest, const Limits& limits)
     : socket_(socket),
       stop_fd_(stop_fd),
+      guest_(guest),
       limits_(limits),
       request_deadline_(absl::Now() + limits.request_patience),
       bytes_left_(limits.request_bytes) {}
@@ -24,10 +25,14 @@ BoundedStream::BoundedStream(socket_t socket, int stop_fd, const Limits& limits)
 bool BoundedStream::Await(short events, absl::Time deadline) const {
   std::array<pollfd, 2> fds = {pollfd{.fd = socket_, .events = events, .revents = 0},
                                pollfd{.fd = stop_fd_, .events = POLLIN, .revents = 0}};
-  for (;;) {
+  // What is there already need not be waited for.
+  for (bool waits = false;; waits = true) {
     const double left = std::ceil(absl::ToDoubleMilliseconds(deadline - absl::Now()));
     if (left <= 0) return false;
-    const int ready = poll(fds.data(), fds.size(), static_cast<int>(left));
+    if (waits) guest_.Waits();
+    const int ready = poll(fds.data(), fds.size(), waits ? static_cast<int>(left) : 0);
+    if (waits) guest_.GoesOn();
+    if (ready == 0 && !waits) continue;
     if (ready < 0 && errno == EINTR) continue;
     return ready > 0 && fds[1].revents == 0;
   }

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "absl/time/time.h"
+#include "common/daemon/crowd.h"
 #include "common/tls/handles.h"
 
 namespace leasehold {
@@ -20,8 +21,9 @@ class BoundedStream : public httplib::Stream {
     absl::Duration answer_patience;   // from its first byte until all of it has been written
   };
 
-  // Readable from `stop_fd` means: as if all patience were at its end.
-  BoundedStream(socket_t socket, int stop_fd, const Limits& limits);
+  // Readable from `stop_fd` means: as if all patience were at its end. `guest`, told of when the other side is waited
+  // for, outlives this.
+  BoundedStream(socket_t socket, int stop_fd, Crowd::Guest& guest, const Limits& limits);
   ~BoundedStream() override;
 
   // From now on all bytes go through TLS, as the server's. False if the client does not shake hands in time. Once,
@@ -48,6 +50,7 @@ class BoundedStream : public httplib::Stream {
 
   const socket_t socket_;
   const int stop_fd_;
+  Crowd::Guest& guest_;
   const Limits limits_;
   const absl::Time request_deadline_;
   absl::Time answer_deadline_ = absl::InfinitePast();  // not begun

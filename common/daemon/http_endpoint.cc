@@ -10,6 +10,7 @@
 
 #include "absl/log/absl_check.h"
 #include "common/daemon/bounded_stream.h"
+#include "common/daemon/crowd.h"
 #include "common/daemon/daemon.h"
 
 namespace leasehold {
@@ -26,8 +27,8 @@ void ReuseAddress(int fd) {
 // One request a connection, through a BoundedStream: httplib's own time-outs start again with each byte.
 class BoundedServer : public httplib::Server {
  public:
-  BoundedServer(const BoundedStream::Limits& limits, std::shared_ptr<const tls::LiveCredentials> tls)
-      : limits_(limits), tls_(std::move(tls)), stop_fd_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+  BoundedServer(const BoundedStream::Limits& limits, size_t threads, std::shared_ptr<const tls::LiveCredentials> tls)
+      : limits_(limits), crowd_(threads), tls_(std::move(tls)), stop_fd_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
     ABSL_CHECK(stop_fd_ >= 0) << "no file descriptor left";
   }
   ~BoundedServer() override { close(stop_fd_); }
@@ -38,6 +39,8 @@ class BoundedServer : public httplib::Server {
   // Before stop(): nobody is waited for.
   void DropConnections() { eventfd_write(stop_fd_, 1); }
 
+  Crowd& crowd() { return crowd_; }
+
  private:
   bool process_and_close_socket(socket_t socket) override {
     const bool answered = Answer(socket);
@@ -47,7 +50,8 @@ class BoundedServer : public httplib::Server {
   }
 
   bool Answer(socket_t socket) {
-    BoundedStream stream(socket, stop_fd_, limits_);
+    Crowd::Guest guest(crowd_, socket);
+    BoundedStream stream(socket, stop_fd_, guest, limits_);
     if (tls_ != nullptr && !stream.AcceptTls(tls_->Get()->context())) return false;
     bool closed = false;
     return stream.is_readable() &&
@@ -56,8 +60,27 @@ class BoundedServer : public httplib::Server {
   }
 
   const BoundedStream::Limits limits_;
+  Crowd crowd_;
   const std::shared_ptr<const tls::LiveCredentials> tls_;
   const int stop_fd_;
+};
+
+// Threads, and whoever waits for one: somebody gives way then.
+class Desks : public httplib::TaskQueue {
+ public:
+  Desks(const HttpLimits& limits, Crowd& crowd) : threads_(limits.served, limits.waiting), crowd_(crowd) {}
+
+  bool enqueue(std::function<void()> serve) override {
+    crowd_.Arrive();
+    const bool fits = threads_.enqueue(std::move(serve));
+    if (!fits) crowd_.Leave();
+    return fits;
+  }
+  void shutdown() override { threads_.shutdown(); }
+
+ private:
+  httplib::ThreadPool threads_;
+  Crowd& crowd_;
 };
 
 // Of a request through TLS that needs one.
@@ -72,7 +95,7 @@ struct HttpEndpoint::Impl {
       : server({.request_bytes = limits.request_bytes,
                 .request_patience = limits.patience,
                 .answer_patience = limits.patience},
-               std::move(tls)),
+               limits.served, std::move(tls)),
         backlog(limits.served + limits.waiting) {}
   BoundedServer server;
   const int backlog;
@@ -83,7 +106,7 @@ HttpEndpoint::HttpEndpoint(const Health& health, const Metrics& metrics, HttpLim
                            std::shared_ptr<const tls::LiveCredentials> tls)
     : impl_(std::make_unique<Impl>(limits, tls)) {
   BoundedServer& server = impl_->server;
-  server.new_task_queue = [limits] { return new httplib::ThreadPool(limits.served, limits.waiting); };
+  server.new_task_queue = [limits, &server] { return new Desks(limits, server.crowd()); };
   server.set_socket_options(ReuseAddress);
   server.set_payload_max_length(kMaxBodyBytes);
   server.set_pre_routing_handler([tls](const httplib::Request& request, httplib::Response& response) {

@@ -192,10 +192,51 @@ TEST_F(StrangersTest, MoreThanItServesAndLetsWaitAreClosedAtOnce) {
   std::vector<std::unique_ptr<RawClient>> silent;
   for (int i = 0; i < 40; ++i) silent.push_back(std::make_unique<RawClient>(listen_));
   const absl::Time begin = absl::Now();
-  // Two are served and two wait; each is given its whole patience, and nobody else is.
   for (const auto& client : silent) EXPECT_NE(client->Hear(), "open");
   EXPECT_LT(absl::Now() - begin, absl::Seconds(15));
   EXPECT_EQ(Livez(), 200);
+}
+
+// All its threads and more, by those who say nothing, half of a request, or do not read the answer: an hour each.
+TEST_F(StrangersTest, WhoKeepsItWaitingGivesWay) {
+  HttpEndpoint endpoint(health_, metrics_,
+                        {.served = 3, .waiting = 50, .request_bytes = 4096, .patience = absl::Hours(1)});
+  endpoint.Handle("/large", [] { return HttpAnswer{.body = std::string(16 << 20, 'x')}; });
+  const HostPort listen = {"127.0.0.1", localserver::FreePort()};
+  ASSERT_TRUE(endpoint.Start(listen).ok());
+  std::vector<std::unique_ptr<RawClient>> held;
+  for (const char* said : {"", "GET /livez HTTP/1.1\r\nX: ", "GET /large HTTP/1.1\r\nHost: x\r\n\r\n"}) {
+    for (int i = 0; i < 10; ++i) {
+      held.push_back(std::make_unique<RawClient>(listen));
+      held.back()->Say(said);
+    }
+  }
+  for (int i = 0; i < 5; ++i) {
+    const httplib::Result answer = httplib::Client(listen.host, listen.port).Get("/livez");
+    ASSERT_TRUE(answer);
+    EXPECT_EQ(answer->status, 200);
+  }
+  endpoint.Stop();
+}
+
+// Where there are threads for all, nobody has to.
+TEST_F(StrangersTest, WithAThreadForEachNobodyGivesWay) {
+  HttpEndpoint endpoint(health_, metrics_, {.served = 30, .waiting = 5, .patience = absl::Hours(1)});
+  const HostPort listen = {"127.0.0.1", localserver::FreePort()};
+  ASSERT_TRUE(endpoint.Start(listen).ok());
+  RawClient slow(listen);
+  slow.Say("GET /livez HTTP/1.1\r\n");
+  RawClient slower(listen);
+  slower.Say("GET /livez HT");
+  for (int i = 0; i < 20; ++i) {
+    const httplib::Result answer = httplib::Client(listen.host, listen.port).Get("/livez");
+    ASSERT_TRUE(answer);
+    EXPECT_EQ(answer->status, 200);
+  }
+  slower.Say("TP/1.1\r\nHost: x\r\n\r\n");
+  EXPECT_THAT(slower.Hear(), StartsWith("HTTP/1.1 200"));
+  slow.Say("Host: x\r\n\r\n");
+  EXPECT_THAT(slow.Hear(), StartsWith("HTTP/1.1 200"));
 }
 
 TEST_F(StrangersTest, AReaderThatDoesNotReadIsClosed) {

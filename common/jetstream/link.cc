@@ -1,5 +1,6 @@
 #include "common/jetstream/link.h"
 
+#include <format>
 #include <string_view>
 #include <utility>
 
@@ -22,6 +23,12 @@ std::string HostOf(std::string_view url) {
   url.remove_prefix(url.rfind('@') + 1);
   if (url.starts_with('[')) return std::string(url.substr(1, url.find(']') - 1));
   return std::string(url.substr(0, url.find(':')));
+}
+
+// nats.c copies it. What is no C string would be cut short without a word.
+absl::StatusOr<const char*> CString(const Secret& secret, std::string_view what) {
+  if (const char* const text = secret.reveal_c_str(); text != nullptr) return text;
+  return absl::InvalidArgumentError(std::format("{} for NATS holds a NUL byte", what));
 }
 
 }  // namespace
@@ -78,10 +85,9 @@ absl::Status Link::Secure(const std::string& url, const Security& security) {
     }
     LH_RETURN_IF_ERROR(ToStatus(natsOptions_SetExpectedHostname(nats, host.c_str()), "options"));
     if (!pem->certificate_pem().empty()) {
-      const Secret key(std::string(pem->key_pem().reveal()));
+      LH_ASSIGN_OR_RETURN(const char* const key, CString(pem->key_pem(), "the client certificate's key"));
       LH_RETURN_IF_ERROR(
-          ToStatus(natsOptions_SetCertificatesChain(nats, pem->certificate_pem().c_str(), key.reveal().data()),
-                   "client certificate"));
+          ToStatus(natsOptions_SetCertificatesChain(nats, pem->certificate_pem().c_str(), key), "client certificate"));
     }
   }
   if (!security.credentials_file.empty()) {
@@ -93,8 +99,8 @@ absl::Status Link::Secure(const std::string& url, const Security& security) {
     if (!security.password_file.empty()) {
       LH_ASSIGN_OR_RETURN(password, ReadSecretFile(security.password_file));
     }
-    LH_RETURN_IF_ERROR(
-        ToStatus(natsOptions_SetUserInfo(nats, security.username.c_str(), password.reveal().data()), "options"));
+    LH_ASSIGN_OR_RETURN(const char* const text, CString(password, "the password"));
+    LH_RETURN_IF_ERROR(ToStatus(natsOptions_SetUserInfo(nats, security.username.c_str(), text), "options"));
   }
   return absl::OkStatus();
 }

@@ -24,6 +24,9 @@ absl::Status ReadPassword(const v1::NatsConfig& config, const Environment& envir
     return InvalidField("nats.password_file", config.password_file(),
                         std::format("a readable file with the password ({})", StdView(password.status().message())));
   }
+  if (password->reveal_c_str() == nullptr) {
+    return InvalidField("nats.password_file", config.password_file(), "a file without a NUL byte");
+  }
   security.password_file = config.password_file();
   return absl::OkStatus();
 }

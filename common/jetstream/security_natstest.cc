@@ -100,6 +100,10 @@ TEST_F(SecurityTest, UsersHavePasswords) {
   EXPECT_THAT(std::string(Use().message()), HasSubstr("nats.password_file is ''"));
   config_.set_password_file(certificates_.Write("password", "correct\n"));
   EXPECT_TRUE(Use().ok()) << Use();
+  // Not what stands before the NUL.
+  const std::string file = certificates_.Write("password", std::string("correct\0x\n", 10));
+  EXPECT_THAT(std::string(Use().message()),
+              HasSubstr("nats.password_file is '" + file + "'; allowed: a file without a NUL byte"));
   password_ = "wrong";
   EXPECT_EQ(ReasonOf(Use()), v1::REASON_NATS_UNAVAILABLE);
 }

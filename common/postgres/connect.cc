@@ -28,7 +28,7 @@ RawConnection StartConnecting(const ConnectOptions& options) {
       options.application_name.c_str(), "30", "10", "3", "30000", "disable", options.dsn.c_str(), "UTF8"};
   if (!options.password.empty()) {
     names.push_back("password");
-    values.push_back(options.password.reveal().data());  // a whole string, and so with a NUL behind it
+    values.push_back(options.password.reveal_c_str());
   }
   names.push_back(nullptr);
   values.push_back(nullptr);
@@ -53,6 +53,9 @@ Waited WaitFor(int fd, short events, int interrupt_fd, absl::Time give_up) {
 }  // namespace
 
 absl::StatusOr<Opened> OpenConnection(const ConnectOptions& options, int interrupt_fd) {
+  if (options.password.reveal_c_str() == nullptr) {
+    return absl::InvalidArgumentError("the password holds a NUL byte, which PostgreSQL's cannot");
+  }
   RawConnection raw = StartConnecting(options);
   if (raw == nullptr) return absl::ResourceExhaustedError("out of memory");
   PQsetErrorVerbosity(raw.get(), PQERRORS_VERBOSE);  // puts the SQLSTATE into the text

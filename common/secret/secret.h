@@ -24,6 +24,9 @@ class Secret {
   ~Secret();
 
   std::string_view reveal() const { return value_; }  // name the moment of disclosure
+  // For libraries of C, while this lives; nullptr if there is a NUL byte in it, as they would take what stands before
+  // it for the whole.
+  const char* reveal_c_str() const { return value_.contains('\0') ? nullptr : value_.c_str(); }
   bool empty() const { return value_.empty(); }
 
  private:

@@ -146,6 +146,13 @@ TEST(RandomBytes, Differ) {
   EXPECT_EQ(RandomHex(0), "");
 }
 
+TEST(SecretTest, ForLibrariesOfCItEndsWhereItEnds) {
+  EXPECT_STREQ(Secret("hunter2").reveal_c_str(), "hunter2");
+  EXPECT_STREQ(Secret().reveal_c_str(), "");
+  EXPECT_EQ(Secret(std::string("hunter\0002", 8)).reveal_c_str(), nullptr);
+  EXPECT_EQ(Secret(std::string("\0", 1)).reveal_c_str(), nullptr);
+}
+
 class SecretFile : public ::testing::Test {
  protected:
   SecretFile() {

@@ -96,17 +96,23 @@ absl::StatusOr<int> List(const Command& command, const Flags& flags) {
   GatewayClient client(command.gateway);
   if (flags.limit == 0 && !flags.follow) return kDone;
   v1::ListAuditEventsResponse newest;
-  if (flags.limit > 0) {
-    LH_ASSIGN_OR_RETURN(newest, Newest(client, flags.request, flags.limit));
-  }
+  // To follow from now on, the newest one is asked for too.
+  LH_ASSIGN_OR_RETURN(newest, Newest(client, flags.request, std::max(flags.limit, 1)));
   if (!flags.follow) {
     std::cout << (command.json ? ToJson(newest) : ShowAudit(newest.events(), command.terminal));
     return kDone;
   }
   for (const v1::AuditEvent& event : newest.events()) {
-    std::cout << (command.json ? ToJsonLine(event) : AuditLine(event, command.terminal));
+    if (flags.limit > 0) std::cout << (command.json ? ToJsonLine(event) : AuditLine(event, command.terminal));
   }
   return Follow(command, client, flags.request, newest.events().empty() ? "" : newest.events().rbegin()->id());
+}
+
+std::string Trimmed(const v1::VerifyAuditResponse& verified) {
+  if (verified.trimmed_number() == 0) return "";
+  return absl::StrCat("; records up to ", verified.trimmed_number(), " were removed at ",
+                      absl::FormatTime("%Y-%m-%d %H:%M:%S UTC", ToTime(verified.trim_time()), absl::UTCTimeZone()),
+                      " for audit.retention");
 }
 
 absl::StatusOr<int> Verify(const Command& command, int64_t from) {
@@ -129,7 +135,9 @@ absl::StatusOr<int> Verify(const Command& command, int64_t from) {
   if (command.json) {
     std::cout << ToJson(all);
   } else if (!broken) {
-    std::cout << absl::StrCat(all.records(), " records with ", all.events(), " events are as they were written\n");
+    std::cout << absl::StrCat(all.records(), all.records() == 1 ? " record with " : " records with ", all.events(),
+                              all.events() == 1 ? " event" : " events", all.records() == 1 ? " is" : " are",
+                              " as written", Trimmed(all), "\n");
   } else {
     std::cerr << ErrorLine(absl::StrCat("record ", all.broken_number(),
                                         " of the audit trail is broken: ", all.broken_why(), "; the ", all.records(),
@@ -159,10 +167,18 @@ void AddAudit(CLI::App& app, Command& command) {
   CLI::App* verify =
       audit->add_subcommand("verify", "Compute the trail's hashes anew; 1 if a record is not as it was written");
   AddCount(*verify, "--from", *from, "The first record to check; what it continues is taken as it is");
-  audit->callback([flags, from, verify, &command] {
+  audit->callback([flags, from, audit, verify, &command] {
     if (verify->parsed()) {
+      for (const CLI::Option* option : audit->get_options()) {
+        if (option->count() == 0) continue;
+        UsageError(
+            absl::StrCat(option->get_name(), " says nothing to verify, which checks all records; it takes --from"));
+      }
       command.run = [from, &command] { return Verify(command, *from); };
       return;
+    }
+    if (flags->follow && !flags->until.empty()) {
+      UsageError("--follow shows what is still to come, and --until ends before that: give one of them");
     }
     SetTime("--since", flags->since, *flags->request.mutable_since());
     SetTime("--until", flags->until, *flags->request.mutable_until());

@@ -128,15 +128,21 @@ void AddRestore(CLI::App& group, Command& command) {
   app->add_option("ID", *flags->request.mutable_backup(), kIdHelp)->required();
   v1::Tenant& tenant = *flags->request.mutable_tenant();
   CLI::Option* into = app->add_option("--into", *tenant.mutable_id(), "The new tenant");
-  CLI::Option* in_place =
-      app->add_flag("--in-place", flags->in_place, "Replace what the backup's tenant, or --into, has now");
-  app->add_option("--name", *tenant.mutable_name(), "Of a new tenant: for people; the id if not given");
-  app->add_option("--domain", *tenant.mutable_domain(), "Of a new tenant: a DNS name; unique among tenants");
-  AddSettings(*app, "--setting", flags->settings, "Of a new tenant: free for you; may be repeated");
+  CLI::Option* in_place = app->add_flag("--in-place", flags->in_place, "Replace what the backup's own tenant has now");
+  const std::vector<const CLI::Option*> of_a_new_one = {
+      into, app->add_option("--name", *tenant.mutable_name(), "Of a new tenant: for people; the id if not given"),
+      app->add_option("--domain", *tenant.mutable_domain(), "Of a new tenant: a DNS name; unique among tenants"),
+      AddSettings(*app, "--setting", flags->settings, "Of a new tenant: free for you; may be repeated")};
   flags->AddTo(*app);
-  app->callback([flags, into, in_place, &command] {
+  app->callback([flags, into, in_place, of_a_new_one, &command] {
     if (into->count() == 0 && in_place->count() == 0) {
       UsageError("say where the data goes: --into ID for a new tenant, --in-place for the one it came from");
+    }
+    for (const CLI::Option* option : of_a_new_one) {
+      if (in_place->count() == 0 || option->count() == 0) continue;
+      UsageError(absl::StrCat(option->get_name(),
+                              " is for a new tenant, --in-place for the one that the backup is of; ",
+                              "give one of them"));
     }
     command.run = [flags, &command]() -> absl::StatusOr<int> {
       GatewayClient client(command.gateway);
@@ -147,7 +153,7 @@ void AddRestore(CLI::App& group, Command& command) {
       }
       LH_ASSIGN_OR_RETURN(v1::TenantChange change,
                           client.Call(client.backups(), &Service::RestoreBackup, flags->request));
-      return FinishChange(command, client, std::move(change), *flags);
+      return FinishChange(command, client, std::move(change), v1::OPERATION_KIND_RESTORE, *flags);
     };
   });
 }

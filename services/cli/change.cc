@@ -42,7 +42,10 @@ absl::StatusOr<v1::Operation> AwaitChange(const Command& command, GatewayClient&
                                           absl::Duration timeout) {
   Progress progress(command.terminal, command.json);
   const absl::Time deadline = absl::Now() + timeout;
-  LH_ASSIGN_OR_RETURN(v1::Operation ended, WaitForOperation(client, change.operation().id(), timeout, progress));
+  v1::Operation ended = change.operation();
+  if (ended.state() == v1::OPERATION_STATE_RUNNING) {
+    LH_ASSIGN_OR_RETURN(ended, WaitForOperation(client, ended.id(), timeout, progress));
+  }
   const v1::Tenant& tenant = change.tenant();
   const bool kept = ToTime(tenant.purge_time()) - ToTime(tenant.update_time()) > kNotKept;
   if (ended.kind() == v1::OPERATION_KIND_DELETE && (!kept || ended.state() == v1::OPERATION_STATE_ABORTED)) {
@@ -64,8 +67,14 @@ void ChangeFlags::AddTo(CLI::App& app) {
 
 std::string ChangeFlags::RequestId() const { return request_id_.empty() ? NewRequestId() : request_id_; }
 
+bool ChangedNothing(const v1::Operation& operation, v1::OperationKind asked) {
+  return operation.kind() != asked ||
+         (asked != v1::OPERATION_KIND_UPDATE && operation.state() != v1::OPERATION_STATE_RUNNING);
+}
+
 absl::StatusOr<int> FinishChange(const Command& command, GatewayClient& client, v1::TenantChange change,
-                                 const WaitFlags& flags) {
+                                 v1::OperationKind asked, const WaitFlags& flags) {
+  const bool nothing = ChangedNothing(change.operation(), asked);
   if (flags.wait && !change.operation().id().empty()) {
     LH_ASSIGN_OR_RETURN(*change.mutable_operation(), AwaitChange(command, client, change, flags.timeout));
     v1::GetTenantRequest request;
@@ -83,6 +92,7 @@ absl::StatusOr<int> FinishChange(const Command& command, GatewayClient& client, 
     return kDone;
   }
   const v1::Tenant& tenant = change.tenant();
+  if (nothing) std::cout << "nothing to " << Word(asked) << ": ";
   std::cout << "tenant " << tenant.id() << " is " << Word(tenant.state());
   if (!flags.wait && change.operation().state() == v1::OPERATION_STATE_RUNNING) {
     std::cout << " (operation " << change.operation().id() << ")";

@@ -22,9 +22,14 @@ struct ChangeFlags : WaitFlags {
   std::string request_id_;
 };
 
-// What every such call ends with: wait if asked to, then show the tenant as it is now. Returns the exit code.
+// Whether the answer to a call for `asked` says that it was so already: then it has the operation that last worked on
+// the tenant, which is another one's or has ended. Of those that a call begins, only an update's ends with the answer.
+bool ChangedNothing(const v1::Operation& operation, v1::OperationKind asked);
+
+// What every call for a change of the kind `asked` ends with: wait if asked to, then show the tenant as it is now.
+// Returns the exit code.
 absl::StatusOr<int> FinishChange(const Command& command, GatewayClient& client, v1::TenantChange change,
-                                 const WaitFlags& flags);
+                                 v1::OperationKind asked, const WaitFlags& flags);
 
 // A state from the command line; a usage error for anything else.
 v1::TenantState ParseTenantState(const std::string& word);

@@ -4,9 +4,11 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <functional>
 #include <iostream>
+#include <map>
 #include <memory>
 #include <system_error>
 #include <utility>
@@ -20,8 +22,10 @@
 #include "common/secret/key_ring.h"
 #include "common/status/error.h"
 #include "common/status/view.h"
+#include "services/cli/gateway_client.h"
 #include "services/cli/json.h"
 #include "services/cli/key_files.h"
+#include "services/cli/key_needs.h"
 #include "services/cli/stack/files.h"
 #include "services/cli/table.h"
 #include "services/cli/verbs.h"
@@ -33,12 +37,14 @@ using google::protobuf::Struct;
 
 // Daemons look at the files each second, and take up what two looks have seen.
 constexpr absl::Duration kSettle = absl::Seconds(5);
+constexpr absl::Duration kLeastSettle = absl::Seconds(2);
 
 struct Flags {
   std::string config;
   bool signing = false;
   std::vector<std::string> services;
   absl::Duration settle = kSettle;
+  bool force = false;
 };
 
 struct Chosen {
@@ -184,8 +190,8 @@ absl::StatusOr<int> Rotate(const Command& command, const Chosen& chosen, const F
   LH_RETURN_IF_ERROR(ChangeRoles(chosen, &WithOtherRoleKeyCurrent));
   for (const v1::ServiceConfig& service : chosen.services) {
     Say(command, absl::StrCat("roles of ", service.name(),
-                              ": their passwords are renewed by the new key; `leasehold keys prune`",
-                              " when leasehold_provisioner_outdated_secrets is 0"));
+                              ": their passwords are renewed by the new key; then `leasehold keys prune`",
+                              " takes the other one away"));
   }
   LH_RETURN_IF_ERROR(
       ChangeSigning(chosen, [](std::string_view text) { return WithNextKeySigning(text, absl::Now()); }));
@@ -195,7 +201,36 @@ absl::StatusOr<int> Rotate(const Command& command, const Chosen& chosen, const F
   return command.json ? List(command, chosen, flags) : kDone;
 }
 
+// A key that some role's password is by must stay: gateways could not log in any more.
+absl::Status CheckNobodyNeedsOthers(const Command& command, const Chosen& chosen) {
+  std::map<std::string, std::string> keys;  // by service
+  for (const v1::ServiceConfig& service : chosen.services) {
+    LH_ASSIGN_OR_RETURN(const RoleKeys held, RoleKeys::ReadFile(service.instance().role_key_file()));
+    if (held.other()) keys[service.name()] = held.current().Fingerprint();
+  }
+  if (keys.empty()) return absl::OkStatus();
+  constexpr char kForce[] = "; --force takes the key away all the same";
+  GatewayClient client(command.gateway);
+  v1::GetStatusRequest request;
+  request.set_count_outdated_secrets(true);
+  const absl::StatusOr<v1::GetStatusResponse> status =
+      client.Call(client.status(), &v1::StatusService::StubInterface::GetStatus, request);
+  if (!status.ok()) {
+    return absl::Status(status.status().code(),
+                        absl::StrCat("provisioners are asked through the gateway whether they need the other key: ",
+                                     status.status().message(), kForce));
+  }
+  for (const auto& [name, key] : keys) {
+    const auto found = std::ranges::find(status->services(), name, &v1::ServiceOverview::service);
+    const std::string why =
+        found == status->services().end() ? "the gateway does not know this service" : WhyOtherKeyIsNeeded(*found, key);
+    if (!why.empty()) return absl::FailedPreconditionError(absl::StrCat("roles of ", name, ": ", why, kForce));
+  }
+  return absl::OkStatus();
+}
+
 absl::StatusOr<int> Prune(const Command& command, const Chosen& chosen, const Flags& flags) {
+  if (!flags.force) LH_RETURN_IF_ERROR(CheckNobodyNeedsOthers(command, chosen));
   LH_RETURN_IF_ERROR(ChangeRoles(chosen, &WithoutOtherRoleKey));
   for (const v1::ServiceConfig& service : chosen.services) {
     Say(command, absl::StrCat("roles of ", service.name(), ": one key"));
@@ -219,7 +254,13 @@ CLI::App* AddVerb(CLI::App& group, Command& command, const std::string& name, co
   verb->add_option("--roles", flags->services, "Only the key of this service's roles; may be repeated")
       ->type_name("SERVICE");
   verb->callback([flags, work, &command] {
-    command.needs_gateway = false;
+    if (flags->settle < kLeastSettle) {
+      UsageError(absl::StrCat("--settle is '", absl::FormatDuration(flags->settle),
+                              "'; allowed: ", absl::FormatDuration(kLeastSettle),
+                              " or more, in which all daemons take a changed file up"));
+    }
+    const bool roles = !flags->signing || !flags->services.empty();
+    command.needs_gateway = work == &Prune && roles && !flags->force;
     command.run = [flags, work, &command]() -> absl::StatusOr<int> {
       LH_ASSIGN_OR_RETURN(const Chosen chosen, Choose(command.env, *flags));
       // Of two at once, the second waits.
@@ -241,8 +282,10 @@ void AddKeys(CLI::App& app, Command& command) {
   CLI::App* rotate =
       AddVerb(*group, command, "rotate", "Make new keys; the ones before them go on working", &Rotate, flags);
   AddDuration(*rotate, "--settle", flags->settle, "How long gateways are given to read a new key before it is used");
-  AddVerb(*group, command, "prune", "Take away the keys that nothing needs any more", &Prune,
-          std::make_shared<Flags>());
+  const auto pruned = std::make_shared<Flags>();
+  CLI::App* prune = AddVerb(*group, command, "prune", "Take away the keys that nothing needs any more", &Prune, pruned);
+  prune->add_flag("--force", pruned->force,
+                  "Also a key that roles may have passwords by, without asking their provisioners");
 }
 
 }  // namespace leasehold::cli

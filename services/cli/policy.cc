@@ -49,7 +49,10 @@ v1::ExplainPolicyRequest RequestOf(const Flags& flags) {
 // By the file alone, as a gateway that has it would answer.
 absl::StatusOr<v1::ExplainPolicyResponse> Offline(const Flags& flags, const v1::ExplainPolicyRequest& request) {
   absl::StatusOr<PolicyPtr> policy = Policy::Load(flags.file);
-  if (!policy.ok()) return absl::FailedPreconditionError(absl::StrCat(flags.file, ": ", policy.status().message()));
+  if (!policy.ok()) {
+    const std::string why(policy.status().message());
+    return absl::FailedPreconditionError(why.contains(flags.file) ? why : absl::StrCat(flags.file, ": ", why));
+  }
   const std::map<std::string, std::string> settings(flags.settings.begin(), flags.settings.end());
   std::vector<const std::string*> switch_to;
   for (const std::string& glob : request.switch_to()) switch_to.push_back(&glob);

@@ -29,11 +29,11 @@ absl::StatusOr<v1::Tenant> Get(GatewayClient& client, const v1::GetTenantRequest
 template <typename Request>
 absl::StatusOr<int> Write(const Command& command,
                           grpc::Status (Service::*method)(grpc::ClientContext*, const Request&, v1::TenantChange*),
-                          Request request, const ChangeFlags& flags) {
+                          v1::OperationKind kind, Request request, const ChangeFlags& flags) {
   GatewayClient client(command.gateway);
   request.set_request_id(flags.RequestId());
   LH_ASSIGN_OR_RETURN(v1::TenantChange change, client.Call(client.tenants(), method, request));
-  return FinishChange(command, client, std::move(change), flags);
+  return FinishChange(command, client, std::move(change), kind, flags);
 }
 
 void AddCreate(CLI::App& group, Command& command) {
@@ -54,7 +54,7 @@ void AddCreate(CLI::App& group, Command& command) {
       for (const auto& [key, value] : flags->settings) {
         (*flags->request.mutable_tenant()->mutable_settings())[key] = value;
       }
-      return Write(command, &Service::CreateTenant, flags->request, *flags);
+      return Write(command, &Service::CreateTenant, v1::OPERATION_KIND_CREATE, flags->request, *flags);
     };
   });
 }
@@ -78,7 +78,7 @@ void AddClone(CLI::App& group, Command& command) {
       for (const auto& [key, value] : flags->settings) {
         (*flags->request.mutable_tenant()->mutable_settings())[key] = value;
       }
-      return Write(command, &Service::CloneTenant, flags->request, *flags);
+      return Write(command, &Service::CloneTenant, v1::OPERATION_KIND_CLONE, flags->request, *flags);
     };
   });
 }
@@ -161,14 +161,15 @@ void AddUpdate(CLI::App& group, Command& command) {
       if (name->count() > 0) request.set_name(flags->name);
       if (domain->count() > 0) request.set_domain(flags->domain);
       for (const auto& [key, value] : flags->settings) (*request.mutable_settings())[key] = value;
-      return Write(command, &Service::UpdateTenant, request, *flags);
+      return Write(command, &Service::UpdateTenant, v1::OPERATION_KIND_UPDATE, request, *flags);
     };
   });
 }
 
 template <typename Request>
 void AddStateChange(CLI::App& group, Command& command, const std::string& verb, const std::string& about,
-                    grpc::Status (Service::*method)(grpc::ClientContext*, const Request&, v1::TenantChange*)) {
+                    grpc::Status (Service::*method)(grpc::ClientContext*, const Request&, v1::TenantChange*),
+                    v1::OperationKind kind) {
   struct Flags : ChangeFlags {
     Request request;
   };
@@ -176,8 +177,8 @@ void AddStateChange(CLI::App& group, Command& command, const std::string& verb, 
   CLI::App* app = group.add_subcommand(verb, about);
   app->add_option("ID", *flags->request.mutable_id(), "The tenant")->required();
   flags->AddTo(*app);
-  app->callback([flags, method, &command] {
-    command.run = [flags, method, &command] { return Write(command, method, flags->request, *flags); };
+  app->callback([flags, method, kind, &command] {
+    command.run = [flags, method, kind, &command] { return Write(command, method, kind, flags->request, *flags); };
   });
 }
 
@@ -197,7 +198,7 @@ void AddDelete(CLI::App& group, Command& command) {
       v1::DeleteTenantRequest request;
       request.set_id(flags->id);
       if (retention->count() > 0) *request.mutable_retention() = FromDuration(flags->retention);
-      return Write(command, &Service::DeleteTenant, request, *flags);
+      return Write(command, &Service::DeleteTenant, v1::OPERATION_KIND_DELETE, request, *flags);
     };
   });
 }
@@ -210,13 +211,15 @@ void AddTenant(CLI::App& app, Command& command) {
   AddGet(*group, command);
   AddList(*group, command);
   AddUpdate(*group, command);
-  AddStateChange(*group, command, "suspend", "Refuse leases and sessions; keep the data", &Service::SuspendTenant);
-  AddStateChange(*group, command, "resume", "Undo a suspension", &Service::ResumeTenant);
+  AddStateChange(*group, command, "suspend", "Refuse leases and sessions; keep the data", &Service::SuspendTenant,
+                 v1::OPERATION_KIND_SUSPEND);
+  AddStateChange(*group, command, "resume", "Undo a suspension", &Service::ResumeTenant, v1::OPERATION_KIND_RESUME);
   AddDelete(*group, command);
   AddStateChange(*group, command, "undelete", "Bring a deleted tenant back, until its databases are dropped",
-                 &Service::UndeleteTenant);
+                 &Service::UndeleteTenant, v1::OPERATION_KIND_UNDELETE);
   AddStateChange(*group, command, "retry",
-                 "Let services that have failed try again now; if none has, let all look again", &Service::RetryTenant);
+                 "Let services that have failed try again now; if none has, let all look again", &Service::RetryTenant,
+                 v1::OPERATION_KIND_RETRY);
   AddClone(*group, command);
   AddTenantWatch(*group, command);
 }

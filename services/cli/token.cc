@@ -2,7 +2,6 @@
 #include <fcntl.h>
 #include <google/protobuf/struct.pb.h>
 #include <sys/file.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -17,6 +16,7 @@
 #include "common/policy/api_tokens.h"
 #include "common/status/error.h"
 #include "services/cli/json.h"
+#include "services/cli/stack/files.h"
 #include "services/cli/table.h"
 #include "services/cli/verbs.h"
 
@@ -35,16 +35,11 @@ absl::StatusOr<ApiTokens> Read(const std::string& path, bool may_be_missing) {
   return tokens;
 }
 
-// Beside it and then in its place, so that a gateway reads all of it or all of the old one.
+// A gateway reads all of it or all of the old one. It has an account of its own mostly, so that a file that is there
+// keeps its owner and its mode: one that the gateway cannot read revokes nothing.
 absl::Status Write(const std::string& path, const ApiTokens& tokens) {
-  const std::string beside = path + ".new";
-  const int fd = open(beside.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-  if (fd < 0) return Failed("write", beside);
-  const std::string text = tokens.ToText();
-  const bool written = write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size()) && fsync(fd) == 0;
-  close(fd);
-  if (!written || rename(beside.c_str(), path.c_str()) != 0) return Failed("write", path);
-  return absl::OkStatus();
+  return std::filesystem::exists(path) ? stack::ReplaceFileAtomically(path, tokens.ToText())
+                                       : stack::WriteFileAtomically(path, tokens.ToText(), 0600);
 }
 
 // Two that change it at once would lose one's change.
@@ -106,6 +101,7 @@ void AddCreate(CLI::App& group, Command& command) {
   AddDuration(*verb, "--ttl", flags->ttl, "How long it is valid; left out: until it is revoked");
   verb->callback([flags, &command] {
     CheckName(flags->name);
+    if (flags->ttl == absl::ZeroDuration()) UsageError("--ttl is '0'; allowed: longer than 0");
     command.needs_gateway = false;
     command.run = [flags, &command]() -> absl::StatusOr<int> {
       const absl::Time now = absl::Now();

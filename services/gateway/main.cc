@@ -44,6 +44,7 @@
 #include "services/gateway/audit/expiry.h"
 #include "services/gateway/audit/recorder.h"
 #include "services/gateway/audit/trail.h"
+#include "services/gateway/audit/trimmer.h"
 #include "services/gateway/callers.h"
 #include "services/gateway/encryption.h"
 #include "services/gateway/gate/gates.h"
@@ -226,6 +227,11 @@ absl::Status Run(const Arguments& arguments) {
                     .replicas = config.nats().replicas(),
                     .stream_retention = ToDuration(config.audit().stream_retention())},
                    audit, *nats, metrics);
+  AuditTrimmer trimmer({.registry = registry.connection(),
+                        .prepared = [&registry] { return registry.prepared(); },
+                        .gateway = name,
+                        .retention = audit.on() ? ToDuration(config.audit().retention()) : absl::ZeroDuration()},
+                       clock, metrics);
 
   const KnownServices services(config);
   Timer timer(clock);
@@ -309,8 +315,10 @@ absl::Status Run(const Arguments& arguments) {
                                         &audit_gate,  &instance_gate,  &status_gate};
   LH_ASSIGN_OR_RETURN(
       const auto rpc,
-      RpcServer::Start(grpc_address, rpc::ServerCredentials(encryption.grpc, ClientCertificateOf(config.gateway())),
-                       descriptors, callers->gate(), audit, gates));
+      RpcServer::Start(
+          grpc_address, rpc::ServerCredentials(encryption.grpc, ClientCertificateOf(config.gateway())), descriptors,
+          {.per_connection = config.gateway().grpc_calls_per_connection(), .total = config.gateway().grpc_max_calls()},
+          callers->gate(), audit, metrics, gates));
   certificates.Start();
   health.Set("listeners", absl::OkStatus());
   timer.Every(kHealthTick, [&rpc, &health, &serving, names = services.names()] {
@@ -318,6 +326,7 @@ absl::Status Run(const Arguments& arguments) {
   });
   registry.Start();
   trail.Start();
+  trimmer.Start();
   timer.Start();
   callers->Start();
   keys.Start();
@@ -338,6 +347,7 @@ absl::Status Run(const Arguments& arguments) {
   rpc->Shutdown(absl::Now() + kRpcPatience);
   sql.Stop();
   replicator.Stop();
+  trimmer.Stop();
   trail.Stop();
   registry.Stop();
   timer.Stop();

@@ -44,6 +44,10 @@ constexpr int kMinPingIntervalMs = 5'000;
 // From accept to the end of the TLS handshake and HTTP/2's settings; gRPC's own patience is two minutes.
 constexpr int kHandshakeMs = 10'000;
 
+// So many times the calls that a client was told it may have open: it may not have heard yet, and one that has ended
+// counts until its memory is given back.
+constexpr int kPatience = 2;
+
 // As GET /servingz. No service of the configuration can have a name with a dot.
 constexpr char kServing[] = "leasehold.serving";
 
@@ -75,8 +79,9 @@ void LogProtobuf(google::protobuf::LogLevel level, const char* file, int /*line*
 
 absl::StatusOr<std::unique_ptr<RpcServer>> RpcServer::Start(const HostPort& listen,
                                                             const std::shared_ptr<grpc::ServerCredentials>& credentials,
-                                                            const DescriptorBudget& descriptors, Gate& gate,
-                                                            AuditRecorder& audit, std::span<Gated* const> services) {
+                                                            const DescriptorBudget& descriptors,
+                                                            const CallLimits& calls, Gate& gate, AuditRecorder& audit,
+                                                            Metrics& metrics, std::span<Gated* const> services) {
   LH_ASSIGN_OR_RETURN(std::unique_ptr<RpcListener> listener, RpcListener::Open(listen));
   gpr_set_log_function(LogGrpc);
   google::protobuf::SetLogHandler(LogProtobuf);
@@ -89,6 +94,8 @@ absl::StatusOr<std::unique_ptr<RpcServer>> RpcServer::Start(const HostPort& list
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, kMinPingIntervalMs);
   builder.AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, kHandshakeMs);
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, static_cast<int>(calls.per_connection));
+  builder.AddChannelArgument(GRPC_ARG_ENABLE_CHANNELZ, 1);  // by which calls are counted
   auto interceptors = RefuseUndecodableRequests();
   interceptors.push_back(CheckCallsAt(gate));
   interceptors.push_back(RecordCalls(audit));
@@ -103,12 +110,15 @@ absl::StatusOr<std::unique_ptr<RpcServer>> RpcServer::Start(const HostPort& list
   std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
   if (!server) return absl::InternalError("the gRPC server does not start");
   listener->Start(std::move(connections), descriptors);
-  return std::unique_ptr<RpcServer>(new RpcServer(credentials, std::move(server), std::move(listener)));
+  return std::unique_ptr<RpcServer>(new RpcServer(credentials, std::move(server), std::move(listener), calls, metrics));
 }
 
 RpcServer::RpcServer(std::shared_ptr<grpc::ServerCredentials> credentials, std::unique_ptr<grpc::Server> server,
-                     std::unique_ptr<RpcListener> listener)
-    : credentials_(std::move(credentials)), server_(std::move(server)), listener_(std::move(listener)) {}
+                     std::unique_ptr<RpcListener> listener, const CallLimits& calls, Metrics& metrics)
+    : credentials_(std::move(credentials)),
+      server_(std::move(server)),
+      listener_(std::move(listener)),
+      bounds_({.per_connection = kPatience * calls.per_connection, .total = calls.total}, metrics) {}
 
 void RpcServer::Shutdown(absl::Time deadline) {
   listener_->Stop();

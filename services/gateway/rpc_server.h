@@ -13,7 +13,9 @@
 #include "common/daemon/daemon.h"
 #include "common/daemon/descriptors.h"
 #include "common/daemon/serving.h"
+#include "common/telemetry/metrics.h"
 #include "services/gateway/audit/recorder.h"
+#include "services/gateway/call_bounds.h"
 #include "services/gateway/gate/gate.h"
 #include "services/gateway/rpc_listener.h"
 
@@ -22,13 +24,15 @@ namespace leasehold::gateway {
 class RpcServer {
  public:
   // Serves at once, and lets in what `gate` does; what there is to call is told only where everybody may call it.
+  // Clients are told to have `calls.per_connection` open at most; connections with twice as many are closed.
   // INVALID_FIELD "gateway.grpc_listen" if the address cannot be listened on. `gate`, `audit`, which records the calls,
-  // and `services` outlive the server. Process-wide, and so once: gRPC's and protobuf's own log lines go to ours, at
-  // level debug.
+  // `metrics` and `services` outlive the server. Process-wide, and so once: gRPC's and protobuf's own log lines go to
+  // ours, at level debug.
   static absl::StatusOr<std::unique_ptr<RpcServer>> Start(const HostPort& listen,
                                                           const std::shared_ptr<grpc::ServerCredentials>& credentials,
-                                                          const DescriptorBudget& descriptors, Gate& gate,
-                                                          AuditRecorder& audit, std::span<Gated* const> services);
+                                                          const DescriptorBudget& descriptors, const CallLimits& calls,
+                                                          Gate& gate, AuditRecorder& audit, Metrics& metrics,
+                                                          std::span<Gated* const> services);
 
   grpc::Server& server() { return *server_; }
   // No more connections; calls in progress end by then. Blocks.
@@ -36,11 +40,12 @@ class RpcServer {
 
  private:
   RpcServer(std::shared_ptr<grpc::ServerCredentials> credentials, std::unique_ptr<grpc::Server> server,
-            std::unique_ptr<RpcListener> listener);
+            std::unique_ptr<RpcListener> listener, const CallLimits& calls, Metrics& metrics);
   // The server asks them for certificates as long as it lives.
   const std::shared_ptr<grpc::ServerCredentials> credentials_;
   const std::unique_ptr<grpc::Server> server_;
   const std::unique_ptr<RpcListener> listener_;
+  CallBounds bounds_;
 };
 
 // What grpc.health.v1 answers from now on: whether the gateway is ready, under "" and the name of each of our gRPC

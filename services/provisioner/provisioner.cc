@@ -217,7 +217,9 @@ Provisioner::Provisioner(Settings settings, std::unique_ptr<Renewed> renewed)
       instance_calls_({.start_time = clock_.Now(),
                        .min_spares = spares_.options().min_spares,
                        .max_spares = spares_.options().max_spares},
-                      {.instance = instance_, .central = central_, .runs = rollout_.store()}) {
+                      {.instance = instance_, .central = central_, .runs = rollout_.store(), .compared = [this] {
+                         return reconciler_.compared();
+                       }}) {
   // Without the gateway a provisioner still does its work.
   for (const char* component : {"instance", "nats"}) health_.Require(component);
 }
@@ -244,7 +246,14 @@ absl::Status Provisioner::Connect(const std::string& nats_url, const jetstream::
                                  .name = std::format("provisioner/{}", service.str()),
                                  .on_state = [this](const absl::Status& status) { nats_health_.Note(status); }},
                                 security));
-  reporter_ = std::make_unique<StatusReporter>(*nats_, records_, service, metrics_);
+  reporter_ =
+      std::make_unique<StatusReporter>(*nats_, records_, service, metrics_, [this](const absl::Status& refused) {
+        if (refused.ok()) {
+          reconciler_.RequestPass();
+        } else {
+          (void)desired_.ReportTrouble(instance_.process(), std::string(ClientText(refused)));
+        }
+      });
   events_ = std::make_unique<TenantEvents>(
       *nats_, service, replicas_,
       [this](const TenantId& id, const Desire& desire) {

@@ -109,6 +109,24 @@ TEST_F(EffectiveConfigTest, ServicesThatShareAServerKeepTheirLogins) {
   }
 }
 
+// What a configuration asks of TLS, the stack's own certificates give.
+TEST_F(EffectiveConfigTest, CertificatesThatAreMadeAreNotMissed) {
+  const std::string yaml =
+      "gateway: {sql_tls: required}\n"
+      "nats: {url: 'tls://127.0.0.1:7422'}\n"
+      "services: [{name: identity}, {name: pay-roll, instance: {sslmode: verify-full}}]";
+  EXPECT_THAT(std::string(ParseConfig(yaml, folder_.path(), NoVariables).status().message()),
+              HasSubstr("gateway.sql_certificate_file"));
+  const auto config = ParseConfig(yaml, folder_.path(), NoVariables, TlsFiles::kToCome);
+  ASSERT_TRUE(config.ok()) << config.status();
+  const auto effective = EffectiveConfig(*config, ports_, secrets_, "/certs");
+  ASSERT_TRUE(effective.ok()) << effective.status();
+  const auto again = ParseConfig(ToYaml(*effective), "/elsewhere", NoVariables);
+  ASSERT_TRUE(again.ok()) << again.status();
+  EXPECT_EQ(again->gateway().sql_tls(), "required");
+  EXPECT_EQ(again->gateway().sql_certificate_file(), "/certs/gateway.crt");
+}
+
 TEST_F(EffectiveConfigTest, PostgresOwnRolesAreNoLogins) {
   for (const std::string login : {"postgres", "pg_monitor"}) {
     const auto config =

@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
+#include "common/config/encryption.h"
 #include "common/status/error.h"
 #include "common/status/view.h"
 #include "services/cli/stack/dev_certificates.h"
@@ -96,7 +97,8 @@ absl::Status Supervisor::Up() {
 
 absl::Status Supervisor::Prepare() {
   LH_RETURN_IF_ERROR(CheckStateFolder(options_.state_dir));
-  LH_ASSIGN_OR_RETURN(config_, LoadConfig(options_.config_path, env_));
+  LH_ASSIGN_OR_RETURN(config_,
+                      LoadConfig(options_.config_path, env_, options_.tls ? TlsFiles::kToCome : TlsFiles::kNamed));
   LH_ASSIGN_OR_RETURN(ports_, PlanPorts(config_, options_.ports, env_, &localserver::FreePort));
   LH_ASSIGN_OR_RETURN(gateway_program_, FindDaemon("leasehold-gateway"));
   LH_ASSIGN_OR_RETURN(provisioner_program_, FindDaemon("leasehold-provisioner"));
@@ -114,6 +116,7 @@ absl::Status Supervisor::Prepare() {
   LH_RETURN_IF_ERROR(MakeFolder(PathOf("pg")));
   LH_RETURN_IF_ERROR(MakeFolder(PathOf("log")));
   LH_ASSIGN_OR_RETURN(effective_, EffectiveConfig(config_, ports_, *secrets_, Certificates()));
+  LH_RETURN_IF_ERROR(config::CheckEncryption(effective_));
   if (effective_.provisioner().backup_folder().empty()) {
     effective_.mutable_provisioner()->set_backup_folder(PathOf("backups"));
   }

@@ -8,6 +8,7 @@ namespace leasehold::gateway {
 namespace {
 
 using testing::ElementsAre;
+using testing::HasSubstr;
 using testing::IsEmpty;
 
 class BackupServiceTest : public RegistryServiceTest {
@@ -262,6 +263,28 @@ TEST_F(BackupServiceTest, ARestoreTellsTheInstancesWhereTheDataComesFrom) {
   for (const char* service : {"core", "identity"}) Report("copy", service, v1::SERVICE_STATE_READY, 1);
   EXPECT_EQ(OperationOf("copy.1").state(), v1::OPERATION_STATE_SUCCEEDED);
   EXPECT_FALSE(OriginOf("copy").has_value()) << "followed";
+}
+
+TEST_F(BackupServiceTest, ABackupStaysWhileATenantIsRestoredFromIt) {
+  Ready("acme");
+  ASSERT_TRUE(Backup("acme").ok());
+  Complete("acme.2");
+  ASSERT_TRUE(Restore("acme.2", "copy", false).ok());
+  v1::DeleteBackupRequest request;
+  request.set_id("acme.2");
+  const auto remove = [&]() -> absl::Status {
+    v1::Backup backup;
+    grpc::ClientContext context;
+    return FromGrpc(backups_->DeleteBackup(&context, request, &backup), "the test");
+  };
+  const absl::Status refused = remove();
+  EXPECT_EQ(ReasonOf(refused), v1::REASON_TENANT_NOT_READY);
+  EXPECT_THAT(std::string(refused.message()), HasSubstr("tenant copy is being restored from it (operation copy.1)"));
+  Report("copy", "core", v1::SERVICE_STATE_READY, 1);
+  EXPECT_FALSE(remove().ok()) << "the other service still reads it";
+  Report("copy", "identity", v1::SERVICE_STATE_READY, 1);
+  EXPECT_EQ(remove(), absl::OkStatus());
+  EXPECT_EQ(ReasonOf(Restore("acme.2", "late", false).status()), v1::REASON_BACKUP_INCOMPLETE);
 }
 
 TEST_F(BackupServiceTest, ACopySaysHowManyBytesItHasCopied) {

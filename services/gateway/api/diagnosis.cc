@@ -71,7 +71,7 @@ std::string AdviceFor(const v1::Finding& finding) {
     case v1::FINDING_KIND_LEFTOVER:
       return "drop it if nobody uses it";
     case v1::FINDING_KIND_FOREIGN:
-      return "rename or drop it: the tenant gets a database of its own then";
+      return "rename or drop it: a tenant of that id gets its own then";
     case v1::FINDING_KIND_UNLISTED:
       return "create the tenant to take it over, or drop it";
     default:

@@ -108,10 +108,10 @@ struct StatusService::Round {
 };
 
 grpc::ServerUnaryReactor* StatusService::GetStatus(grpc::CallbackServerContext* context,
-                                                   const v1::GetStatusRequest* /*request*/,
+                                                   const v1::GetStatusRequest* request,
                                                    v1::GetStatusResponse* response) {
   grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
-  const bool accepted = parts_.registry.executor().Submit([this, reactor, response] {
+  const bool accepted = parts_.registry.executor().Submit([this, reactor, request, response] {
     const std::vector<std::string>& names = parts_.registry.services();
     if (const absl::Status read = ReadRegistry(*response); !read.ok()) {
       // It is among the problems as the health of a component.
@@ -120,7 +120,7 @@ grpc::ServerUnaryReactor* StatusService::GetStatus(grpc::CallbackServerContext* 
       for (const std::string& name : names) response->add_services()->set_service(name);
     }
     v1::InstanceCall call;
-    call.mutable_status();
+    call.mutable_status()->set_count_outdated_secrets(request->count_outdated_secrets());
     const auto round = std::make_shared<Round>(*this, reactor, response);
     const bool asked = parts_.asker.AskAll(names, std::move(call), kPatience, [round](InstanceAsker::Answers answers) {
       round->answers = std::move(answers);

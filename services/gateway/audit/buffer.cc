@@ -9,8 +9,8 @@
 namespace leasehold::gateway {
 namespace {
 
-// A record travels as one message of the stream, and those end at 1 MiB.
-constexpr size_t kMostBytes = 512 * 1024;
+// A record travels as one message of the stream, and those end at 1 MiB, headers among it.
+constexpr size_t kMostBytes = 960 * 1024;
 
 absl::Status Lost(std::string_view why) { return Error(v1::REASON_AUDIT_UNAVAILABLE, why); }
 

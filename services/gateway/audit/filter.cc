@@ -68,6 +68,11 @@ absl::StatusOr<AuditFilter> AuditFilter::Of(const v1::ListAuditEventsRequest& re
   if (request.has_until()) {
     LH_ASSIGN_OR_RETURN(filter.until_, TimeOf("until", request.until()));
   }
+  if (filter.until_ <= filter.since_) {
+    return InvalidField(
+        "until", absl::FormatTime(absl::RFC3339_sec, filter.until_, absl::UTCTimeZone()),
+        absl::StrCat("a time after since, ", absl::FormatTime(absl::RFC3339_sec, filter.since_, absl::UTCTimeZone())));
+  }
   return filter;
 }
 

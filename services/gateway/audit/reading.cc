@@ -12,11 +12,13 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "common/config/config.h"
 #include "common/status/error.h"
 #include "services/gateway/audit/chain.h"
 #include "services/gateway/audit/filter.h"
 #include "services/gateway/audit/line.h"
 #include "services/gateway/audit/records.h"
+#include "services/gateway/audit/trim.h"
 
 namespace leasehold::gateway {
 namespace {
@@ -73,9 +75,26 @@ absl::StatusOr<pqxx::result> Look(postgres::Transaction& tx, const AuditFilter& 
                  params);
 }
 
-absl::StatusOr<int64_t> Newest(postgres::Transaction& tx) {
-  LH_ASSIGN_OR_RETURN(const pqxx::result newest, tx.Exec("SELECT coalesce(max(number), 0) FROM leasehold.audit"));
-  return newest[0][0].as<int64_t>();
+struct Extent {
+  int64_t oldest;
+  int64_t newest;
+};
+
+absl::StatusOr<Extent> ExtentOf(postgres::Transaction& tx) {
+  LH_ASSIGN_OR_RETURN(const pqxx::result ends,
+                      tx.Exec("SELECT coalesce(min(number), 1), coalesce(max(number), 0) FROM leasehold.audit"));
+  return Extent{.oldest = ends[0][0].as<int64_t>(), .newest = ends[0][1].as<int64_t>()};
+}
+
+// Whether the record that the anchor names, itself in the chain, tells of it.
+absl::StatusOr<bool> IsTold(postgres::Transaction& tx, const AuditAnchor& anchor) {
+  LH_ASSIGN_OR_RETURN(const std::vector<v1::AuditRecord> records, ReadRecords(tx, anchor.told_in, 1));
+  if (records.empty() || records.front().number() != anchor.told_in) return false;
+  for (const absl::string_view line : absl::StrSplit(records.front().events(), '\n', absl::SkipEmpty())) {
+    const absl::StatusOr<v1::AuditEvent> event = ParseAuditLine(StdView(line));
+    if (event.ok() && TellsOfTrim(*event, anchor.last)) return true;
+  }
+  return false;
 }
 
 }  // namespace
@@ -97,9 +116,11 @@ absl::StatusOr<v1::ListAuditEventsResponse> ListAuditEvents(postgres::Transactio
     after = Position::Parse(request.page_token());
     if (!after) return Error(v1::REASON_BAD_PAGE_TOKEN, "page_token is not one that this list gave out");
   }
-  LH_ASSIGN_OR_RETURN(const int64_t newest, Newest(tx));
-  int64_t from = after ? after->record : newest;
-  const int64_t last = upwards ? newest : 1;
+  LH_ASSIGN_OR_RETURN(const Extent extent, ExtentOf(tx));
+  int64_t from = after ? after->record : extent.newest;
+  // What lies before it may be millions of numbers that are in use no more.
+  if (upwards) from = std::max(from, extent.oldest);
+  const int64_t last = upwards ? extent.newest : extent.oldest;
 
   v1::ListAuditEventsResponse response;
   while (upwards ? from <= last : from >= last) {
@@ -147,18 +168,53 @@ absl::StatusOr<v1::VerifyAuditResponse> VerifyAudit(postgres::Transaction& tx, c
   if (request.limit() < 0 || request.limit() > kMostChecked) {
     return InvalidField("limit", std::to_string(request.limit()), std::format("0 to {}", kMostChecked));
   }
+  // Records may be removed meanwhile, with an anchor in their place.
+  LH_RETURN_IF_ERROR(tx.Exec("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY").status());
+  LH_ASSIGN_OR_RETURN(const AuditAnchor anchor, NewestAnchor(tx));
+  const int64_t first = anchor.last.number + 1;
   int64_t number = std::max<int64_t>(request.number(), 1);
   int left = request.limit() == 0 ? kDefaultChecked : request.limit();
   std::string previous = request.previous();
-  if (previous.empty() && number == 1) previous = AuditChainStart();
+  if (number < first) {
+    if (request.number() != 0 && previous.empty()) {
+      return InvalidField("number", std::to_string(number),
+                          std::format("{} or more: what was before was removed for audit.retention", first));
+    }
+    number = first;
+    previous.clear();
+  }
+  if (previous.empty() && number == first) previous = anchor.last.hash;
+  LH_ASSIGN_OR_RETURN(const Extent extent, ExtentOf(tx));
+  LH_ASSIGN_OR_RETURN(const pqxx::result stream, tx.Exec("SELECT number FROM leasehold.audit_published"));
+  const int64_t published = stream.empty() ? 0 : stream[0][0].as<int64_t>();
+  // A number that there never was is a mistake, and nothing would be checked.
+  if (const int64_t newest = std::max(extent.newest, published); previous.empty() && number > newest) {
+    return InvalidField("number", std::to_string(number), std::format("{} to {}", first, std::max(newest, first)));
+  }
 
   v1::VerifyAuditResponse response;
+  if (first > 1) {
+    response.set_trimmed_number(anchor.last.number);
+    *response.mutable_trim_time() = FromTime(anchor.time);
+  }
   const auto broken = [&response](int64_t at, std::string why) {
     response.set_done(true);
     response.set_broken_number(at);
     response.set_broken_why(std::move(why));
     return response;
   };
+  if (first > 1 && number == first) {
+    LH_ASSIGN_OR_RETURN(const bool told, IsTold(tx, anchor));
+    const bool by_hand = anchor.told_in == 0;
+    if (by_hand && request.number() == 0) {
+      return broken(number, "no record tells what was removed before it; --from checks from it on");
+    }
+    if (!told && !by_hand) {
+      return broken(
+          anchor.last.number,
+          std::format("it counts as removed for audit.retention, but record {} does not tell so", anchor.told_in));
+    }
+  }
   while (left > 0) {
     const int limit = std::min(left, kCheckedAtOnce);
     LH_ASSIGN_OR_RETURN(const std::vector<v1::AuditRecord> records, ReadRecords(tx, number, limit));
@@ -179,10 +235,9 @@ absl::StatusOr<v1::VerifyAuditResponse> VerifyAudit(postgres::Transaction& tx, c
     left -= limit;
     if (records.size() == static_cast<size_t>(limit)) continue;
     response.set_done(true);
-    LH_ASSIGN_OR_RETURN(const pqxx::result published, tx.Exec("SELECT number FROM leasehold.audit_published"));
-    if (!published.empty() && published[0][0].as<int64_t>() >= number) {
-      return broken(number, std::format("it is missing, with all behind it: the stream AUDIT has records up to {}",
-                                        published[0][0].as<int64_t>()));
+    if (published >= number) {
+      return broken(number,
+                    std::format("it is missing, with all behind it: the stream AUDIT has records up to {}", published));
     }
     break;
   }

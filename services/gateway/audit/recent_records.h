@@ -20,7 +20,7 @@ class RecentRecords {
   // is another gateway's, or was here too long ago.
   std::vector<v1::AuditRecord> Take(int64_t number, size_t limit);
 
-  static constexpr size_t kMost = 16;  // 8 MiB
+  static constexpr size_t kMost = 8;  // 8 MiB
 
  private:
   absl::Mutex mu_;

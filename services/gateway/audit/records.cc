@@ -1,6 +1,7 @@
 #include "services/gateway/audit/records.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "common/secret/secret.h"
 #include "common/status/error.h"
@@ -9,8 +10,15 @@ namespace leasehold::gateway {
 namespace {
 
 // Any numbers that nothing else in this database locks.
-constexpr std::string_view kLockAppending = "SELECT pg_advisory_xact_lock(7450000003)";
-constexpr std::string_view kTryLockPublishing = "SELECT pg_try_advisory_xact_lock(7450000004)";
+constexpr int64_t kAppending = 7450000003;
+constexpr int64_t kPublishing = 7450000004;
+
+// These run many times a second. Statements with parameters are parsed and planned once a connection.
+constexpr std::string_view kLock = "SELECT pg_advisory_xact_lock($1)";
+constexpr std::string_view kNewest =
+    "SELECT number, encode(hash, 'hex') FROM leasehold.audit WHERE number > $1 ORDER BY number DESC LIMIT 1";
+constexpr std::string_view kPublishedIfMine =
+    "SELECT number FROM leasehold.audit_published WHERE pg_try_advisory_xact_lock($1)";
 
 constexpr std::string_view kFrom =
     "SELECT number, gateway, events, encode(previous, 'hex'), encode(hash, 'hex') FROM leasehold.audit"
@@ -24,6 +32,30 @@ absl::StatusOr<AuditHead> HeadOf(const pqxx::result& found) {
   return head;
 }
 
+// Locks the chain for as long as the transaction lasts.
+absl::StatusOr<AuditHead> NewestHead(postgres::Transaction& tx) {
+  LH_RETURN_IF_ERROR(tx.Exec(kLock, {std::to_string(kAppending)}).status());
+  LH_ASSIGN_OR_RETURN(const pqxx::result newest, tx.Exec(kNewest, {"0"}));
+  return HeadOf(newest);
+}
+
+absl::StatusOr<AuditHead> Insert(postgres::Transaction& tx, const std::string& gateway, const AuditBuffer::Batch& batch,
+                                 const AuditHead& before) {
+  AuditHead head;
+  head.number = before.number + 1;
+  head.hash = AuditHash(before.hash, head.number, gateway, batch.lines);
+  LH_RETURN_IF_ERROR(
+      tx.Exec(
+            "INSERT INTO leasehold.audit (number, gateway, first_time, last_time, event_count, events, previous, hash)"
+            " VALUES ($1, $2, to_timestamp($3::bigint / 1e6), to_timestamp($4::bigint / 1e6), $5, $6,"
+            " decode($7, 'hex'), decode($8, 'hex'))",
+            {std::to_string(head.number), gateway, std::to_string(absl::ToUnixMicros(batch.first)),
+             std::to_string(absl::ToUnixMicros(batch.last)), std::to_string(batch.events), batch.lines,
+             Hex(before.hash), Hex(head.hash)})
+          .status());
+  return head;
+}
+
 }  // namespace
 
 absl::StatusOr<Appended> Append(postgres::Connection& connection, const std::string& gateway,
@@ -31,11 +63,7 @@ absl::StatusOr<Appended> Append(postgres::Connection& connection, const std::str
   Appended done;
   const absl::Status status = connection.InTransaction([&](postgres::Transaction& tx) -> absl::Status {
     done = {};
-    LH_RETURN_IF_ERROR(tx.Exec(kLockAppending).status());
-    LH_ASSIGN_OR_RETURN(
-        const pqxx::result newest,
-        tx.Exec("SELECT number, encode(hash, 'hex') FROM leasehold.audit ORDER BY number DESC LIMIT 1"));
-    LH_ASSIGN_OR_RETURN(AuditHead before, HeadOf(newest));
+    LH_ASSIGN_OR_RETURN(AuditHead before, NewestHead(tx));
     if (before.number > known.number) {
       LH_ASSIGN_OR_RETURN(const pqxx::result ours,
                           tx.Exec("SELECT number, encode(hash, 'hex') FROM leasehold.audit"
@@ -49,21 +77,30 @@ absl::StatusOr<Appended> Append(postgres::Connection& connection, const std::str
       done.tampered = true;
       before = known;
     }
-    done.head.number = before.number + 1;
-    done.head.hash = AuditHash(before.hash, done.head.number, gateway, batch.lines);
-    done.previous = before.hash;
-    return tx
-        .Exec(
-            "INSERT INTO leasehold.audit (number, gateway, first_time, last_time, event_count, events, previous, hash)"
-            " VALUES ($1, $2, to_timestamp($3::bigint / 1e6), to_timestamp($4::bigint / 1e6), $5, $6,"
-            " decode($7, 'hex'), decode($8, 'hex'))",
-            {std::to_string(done.head.number), gateway, std::to_string(absl::ToUnixMicros(batch.first)),
-             std::to_string(absl::ToUnixMicros(batch.last)), std::to_string(batch.events), batch.lines,
-             Hex(before.hash), Hex(done.head.hash)})
-        .status();
+    LH_ASSIGN_OR_RETURN(done.head, Insert(tx, gateway, batch, before));
+    done.previous = std::move(before.hash);
+    return absl::OkStatus();
   });
   LH_RETURN_IF_ERROR(status);
   return done;
+}
+
+absl::StatusOr<AuditHead> AppendWithin(postgres::Transaction& tx, const std::string& gateway,
+                                       const AuditBuffer::Batch& batch) {
+  LH_ASSIGN_OR_RETURN(const AuditHead before, NewestHead(tx));
+  return Insert(tx, gateway, batch, before);
+}
+
+absl::StatusOr<AuditAnchor> NewestAnchor(postgres::Transaction& tx) {
+  AuditAnchor anchor;
+  LH_ASSIGN_OR_RETURN(const pqxx::result found, tx.Exec("SELECT number, encode(hash, 'hex'), coalesce(told_in, 0),"
+                                                        " (extract(epoch FROM trim_time) * 1e6)::bigint"
+                                                        " FROM leasehold.audit_trims ORDER BY number DESC LIMIT 1"));
+  LH_ASSIGN_OR_RETURN(anchor.last, HeadOf(found));
+  if (found.empty()) return anchor;
+  anchor.told_in = found[0][2].as<int64_t>();
+  anchor.time = absl::FromUnixMicros(found[0][3].as<int64_t>());
+  return anchor;
 }
 
 absl::StatusOr<std::vector<v1::AuditRecord>> ReadRecords(postgres::Transaction& tx, int64_t number, int limit) {
@@ -81,9 +118,8 @@ absl::StatusOr<std::vector<v1::AuditRecord>> ReadRecords(postgres::Transaction& 
 }
 
 absl::StatusOr<std::optional<int64_t>> FirstUnpublished(postgres::Transaction& tx) {
-  LH_ASSIGN_OR_RETURN(const pqxx::result mine, tx.Exec(kTryLockPublishing));
-  if (!mine[0][0].as<bool>()) return std::nullopt;
-  LH_ASSIGN_OR_RETURN(const pqxx::result published, tx.Exec("SELECT number FROM leasehold.audit_published"));
+  LH_ASSIGN_OR_RETURN(const pqxx::result published, tx.Exec(kPublishedIfMine, {std::to_string(kPublishing)}));
+  if (published.empty()) return std::nullopt;
   return published[0][0].as<int64_t>() + 1;
 }
 

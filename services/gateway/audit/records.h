@@ -28,11 +28,24 @@ struct Appended {
   bool tampered = false;
 };
 
+// Up to where the trail was shortened: what follows continues this record.
+struct AuditAnchor {
+  AuditHead last;       // as long as nothing was: none
+  int64_t told_in = 0;  // the record that tells of it; 0: none does, it was set by hand
+  absl::Time time = absl::InfinitePast();
+};
+
 // Appends what `gateway` has gathered, behind what all gateways have. `known`: the last head that this gateway's only
 // writer appended; if a record of its is behind it, an earlier call has come through without having been told. Never
 // takes a number again whose record has vanished, so that the gap tells of it.
 absl::StatusOr<Appended> Append(postgres::Connection& connection, const std::string& gateway,
                                 const AuditBuffer::Batch& batch, const AuditHead& known);
+
+// The same within a transaction, without a look at what came before; others that append wait until it ends.
+absl::StatusOr<AuditHead> AppendWithin(postgres::Transaction& tx, const std::string& gateway,
+                                       const AuditBuffer::Batch& batch);
+
+absl::StatusOr<AuditAnchor> NewestAnchor(postgres::Transaction& tx);
 
 // Up to `limit` records from `number` on, in their order.
 absl::StatusOr<std::vector<v1::AuditRecord>> ReadRecords(postgres::Transaction& tx, int64_t number, int limit);

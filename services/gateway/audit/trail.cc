@@ -12,6 +12,7 @@
 #include "common/secret/secret.h"
 #include "common/status/error.h"
 #include "common/telemetry/log.h"
+#include "services/gateway/audit/tampered.h"
 
 namespace leasehold::gateway {
 namespace {
@@ -36,8 +37,7 @@ AuditTrail::AuditTrail(Options options, AuditRecorder& recorder, jetstream::Clie
       recorder_(recorder),
       nats_(nats),
       stored_(metrics.Counter("leasehold_audit_events_total", "Events that this gateway has stored in the trail")),
-      tampered_(metrics.Counter("leasehold_audit_tampered_total",
-                                "Times that the trail's newest record was not what this gateway had written")),
+      tampered_(TamperedCounter(metrics)),
       waiting_(metrics.Gauge("leasehold_audit_buffered", "Events that are not stored yet")),
       published_(metrics.Gauge("leasehold_audit_published_record",
                                "The newest record that this gateway has carried to the stream AUDIT")),
@@ -178,11 +178,10 @@ absl::Status AuditTrail::CarrySome(bool& more) {
     LH_ASSIGN_OR_RETURN(const std::optional<int64_t> first, FirstUnpublished(tx));
     if (!first) return absl::OkStatus();
     std::vector<v1::AuditRecord> records = recent_.Take(*first, kPublishedAtOnce);
-    const bool remembered = !records.empty();
-    if (!remembered) {
+    if (records.empty()) {
       LH_ASSIGN_OR_RETURN(records, ReadRecords(tx, *first, kPublishedAtOnce));
     }
-    more = remembered || records.size() == kPublishedAtOnce;
+    more = records.size() == kPublishedAtOnce;
     int64_t newest = 0;
     for (v1::AuditRecord& record : records) {
       published = nats_.Publish("audit.records", record.events(),

@@ -5,6 +5,13 @@
 
 namespace leasehold::gateway {
 
+namespace {
+
+// To the next look at the clock: it may have been set.
+constexpr absl::Duration kLongestSleep = absl::Seconds(1);
+
+}  // namespace
+
 Timer::~Timer() { Stop(); }
 
 void Timer::Start() {
@@ -21,11 +28,11 @@ void Timer::Stop() {
   if (thread_.joinable()) thread_.join();
 }
 
-void Timer::At(absl::Time when, Task task) {
+void Timer::Add(absl::Time when, absl::Duration longest, Task task) {
   absl::MutexLock lock(&mu_);
   if (stopping_) return;
   const uint64_t number = next_number_++;
-  heap_.push_back({when, number, std::move(task)});
+  heap_.push_back({when, longest, number, std::move(task)});
   std::ranges::push_heap(heap_, Later());
   if (heap_.front().number == number) earlier_ = true;
 }
@@ -37,7 +44,18 @@ void Timer::Every(absl::Duration period, std::function<void()> task) {
   });
 }
 
+void Timer::NoteClock() {
+  absl::MutexLock lock(&mu_);
+  const absl::Time now = clock_.Now();
+  if (now < seen_) {
+    for (Entry& entry : heap_) entry.when = std::min(entry.when, now + entry.longest);
+    std::ranges::make_heap(heap_, Later());
+  }
+  seen_ = now;
+}
+
 void Timer::Tick() {
+  NoteClock();
   while (RunOne()) {
   }
 }
@@ -63,7 +81,7 @@ void Timer::Run() {
     const absl::Time next = heap_.empty() ? absl::InfiniteFuture() : heap_.front().when;
     earlier_ = false;
     const auto changed = [this]() ABSL_SHARED_LOCKS_REQUIRED(mu_) { return stopping_ || earlier_; };
-    mu_.AwaitWithTimeout(absl::Condition(&changed), next - clock_.Now());
+    mu_.AwaitWithTimeout(absl::Condition(&changed), std::min(next - clock_.Now(), kLongestSleep));
   }
 }
 

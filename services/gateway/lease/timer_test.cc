@@ -45,6 +45,39 @@ TEST(Timer, ThreadSeesAnEarlierTask) {
   EXPECT_TRUE(ran.WaitForNotificationWithTimeout(absl::Seconds(10)));
 }
 
+TEST(Timer, AClockThatIsSetBackMakesNothingWaitForLonger) {
+  FakeClock clock;
+  Timer timer(clock);
+  int runs = 0;
+  bool at = false;
+  timer.Every(absl::Seconds(1), [&] { ++runs; });
+  timer.At(clock.Now() + absl::Seconds(1), [&] { at = true; });
+  timer.Tick();
+  clock.Advance(-absl::Hours(1));
+  timer.Tick();
+  EXPECT_EQ(runs, 0);
+  clock.Advance(absl::Seconds(1));
+  timer.Tick();
+  EXPECT_EQ(runs, 1);
+  EXPECT_FALSE(at) << "a point in time is one";
+  clock.Advance(absl::Hours(1));
+  timer.Tick();
+  EXPECT_TRUE(at);
+}
+
+TEST(Timer, ThreadSeesThatTheClockWasSet) {
+  FakeClock clock;
+  Timer timer(clock);
+  absl::Notification ran;
+  timer.At(clock.Now() + absl::Hours(1), [&] { ran.Notify(); });
+  absl::Notification began;
+  timer.At(absl::InfinitePast(), [&] { began.Notify(); });
+  timer.Start();
+  began.WaitForNotification();
+  clock.Advance(absl::Hours(1));
+  EXPECT_TRUE(ran.WaitForNotificationWithTimeout(absl::Seconds(30)));
+}
+
 TEST(Timer, StopDropsTheRest) {
   FakeClock clock;
   Timer timer(clock);

@@ -82,6 +82,30 @@ asio::awaitable<std::expected<Dialled, LoginFailure>> Dialer::Try(const LoginTar
                     .took = absl::FromChrono(SteadyClock::now() - start)};
 }
 
+void Dialer::Knock(absl::Duration patience, std::move_only_function<void(absl::StatusOr<absl::Duration>)> done) {
+  asio::co_spawn(
+      desk_,
+      [this, patience]() -> asio::awaitable<absl::StatusOr<absl::Duration>> {
+        auto result = co_await (RunKnock() || Pause(patience));
+        if (result.index() == 0) co_return std::get<0>(std::move(result));
+        co_return TimedOut().status;
+      },
+      [done = std::move(done)](const std::exception_ptr& thrown, absl::StatusOr<absl::Duration> took) mutable {
+        if (thrown) took = TimedOut().status;
+        done(std::move(took));
+      });
+}
+
+// The server's answer on TLS is the sign of life, so it is asked for that by whoever does without too.
+asio::awaitable<absl::StatusOr<absl::Duration>> Dialer::RunKnock() {
+  const auto start = SteadyClock::now();
+  Address door = address_;
+  if (door.tls == TlsMode::kDisable) door.tls = TlsMode::kPrefer;
+  const auto stream = co_await Dial(door, *anybody_);
+  if (!stream.ok()) co_return stream.status();
+  co_return absl::FromChrono(SteadyClock::now() - start);
+}
+
 void Dialer::Cancel(BackendKey key, std::move_only_function<void()> done) {
   asio::co_spawn(
       desk_, [this, key]() -> asio::awaitable<void> { co_await (RunCancel(key) || Pause(kCancelPatience)); },

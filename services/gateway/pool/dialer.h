@@ -8,6 +8,7 @@
 #include <memory>
 #include <string>
 
+#include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "common/identity/identity.h"
 #include "common/secret/key_ring.h"
@@ -40,12 +41,17 @@ class Dialer {
   void LogIn(LoginTarget target, absl::Duration patience,
              std::move_only_function<void(std::expected<Dialled, LoginFailure>)> done);
 
+  // Whether anybody answers there, after how long: asked what PostgreSQL answers before any log-in, so that it takes
+  // none of the instance's connections. OK also if it would let nobody in.
+  void Knock(absl::Duration patience, std::move_only_function<void(absl::StatusOr<absl::Duration> took)> done);
+
   // When `done` runs, PostgreSQL has sent the signal, or did not answer within five seconds.
   void Cancel(BackendKey key, std::move_only_function<void()> done);
 
  private:
   asio::awaitable<std::expected<Dialled, LoginFailure>> Run(LoginTarget target);
   asio::awaitable<std::expected<Dialled, LoginFailure>> Try(const LoginTarget& target, const RoleKey& key);
+  asio::awaitable<absl::StatusOr<absl::Duration>> RunKnock();
   asio::awaitable<void> RunCancel(BackendKey key);
 
   const asio::any_io_executor desk_;

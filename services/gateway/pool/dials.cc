@@ -197,7 +197,7 @@ void InstancePool::CheckWaits() {
               : absl::OkStatus());
 }
 
-// Through the pool like anybody else, so that it counts under the cap. False: it cannot be asked now.
+// Through the pool like anybody else, so that it counts under the cap. False: it cannot be asked.
 bool InstancePool::Probe() {
   if (!options_.probe || shut_) return false;
   Line& line = LineFor(*options_.probe);
@@ -208,9 +208,31 @@ bool InstancePool::Probe() {
     AskForSignOfLife(server);
     return true;
   }
-  if (used_ >= room_.get()) return false;
+  if (used_ >= room_.get()) {
+    Knock();
+    return true;
+  }
   StartDial(line, std::min(kLoginPatience, options_.health_check_timeout));
   return true;
+}
+
+// With everything taken there is nothing to log in with, and the servers at work may be silent for as long as their
+// queries last.
+void InstancePool::Knock() {
+  if (std::exchange(knocking_, true)) return;
+  dialer_.Knock(options_.health_check_timeout,
+                [this, alive = std::weak_ptr(alive_)](const absl::StatusOr<absl::Duration>& took) {
+                  loop_.Post([this, alive, took] {
+                    if (alive.expired()) return;
+                    knocking_ = false;
+                    if (took.ok()) {
+                      vitals_.Answered(loop_.now(), *took);
+                    } else {
+                      vitals_.Failed(loop_.now(), NotReached("", kTriedAgain));
+                    }
+                    EndAsking();
+                  });
+                });
 }
 
 bool InstancePool::IsAsked(const Line& line) const {

@@ -59,7 +59,7 @@ class FakePostgres {
     absl::MutexLock lock(&mu_);
     room_ = connections;
   }
-  // Queries are not answered any more.
+  // Queries are not answered any more, nor whether it has TLS.
   void FallSilent() {
     absl::MutexLock lock(&mu_);
     silent_ = true;
@@ -141,11 +141,13 @@ class FakePostgres {
     const auto next = [&] { return Fill(fd, in, 8) && Fill(fd, in, pgwire::ReadU32(in.data())); };
     if (!next()) return;
     if (pgwire::ReadU32(in.data() + 4) == kSslRequest) {
+      bool silent = false;
       {
         absl::MutexLock lock(&mu_);
         ++tls_refusals_;
+        silent = silent_;
       }
-      Say(fd, "N");
+      if (!silent) Say(fd, "N");
       in.erase(0, 8);
       if (!next()) return;
     }

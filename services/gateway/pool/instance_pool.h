@@ -11,6 +11,7 @@
 //              makes shares more even: max-min over servers per weight; tenants without any take turns.
 //   vitals     Who comes when nobody has been let in for as long as one waits is told at once: no line grows before a
 //              door that stays shut. The pool goes on trying by itself.
+//              With all of the cap at work it is asked at its door, without a log-in.
 //   restraint  While others are there, a tenant gets no more servers at a time than add to what PostgreSQL answers:
 //              restraint.h.
 #pragma once
@@ -130,7 +131,7 @@ class InstancePool {
   void CountTransaction(absl::Duration took) { transactions_.Observe(took); }
 
   // With a `probe`: has PostgreSQL asked for a sign of life. `done` once it has answered or its time is over, of which
-  // on_vitals has been told before; at once if it fails already, or cannot be asked, at the cap say.
+  // on_vitals has been told before; at once if it fails already, or cannot be asked.
   void AskVitals(std::move_only_function<void()> done);
 
   // report.cc
@@ -163,6 +164,7 @@ class InstancePool {
   void TellVitals();
   void CheckWaits();
   bool Probe();
+  void Knock();
   bool IsAsked(const Line& line) const;
   void EndSignOfLife(absl::Duration took, bool well);
   void EndAsking();
@@ -248,6 +250,7 @@ class InstancePool {
   int closing_ = 0;  // of those used
   int waiting_ = 0;
   bool ticking_ = false;
+  bool knocking_ = false;
   bool shut_ = false;
   absl::Duration connect_time_ = absl::Milliseconds(3);  // moving average
   absl::Duration retry_at_ = absl::ZeroDuration();       // after the instance itself refused

@@ -84,19 +84,36 @@ InstanceOptions SeldomAsked(InstanceOptions options, VitalsHeard& heard) {
   return options;
 }
 
+// False: nothing was told in half a minute.
+bool AskVitals(Rig& rig) {
+  absl::Notification told;
+  rig.On([&] { rig.pool().AskVitals([&told] { told.Notify(); }); });
+  return told.WaitForNotificationWithTimeout(absl::Seconds(30));
+}
+
 TEST_F(InstanceVitalsTest, WhoeverWantsToKnowHasItAskedAtOnce) {
   VitalsHeard heard;
   Rig rig(SeldomAsked(Options(), heard));
-  const auto ask = [&rig] {
-    absl::Notification told;
-    rig.On([&] { rig.pool().AskVitals([&told] { told.Notify(); }); });
-    return told.WaitForNotificationWithTimeout(absl::Seconds(30));
-  };
-  ASSERT_TRUE(ask());
+  ASSERT_TRUE(AskVitals(rig));
   EXPECT_EQ(heard.last(), "ok");
   postgres_.FallSilent();
-  ASSERT_TRUE(ask());
+  ASSERT_TRUE(AskVitals(rig));
   EXPECT_EQ(heard.failures(), 1);
+}
+
+TEST_F(InstanceVitalsTest, WithAllOfTheCapAtWorkItIsAskedWithoutALogIn) {
+  VitalsHeard heard;
+  Rig rig(SeldomAsked(WithCap(1), heard));
+  Client client(rig);
+  ASSERT_EQ(client.Ask("acme").Outcome(), "served");
+  ASSERT_TRUE(AskVitals(rig));
+  EXPECT_EQ(heard.last(), "ok");
+  EXPECT_EQ(postgres_.tls_refusals(), 1) << "that was the question";
+  postgres_.FallSilent();
+  ASSERT_TRUE(AskVitals(rig));
+  EXPECT_THAT(heard.last(), HasSubstr("the identity instance does not answer"));
+  EXPECT_EQ(rig.Report().up, false);
+  EXPECT_EQ(postgres_.most(), 1u) << "the cap holds";
 }
 
 TEST_F(InstanceVitalsTest, WhileSomebodyWaitsForItItIsAskedSooner) {

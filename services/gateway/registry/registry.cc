@@ -110,7 +110,7 @@ void Registry::Start() {
       OutboxRelay::Options{
           .postgres = r.connect, .replicas = r.options.config.nats().replicas(), .tick = r.options.tick},
       r.nats, r.health);
-  r.upkeep.emplace(r.store, r.pool, r.options.tick, r.metrics, r.health, r.options.audit, [&r] {
+  r.upkeep.emplace(r.store, r.pool, r.connect, r.options.tick, r.metrics, r.health, r.options.audit, [&r] {
     r.prepared = true;
     r.relay->Begin();
     r.directory.Retry();

@@ -216,6 +216,102 @@ INSERT INTO leasehold.audit_published VALUES (0)
 -- W3C Trace Context of what asked for the generation.
 ALTER TABLE leasehold.tenants ADD COLUMN traceparent text COLLATE "C" NOT NULL DEFAULT ''
 )sql"},
+    {8, R"sql(
+-- The trail is shortened from its beginning, up to a record that an anchor names (docs/adr/0032-trimming.md). What counts
+-- is when PostgreSQL took a record in, not the time that a gateway wrote into it; NULL: before this was known.
+ALTER TABLE leasehold.audit ADD COLUMN stored_time timestamptz;
+
+ALTER TABLE leasehold.audit ALTER COLUMN stored_time SET DEFAULT now();
+
+-- Nothing younger is removed, whatever a gateway's configuration says.
+CREATE TABLE leasehold.audit_floor (retention interval NOT NULL);
+
+INSERT INTO leasehold.audit_floor VALUES ('24 hours');
+
+CREATE FUNCTION leasehold.guard_audit_floor() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog AS $$ BEGIN
+  IF TG_OP = 'UPDATE' THEN
+    IF NEW.retention >= OLD.retention THEN RETURN NEW; END IF;
+  END IF;
+  RAISE EXCEPTION 'leasehold.audit_floor is only raised: % refused', TG_OP USING ERRCODE = 'insufficient_privilege';
+END $$;
+
+CREATE TRIGGER raised_only BEFORE UPDATE ON leasehold.audit_floor
+  FOR EACH ROW EXECUTE FUNCTION leasehold.guard_audit_floor();
+
+CREATE TRIGGER one_row BEFORE INSERT OR DELETE OR TRUNCATE ON leasehold.audit_floor
+  FOR EACH STATEMENT EXECUTE FUNCTION leasehold.guard_audit_floor();
+
+ALTER TABLE leasehold.audit_floor ENABLE ALWAYS TRIGGER raised_only;
+
+ALTER TABLE leasehold.audit_floor ENABLE ALWAYS TRIGGER one_row;
+
+CREATE TABLE leasehold.audit_trims (
+  number    bigint PRIMARY KEY,  -- the newest record that may be removed
+  hash      bytea NOT NULL CHECK (octet_length(hash) = 32),
+  told_in   bigint,  -- the record that tells of it; NULL: set by hand
+  retention interval NOT NULL,
+  trim_time timestamptz NOT NULL DEFAULT now()
+);
+
+CREATE FUNCTION leasehold.check_audit_trim() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog AS $$
+DECLARE
+  before bigint := (SELECT coalesce(max(number), 0) FROM leasehold.audit_trims);
+  why text := CASE
+    WHEN NEW.number <= before THEN 'this is no newer than what was trimmed before'
+    WHEN NEW.retention < (SELECT coalesce(max(retention), interval '1000 years') FROM leasehold.audit_floor)
+      THEN 'the retention is shorter than leasehold.audit_floor'
+    WHEN NOT EXISTS (SELECT FROM leasehold.audit WHERE number = NEW.number AND hash = NEW.hash) THEN 'there is no such record'
+    WHEN NOT EXISTS (SELECT FROM leasehold.audit WHERE number = NEW.told_in AND number > NEW.number)
+      THEN 'no record behind it tells of it'
+    WHEN NEW.number > (SELECT coalesce(max(number), 0) FROM leasehold.audit_published) THEN 'the stream AUDIT has not got it'
+    WHEN EXISTS (SELECT FROM leasehold.audit WHERE number > before AND number <= NEW.number
+                    AND coalesce(stored_time, last_time) > now() - NEW.retention)
+      THEN 'not everything up to there is older than the retention'
+  END;
+BEGIN
+  IF why IS NOT NULL THEN
+    RAISE EXCEPTION 'leasehold.audit is not trimmed: %', why USING ERRCODE = 'insufficient_privilege';
+  END IF;
+  NEW.trim_time := now();
+  RETURN NEW;
+END $$;
+
+CREATE TRIGGER checked BEFORE INSERT ON leasehold.audit_trims
+  FOR EACH ROW EXECUTE FUNCTION leasehold.check_audit_trim();
+
+CREATE OR REPLACE FUNCTION leasehold.refuse_audit_change() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+  RAISE EXCEPTION 'leasehold.% is only appended to: % refused', TG_TABLE_NAME, TG_OP USING ERRCODE = 'insufficient_privilege';
+END $$;
+
+CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON leasehold.audit_trims
+  FOR EACH STATEMENT EXECUTE FUNCTION leasehold.refuse_audit_change();
+
+ALTER TABLE leasehold.audit_trims ENABLE ALWAYS TRIGGER checked;
+
+ALTER TABLE leasehold.audit_trims ENABLE ALWAYS TRIGGER append_only;
+
+REVOKE UPDATE, DELETE, TRUNCATE ON leasehold.audit_trims FROM PUBLIC, CURRENT_USER;
+
+CREATE FUNCTION leasehold.keep_audit_record() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog AS $$ BEGIN
+  IF OLD.number <= (SELECT max(number) FROM leasehold.audit_trims) THEN RETURN OLD; END IF;
+  RAISE EXCEPTION 'leasehold.audit is only appended to: % refused', TG_OP USING ERRCODE = 'insufficient_privilege';
+END $$;
+
+DROP TRIGGER append_only ON leasehold.audit;
+
+CREATE TRIGGER append_only BEFORE UPDATE OR TRUNCATE ON leasehold.audit
+  FOR EACH STATEMENT EXECUTE FUNCTION leasehold.refuse_audit_change();
+
+CREATE TRIGGER trimmed_only BEFORE DELETE ON leasehold.audit
+  FOR EACH ROW EXECUTE FUNCTION leasehold.keep_audit_record();
+
+ALTER TABLE leasehold.audit ENABLE ALWAYS TRIGGER append_only;
+
+ALTER TABLE leasehold.audit ENABLE ALWAYS TRIGGER trimmed_only;
+
+-- Of what the trigger lets go.
+GRANT DELETE ON leasehold.audit TO CURRENT_USER
+)sql"},
 };
 
 // Any number that nothing else in this database locks.

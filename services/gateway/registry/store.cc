@@ -86,21 +86,19 @@ void Fill(rows::TenantRow& row, const NewTenant& tenant) {
   row.settings = tenant.settings;
 }
 
-absl::StatusOr<v1::TenantChange> Logged(absl::StatusOr<v1::TenantChange> change) {
-  if (change.ok()) {
-    const v1::Operation& operation = change->operation();
-    Log(Level::kInfo, "tenant changed",
-        {{"tenant", change->tenant().id()}, {"operation", operation.id()}, {"kind", rows::Text(operation.kind())}});
-  }
-  return change;
-}
-
 // PostgreSQL answers, but not to us or not now: it starts, stops, is full or a standby, or the schema is not there yet.
 bool IsPassing(std::string_view sqlstate) {
   for (const std::string_view prefix : {"08", "40", "53", "57P", "25006", "3F000", "42P01", "42703"}) {
     if (sqlstate.starts_with(prefix)) return true;
   }
   return false;
+}
+
+std::string_view WhyNotNow(std::string_view sqlstate) {
+  if (sqlstate == "25006") return "the registry takes no changes: its PostgreSQL is a standby, or read-only";
+  if (sqlstate == "53300") return "the registry has no connection left (max_connections, or a CONNECTION LIMIT)";
+  if (sqlstate == "53100") return "the registry takes no changes: its disk is full";
+  return "the registry does not answer";
 }
 
 }  // namespace
@@ -118,7 +116,8 @@ absl::Status Store::Transact(const Work& work) {
   const absl::Status status = span.Note(pool_.InTransaction(work));
   if (status.ok()) return status;
   if (postgres::IsConnectionFailure(status) || IsPassing(postgres::SqlStateOf(status))) {
-    return WithRetryAfter(Error(v1::REASON_REGISTRY_UNAVAILABLE, "the registry does not answer"), absl::Seconds(1));
+    return WithRetryAfter(Error(v1::REASON_REGISTRY_UNAVAILABLE, WhyNotNow(postgres::SqlStateOf(status))),
+                          absl::Seconds(1));
   }
   if (!ClientSafe(status)) Log(Level::kError, "registry failure", {{"error", StdView(status.message())}});
   return status;
@@ -140,7 +139,7 @@ absl::StatusOr<v1::TenantChange> Store::Create(const NewTenant& tenant, const Re
 }
 
 absl::StatusOr<v1::TenantChange> Store::Clone(const TenantId& source, const NewTenant& tenant, const RequestKey& key) {
-  return Logged(Once<v1::TenantChange>(key, [&](postgres::Transaction& tx) -> absl::StatusOr<v1::TenantChange> {
+  return ChangeOnce(key, [&](postgres::Transaction& tx) -> absl::StatusOr<Applied> {
     // Not locked: whatever happens to it from now on, the instances find out.
     LH_ASSIGN_OR_RETURN(const rows::TenantRow from, Find(tx, source, ""));
     LH_RETURN_IF_ERROR(CheckComplete(from.standing, source.str(), services_));
@@ -152,22 +151,27 @@ absl::StatusOr<v1::TenantChange> Store::Clone(const TenantId& source, const NewT
     };
     return Apply(tx, tenant.id, Change::kClone, edit,
                  {.tenant = source.str(), .backup = "", .generation = 0, .in_place = false});
-  }));
+  });
 }
 
 absl::StatusOr<v1::TenantChange> Store::Restore(const OperationId& backup, const NewTenant& tenant, bool in_place,
                                                 const RequestKey& key) {
-  return Logged(Once<v1::TenantChange>(key, [&](postgres::Transaction& tx) -> absl::StatusOr<v1::TenantChange> {
-    // Not locked: should it be deleted now, the instances find nothing and change nothing.
-    LH_ASSIGN_OR_RETURN(const v1::Backup held, FindBackup(tx, backup));
-    LH_RETURN_IF_ERROR(CheckRestorable(held, services_));
+  return ChangeOnce(key, [&](postgres::Transaction& tx) -> absl::StatusOr<Applied> {
+    LH_ASSIGN_OR_RETURN(const v1::Backup found, FindBackup(tx, backup));
+    LH_RETURN_IF_ERROR(CheckRestorable(found, services_));
     const Edit edit = [&tenant](rows::TenantRow& row) {
       Fill(row, tenant);
       return absl::OkStatus();
     };
-    return Apply(tx, tenant.id, in_place ? Change::kRestore : Change::kRestoreNew, in_place ? Edit() : edit,
-                 {.tenant = "", .backup = backup.str(), .generation = 0, .in_place = false});
-  }));
+    LH_ASSIGN_OR_RETURN(
+        Applied applied,
+        Apply(tx, tenant.id, in_place ? Change::kRestore : Change::kRestoreNew, in_place ? Edit() : edit,
+              {.tenant = "", .backup = backup.str(), .generation = 0, .in_place = false}));
+    // Locked after the tenant: somebody may have deleted it meanwhile.
+    LH_ASSIGN_OR_RETURN(const v1::Backup held, LockBackup(tx, backup));
+    LH_RETURN_IF_ERROR(CheckRestorable(held, services_));
+    return applied;
+  });
 }
 
 absl::StatusOr<v1::TenantChange> Store::Update(const TenantId& id, const TenantEdit& edit, const RequestKey& key) {
@@ -229,21 +233,38 @@ absl::Status Store::Refuse(const TenantId& id) {
 
 absl::StatusOr<v1::TenantChange> Store::Write(const RequestKey& key, const TenantId& id, Change change,
                                               const Edit& edit) {
-  return Logged(Once<v1::TenantChange>(key, [&](postgres::Transaction& tx) { return Apply(tx, id, change, edit); }));
+  return ChangeOnce(key, [&](postgres::Transaction& tx) { return Apply(tx, id, change, edit); });
 }
 
-absl::StatusOr<v1::TenantChange> Store::Apply(postgres::Transaction& tx, const TenantId& id, Change change,
-                                              const Edit& edit, const Source& source) {
+absl::StatusOr<v1::TenantChange> Store::ChangeOnce(
+    const RequestKey& key, const std::function<absl::StatusOr<Applied>(postgres::Transaction&)>& work) {
+  bool changed = false;
+  const auto noted = [&](postgres::Transaction& tx) -> absl::StatusOr<v1::TenantChange> {
+    LH_ASSIGN_OR_RETURN(Applied applied, work(tx));
+    changed = applied.changed;
+    return std::move(applied.answer);
+  };
+  absl::StatusOr<v1::TenantChange> change = Once<v1::TenantChange>(key, noted);
+  if (change.ok() && changed) {
+    const v1::Operation& operation = change->operation();
+    Log(Level::kInfo, "tenant changed",
+        {{"tenant", change->tenant().id()}, {"operation", operation.id()}, {"kind", rows::Text(operation.kind())}});
+  }
+  return change;
+}
+
+absl::StatusOr<Store::Applied> Store::Apply(postgres::Transaction& tx, const TenantId& id, Change change,
+                                            const Edit& edit, const Source& source) {
   const absl::Time now = clock_.Now();
   LH_ASSIGN_OR_RETURN(rows::TenantRow tenant, Lock(tx, id));
   const int64_t previous = tenant.standing.generation;
   const bool is_new = tenant.standing.state == v1::TENANT_STATE_UNSPECIFIED;
-  v1::TenantChange answer;
-  LH_ASSIGN_OR_RETURN(const bool changed, ApplyChange(tenant.standing, id.str(), change, services_, source));
-  if (!changed) {
-    *answer.mutable_tenant() = tenant.ToProto(services_);
-    LH_ASSIGN_OR_RETURN(*answer.mutable_operation(), OperationNow(tx, tenant));
-    return answer;
+  Applied applied;
+  LH_ASSIGN_OR_RETURN(applied.changed, ApplyChange(tenant.standing, id.str(), change, services_, source));
+  if (!applied.changed) {
+    *applied.answer.mutable_tenant() = tenant.ToProto(services_);
+    LH_ASSIGN_OR_RETURN(*applied.answer.mutable_operation(), OperationNow(tx, tenant));
+    return applied;
   }
   if (edit) LH_RETURN_IF_ERROR(edit(tenant));
   if (is_new) {
@@ -258,11 +279,11 @@ absl::StatusOr<v1::TenantChange> Store::Apply(postgres::Transaction& tx, const T
     for (const auto& [service, report] : tenant.standing.reports) LH_RETURN_IF_ERROR(SaveReport(tx, tenant, report));
   }
   if (KindOf(change) == v1::OPERATION_KIND_PURGE) LH_RETURN_IF_ERROR(RemoveRunningBackups(tx, id));
-  LH_ASSIGN_OR_RETURN(*answer.mutable_operation(), StartOperation(tx, tenant, KindOf(change)));
+  LH_ASSIGN_OR_RETURN(*applied.answer.mutable_operation(), StartOperation(tx, tenant, KindOf(change)));
   LH_RETURN_IF_ERROR(Enqueue(tx, tenant, VerbOf(change), now, {.present = change == Change::kBackup, .suffix = ""}));
   LH_RETURN_IF_ERROR(Notify(tx, id));
-  *answer.mutable_tenant() = tenant.ToProto(services_);
-  return answer;
+  *applied.answer.mutable_tenant() = tenant.ToProto(services_);
+  return applied;
 }
 
 absl::StatusOr<rows::TenantRow> Store::Lock(postgres::Transaction& tx, const TenantId& id) {

@@ -185,9 +185,16 @@ class Store {
   template <typename Answer>
   absl::StatusOr<Answer> Once(const RequestKey& key,
                               const std::function<absl::StatusOr<Answer>(postgres::Transaction&)>& work);
+  struct Applied {
+    v1::TenantChange answer{};
+    bool changed = false;
+  };
+  // The same for `work` on a tenant. Logged if anything has changed: not what was so already, or was answered before.
+  absl::StatusOr<v1::TenantChange> ChangeOnce(
+      const RequestKey& key, const std::function<absl::StatusOr<Applied>(postgres::Transaction&)>& work);
   absl::StatusOr<v1::TenantChange> Write(const RequestKey& key, const TenantId& id, Change change, const Edit& edit);
-  absl::StatusOr<v1::TenantChange> Apply(postgres::Transaction& tx, const TenantId& id, Change change, const Edit& edit,
-                                         const Source& source = {});
+  absl::StatusOr<Applied> Apply(postgres::Transaction& tx, const TenantId& id, Change change, const Edit& edit,
+                                const Source& source = {});
   absl::StatusOr<rows::TenantRow> Lock(postgres::Transaction& tx, const TenantId& id);
   // A row without a state if there is none. `lock`: "FOR UPDATE", or empty.
   absl::StatusOr<rows::TenantRow> Find(postgres::Transaction& tx, const TenantId& id, std::string_view lock);
@@ -211,6 +218,8 @@ class Store {
   absl::StatusOr<v1::Backup> FindBackup(postgres::Transaction& tx, const OperationId& id);
   // Locked until the transaction's end. Whoever locks its tenant too does that first.
   absl::StatusOr<v1::Backup> LockBackup(postgres::Transaction& tx, const OperationId& id);
+  // TENANT_NOT_READY while a tenant is being restored from it.
+  absl::Status CheckUnused(postgres::Transaction& tx, const OperationId& id);
   absl::Status BeginBackup(postgres::Transaction& tx, const OperationId& id);
   // The backup and, if it runs, its operation, which ends in `state`.
   absl::Status RemoveBackup(postgres::Transaction& tx, const OperationId& id, v1::OperationState state,

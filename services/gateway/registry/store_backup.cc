@@ -19,9 +19,9 @@ absl::Status NoBackup(const OperationId& id) {
 
 absl::StatusOr<v1::BackupChange> Store::CreateBackup(const TenantId& id, const RequestKey& key) {
   return Once<v1::BackupChange>(key, [&](postgres::Transaction& tx) -> absl::StatusOr<v1::BackupChange> {
-    LH_ASSIGN_OR_RETURN(v1::TenantChange change, Apply(tx, id, Change::kBackup, nullptr));
+    LH_ASSIGN_OR_RETURN(Applied applied, Apply(tx, id, Change::kBackup, nullptr));
     v1::BackupChange answer;
-    *answer.mutable_operation() = std::move(*change.mutable_operation());
+    *answer.mutable_operation() = std::move(*applied.answer.mutable_operation());
     LH_ASSIGN_OR_RETURN(*answer.mutable_backup(),
                         LockBackup(tx, {.tenant = id, .generation = answer.operation().generation()}));
     return answer;
@@ -130,9 +130,21 @@ absl::StatusOr<v1::Backup> Store::DeleteBackup(const OperationId& id, const Requ
     LH_RETURN_IF_ERROR(Lock(tx, id.tenant).status());
     LH_ASSIGN_OR_RETURN(v1::Backup backup, LockBackup(tx, id));
     if (backup.state() == v1::BACKUP_STATE_REMOVED) return backup;
+    LH_RETURN_IF_ERROR(CheckUnused(tx, id));
     LH_RETURN_IF_ERROR(RemoveBackup(tx, id, v1::OPERATION_STATE_CANCELLED, "the backup was deleted"));
     return LockBackup(tx, id);
   });
+}
+
+absl::Status Store::CheckUnused(postgres::Transaction& tx, const OperationId& id) {
+  LH_ASSIGN_OR_RETURN(
+      const pqxx::result used,
+      tx.Exec("SELECT id, origin_generation FROM leasehold.tenants WHERE origin_backup = $1 ORDER BY id LIMIT 1",
+              {id.str()}));
+  if (used.empty()) return absl::OkStatus();
+  return Error(v1::REASON_TENANT_NOT_READY,
+               std::format("backup {} is needed: tenant {} is being restored from it (operation {})", id.str(),
+                           used[0][0].view(), rows::OperationId(used[0][0].view(), used[0][1].as<int64_t>())));
 }
 
 absl::Status Store::RemoveBackup(postgres::Transaction& tx, const OperationId& id, v1::OperationState state,

@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <format>
+#include <functional>
 #include <thread>
 
 #include "services/gateway/registry/store_fixture.h"
@@ -12,7 +13,9 @@
 namespace leasehold::gateway {
 namespace {
 
+using testing::AllOf;
 using testing::HasSubstr;
+using testing::Not;
 
 TEST_F(StoreTest, SchemaIsMadeOnceAndRefusesANewerOne) {
   postgres::Connection connection(Options(database_));
@@ -111,6 +114,29 @@ TEST_F(StoreTest, ARequestIdMakesAWriteHappenOnce) {
   clock_.Advance(absl::Hours(25));
   ASSERT_TRUE(store_->ForgetOld().ok());
   EXPECT_EQ(ReasonOf(store_->Create(Acme(), key).status()), v1::REASON_TENANT_EXISTS);
+}
+
+TEST_F(StoreTest, OnlyWhatChangesATenantIsLogged) {
+  const auto logged = [](const std::function<absl::StatusOr<v1::TenantChange>()>& change) -> std::string {
+    ::testing::internal::CaptureStderr();
+    const absl::StatusOr<v1::TenantChange> done = change();
+    const std::string log = ::testing::internal::GetCapturedStderr();
+    EXPECT_TRUE(done.ok()) << done.status();
+    return log;
+  };
+  const std::string changed = "\"message\":\"tenant changed\"";
+  const RequestKey once{.id = "r1", .fingerprint = "f1"};
+  const auto create = [&] { return store_->Create(Acme(), once); };
+  EXPECT_THAT(logged(create), HasSubstr(changed));
+  EXPECT_THAT(logged(create), Not(HasSubstr(changed))) << "said again";
+  EXPECT_THAT(logged([&] { return store_->Retry(Id("acme"), {}); }), Not(HasSubstr(changed))) << "they are at it";
+  const auto suspend = [&] { return store_->Suspend(Id("acme"), {}); };
+  EXPECT_THAT(logged(suspend), AllOf(HasSubstr(changed), HasSubstr("\"operation\":\"acme.2\"")));
+  EXPECT_THAT(logged(suspend), Not(HasSubstr(changed)));
+  const auto remove = [&] { return store_->Delete(Id("acme"), absl::ZeroDuration(), {}); };
+  EXPECT_THAT(logged(remove), HasSubstr(changed));
+  ASSERT_EQ(store_->PurgeDue(10)->size(), 1u);
+  EXPECT_THAT(logged(remove), Not(HasSubstr(changed))) << "it is being purged";
 }
 
 TEST_F(StoreTest, ReportsMakeTheTenantActiveAndEndTheOperation) {

@@ -39,8 +39,9 @@ std::string LabelOf(v1::ServiceState state) {
 
 }  // namespace
 
-Upkeep::Upkeep(Store& store, postgres::ConnectionPool& pool, absl::Duration tick, Metrics& metrics, Health& health,
-               AuditRecorder* audit, std::function<void()> on_tick)
+Upkeep::Upkeep(Store& store, postgres::ConnectionPool& pool, const postgres::ConnectOptions& connect,
+               absl::Duration tick, Metrics& metrics, Health& health, AuditRecorder* audit,
+               std::function<void()> on_tick)
     : store_(store),
       pool_(pool),
       tick_(tick),
@@ -49,7 +50,8 @@ Upkeep::Upkeep(Store& store, postgres::ConnectionPool& pool, absl::Duration tick
       on_tick_(std::move(on_tick)),
       outbox_(metrics.Gauge("leasehold_outbox_depth", "Events that wait for JetStream")),
       outbox_age_(
-          metrics.Gauge("leasehold_outbox_age_seconds", "How long the oldest of them has waited; 0: there is none")) {
+          metrics.Gauge("leasehold_outbox_age_seconds", "How long the oldest of them has waited; 0: there is none")),
+      wait_watch_(connect, [this](const std::string& what) { NoteWait(what); }) {
   for (int state = v1::TENANT_STATE_PROVISIONING; state <= v1::TENANT_STATE_PURGING; ++state) {
     const auto typed = static_cast<v1::TenantState>(state);
     tenants_[typed] = &metrics.Gauge("leasehold_tenants", "Tenants by state", {{"state", rows::Text(typed)}});
@@ -141,7 +143,28 @@ absl::Status Upkeep::CountByService() {
   return absl::OkStatus();
 }
 
-void Upkeep::Report(const absl::Status& status) {
+// The thread itself may be among those that wait.
+void Upkeep::NoteWait(const std::string& what) {
+  const absl::Status waits =
+      what.empty() ? absl::OkStatus()
+                   : Error(v1::REASON_REGISTRY_UNAVAILABLE, absl::StrCat("the registry gives no answer: ", what));
+  {
+    const absl::MutexLock lock(&mu_);
+    if (waits_ == waits) return;
+    waits_ = waits;
+  }
+  if (!waits.ok()) {
+    Log(Level::kWarning, "registry gives no answer", {{"why", what}});
+    health_.Set("registry", waits);
+  }
+}
+
+void Upkeep::Report(const absl::Status& looked) {
+  absl::Status status = looked;
+  if (status.ok()) {
+    const absl::MutexLock lock(&mu_);
+    status = waits_;
+  }
   health_.Set("registry",
               status.ok() || ClientSafe(status)
                   ? status

@@ -8,9 +8,13 @@
 #include <string>
 #include <thread>
 
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/synchronization/mutex.h"
 #include "common/clock/clock.h"
 #include "common/daemon/daemon.h"
 #include "common/postgres/postgres.h"
+#include "common/postgres/wait_watch.h"
 #include "common/telemetry/metrics.h"
 #include "services/gateway/audit/recorder.h"
 #include "services/gateway/registry/pulse.h"
@@ -20,10 +24,10 @@ namespace leasehold::gateway {
 
 class Upkeep {
  public:
-  // All outlive it; `audit` may be null. `on_tick` runs on its thread, after each look that found PostgreSQL well.
-  // Reports as component "registry".
-  Upkeep(Store& store, postgres::ConnectionPool& pool, absl::Duration tick, Metrics& metrics, Health& health,
-         AuditRecorder* audit, std::function<void()> on_tick);
+  // All outlive it; `audit` may be null. `connect`: as `pool`'s. `on_tick` runs on its thread, after each look that
+  // found PostgreSQL well. Reports as component "registry".
+  Upkeep(Store& store, postgres::ConnectionPool& pool, const postgres::ConnectOptions& connect, absl::Duration tick,
+         Metrics& metrics, Health& health, AuditRecorder* audit, std::function<void()> on_tick);
   ~Upkeep();  // joins
 
  private:
@@ -32,7 +36,9 @@ class Upkeep {
   absl::Status Look();
   absl::Status Count();
   absl::Status CountByService();
-  void Report(const absl::Status& status);
+  void Report(const absl::Status& looked) ABSL_LOCKS_EXCLUDED(mu_);
+  // What the registry's statements wait for without an answer; "": nothing more.
+  void NoteWait(const std::string& what) ABSL_LOCKS_EXCLUDED(mu_);
 
   Store& store_;
   postgres::ConnectionPool& pool_;
@@ -52,7 +58,10 @@ class Upkeep {
   bool prepared_ = false;  // the thread's own, as what follows
   std::optional<bool> healthy_;
   int looks_ = 0;
+  absl::Mutex mu_;
+  absl::Status waits_ ABSL_GUARDED_BY(mu_);
   std::thread thread_;
+  postgres::WaitWatch wait_watch_;
 };
 
 }  // namespace leasehold::gateway

@@ -218,15 +218,13 @@ void BackupKeeper::Describe(BackupRecord& record, const Manifest& manifest, cons
 absl::Status BackupKeeper::Dump(BackupRecord& record, const TenantRecord& tenant,
                                 const std::filesystem::path& unfinished) {
   const std::string name = TenantDatabaseName(tenant.id, parts_.instance.service());
-  postgres::ConnectOptions dumper;
-  {
-    auto central = parts_.central.Take();
-    LH_ASSIGN_OR_RETURN(const std::optional<ObservedDatabase> there, ObserveDatabase(*central, name));
-    if (!there.has_value() || !IsOf(*there, tenant.database_id)) {
-      return Error(v1::REASON_BACKUP_FAILED, std::format("tenant {} has no database here", record.tenant));
-    }
-    LH_ASSIGN_OR_RETURN(dumper, DumpLogin(parts_.instance, *central, name, there->owner_mark));
+  LH_ASSIGN_OR_RETURN(const std::optional<ObservedDatabase> there, ObserveDatabase(*holder_, name));
+  if (!there.has_value() || !IsOf(*there, tenant.database_id)) {
+    return Error(v1::REASON_BACKUP_FAILED, std::format("tenant {} has no database here", record.tenant));
   }
+  ClosedDump closed(*holder_, name);
+  LH_ASSIGN_OR_RETURN(const postgres::ConnectOptions dumper,
+                      DumpLogin(parts_.instance, *holder_, name, there->owner_mark, closed));
   const std::filesystem::path data = BackupPlace::DataIn(unfinished);
   const auto go_on = [&]() -> absl::Status {
     LH_RETURN_IF_ERROR(GoOn(record));
@@ -242,7 +240,7 @@ absl::Status BackupKeeper::Dump(BackupRecord& record, const TenantRecord& tenant
                     .service = parts_.instance.service().str(),
                     .database_id = tenant.database_id,
                     .database_bytes = SizeOf(inside, name).value_or(0)};
-  LH_ASSIGN_OR_RETURN(manifest.contents, CopyWithSnapshot(inside, go_on, [&](const std::string& snapshot) {
+  LH_ASSIGN_OR_RETURN(manifest.contents, CopyWithSnapshot(inside, go_on, [&](const Snapshot& snapshot) {
                         return DumpToFolder({.login = dumper, .owner = name, .snapshot = snapshot}, data, go_on);
                       }));
   manifest.create_time = absl::FormatTime(absl::RFC3339_sec, parts_.clock.Now(), absl::UTCTimeZone());
@@ -264,6 +262,7 @@ absl::Status BackupKeeper::WriteManifest(BackupRecord& record, Manifest manifest
 absl::Status BackupKeeper::Remove(const BackupRecord& record) {
   const BackupPlace place(options_.folder, record.id, parts_.instance.service().str());
   LH_FAILPOINT("before removing a backup");
+  LH_RETURN_IF_ERROR(place.CheckRoot());  // what cannot be seen is not removed
   LH_RETURN_IF_ERROR(place.RemoveUnfinished());
   LH_RETURN_IF_ERROR(RemoveFolder(place.folder));
   LH_FAILPOINT("after removing a service's part of a backup");

@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <format>
+#include <utility>
 
 #include "common/status/error.h"
+#include "common/telemetry/log.h"
 
 namespace leasehold::provisioner {
 namespace {
@@ -30,9 +32,20 @@ constexpr std::string_view kApplied =
     "(to_jsonb(m)->>'done')::int > 0 OR (to_jsonb(m)->>'begun')::int > 0 "
     "ORDER BY version";
 
+// How many large objects the database's owner may read; and of the others, whose they are, of roles of ours.
+constexpr std::string_view kLargeObjects =
+    "SELECT count(*) FILTER (WHERE readable), count(*) FILTER (WHERE NOT readable), "
+    "string_agg(DISTINCT quote_ident(pg_get_userbyid(lomowner)), ', ') "
+    "FILTER (WHERE NOT readable AND pg_has_role(lomowner, 'USAGE')), "
+    "quote_ident(pg_get_userbyid(min(datdba::int8)::oid)) "
+    "FROM (SELECT lomowner, datdba, lomowner = datdba OR EXISTS (SELECT FROM aclexplode(lomacl) x "
+    "WHERE x.grantee IN (0, datdba) AND x.privilege_type = 'SELECT') AS readable "
+    "FROM pg_largeobject_metadata, pg_database WHERE datname = current_database()) o";
+
 // Patience with whoever holds a table, in rounds of a second, so that a cancelled copy ends soon.
 constexpr int kLockRounds = 30;
 constexpr std::string_view kNotLocked = "55P03";
+constexpr std::string_view kDenied = "42501";
 
 std::string Quoted(const TableRows& table) {
   return std::format("{}.{}", QuoteIdentifier(table.schema), QuoteIdentifier(table.table));
@@ -47,6 +60,14 @@ std::string CopyOf(const TableRows& table, const std::string& column) {
 }
 
 std::string NameOf(const TableRows& table) { return std::format("{}.{}", table.schema, table.table); }
+
+absl::Status NotTheTenants(const TableRows& table) {
+  return Error(
+      v1::REASON_BACKUP_FAILED,
+      std::format("table {} cannot be copied: the tenant's role neither owns it nor may read it; give it to that "
+                  "role (ALTER TABLE ... OWNER TO)",
+                  NameOf(table)));
+}
 
 struct ListedTable {
   TableRows table{};
@@ -78,6 +99,23 @@ absl::StatusOr<std::vector<TableRows>> CountRows(postgres::Transaction& tx,
   return tables;
 }
 
+// Sets whether large objects can be copied; or else `adopt`, with which they can be the next time.
+absl::Status LookAtLargeObjects(postgres::Transaction& tx, Snapshot& snapshot, std::string& adopt) {
+  LH_ASSIGN_OR_RETURN(const pqxx::result found, tx.Exec(kLargeObjects));
+  const pqxx::row counts = found[0];
+  const auto others = counts[1].as<int64_t>();
+  if (others == 0) return absl::OkStatus();
+  if (counts[0].as<int64_t>() == 0) {
+    snapshot.large_objects = false;
+    Log(Level::kWarning, "large objects that are not the tenant's are left out of a copy",
+        {{"large_objects", std::format("{}", others)}});
+  } else if (!counts[2].is_null()) {
+    adopt = std::format("REASSIGN OWNED BY {} TO {}", counts[2].as<std::string>(), counts[3].as<std::string>());
+    return absl::AbortedError("large objects are of another role than the owner");
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::StatusOr<Contents> ReadContents(postgres::Transaction& tx, const std::function<absl::Status()>& go_on) {
@@ -103,11 +141,13 @@ absl::StatusOr<Contents> ReadContents(postgres::Transaction& tx, const std::func
 }
 
 absl::StatusOr<Contents> CopyWithSnapshot(postgres::Connection& inside, const std::function<absl::Status()>& go_on,
-                                          const std::function<absl::Status(const std::string& snapshot)>& copy) {
-  std::string held;  // the table that another session would not let go of
+                                          const std::function<absl::Status(const Snapshot& snapshot)>& copy) {
+  std::string held;   // the table that another session would not let go of
+  std::string adopt;  // the statement that makes large objects the owner's
   for (int round = 0; round < kLockRounds; ++round) {
     LH_RETURN_IF_ERROR(go_on());
     held.clear();
+    if (!adopt.empty()) LH_RETURN_IF_ERROR(inside.ExecAlone(std::exchange(adopt, {})).status());
     Contents contents;
     const absl::Status copied = inside.InTransaction([&](postgres::Transaction& tx) -> absl::Status {
       // The owner may have set time limits on the database; they are not meant for this transaction, which waits long.
@@ -115,22 +155,27 @@ absl::StatusOr<Contents> CopyWithSnapshot(postgres::Connection& inside, const st
                                  "SET LOCAL idle_in_transaction_session_timeout = 0; SET LOCAL transaction_timeout = 0;"
                                  "SET LOCAL idle_session_timeout = 0; SET LOCAL lock_timeout = '1s'")
                              .status());
-      LH_ASSIGN_OR_RETURN(const pqxx::result snapshot, tx.Exec("SELECT pg_export_snapshot()"));
+      LH_ASSIGN_OR_RETURN(const pqxx::result exported, tx.Exec("SELECT pg_export_snapshot()"));
+      Snapshot snapshot{.id = exported[0][0].as<std::string>()};
+      LH_RETURN_IF_ERROR(LookAtLargeObjects(tx, snapshot, adopt));
       LH_ASSIGN_OR_RETURN(const std::vector<ListedTable> tables, ListTables(tx));
       for (const auto& [table, column] : tables) {
         const absl::Status locked =
             tx.Exec(std::format("LOCK TABLE ONLY {} IN ACCESS SHARE MODE", Quoted(table))).status();
         if (postgres::SqlStateOf(locked) == kNotLocked) held = NameOf(table);
+        if (postgres::SqlStateOf(locked) == kDenied) return NotTheTenants(table);
         LH_RETURN_IF_ERROR(locked);
       }
-      LH_RETURN_IF_ERROR(copy(snapshot[0][0].as<std::string>()));
+      LH_RETURN_IF_ERROR(go_on());
+      LH_RETURN_IF_ERROR(copy(snapshot));
       LH_ASSIGN_OR_RETURN(contents, ReadContents(tx, go_on));
       return absl::OkStatus();
     });
     if (copied.ok()) return contents;
-    if (held.empty()) return copied;
+    if (held.empty() && adopt.empty()) return copied;
   }
-  return Error(v1::REASON_BACKUP_FAILED, std::format("table {} is locked by another session", held));
+  return Error(v1::REASON_BACKUP_FAILED, held.empty() ? "other roles than the owner go on making large objects"
+                                                      : std::format("table {} is locked by another session", held));
 }
 
 absl::Status WriteHistory(postgres::Connection& inside, const Contents& contents) {

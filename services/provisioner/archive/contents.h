@@ -45,11 +45,21 @@ struct Contents {
 // or a file without a transaction is left in part: a copy could not go on with it.
 absl::StatusOr<Contents> ReadContents(postgres::Transaction& tx, const std::function<absl::Status()>& go_on);
 
-// Runs `copy` while the snapshot that it is given (for pg_dump --snapshot) stands, and returns the contents as of it.
-// All tables are locked against TRUNCATE, DROP and the like meanwhile, for those heed no snapshot; BACKUP_FAILED if
-// that is in vain.
+// What a copy is taken of.
+struct Snapshot {
+  std::string id{};           // of pg_export_snapshot(), for pg_dump --snapshot
+  bool large_objects = true;  // false: the database's owner may read none of them
+};
+
+// Runs `copy` while the snapshot that it is given stands, and returns the contents as of it. `go_on` is asked between
+// the two, too. All tables are locked against TRUNCATE, DROP and the like meanwhile, for those heed no snapshot;
+// BACKUP_FAILED if that is in vain.
+//
+// PostgreSQL lets every role make large objects, the read-only one too, and pg_dump fails at the first that it may not
+// read. Where the owner has large objects, those of other roles become the owner's; where it has none, the others' are
+// left out, so that nobody can keep a copy from being made by making more of them.
 absl::StatusOr<Contents> CopyWithSnapshot(postgres::Connection& inside, const std::function<absl::Status()>& go_on,
-                                          const std::function<absl::Status(const std::string& snapshot)>& copy);
+                                          const std::function<absl::Status(const Snapshot& snapshot)>& copy);
 
 // The migrations of `contents` become the history of a database to which they were copied.
 absl::Status WriteHistory(postgres::Connection& inside, const Contents& contents);

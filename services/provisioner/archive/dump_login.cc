@@ -8,13 +8,16 @@
 namespace leasehold::provisioner {
 
 absl::StatusOr<postgres::ConnectOptions> DumpLogin(const Instance& instance, postgres::Connection& central,
-                                                   const std::string& database, const std::string& owner_mark) {
+                                                   const std::string& database, const std::string& owner_mark,
+                                                   ClosedDump& closed) {
+  LH_RETURN_IF_ERROR(closed.Take());
   std::optional<ObservedRole> owner;
   LH_RETURN_IF_ERROR(central.InTransaction([&](postgres::Transaction& tx) -> absl::Status {
     LH_ASSIGN_OR_RETURN(owner, ObserveRole(tx, database));
     return absl::OkStatus();
   }));
   if (!owner.has_value() || !owner->can_login) return instance.AsLogin(database);
+  closed.Release();
   return instance.AsRole(database, database, DatabaseIdOfMark(owner_mark), RoleKind::kOwner);
 }
 

@@ -130,7 +130,9 @@ absl::Status MoveFolder(const fs::path& from, const fs::path& to) {
   std::error_code error;
   fs::rename(from, to, error);
   if (error) return Failed("moving the backup into place", error.message());
-  return Sync(to.parent_path());
+  // The backup's own folder may be new in the one that holds them all.
+  LH_RETURN_IF_ERROR(Sync(to.parent_path()));
+  return Sync(to.parent_path().parent_path());
 }
 
 absl::Status RemoveFolder(const fs::path& folder) {

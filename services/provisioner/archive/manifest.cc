@@ -191,8 +191,19 @@ absl::StatusOr<std::string> DigestOfManifestIn(const BackupPlace& place) {
   return DigestOf(json);
 }
 
+absl::Status BackupPlace::CheckRoot() const {
+  std::error_code unknown;
+  if (std::filesystem::exists(folder.parent_path().parent_path(), unknown)) return absl::OkStatus();
+  return Error(v1::REASON_BACKUP_FAILED, "the folder for backups is not there: is it mounted?");
+}
+
 absl::StatusOr<Manifest> VerifyBackup(const BackupPlace& place, std::string_view backup, std::string_view service,
                                       std::string_view sha256, const std::function<absl::Status()>& go_on) {
+  LH_RETURN_IF_ERROR(place.CheckRoot());
+  std::error_code unknown;
+  if (!std::filesystem::exists(place.folder, unknown)) {
+    return Error(v1::REASON_BACKUP_DAMAGED, std::format("folder {}/{} of the backup is missing", backup, service));
+  }
   LH_ASSIGN_OR_RETURN(const std::string json, ReadFile(BackupPlace::ManifestIn(place.folder), kMaxManifestBytes));
   if (!sha256.empty() && DigestOf(json) != sha256) return Damaged("is not the one that was written");
   LH_ASSIGN_OR_RETURN(Manifest manifest, ParseManifest(json));

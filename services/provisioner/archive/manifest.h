@@ -45,12 +45,14 @@ struct BackupPlace {
   std::filesystem::path Unfinished(std::string_view attempt) const;
   // Of all attempts.
   absl::Status RemoveUnfinished() const;
+  // BACKUP_FAILED if the folder of all backups is not there.
+  absl::Status CheckRoot() const;
   static std::filesystem::path ManifestIn(const std::filesystem::path& folder) { return folder / "manifest.json"; }
   static std::filesystem::path DataIn(const std::filesystem::path& folder) { return folder / "data"; }
 };
 
 // The manifest in `place`, after all files were found to be as it says: none missing, changed or more. `sha256`: of the
-// manifest itself; empty if not known. BACKUP_DAMAGED.
+// manifest itself; empty if not known. BACKUP_DAMAGED, and BACKUP_FAILED without the folder of all backups.
 absl::StatusOr<Manifest> VerifyBackup(const BackupPlace& place, std::string_view backup, std::string_view service,
                                       std::string_view sha256, const std::function<absl::Status()>& go_on);
 

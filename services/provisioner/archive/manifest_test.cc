@@ -110,6 +110,15 @@ TEST_F(VerifyTest, AManifestThatWasRewrittenIsFound) {
   EXPECT_EQ(ReasonOf(Verify()), v1::REASON_BACKUP_DAMAGED);
 }
 
+TEST_F(VerifyTest, WhatIsNotThereAtAllIsToldFromWhatIsDamaged) {
+  std::filesystem::remove_all(place_.folder);
+  EXPECT_EQ(ReasonOf(Verify()), v1::REASON_BACKUP_DAMAGED);
+  EXPECT_THAT(std::string(Verify().message()), HasSubstr("folder acme.3/core of the backup is missing"));
+  std::filesystem::remove_all(root_.path());
+  EXPECT_EQ(ReasonOf(Verify()), v1::REASON_BACKUP_FAILED);
+  EXPECT_THAT(std::string(Verify().message()), HasSubstr("is it mounted?"));
+}
+
 TEST_F(VerifyTest, ABackupUnderAnothersNameIsRefused) {
   EXPECT_EQ(ReasonOf(VerifyBackup(place_, "acme.4", "core", "", GoOn).status()), v1::REASON_BACKUP_DAMAGED);
   EXPECT_EQ(ReasonOf(VerifyBackup(place_, "acme.3", "identity", "", GoOn).status()), v1::REASON_BACKUP_DAMAGED);

@@ -14,6 +14,7 @@
 #include "services/provisioner/steps/grants.h"
 #include "services/provisioner/steps/migrate_database.h"
 #include "services/provisioner/steps/observe.h"
+#include "services/provisioner/steps/prepared.h"
 #include "services/provisioner/steps/restore.h"
 #include "services/provisioner/steps/schema_note.h"
 
@@ -186,10 +187,16 @@ absl::Status Refill::FillFromTenant(CopyMeter& meter) {
   if (!there.has_value() || !there->owner_mark.starts_with(MarkOf(""))) {
     return Error(v1::REASON_BACKUP_FAILED, std::format("tenant {} has no database to copy", source.str()));
   }
-  LH_ASSIGN_OR_RETURN(const postgres::ConnectOptions dumper, DumpLogin(instance_, central_, name, there->owner_mark));
+  ClosedDump closed(central_, name);
+  LH_ASSIGN_OR_RETURN(const postgres::ConnectOptions dumper,
+                      DumpLogin(instance_, central_, name, there->owner_mark, closed));
   postgres::Connection from(instance_.AsLogin(name));
   meter.Begin(SizeOf(central_, name).value_or(0));
-  LH_ASSIGN_OR_RETURN(contents_, CopyWithSnapshot(from, go_on_, [&](const std::string& snapshot) {
+  const auto go_on = [this]() -> absl::Status {
+    LH_RETURN_IF_ERROR(go_on_());
+    return lock_.Check();
+  };
+  LH_ASSIGN_OR_RETURN(contents_, CopyWithSnapshot(from, go_on, [&](const Snapshot& snapshot) {
                         return CopyDatabase({.login = dumper, .owner = name, .snapshot = snapshot}, AsOwner(),
                                             Watching(meter));
                       }));
@@ -221,6 +228,7 @@ absl::Status Refill::MoveIntoPlace() {
     if (!record_.database_id.empty()) {
       LH_RETURN_IF_ERROR(EndSessions(central_, owner_, read_only_));
       LH_RETURN_IF_ERROR(central_.ExecAlone(kLeave, {database_}).status());
+      LH_RETURN_IF_ERROR(RollBackPrepared(instance_, central_, database_, owner_.mark));
     }
     status = central_.InTransaction([this](postgres::Transaction& tx) { return Swap(tx); });
     if (postgres::SqlStateOf(status) != kStillInUse) break;

@@ -74,6 +74,9 @@ class ErrorLog {
       return Error(v1::REASON_INSTANCE_UNAVAILABLE, std::format("{}: the instance does not answer", tool));
     }
     if (first.empty()) return Error(v1::REASON_BACKUP_FAILED, std::format("{} ended without a word", tool));
+    if (first.contains("permission denied to create extension")) {
+      first += " (let tenants create it: `trusted = true` in its control file)";
+    }
     return Error(v1::REASON_BACKUP_FAILED, std::format("{}: {}", tool, Printable(first, kMaxErrorBytes)));
   }
 
@@ -130,11 +133,13 @@ bool BrokenPipe(ChildProcess& child) {
 }
 
 Tool DumpTool(const Dump& dump) {
-  return {.name = "pg_dump",
-          .arguments = {std::format("--role={}", dump.owner), std::format("--snapshot={}", dump.snapshot),
-                        "--exclude-schema=leasehold", "--no-owner", "--no-privileges", "--no-publications",
-                        "--no-subscriptions", "--no-security-labels", "--lock-wait-timeout=30s"},
-          .login = &dump.login};
+  Tool tool{.name = "pg_dump",
+            .arguments = {std::format("--role={}", dump.owner), std::format("--snapshot={}", dump.snapshot.id),
+                          "--exclude-schema=leasehold", "--no-owner", "--no-privileges", "--no-publications",
+                          "--no-subscriptions", "--no-security-labels", "--lock-wait-timeout=30s"},
+            .login = &dump.login};
+  if (!dump.snapshot.large_objects) tool.arguments.emplace_back("--no-large-objects");
+  return tool;
 }
 
 Tool RestoreTool(const postgres::ConnectOptions& target) {

@@ -8,6 +8,7 @@
 
 #include "absl/status/status.h"
 #include "common/postgres/postgres.h"
+#include "services/provisioner/archive/contents.h"
 
 namespace leasehold::provisioner {
 
@@ -16,7 +17,7 @@ using GoOn = std::function<absl::Status()>;
 struct Dump {
   postgres::ConnectOptions login{};  // DumpLogin(), into the database that is copied
   std::string owner{};               // the role whose privileges the copying has
-  std::string snapshot{};            // of pg_export_snapshot()
+  Snapshot snapshot{};
 };
 
 // Block until it is done; `go_on` is asked several times a second: what it returns, if not OK, ends the work and is the

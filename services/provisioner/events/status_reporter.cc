@@ -23,6 +23,8 @@ constexpr absl::Duration kRetryMin = absl::Milliseconds(200);
 // What was published is marked so much later, together with what came meanwhile: nobody waits for the mark, but tenants
 // may wait for the processor.
 constexpr absl::Duration kMarkAfter = absl::Seconds(1);
+// Attempts in vain before somebody hears of it: after a restart of NATS a stream takes a moment to be there.
+constexpr int kPatience = 4;
 
 std::string_view NameOf(v1::ServiceState state) {
   switch (state) {
@@ -72,8 +74,13 @@ absl::Status PublishBackup(jetstream::Client& client, const ServiceName& service
   return client.Publish(encoded.subject, encoded.payload, encoded.headers, encoded.message_id);
 }
 
-StatusReporter::StatusReporter(jetstream::Client& client, Records& records, ServiceName service, Metrics& metrics)
-    : client_(client), records_(records), service_(std::move(service)), metrics_(metrics) {}
+StatusReporter::StatusReporter(jetstream::Client& client, Records& records, ServiceName service, Metrics& metrics,
+                               std::function<void(const absl::Status&)> on_refused)
+    : client_(client),
+      records_(records),
+      service_(std::move(service)),
+      metrics_(metrics),
+      on_refused_(std::move(on_refused)) {}
 
 StatusReporter::~StatusReporter() { Stop(); }
 
@@ -194,6 +201,25 @@ void StatusReporter::CountTenants() {
   }
 }
 
+// An instance or a NATS that is away is told of elsewhere.
+void StatusReporter::NoteAttempt(const absl::Status& status) {
+  if (status.ok()) {
+    if (std::exchange(refusals_, 0) < kPatience) return;
+    Log(Level::kInfo, "statuses are reported again");
+    if (on_refused_) on_refused_(absl::OkStatus());
+    return;
+  }
+  if (postgres::IsConnectionFailure(status) || !client_.connected() || ++refusals_ < kPatience) return;
+  if (refusals_ == kPatience) {
+    Log(Level::kWarning, "statuses cannot be reported; trying on", {{"error", StdView(status.message())}});
+  }
+  if (on_refused_) {
+    on_refused_(Error(v1::REASON_NATS_UNAVAILABLE,
+                      "what it has done cannot be reported, and tenants seem to wait for it: JetStream does not take "
+                      "it, its disk may be full"));
+  }
+}
+
 void StatusReporter::Run() {
   Backoff backoff(kRetryMin, kInterval);
   int failures = 0;
@@ -209,7 +235,7 @@ void StatusReporter::Run() {
     } else if (absl::Now() >= mark_time_) {
       status = Mark();
     }
-    if (!status.ok()) Log(Level::kDebug, "statuses cannot be reported now", {{"error", ClientText(status)}});
+    NoteAttempt(status);
     failures = status.ok() ? 0 : failures + 1;
     if (absl::Now() - counted >= kInterval) {
       CountTenants();

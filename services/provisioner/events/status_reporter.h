@@ -2,6 +2,7 @@
 // PROVISIONING does not hold yet is published, and marked only after the stream has stored it, some of them together.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <span>
 #include <thread>
@@ -27,7 +28,10 @@ absl::Status PublishBackup(jetstream::Client& client, const ServiceName& service
 
 class StatusReporter {
  public:
-  StatusReporter(jetstream::Client& client, Records& records, ServiceName service, Metrics& metrics);
+  // `on_refused`: JetStream, though connected, has not taken a report for some attempts: it is full or has no leader.
+  // Called with each further attempt, and with OK once it takes them again. On the reporter's thread; may block.
+  StatusReporter(jetstream::Client& client, Records& records, ServiceName service, Metrics& metrics,
+                 std::function<void(const absl::Status&)> on_refused = {});
   ~StatusReporter();  // Stop()
 
   void Start();
@@ -55,12 +59,15 @@ class StatusReporter {
   absl::Status Publish(const TenantId& id, const Copy& told);
   absl::Status Mark();
   void CountTenants();
+  void NoteAttempt(const absl::Status& status);
 
   jetstream::Client& client_;
   Records& records_;
   const ServiceName service_;
   Metrics& metrics_;
+  const std::function<void(const absl::Status&)> on_refused_;
 
+  int refusals_ = 0;                     // in a row
   std::vector<TenantRecord> published_;  // and not marked yet
   absl::Time mark_time_ = absl::InfiniteFuture();
 

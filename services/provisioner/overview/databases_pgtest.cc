@@ -187,8 +187,10 @@ TEST_F(InstanceCallsTest, TellsOfTheProvisionerAndRefusesWhatIsNoCall) {
   ASSERT_TRUE(PrepareCentral(test_->instance(), {}, [] { return absl::OkStatus(); }).ok());
   RunStore runs(central, clock, test_->instance().service());
   const absl::Time begun = absl::FromUnixSeconds(1'700'000'000);
-  InstanceCalls calls({.start_time = begun, .min_spares = 2, .max_spares = 9},
-                      {.instance = test_->instance(), .central = central, .runs = runs});
+  bool compared = false;
+  InstanceCalls calls(
+      {.start_time = begun, .min_spares = 2, .max_spares = 9},
+      {.instance = test_->instance(), .central = central, .runs = runs, .compared = [&] { return compared; }});
   v1::InstanceCall call;
   call.mutable_status();
   v1::InstanceAnswer answer = Answer(calls, call.SerializeAsString());
@@ -208,6 +210,22 @@ TEST_F(InstanceCallsTest, TellsOfTheProvisionerAndRefusesWhatIsNoCall) {
       "identity_central",
       "INSERT INTO leasehold.spares (database_id, state, create_time) VALUES ('0123456789abcdef', 'ready', now())");
   EXPECT_EQ(Answer(calls, call.SerializeAsString()).status().spares_ready(), 1);
+
+  const std::string key = test_->instance().KeyFingerprint();
+  EXPECT_EQ(Answer(calls, call.SerializeAsString()).status().role_key(), key);
+  test_->Ask(
+      "identity_central",
+      "INSERT INTO leasehold.tenants (id, generation, desired, confirmed, desired_time, database_id, role_key,"
+      " update_time) VALUES ('a', 1, 'present', true, now(), 'a', '" +
+          key +
+          "', now()), ('b', 1, 'present', true, now(), 'b', 'older', now()),"
+          " ('c', 1, 'closed', true, now(), 'c', '', now()), ('d', 1, 'absent', true, now(), 'd', 'older', now()),"
+          " ('e', 1, 'present', true, now(), NULL, '', now())");
+  EXPECT_FALSE(Answer(calls, call.SerializeAsString()).status().has_outdated_secrets()) << "nobody asked";
+  call.mutable_status()->set_count_outdated_secrets(true);
+  EXPECT_FALSE(Answer(calls, call.SerializeAsString()).status().has_outdated_secrets()) << "nobody knows yet";
+  compared = true;
+  EXPECT_EQ(Answer(calls, call.SerializeAsString()).status().outdated_secrets(), 2);
 
   call.mutable_instance()->set_limit(1);
   EXPECT_EQ(Answer(calls, call.SerializeAsString()).instance().databases_size(), 1);

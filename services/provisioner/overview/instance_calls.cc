@@ -14,6 +14,8 @@ namespace leasehold::provisioner {
 namespace {
 
 constexpr std::string_view kReadySpares = "SELECT count(*) FROM leasehold.spares WHERE state = 'ready'";
+constexpr std::string_view kOutdatedSecrets =
+    "SELECT count(*) FROM leasehold.tenants WHERE desired <> 'absent' AND database_id IS NOT NULL AND role_key <> $1";
 
 absl::StatusOr<v1::LogLevel> LogLevelAfter(const v1::LogLevelRequest& request) {
   if (request.level() != v1::LOG_LEVEL_UNSPECIFIED) {
@@ -34,7 +36,7 @@ std::string InstanceCalls::Answer(std::string_view call) {
 absl::Status InstanceCalls::Fill(const v1::InstanceCall& call, v1::InstanceAnswer& answer) {
   switch (call.call_case()) {
     case v1::InstanceCall::kStatus: {
-      LH_ASSIGN_OR_RETURN(*answer.mutable_status(), Status());
+      LH_ASSIGN_OR_RETURN(*answer.mutable_status(), Status(call.status()));
       return absl::OkStatus();
     }
     case v1::InstanceCall::kInstance: {
@@ -52,7 +54,7 @@ absl::Status InstanceCalls::Fill(const v1::InstanceCall& call, v1::InstanceAnswe
   return InvalidField("call", "", "a call that this provisioner knows");
 }
 
-absl::StatusOr<v1::ProvisionerStatus> InstanceCalls::Status() {
+absl::StatusOr<v1::ProvisionerStatus> InstanceCalls::Status(const v1::ProvisionerStatusRequest& request) {
   v1::ProvisionerStatus status;
   status.set_version(std::string(Version()));
   status.set_commit(std::string(Commit()));
@@ -61,6 +63,12 @@ absl::StatusOr<v1::ProvisionerStatus> InstanceCalls::Status() {
   status.set_spares_max(options_.max_spares);
   LH_ASSIGN_OR_RETURN(const pqxx::result spares, parts_.central.Take()->ExecAlone(kReadySpares));
   status.set_spares_ready(spares[0][0].as<int>());
+  status.set_role_key(parts_.instance.KeyFingerprint());
+  if (request.count_outdated_secrets() && parts_.compared()) {
+    LH_ASSIGN_OR_RETURN(const pqxx::result outdated,
+                        parts_.central.Take()->ExecAlone(kOutdatedSecrets, {status.role_key()}));
+    status.set_outdated_secrets(outdated[0][0].as<int64_t>());
+  }
   LH_ASSIGN_OR_RETURN(std::vector<StoredRun> newest, parts_.runs.Newest(1));
   if (newest.empty()) return status;
   *status.mutable_run() = std::move(newest.front().run);

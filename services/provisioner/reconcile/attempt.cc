@@ -68,7 +68,8 @@ absl::Status Reconciler::LookAt(const TenantId& id) {
   if (!found->has_value()) return absl::OkStatus();
   TenantRecord& record = **found;
   const TraceScope scope(ParseTraceparent(record.traceparent));
-  if (record.next_attempt_time.has_value() && *record.next_attempt_time > parts_.clock.Now()) {
+  if (record.next_attempt_time.has_value() &&
+      IsStillToCome(*record.next_attempt_time, parts_.clock.Now(), options_.max_backoff)) {
     queue_.Add(id, *record.next_attempt_time);
     return absl::OkStatus();
   }

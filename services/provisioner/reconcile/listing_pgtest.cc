@@ -104,6 +104,18 @@ TEST_F(ReconcilerTest, ARestoredRegistryIsFollowedButDropsNothingThatItForgot) {
   EXPECT_EQ(CanLogIn("kept"), "t");
 }
 
+TEST_F(ReconcilerTest, WhatARegistryCountsOnThatForgotThePurgeIsMadeAgainAndCounted) {
+  gateway_.Set("purged", 1, v1::DESIRED_STATE_PRESENT);
+  PassAndWork();
+  gateway_.Set("purged", 3, v1::DESIRED_STATE_ABSENT);
+  PassAndWork();
+  ASSERT_EQ(Exists("purged"), "0");
+  gateway_.Set("purged", 1, v1::DESIRED_STATE_PRESENT, v1::SERVICE_STATE_READY, 1);
+  PassAndWork();
+  EXPECT_EQ(Exists("purged"), "1");
+  EXPECT_THAT(metrics_.Expose(), HasSubstr("leasehold_provisioner_recreated_total 1"));
+}
+
 TEST_F(ReconcilerTest, ATombstoneKeepsOldEventsOutAndANewTenantIn) {
   gateway_.Set("tomb", 1, v1::DESIRED_STATE_PRESENT);
   PassAndWork();

@@ -82,17 +82,17 @@ absl::Status Reconciler::Pass() {
     auto central = parts_.central.Take();
     LH_RETURN_IF_ERROR(DropSetAside(*central));  // left by a run that ended between the two moves of a drop
     LH_ASSIGN_OR_RETURN(const auto spares, ListSpares(*central, ClaimerOf(parts_.instance.login())));
-    LH_ASSIGN_OR_RETURN(const auto observed, ObserveAll(*central, parts_.instance.service()));
+    LH_ASSIGN_OR_RETURN(const ObservedInstance* const observed, observer_.Observe(*central));
     const Standard standard = StandardNow();
     CountOutdated(records, standard);
     for (const auto& [id, record] : records) {
-      const auto found = observed.tenants.find(id.str());
-      if (WorkFor(record, found == observed.tenants.end() ? ObservedTenant() : found->second, standard) !=
+      const auto found = observed->tenants.find(id.str());
+      if (WorkFor(record, found == observed->tenants.end() ? ObservedTenant() : found->second, standard) !=
           Work::kNone) {
         queue_.Add(id, record.next_attempt_time.value_or(absl::InfinitePast()));
       }
     }
-    Compared compared{.service = parts_.instance.service(), .seen = observed, .records = records};
+    Compared compared{.service = parts_.instance.service(), .seen = *observed, .records = records};
     if (listed.ok()) {
       compared.listed.emplace();
       for (const v1::DesiredTenant& tenant : *listed) compared.listed->insert(tenant.id());
@@ -113,7 +113,7 @@ absl::Status Reconciler::Pass() {
 }
 
 // The gauge is there from the first count on: before, nobody knows, and zero says that a former key can go.
-void Reconciler::CountOutdated(const std::map<TenantId, TenantRecord>& records, const Standard& standard) const {
+void Reconciler::CountOutdated(const std::map<TenantId, TenantRecord>& records, const Standard& standard) {
   const auto outdated = std::ranges::count_if(records, [&standard](const auto& entry) {
     const TenantRecord& record = entry.second;
     return record.desired != v1::DESIRED_STATE_ABSENT && !record.database_id.empty() &&
@@ -123,6 +123,7 @@ void Reconciler::CountOutdated(const std::map<TenantId, TenantRecord>& records, 
       .Gauge("leasehold_provisioner_outdated_secrets",
              "Tenants whose roles may have passwords of another role key still")
       .Set(static_cast<double>(outdated));
+  compared_.store(true, std::memory_order_relaxed);
 }
 
 absl::StatusOr<bool> Reconciler::ApplyListed(const v1::DesiredTenant& listed,
@@ -143,11 +144,7 @@ absl::StatusOr<bool> Reconciler::ApplyListed(const v1::DesiredTenant& listed,
       other_origin || (record->desired == v1::DESIRED_STATE_ABSENT && !record->confirmed)) {
     LH_ASSIGN_OR_RETURN(const bool recorded, Record(*id, DesireOf(listed)));
     if (recorded && record == nullptr && WasMadeHere(listed)) {
-      Log(Level::kWarning,
-          "the registry has this tenant's database from here, and the instance knows nothing of it: was it restored to "
-          "before? it is made again, empty",
-          {{"tenant", id->str()}});
-      recreated_.Increment();
+      NoteForgotten(*id, "the instance knows nothing of it: was it restored to before?");
     }
     return recorded;
   }
@@ -164,6 +161,12 @@ absl::StatusOr<bool> Reconciler::ApplyListed(const v1::DesiredTenant& listed,
     parts_.on_status();
   }
   return confirms;
+}
+
+void Reconciler::NoteForgotten(const TenantId& id, std::string_view why) {
+  Log(Level::kWarning, "the registry has a tenant's database from here that is not here; it is made again, empty",
+      {{"tenant", id.str()}, {"why", why}});
+  recreated_.Increment();
 }
 
 void Reconciler::CountUnlisted(std::span<const v1::DesiredTenant> listed,
@@ -188,7 +191,11 @@ absl::StatusOr<bool> Reconciler::Overrule(const TenantRecord& record, const v1::
        {"recorded", std::format("{}", record.generation)},
        {"listed", std::format("{}", listed.generation())}});
   if (destroys) return false;
-  return Record(record.id, DesireOf(listed), record.generation);
+  LH_ASSIGN_OR_RETURN(const bool recorded, Record(record.id, DesireOf(listed), record.generation));
+  if (recorded && record.state == v1::SERVICE_STATE_REMOVED && WasMadeHere(listed)) {
+    NoteForgotten(record.id, "it was dropped for good, and the registry was restored to before that");
+  }
+  return recorded;
 }
 
 }  // namespace leasehold::provisioner

@@ -49,6 +49,7 @@ Reconciler::Reconciler(Options options, Parts parts)
       queue_(parts_.clock),
       fills_(std::max(1, options_.parallelism / 2), [this](const TenantId& id) { queue_.Add(id); }),
       drops_(std::max(1, options_.parallelism / 2), [this](const TenantId& id) { queue_.Add(id); }),
+      observer_(parts_.instance.service()),
       rounds_({.inspect_after = options_.passes_between_inspections * options_.resync_interval}, parts_.instance,
               parts_.clock, parts_.metrics,
               [this](const std::vector<v1::Finding>& findings) {
@@ -64,6 +65,9 @@ Reconciler::Reconciler(Options options, Parts parts)
       unlisted_(parts_.metrics.Gauge("leasehold_provisioner_unlisted_tenants",
                                      "Tenants with a database that the registry does not list: announced, and not "
                                      "taken in yet; or forgotten by it")),
+      waits_(parts_.metrics.Gauge("leasehold_provisioner_waits",
+                                  "1: its statements have waited for long, for a lock or a standby say; 0: they do "
+                                  "not")),
       queue_metrics_(parts_.metrics.AddSource([this] { return QueueFamilies(queue_.Count()); })) {
   if (!parts_.on_claim) return;
   const auto standard = [this] {
@@ -97,6 +101,8 @@ void Reconciler::Start() {
                                                CloseIdle();
                                              },
                                          .on_silence = [this] { NoteSilence(); }});
+  wait_watch_.emplace(parts_.instance.AsLogin(parts_.instance.central_database()),
+                      [this](const std::string& what) { NoteWait(what); });
   threads_.emplace_back([this] { RunPasses(); });
   for (int i = 0; i < options_.parallelism; ++i) threads_.emplace_back([this] { RunWorker(); });
 }
@@ -116,6 +122,24 @@ void Reconciler::NoteSilence() {
   Tell(silence);
 }
 
+// Told each time: a pass that needs nothing of the kind may have reported that all is well.
+void Reconciler::NoteWait(const std::string& what) {
+  waits_.Set(what.empty() ? 0 : 1);
+  if (what != waits_for_) {
+    if (what.empty()) {
+      Log(Level::kInfo, "statements are answered again");
+    } else {
+      Log(Level::kWarning, "statements get no answer", {{"why", what}});
+    }
+  }
+  waits_for_ = what;
+  if (what.empty()) {
+    RequestPass();
+  } else {
+    Tell(Error(v1::REASON_INSTANCE_UNAVAILABLE, what));
+  }
+}
+
 bool Reconciler::Stop(absl::Duration patience) {
   stopping_ = true;
   queue_.Stop();
@@ -128,6 +152,7 @@ bool Reconciler::Stop(absl::Duration patience) {
   for (std::thread& thread : threads_) thread.join();
   threads_.clear();
   heartbeat_.reset();
+  wait_watch_.reset();
   return true;
 }
 
@@ -252,7 +277,8 @@ void Reconciler::RunWorker() {
 }
 
 absl::Status Reconciler::TakeOver() {
-  LH_ASSIGN_OR_RETURN(const std::vector<TenantId> due, parts_.records.Due(kTakeOverPatience, kTakeOverLimit));
+  LH_ASSIGN_OR_RETURN(const std::vector<TenantId> due,
+                      parts_.records.Due(kTakeOverPatience, options_.max_backoff, kTakeOverLimit));
   for (const TenantId& id : due) queue_.Add(id);
   LH_ASSIGN_OR_RETURN(const bool awaits,
                       parts_.records.AwaitWord(kTakeOverPatience, kTakeOverPatience + options_.resync_interval));

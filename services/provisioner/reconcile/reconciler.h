@@ -20,6 +20,7 @@
 #include "absl/time/time.h"
 #include "common/clock/clock.h"
 #include "common/postgres/postgres.h"
+#include "common/postgres/wait_watch.h"
 #include "common/telemetry/metrics.h"
 #include "leasehold/v1/event.pb.h"
 #include "services/provisioner/archive/copy_meter.h"
@@ -35,6 +36,7 @@
 #include "services/provisioner/state/newcomer_files.h"
 #include "services/provisioner/state/records.h"
 #include "services/provisioner/steps/instance.h"
+#include "services/provisioner/steps/observe.h"
 #include "services/provisioner/steps/tenant_database.h"
 
 namespace leasehold::provisioner {
@@ -94,6 +96,9 @@ class Reconciler {
   // Looks at everything soon. Any thread.
   void RequestPass();
 
+  // Whether all tenants have been compared with what should be, once at least. Any thread.
+  bool compared() const { return compared_.load(std::memory_order_relaxed); }
+
   // Waits until the central database is prepared and no tenant is due or worked on, but for copies; true if so. False
   // after `patience` or Stop(). Any thread.
   bool AwaitQuiet(absl::Duration patience) ABSL_LOCKS_EXCLUDED(mu_);
@@ -115,6 +120,8 @@ class Reconciler {
   // Passes and steps note how the instance is when they end; one that stands still ends none.
   void NoteAnswer(const absl::Status& answer);
   void NoteSilence();
+  // Statements get no answer though the instance is well: what they wait for; "": no more.
+  void NoteWait(const std::string& what);
   void RunWorker() ABSL_LOCKS_EXCLUDED(mu_);
   void RunPasses() ABSL_LOCKS_EXCLUDED(mu_);
   // Until `time` is over or a pass is requested, taking over now and then; shorter if something was mended. False when
@@ -130,8 +137,10 @@ class Reconciler {
   void Settled(const TenantRecord& before, const TenantRecord& now);
   // True if records may have changed.
   absl::StatusOr<bool> ApplyListed(const v1::DesiredTenant& listed, const std::map<TenantId, TenantRecord>& records);
+  // Its data are gone, though the registry counts on them.
+  void NoteForgotten(const TenantId& id, std::string_view why);
   void CountUnlisted(std::span<const v1::DesiredTenant> listed, const std::map<TenantId, TenantRecord>& records);
-  void CountOutdated(const std::map<TenantId, TenantRecord>& records, const Standard& standard) const;
+  void CountOutdated(const std::map<TenantId, TenantRecord>& records, const Standard& standard);
   // `listed` has an older generation than `record`, which is as it was before the listing began.
   absl::StatusOr<bool> Overrule(const TenantRecord& record, const v1::DesiredTenant& listed);
   void Look(const TenantId& id);
@@ -155,9 +164,11 @@ class Reconciler {
   // log-ins that are under way on the instance, whoever's: up to its authentication_timeout for one that stands still.
   Turns fills_;
   Turns drops_;
+  InstanceObserver observer_;  // the passes' thread
   Rounds rounds_;
   std::optional<Claims> claims_;
   std::atomic<bool> stopping_ = false;
+  std::atomic<bool> compared_ = false;
   std::atomic<bool> prepared_ = false;
   std::atomic<bool> gateway_answered_ = false;
   std::atomic<int> unreachable_ = 0;  // looks in a row that did not reach the records
@@ -170,11 +181,14 @@ class Reconciler {
   int running_ ABSL_GUARDED_BY(mu_) = 0;
   std::vector<std::thread> threads_;
   std::optional<Heartbeat> heartbeat_;
+  std::string waits_for_;  // NoteWait's
+  std::optional<postgres::WaitWatch> wait_watch_;
 
   prometheus::Histogram& provisioning_seconds_;
   prometheus::Counter& passes_;
   prometheus::Counter& recreated_;
   prometheus::Gauge& unlisted_;
+  prometheus::Gauge& waits_;
   const Metrics::Handle queue_metrics_;
 };
 

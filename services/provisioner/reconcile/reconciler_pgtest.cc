@@ -68,6 +68,29 @@ TEST_F(ReconcilerTest, DoubledAndStaleEventsChangeNothing) {
   EXPECT_EQ(CanLogIn("dup"), "f");
 }
 
+TEST_F(ReconcilerTest, AClockThatIsSetBackPutsNoAttemptOff) {
+  test_->Ask("postgres", "CREATE DATABASE tenant_early_identity");
+  ASSERT_EQ(reconciler_->Want(Id("early"), {.state = v1::DESIRED_STATE_PRESENT}), absl::OkStatus());
+  EXPECT_EQ(WorkAll(), 1);
+  ASSERT_EQ(Get("early").state, v1::SERVICE_STATE_FAILED);
+  ASSERT_EQ(reconciler_->TakeOver(), absl::OkStatus());
+  EXPECT_EQ(WorkAll(), 0) << "its pause is not over";
+  test_->Ask("postgres", "DROP DATABASE tenant_early_identity");
+  clock_.Advance(-absl::Hours(1));
+  ASSERT_EQ(reconciler_->TakeOver(), absl::OkStatus());
+  WorkAll();
+  EXPECT_EQ(Get("early").state, v1::SERVICE_STATE_READY);
+}
+
+TEST_F(ReconcilerTest, WhatAProvisionerWithAFastClockLeftIsTakenUp) {
+  ASSERT_EQ(reconciler_->Want(Id("fast"), {.state = v1::DESIRED_STATE_PRESENT}), absl::OkStatus());
+  clock_.Advance(-absl::Hours(1));
+  Restart({});
+  ASSERT_EQ(reconciler_->TakeOver(), absl::OkStatus());
+  EXPECT_EQ(WorkAll(), 1);
+  EXPECT_EQ(Get("fast").state, v1::SERVICE_STATE_READY);
+}
+
 TEST_F(ReconcilerTest, ANewerGenerationIsReportedEvenIfNothingChanges) {
   ASSERT_EQ(reconciler_->Want(Id("bump"), {.generation = 1, .state = v1::DESIRED_STATE_PRESENT}), absl::OkStatus());
   WorkAll();

@@ -180,7 +180,7 @@ TEST_F(RefillFaultTest, AnAttemptAtABackupThatLostItsTurnRecordsNothing) {
 TEST_F(RefillFaultTest, WhatHeedsNoSnapshotWaitsForTheCopy) {
   Make("acme", 10);
   postgres::Connection inside(test_->instance().AsLogin(Database("acme")));
-  const absl::StatusOr<Contents> contents = CopyWithSnapshot(inside, Always, [this](const std::string& /*snapshot*/) {
+  const absl::StatusOr<Contents> contents = CopyWithSnapshot(inside, Always, [this](const Snapshot& /*snapshot*/) {
     postgres::Connection owner = As("acme", RoleKind::kOwner);
     EXPECT_EQ(AskOver(owner, "SET lock_timeout = '50ms'; TRUNCATE note"), "error: 55P03");
     EXPECT_EQ(AskOver(owner, "DELETE FROM note RETURNING 1"), "1");
@@ -200,7 +200,7 @@ TEST_F(RefillFaultTest, ACopyThatWaitsForALockCanBeCalledOff) {
     const auto contents = CopyWithSnapshot(
         inside,
         [&asked] { return ++asked > 2 ? Error(v1::REASON_SUPERSEDED, "the backup was cancelled") : absl::OkStatus(); },
-        [](const std::string& /*snapshot*/) {
+        [](const Snapshot& /*snapshot*/) {
           ADD_FAILURE() << "not before all tables are held";
           return absl::OkStatus();
         });

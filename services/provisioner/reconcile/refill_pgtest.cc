@@ -11,6 +11,7 @@
 namespace leasehold::provisioner {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
@@ -209,6 +210,51 @@ TEST_F(RefillTest, ABackupThatFailsIsTriedAgainAndACancelledOneIsRemoved) {
   backups_.work.clear();
   ASSERT_EQ(keeper_->Sync(), absl::OkStatus());
   EXPECT_EQ(test_->Ask("identity_central", "SELECT count(*) FROM leasehold.backups"), "0");
+}
+
+TEST_F(RefillTest, AFolderThatIsNotMountedIsNoRemovedBackup) {
+  Make("acme", 1);
+  const fs::path volume = fs::path(folder_.path()) / "volume", away = fs::path(folder_.path()) / "away";
+  NewKeeper(volume);
+  Backup("acme.2", "acme");
+  fs::rename(volume, away);
+  backups_.Add("acme.2", "acme", /*cancelled=*/true);
+  ASSERT_EQ(keeper_->Sync(), absl::OkStatus());
+  ASSERT_TRUE(*keeper_->WorkOne());
+  ASSERT_EQ(keeper_->Sync(), absl::OkStatus());
+  EXPECT_EQ(reported_["acme.2"].state, v1::BACKUP_STATE_FAILED);
+  EXPECT_THAT(reported_["acme.2"].message, HasSubstr("is it mounted?"));
+
+  fs::rename(away, volume);
+  clock_.Advance(absl::Seconds(10));
+  ASSERT_TRUE(*keeper_->WorkOne());
+  ASSERT_EQ(keeper_->Sync(), absl::OkStatus());
+  EXPECT_EQ(reported_["acme.2"].state, v1::BACKUP_STATE_REMOVED);
+  EXPECT_FALSE(fs::exists(volume / "acme.2"));
+}
+
+TEST_F(RefillTest, WhatATenantsRoleMayNotReadIsNamed) {
+  Make("acme", 1);
+  ASSERT_EQ(test_->Ask(Database("acme"), "CREATE TABLE public.theirs (n int)"), "");
+  backups_.Add("acme.2", "acme");
+  ASSERT_EQ(keeper_->Sync(), absl::OkStatus());
+  ASSERT_TRUE(*keeper_->WorkOne());
+  ASSERT_EQ(keeper_->Sync(), absl::OkStatus());
+  EXPECT_EQ(reported_["acme.2"].state, v1::BACKUP_STATE_FAILED);
+  EXPECT_THAT(reported_["acme.2"].message,
+              HasSubstr("table public.theirs cannot be copied: the tenant's role neither owns it nor may read it"));
+}
+
+// A tenant's role restores, and may not make what only a superuser may.
+TEST_F(RefillTest, AnExtensionThatTenantsMayNotMakeSaysWhatHelps) {
+  Make("acme", 1);
+  ASSERT_EQ(test_->Ask(Database("acme"), "CREATE EXTENSION pageinspect"), "");
+  gateway_.SetNew("copy", 1);
+  gateway_.SetOrigin("copy", "acme", "");
+  PassAndWork();
+  EXPECT_EQ(Get("copy").state, v1::SERVICE_STATE_FAILED);
+  EXPECT_THAT(Get("copy").message, AllOf(HasSubstr("permission denied to create extension \"pageinspect\""),
+                                         HasSubstr("`trusted = true` in its control file")));
 }
 
 TEST_F(RefillTest, ABackupOfNobodySaysSo) {

@@ -1,7 +1,6 @@
 #include "services/provisioner/rollout/calls.h"
 
 #include <algorithm>
-#include <charconv>
 #include <format>
 #include <set>
 #include <utility>
@@ -10,6 +9,7 @@
 #include "common/status/error.h"
 #include "common/status/utf8.h"
 #include "services/provisioner/rollout/findings.h"
+#include "services/provisioner/rollout/page.h"
 #include "services/provisioner/steps/answer.h"
 #include "services/provisioner/steps/observe.h"
 
@@ -18,7 +18,6 @@ namespace {
 
 constexpr int kNewestRuns = 100;
 constexpr int kMostFindings = 200;
-constexpr int kMostOnAPage = 1000;
 constexpr size_t kMaxCallIdBytes = 64;
 constexpr size_t kStatementsBytes = kPageBytes / 2;  // of a plan
 constexpr size_t kBytesAStatement = 8;               // at least, in the answer
@@ -54,22 +53,6 @@ v1::MigrationFile WithStatements(const Migration& file, bool tenant, size_t& roo
     message.add_statements(CutTo(statement.text, room));
   }
   return message;
-}
-
-// Of databases, by their place.
-struct Page {
-  size_t begin = 0;
-  size_t end = 0;
-};
-
-template <typename Request>
-Page PageOf(const Request& request) {
-  Page page;
-  const std::string& token = request.page_token();
-  std::from_chars(token.data(), token.data() + token.size(), page.begin);
-  const int size = request.page_size() == 0 ? kMostOnAPage : std::clamp(request.page_size(), 1, kMostOnAPage);
-  page.end = page.begin + static_cast<size_t>(size);
-  return page;
 }
 
 }  // namespace
@@ -133,6 +116,7 @@ absl::Status MigrationCalls::Fill(const v1::MigrationCall& call, v1::MigrationAn
 }
 
 absl::StatusOr<v1::MigrationStatus> MigrationCalls::Status(const v1::GetMigrationStatusRequest& request) {
+  LH_ASSIGN_OR_RETURN(const Page page, PageOf(request.page_size(), request.page_token()));
   const absl::Status read = rollout_.Reload();
   const FleetMigrations files = rollout_.files();
   auto central = rollout_.central().Take();
@@ -146,7 +130,6 @@ absl::StatusOr<v1::MigrationStatus> MigrationCalls::Status(const v1::GetMigratio
                      .version = row[1].as<int>(),
                      .digest = row[2].as<std::string>()});
   }
-  const auto [begin, end] = PageOf(request);
   v1::MigrationStatus status;
   status.set_service(rollout_.instance().service().str());
   status.set_newest_tenant_version(NewestVersion(*files.tenant));
@@ -157,13 +140,13 @@ absl::StatusOr<v1::MigrationStatus> MigrationCalls::Status(const v1::GetMigratio
     const bool finished = database.finished;
     const auto pending = static_cast<int>(PendingFor(database, files).size());
     const bool differs = differences.Has(database);
-    if (begin == 0) {
+    if (page.begin == 0) {
       status.set_total(status.total() + 1);
       if (!finished) status.set_unfinished(status.unfinished() + 1);
       if (finished && pending > 0) status.set_behind(status.behind() + 1);
       if (differs) status.set_differing(status.differing() + 1);
     }
-    if (i < begin || i >= end) continue;
+    if (i < page.begin || i >= page.end) continue;
     v1::DatabaseVersion& shown = *status.add_databases();
     shown.set_database(database.database);
     if (i < without_spares) shown.set_tenant(database.tenant);
@@ -173,8 +156,8 @@ absl::StatusOr<v1::MigrationStatus> MigrationCalls::Status(const v1::GetMigratio
     shown.set_differs(differs);
     shown.set_unfinished(!finished);
   }
-  if (end < fleet.size()) status.set_next_page_token(std::format("{}", end));
-  if (begin > 0) return status;
+  if (page.end < fleet.size()) status.set_next_page_token(std::format("{}", page.end));
+  if (page.begin > 0) return status;
   if (!read.ok()) status.set_files_error(std::string(ClientText(read)));
   LH_ASSIGN_OR_RETURN(const std::vector<StoredRun> newest, rollout_.store().Newest(1));
   if (!newest.empty()) *status.mutable_run() = newest.front().run;
@@ -185,6 +168,7 @@ absl::StatusOr<v1::MigrationPlan> MigrationCalls::Plan(const v1::PlanMigrationsR
   v1::MigrationSpec spec = request.spec();
   spec.set_kind(v1::MIGRATION_KIND_APPLY);
   LH_RETURN_IF_ERROR(CheckSpec(spec));
+  LH_ASSIGN_OR_RETURN(Page page, PageOf(request.page_size(), request.page_token()));
   LH_RETURN_IF_ERROR(rollout_.Reload());
   const FleetMigrations files = rollout_.files();
   LH_ASSIGN_OR_RETURN(std::vector<FleetDatabase> fleet, ListFleet(*rollout_.central().Take(), rollout_.instance()));
@@ -192,7 +176,6 @@ absl::StatusOr<v1::MigrationPlan> MigrationCalls::Plan(const v1::PlanMigrationsR
   std::erase_if(fleet, [&](const FleetDatabase& database) {
     return !database.finished || !IsSelected(spec.selection(), database);
   });
-  Page page = PageOf(request);
   v1::MigrationPlan plan;
   if (page.begin == 0) {
     for (const Findings& findings : {InspectHistories(rollout_.instance(), fleet, files), InspectFiles(fleet, files)}) {

@@ -363,6 +363,11 @@ TEST_F(RolloutTest, StatusIsOneQueryAndSaysWhoIsBehind) {
   EXPECT_EQ(status->databases_size(), 3);
   paged.set_page_token(status->next_page_token());
   EXPECT_EQ(calls_->Status(paged)->databases_size(), 1);
+  paged.set_page_token("acme");
+  EXPECT_EQ(ReasonOf(calls_->Status(paged).status()), v1::REASON_BAD_PAGE_TOKEN);
+  v1::PlanMigrationsRequest planned;
+  planned.set_page_token("1x");
+  EXPECT_EQ(ReasonOf(calls_->Plan(planned).status()), v1::REASON_BAD_PAGE_TOKEN);
   Work();
   const auto plan = calls_->Plan({});
   ASSERT_TRUE(plan.ok());

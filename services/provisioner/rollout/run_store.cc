@@ -9,6 +9,7 @@
 #include "common/config/config.h"
 #include "common/secret/secret.h"
 #include "common/status/error.h"
+#include "services/provisioner/rollout/page.h"
 #include "services/provisioner/state/columns.h"
 #include "services/provisioner/steps/answer.h"
 
@@ -290,12 +291,16 @@ absl::StatusOr<std::vector<FleetDatabase>> RunStore::Unfinished(int64_t number) 
 
 absl::StatusOr<v1::ListMigrationTasksResponse> RunStore::ListTasks(int64_t number,
                                                                    const v1::ListMigrationTasksRequest& request) {
+  LH_ASSIGN_OR_RETURN(const size_t size, PageSize(request.page_size(), 200, 500));
+  LH_RETURN_IF_ERROR(CheckTaskToken(request.page_token()));
   std::string states;
   for (const int state : request.states()) {
+    if (state == v1::MIGRATION_TASK_STATE_UNSPECIFIED || !v1::MigrationTaskState_IsValid(state)) {
+      return InvalidField("states", std::to_string(state), "states of a task");
+    }
     states +=
         std::format("{}{}", states.empty() ? "" : ",", TextOf(kTaskStates, static_cast<v1::MigrationTaskState>(state)));
   }
-  const int size = request.page_size() == 0 ? 200 : std::clamp(request.page_size(), 1, 500);
   const bool by_end = request.has_ended_after();
   const std::string after = by_end ? Timestamp(ToTime(request.ended_after())) : "-infinity";
   LH_ASSIGN_OR_RETURN(
@@ -310,14 +315,14 @@ absl::StatusOr<v1::ListMigrationTasksResponse> RunStore::ListTasks(int64_t numbe
                // What ended at the same instant is not torn apart: whoever goes on from there would miss the rest.
                by_end ? "update_time FETCH FIRST ($6::bigint) ROWS WITH TIES" : "9 LIMIT $6::bigint + 1"),
            {Number(number), states, request.with_findings() ? "true" : "false", request.page_token(), after,
-            Number(size)}));
+            std::to_string(size)}));
   v1::ListMigrationTasksResponse response;
   std::string last;
   size_t bytes = 0;
   for (const auto& row : rows) {
     const bool is_apart = !by_end || response.tasks_size() == 0 ||
                           TimeOf(row[7]) != ToTime(response.tasks(response.tasks_size() - 1).update_time());
-    if ((!by_end && response.tasks_size() == size) || (is_apart && bytes >= kPageBytes)) {
+    if ((!by_end && static_cast<size_t>(response.tasks_size()) == size) || (is_apart && bytes >= kPageBytes)) {
       response.set_next_page_token(last);
       break;
     }

@@ -57,7 +57,9 @@ bool SpareKeeper::AwaitTurn() {
     absl::Duration rest;
     {
       const absl::MutexLock lock(&mu_);
-      rest = none_left_ ? absl::ZeroDuration() : last_claim_ + kBreath - parts_.clock.Now();
+      const absl::Duration since = parts_.clock.Now() - last_claim_;
+      const bool set_back = since < absl::ZeroDuration();  // the clock; nobody knows when that was
+      rest = none_left_ || set_back ? absl::ZeroDuration() : kBreath - since;
     }
     if (rest > absl::ZeroDuration()) thread_.Rest(std::min(rest, kBreath), WorkerThread::Until::kStopping);
     if (rest <= absl::ZeroDuration() && parts_.await_quiet(kBreath)) return true;
@@ -147,7 +149,10 @@ absl::StatusOr<bool> SpareKeeper::WorkOne() {
 
 std::vector<Spare> SpareKeeper::Workable(std::vector<Spare> spares) {
   const absl::Time now = parts_.clock.Now();
-  std::erase_if(stuck_, [&](const auto& entry) { return entry.second <= now; });
+  const auto over = [&](const auto& entry) {
+    return entry.second <= now || entry.second > now + options_.max_backoff;  // the clock was set back
+  };
+  std::erase_if(stuck_, over);
   std::erase_if(spares, [&](const Spare& spare) { return stuck_.contains(spare.database_id); });
   return spares;
 }
@@ -210,8 +215,9 @@ absl::Status SpareKeeper::Make(const std::string& database_id) {
 }
 
 bool SpareKeeper::IsVain(const Chore& chore, const Standard& standard) const {
-  return chore.kind != Chore::Kind::kDiscard && standard.schema_digest == vain_digest_ &&
-         parts_.clock.Now() < vain_until_;
+  const absl::Duration wait = vain_until_ - parts_.clock.Now();
+  return chore.kind != Chore::Kind::kDiscard && standard.schema_digest == vain_digest_ && wait > absl::ZeroDuration() &&
+         wait <= kVainBackoffs * options_.max_backoff;  // else the clock was set back
 }
 
 absl::Status SpareKeeper::Failed(const std::string& database_id, const Migrations& migrations, absl::Status status) {

@@ -41,9 +41,7 @@ TEST_F(SparesTest, ABrokenSpareIsNobodysUntilItIsMended) {
 TEST_F(SparesTest, OneThatCanBeNeitherFinishedNorDroppedIsInNobodysWay) {
   WorkAll();
   const std::string stuck = AnySpare();
-  ASSERT_EQ(Says(std::format("ALTER DATABASE leasehold_new_{} OWNER TO postgres", stuck)), "");
-  ASSERT_EQ(CentralSays(std::format("UPDATE leasehold.spares SET state = 'building' WHERE database_id = '{}'", stuck)),
-            "");
+  MakeStuck(stuck);
   EXPECT_EQ(ReasonOf(keeper_->WorkOne().status()), v1::REASON_INSUFFICIENT_PRIVILEGE);
   EXPECT_EQ(WorkAll(), 1);
   EXPECT_EQ(Stock(), "building 1, ready 1, ready 1");
@@ -52,6 +50,27 @@ TEST_F(SparesTest, OneThatCanBeNeitherFinishedNorDroppedIsInNobodysWay) {
   clock_.Advance(absl::Minutes(2));
   EXPECT_EQ(WorkAll(), 1) << "it is dropped in the end, since there are enough";
   EXPECT_EQ(Stock(), "ready 1, ready 1");
+}
+
+TEST_F(SparesTest, AClockThatIsSetBackKeepsNothingFromBeingMade) {
+  keeper_->Claimed(/*found=*/true);
+  clock_.Advance(-absl::Hours(1));
+  keeper_->Start();
+  for (const absl::Time end = absl::Now() + absl::Seconds(60); Stock() != "ready 1, ready 1" && absl::Now() < end;) {
+  }
+  EXPECT_EQ(Stock(), "ready 1, ready 1");
+  keeper_->Stop(absl::InfiniteDuration());
+}
+
+TEST_F(SparesTest, WhatWasStuckIsTriedAgainThoughTheClockWasSetBack) {
+  WorkAll();
+  const std::string stuck = AnySpare();
+  MakeStuck(stuck);
+  EXPECT_EQ(ReasonOf(keeper_->WorkOne().status()), v1::REASON_INSUFFICIENT_PRIVILEGE);
+  ASSERT_EQ(Says(std::format("ALTER DATABASE leasehold_new_{0} OWNER TO leasehold_new_{0}", stuck)), "");
+  clock_.Advance(-absl::Hours(1));
+  EXPECT_EQ(WorkAll(), 1);
+  EXPECT_EQ(Stock(), "ready 1, ready 1") << "finished";
 }
 
 TEST_F(SparesTest, OldOnesAreBroughtUpToDateAndNeverGivenAwayBefore) {

@@ -115,6 +115,12 @@ class SparesTest : public InstanceSuite {
   }
   static std::string Says(std::string_view sql) { return test_->Ask("postgres", sql); }
   static std::string CentralSays(std::string_view sql) { return test_->Ask("identity_central", sql); }
+  // Begun, and neither to be finished nor to be dropped.
+  static void MakeStuck(const std::string& spare) {
+    ASSERT_EQ(Says(std::format("ALTER DATABASE leasehold_new_{} OWNER TO postgres", spare)), "");
+    ASSERT_EQ(
+        CentralSays(std::format("UPDATE leasehold.spares SET state = 'building' WHERE database_id = '{}'", spare)), "");
+  }
   static std::string Stock() {
     return CentralSays(
         "SELECT coalesce(string_agg(state || ' ' || coalesce(schema_version, 0), ', ' ORDER BY state, schema_version "

@@ -153,6 +153,10 @@ bool IsOutlived(const TenantRecord& record) {
          record.database_generation < record.create_generation;
 }
 
+bool IsStillToCome(absl::Time when, absl::Time now, absl::Duration longest) {
+  return when > now && when <= now + longest;
+}
+
 bool IsBackupId(std::string_view text) {
   const size_t dot = text.rfind('.');
   if (dot == std::string_view::npos || !TenantId::Parse(text.substr(0, dot)).ok()) return false;
@@ -236,12 +240,14 @@ absl::StatusOr<std::vector<std::string>> Records::ListScratch() {
   return ids;
 }
 
-absl::StatusOr<std::vector<TenantId>> Records::Due(absl::Duration patience, int limit) {
+absl::StatusOr<std::vector<TenantId>> Records::Due(absl::Duration patience, absl::Duration longest, int limit) {
   const absl::Time now = clock_.Now();
-  const std::array<Param, 3> params{Timestamp(now), Timestamp(now - patience), std::format("{}", limit)};
+  const std::array<Param, 5> params{Timestamp(now), Timestamp(now - patience), std::format("{}", limit),
+                                    Timestamp(now + longest), Timestamp(now + patience)};
   LH_ASSIGN_OR_RETURN(const pqxx::result rows,
-                      Run("SELECT id FROM leasehold.tenants WHERE (state = 'failed' AND next_attempt_time <= $1) "
-                          "OR (state = 'pending' AND desired_time <= $2 AND (confirmed OR desired <> 'absent')) "
+                      Run("SELECT id FROM leasehold.tenants WHERE (state = 'failed' AND (next_attempt_time <= $1 "
+                          "OR next_attempt_time > $4)) OR (state = 'pending' AND (desired_time <= $2 "
+                          "OR desired_time > $5) AND (confirmed OR desired <> 'absent')) "
                           "ORDER BY coalesce(next_attempt_time, desired_time) LIMIT $3",
                           params));
   std::vector<TenantId> due;

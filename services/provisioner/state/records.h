@@ -87,6 +87,10 @@ bool AwaitsOrigin(const TenantRecord& record);
 // The database is that of a tenant that had the id before and was purged meanwhile.
 bool IsOutlived(const TenantRecord& record);
 
+// Whether an attempt noted for `when` still has to wait. None waits for longer than `longest`: a later time is of
+// another machine's clock, or of this one's before it was set back.
+bool IsStillToCome(absl::Time when, absl::Time now, absl::Duration longest);
+
 // How an attempt ended.
 struct Outcome {
   v1::ServiceState state = v1::SERVICE_STATE_FAILED;  // READY, FAILED, CLOSED, REMOVED
@@ -143,8 +147,8 @@ class Records {
   absl::StatusOr<std::vector<std::string>> ListScratch();
 
   // Tenants that somebody should look at by now, those that have waited the longest first: an attempt is due, or the
-  // desire was recorded `patience` ago and nothing has become of it.
-  absl::StatusOr<std::vector<TenantId>> Due(absl::Duration patience, int limit);
+  // desire was recorded `patience` ago and nothing has become of it. `longest`: as IsStillToCome().
+  absl::StatusOr<std::vector<TenantId>> Due(absl::Duration patience, absl::Duration longest, int limit);
   // Whether there is a tenant that nobody may work on before the registry itself says what an event said, longer ago
   // than `patience` and not longer than `end`: the registry may never say it. Desire::MayDestroy(), of records.
   absl::StatusOr<bool> AwaitWord(absl::Duration patience, absl::Duration end);

@@ -9,6 +9,7 @@
 #include "common/status/view.h"
 #include "common/telemetry/log.h"
 #include "services/provisioner/steps/claimer.h"
+#include "services/provisioner/steps/in_use.h"
 
 namespace leasehold::provisioner {
 namespace {
@@ -30,6 +31,15 @@ constexpr std::string_view kCentralSettings =
 constexpr std::string_view kOwnerSettings =
     " options='-c default_transaction_read_only=off -c statement_timeout=0 -c lock_timeout=30s"
     " -c client_min_messages=error -c client_connection_check_interval=1s'";
+
+std::string_view WhyUnreached(const absl::Status& status) {
+  const std::string_view sqlstate = postgres::SqlStateOf(status);
+  if (sqlstate == "53300") {
+    return "the instance has no connection left for the provisioner (max_connections, or a CONNECTION LIMIT)";
+  }
+  if (sqlstate == "57P03") return "the instance is starting or stopping";
+  return "the instance does not answer";
+}
 
 }  // namespace
 
@@ -87,9 +97,9 @@ absl::Status Explain(const absl::Status& status, std::string_view doing) {
   if (status.ok()) return status;
   if (postgres::IsConnectionFailure(status)) {
     Log(Level::kDebug, "instance does not answer", {{"doing", doing}, {"error", StdView(status.message())}});
-    return Error(v1::REASON_INSTANCE_UNAVAILABLE, std::format("{}: the instance does not answer", doing));
+    return Error(v1::REASON_INSTANCE_UNAVAILABLE, std::format("{}: {}", doing, WhyUnreached(status)));
   }
-  if (ReasonOf(status) != v1::REASON_INTERNAL) return status;
+  if (ReasonOf(status) != v1::REASON_INTERNAL || ClientSafe(status)) return status;
   const std::string_view sqlstate = postgres::SqlStateOf(status);
   Log(Level::kWarning, "statement failed",
       {{"doing", doing}, {"sqlstate", sqlstate}, {"error", StdView(status.message())}});
@@ -101,18 +111,16 @@ absl::Status Explain(const absl::Status& status, std::string_view doing) {
     return Error(v1::REASON_NAME_TAKEN,
                  std::format("{}: the name is taken by something that Leasehold did not make", doing));
   }
-  if (sqlstate == "53300") {
-    return Error(v1::REASON_INSTANCE_CONNECTIONS_EXHAUSTED,
-                 std::format("{}: the instance has no free connection", doing));
-  }
   if (sqlstate == "25006") {
     return Error(v1::REASON_INSTANCE_UNAVAILABLE,
                  std::format("{}: the instance takes no changes: it is a replica; the primary is wanted", doing));
   }
   if (sqlstate == "53100") return Error(v1::REASON_INTERNAL, std::format("{}: the instance's disk is full", doing));
-  if (sqlstate == "55006") return Error(v1::REASON_INTERNAL, std::format("{}: sessions are still open in it", doing));
+  if (sqlstate == "55006") {
+    return Error(v1::REASON_INTERNAL, std::format("{}: {}", doing, WhyInUse(StdView(status.message()))));
+  }
   if (sqlstate == "55P03")
-    return Error(v1::REASON_INTERNAL, std::format("{}: another provisioner is at work on it", doing));
+    return Error(v1::REASON_INTERNAL, std::format("{}: another session holds a lock on it", doing));
   if (sqlstate == "2BP01")
     return Error(v1::REASON_INTERNAL, std::format("{}: objects in other databases depend on it", doing));
   if (sqlstate.starts_with("28")) {

@@ -84,6 +84,18 @@ CROSS JOIN LATERAL (
 constexpr std::string_view kThatRole = "WHERE r.rolname = $1::name";
 constexpr std::string_view kAllRoles = "WHERE starts_with(r.rolname, 'tenant_') OR starts_with(m.mark, 'leasehold:1:')";
 
+// Another text whenever a row that the two above can depend on is another one. What changes a row gives it another
+// xmin, but for DROP DATABASE, which says in place that it has begun. pg_authid is not everybody's to read; the view
+// over it has no xmin.
+constexpr std::string_view kCatalogs = R"sql(
+SELECT format('%s %s %s %s',
+  (SELECT bit_xor(hash_record_extended(ROW(oid, xmin, datconnlimit), 0)) FROM pg_database),
+  (SELECT bit_xor(hash_record_extended(ROW(roleid, member, grantor, xmin), 0)) FROM pg_auth_members),
+  (SELECT bit_xor(hash_record_extended(ROW(classoid, objoid, xmin), 0)) FROM pg_shdescription),
+  (SELECT bit_xor(hash_record_extended(ROW(oid, rolname, rolcanlogin, rolsuper, rolinherit, rolcreatedb, rolcreaterole,
+     rolreplication, rolbypassrls), 0)) FROM pg_roles))
+)sql";
+
 std::string Query(std::string_view what, std::string_view which) { return std::format("{}{}", what, which); }
 
 ObservedDatabase DatabaseOf(const pqxx::row& row) {
@@ -153,6 +165,18 @@ absl::StatusOr<ObservedInstance> ObserveAll(postgres::Connection& central, const
   });
   LH_RETURN_IF_ERROR(read);
   return seen;
+}
+
+absl::StatusOr<const ObservedInstance*> InstanceObserver::Observe(postgres::Connection& central) {
+  LH_ASSIGN_OR_RETURN(const pqxx::result now, central.ExecAlone(kCatalogs));
+  std::string catalogs = now[0][0].as<std::string>();
+  if (catalogs != catalogs_) {
+    catalogs_.clear();
+    LH_ASSIGN_OR_RETURN(observed_, ObserveAll(central, service_));
+    catalogs_ = std::move(catalogs);
+    ++reads_;
+  }
+  return &observed_;
 }
 
 absl::StatusOr<ObservedTenant> Observe(postgres::Connection& central, const ServiceName& service,

@@ -4,10 +4,12 @@
 // if its owner bears the mark.
 #pragma once
 
+#include <cstdint>
 #include <map>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -65,6 +67,23 @@ struct ObservedInstance {
 
 // One query for databases and one for roles, however many there are.
 absl::StatusOr<ObservedInstance> ObserveAll(postgres::Connection& central, const ServiceName& service);
+
+// ObserveAll(), which reads again only if one of the catalogs behind it has changed since. One thread.
+class InstanceObserver {
+ public:
+  explicit InstanceObserver(ServiceName service) : service_(std::move(service)) {}
+
+  // Valid until the next call.
+  absl::StatusOr<const ObservedInstance*> Observe(postgres::Connection& central);
+  int64_t reads() const { return reads_; }  // how often it was not what it had been
+
+ private:
+  const ServiceName service_;
+  std::string catalogs_;  // what they were like before observed_ was read; empty: it was not
+  ObservedInstance observed_;
+  int64_t reads_ = 0;
+};
+
 absl::StatusOr<ObservedTenant> Observe(postgres::Connection& central, const ServiceName& service,
                                        const TenantId& tenant);
 

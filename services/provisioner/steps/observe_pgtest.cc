@@ -1,6 +1,8 @@
 #include "services/provisioner/steps/observe.h"
 
+#include <cstdint>
 #include <format>
+#include <functional>
 #include <string>
 
 #include <gmock/gmock.h>
@@ -57,6 +59,59 @@ TEST_F(ObserveTest, TellsWhatAnotherServicesLoginMadeFromItsOwn) {
   ASSERT_TRUE(from_there.ok()) << from_there.status();
   EXPECT_FALSE(from_there->tenants.at("acme").owner->of_another);
   EXPECT_TRUE(from_there->other_databases.at("tenant_acme_stray").of_another);
+}
+
+TEST_F(ObserveTest, ReadsAgainWhateverHasChangedAndNothingElse) {
+  postgres::Connection own = test_->Login();
+  ASSERT_NO_FATAL_FAILURE(Make(own, "tenant_globex_identity"));
+  postgres::Connection superuser = test_->Superuser();
+  ASSERT_EQ(superuser.ExecAlone("CREATE ROLE somebody").status(), absl::OkStatus());
+  InstanceObserver observer(test_->instance().service());
+  const auto look = [&]() -> ObservedTenant {
+    const auto seen = observer.Observe(own);
+    EXPECT_TRUE(seen.ok()) << seen.status();
+    if (!seen.ok()) return {};
+    const auto found = (*seen)->tenants.find("globex");
+    return found == (*seen)->tenants.end() ? ObservedTenant() : found->second;
+  };
+  ASSERT_TRUE(look().owner.has_value());
+  EXPECT_EQ(observer.reads(), 1);
+
+  struct Change {
+    std::string sql;
+    std::function<bool(const ObservedTenant&)> shown;
+  };
+  const Change changes[] = {
+      {"COMMENT ON DATABASE tenant_globex_identity IS 'mine'",
+       [](const auto& t) { return t.database->mark == "mine"; }},
+      {"COMMENT ON DATABASE tenant_globex_identity IS 'ours'",
+       [](const auto& t) { return t.database->mark == "ours"; }},
+      {"COMMENT ON DATABASE tenant_globex_identity IS NULL", [](const auto& t) { return t.database->mark.empty(); }},
+      {"GRANT CREATE ON DATABASE tenant_globex_identity TO somebody",
+       [](const auto& t) { return t.database->surplus.contains("somebody"); }},
+      {"ALTER DATABASE tenant_globex_identity OWNER TO somebody",
+       [](const auto& t) { return t.database->other_owner == "somebody"; }},
+      {"ALTER ROLE tenant_globex_identity CREATEDB", [](const auto& t) { return t.owner->powers == "CREATEDB"; }},
+      {"ALTER ROLE tenant_globex_identity NOLOGIN", [](const auto& t) { return !t.owner->can_login; }},
+      {"GRANT tenant_globex_identity TO somebody", [](const auto& t) { return t.owner->members.contains("somebody"); }},
+      {"REVOKE tenant_globex_identity FROM somebody", [](const auto& t) { return t.owner->members.empty(); }},
+      {"UPDATE pg_database SET datconnlimit = -2 WHERE datname = 'tenant_globex_identity'",
+       [](const auto& t) { return !t.database->valid; }},
+      {"DROP DATABASE tenant_globex_identity", [](const auto& t) { return !t.database.has_value(); }},
+      {"ALTER ROLE tenant_globex_identity RENAME TO tenant_initech_identity",
+       [](const auto& t) { return !t.owner.has_value(); }},
+  };
+  for (const Change& change : changes) {
+    ASSERT_EQ(superuser.ExecAlone(change.sql).status(), absl::OkStatus()) << change.sql;
+    const int64_t reads = observer.reads();
+    EXPECT_TRUE(change.shown(look())) << change.sql;
+    EXPECT_EQ(observer.reads(), reads + 1) << change.sql;
+    (void)look();
+    EXPECT_EQ(observer.reads(), reads + 1) << "nothing has changed since: " << change.sql;
+  }
+  for (const std::string role : {"somebody", "tenant_initech_identity"}) {
+    EXPECT_EQ(superuser.ExecAlone(std::format("DROP ROLE {}", role)).status(), absl::OkStatus());
+  }
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "common/status/error.h"
+#include "services/provisioner/steps/closed_dump.h"
 #include "services/provisioner/steps/observe.h"
 
 namespace leasehold::provisioner {
@@ -44,6 +45,7 @@ absl::Status SetLogin(postgres::Transaction& tx, const RoleSpec& role, bool may_
   }
   if (present->mark != role.mark) return may_log_in ? NameTaken(role) : absl::OkStatus();
   if (present->can_login == may_log_in) return absl::OkStatus();
+  if (may_log_in && role.kind == RoleKind::kOwner) LH_RETURN_IF_ERROR(EndClosedDumps(tx, role.name));
   return tx
       .Exec(std::format("ALTER ROLE {}{}", postgres::QuoteIdentifier(role.name), may_log_in ? " LOGIN" : " NOLOGIN"))
       .status();

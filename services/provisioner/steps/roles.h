@@ -22,7 +22,8 @@ struct RoleSpec {
 // Instance::RoleSecret; an existing role gets it too if `renew_secret`.
 absl::Status MakeRole(postgres::Transaction& tx, const RoleSpec& role, std::string_view secret, bool renew_secret);
 
-// LOGIN or NOLOGIN. To close what is absent or under another mark is nothing to do; to open it is an error.
+// LOGIN or NOLOGIN. To close what is absent or under another mark is nothing to do; to open it is an error. Opening an
+// owner ends dumps that count on its being closed (closed_dump.h).
 absl::Status SetLogin(postgres::Transaction& tx, const RoleSpec& role, bool may_log_in);
 
 // An absent role, or one under another mark, is left alone.

@@ -16,6 +16,7 @@
 #include "services/provisioner/steps/grants.h"
 #include "services/provisioner/steps/inside.h"
 #include "services/provisioner/steps/migrate_database.h"
+#include "services/provisioner/steps/prepared.h"
 #include "services/provisioner/steps/restore.h"
 
 namespace leasehold::provisioner {
@@ -23,6 +24,8 @@ namespace {
 
 using postgres::QuoteIdentifier;
 using postgres::QuoteLiteral;
+
+constexpr std::string_view kLockNotAvailable = "55P03";
 
 std::string OwnerName(const TenantDatabase::Options& options, const ServiceName& service) {
   return options.tenant ? TenantDatabaseName(*options.tenant, service) : StagingName(options.database_id);
@@ -312,13 +315,26 @@ absl::Status TenantDatabase::FinishSpare() {
   });
 }
 
+// A role may change itself, its password say, and so hold the lock that shutting it needs for as long as its
+// transaction is open, or prepared.
 absl::Status TenantDatabase::CloseRoles() {
   inside_.reset();
-  LH_RETURN_IF_ERROR(SetLogins(false));
+  absl::Status shut = central_.InTransaction([this](postgres::Transaction& tx) -> absl::Status {
+    LH_RETURN_IF_ERROR(tx.Exec("SET LOCAL lock_timeout = '500ms'").status());
+    LH_RETURN_IF_ERROR(SetLogin(tx, owner_, false));
+    return SetLogin(tx, read_only_, false);
+  });
+  if (postgres::SqlStateOf(shut) == kLockNotAvailable) {
+    LH_RETURN_IF_ERROR(EndSessions(central_, owner_, read_only_));
+    LH_RETURN_IF_ERROR(RollBackPrepared(instance_, central_, database_, owner_.mark));
+    shut = SetLogins(false);
+  }
+  LH_RETURN_IF_ERROR(shut);
   return EndSessions(central_, owner_, read_only_);
 }
 
 absl::Status TenantDatabase::DropInPlace() {
+  LH_RETURN_IF_ERROR(RollBackPrepared(instance_, central_, database_, owner_.mark));
   LH_RETURN_IF_ERROR(
       SetAside(central_, database_, owner_.mark, [this](postgres::Transaction& tx) { return lock_.Check(tx); }));
   LH_FAILPOINT("between setting aside and dropping");
@@ -342,6 +358,7 @@ absl::Status TenantDatabase::DropDatabases() {
   LH_RETURN_IF_ERROR(DropInPlace());
   LH_ASSIGN_OR_RETURN(const std::vector<std::string> renamed, OtherNames(central_, database_, owner_.mark));
   for (const std::string& name : renamed) {
+    LH_RETURN_IF_ERROR(RollBackPrepared(instance_, central_, name, owner_.mark));
     LH_RETURN_IF_ERROR(
         SetAside(central_, name, owner_.mark, [this](postgres::Transaction& tx) { return lock_.Check(tx); }));
   }

@@ -154,6 +154,21 @@ TEST_F(Calls, WithTooManyInAllTheConnectionWithTheMostIsClosed) {
   for (const auto& other : others) EXPECT_FALSE(other->Closed());
 }
 
+TEST_F(Calls, WhileTooManyAreOpenNobodyNewIsLetIn) {
+  // Closing it takes gRPC a while.
+  DeafClient flood(gateway_.grpc());
+  flood.Open(50 * kTotal);
+  const auto ask = [this] {
+    v1::ListTenantsResponse tenants;
+    return v1::TenantService::NewStub(NewChannel())->ListTenants(Deadline().get(), {}, &tenants).ok();
+  };
+  EXPECT_TRUE(Eventually([&] {
+    (void)ask();
+    return gateway_.Log().contains("too many calls are open");
+  }));
+  EXPECT_TRUE(Eventually(ask));
+}
+
 TEST_F(Calls, AClientThatListensKeepsTheNextOnesBack) {
   const auto stub = v1::TenantService::NewStub(NewChannel());
   std::vector<std::unique_ptr<Watch>> watches;

@@ -214,6 +214,7 @@ CallBounds::~CallBounds() {
 void CallBounds::Look(absl::Time now) {
   const int64_t open = OpenCalls();
   open_.Set(static_cast<double>(open));
+  full_.store(open > limits_.total, std::memory_order_relaxed);
   if (open <= std::min(limits_.per_connection, limits_.total)) {
     known_open_ = 0;
     known_until_ = absl::InfinitePast();

@@ -6,6 +6,7 @@
 #include <prometheus/counter.h>
 #include <prometheus/gauge.h>
 
+#include <atomic>
 #include <cstdint>
 #include <thread>
 
@@ -29,6 +30,9 @@ class CallBounds {
   CallBounds(const CallBounds&) = delete;
   CallBounds& operator=(const CallBounds&) = delete;
 
+  // More calls are open than may be: who was closed may have come back before its calls were given back. Any thread.
+  bool full() const { return full_.load(std::memory_order_relaxed); }
+
  private:
   void Look(absl::Time now);
   // Of each connection. Takes some 50 µs a connection, and so is not for each look.
@@ -40,6 +44,7 @@ class CallBounds {
   // When the connections were looked at last: how many calls there were, and until when that will do.
   int64_t known_open_ = 0;
   absl::Time known_until_ = absl::InfinitePast();
+  std::atomic<bool> full_ = false;
   bool closed_some_ = false;  // and their memory has not been given back yet
   Seldom said_;
   absl::Notification stop_;

@@ -112,17 +112,19 @@ RpcListener::~RpcListener() {
 }
 
 void RpcListener::Start(std::unique_ptr<grpc::experimental::ExternalConnectionAcceptor> server,
-                        const DescriptorBudget& descriptors) {
-  thread_ = std::thread([this, server = std::move(server), descriptors] { Run(*server, descriptors); });
+                        const DescriptorBudget& descriptors, const CallBounds& bounds) {
+  thread_ =
+      std::thread([this, server = std::move(server), descriptors, &bounds] { Run(*server, descriptors, bounds); });
 }
 
-void RpcListener::Run(grpc::experimental::ExternalConnectionAcceptor& server,
-                      const DescriptorBudget& descriptors) const {
+void RpcListener::Run(grpc::experimental::ExternalConnectionAcceptor& server, const DescriptorBudget& descriptors,
+                      const CallBounds& bounds) const {
   std::vector<pollfd> stop = {{.fd = stop_fd_, .events = POLLIN, .revents = 0}};
   std::vector<pollfd> waits = stop;
   for (const int fd : listening_) waits.push_back({.fd = fd, .events = POLLIN, .revents = 0});
   Seldom failed;
   Seldom crowded;
+  Seldom full;
   while (!Wait(waits, -1)) {
     for (size_t i = 1; i < waits.size(); ++i) {
       if (waits[i].revents == 0) continue;
@@ -130,6 +132,9 @@ void RpcListener::Run(grpc::experimental::ExternalConnectionAcceptor& server,
       if (fd >= descriptors.ForCallers()) {
         close(fd);
         Say(crowded, "too many file descriptors are open");
+      } else if (fd >= 0 && bounds.full()) {
+        close(fd);
+        Say(full, "too many calls are open");
       } else if (fd >= 0) {
         grpc::experimental::ExternalConnectionAcceptor::NewConnectionParameters connection;
         connection.listener_fd = waits[i].fd;

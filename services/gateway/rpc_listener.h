@@ -12,6 +12,7 @@
 #include "absl/status/statusor.h"
 #include "common/config/config.h"
 #include "common/daemon/descriptors.h"
+#include "services/gateway/call_bounds.h"
 
 namespace leasehold::gateway {
 
@@ -24,15 +25,16 @@ class RpcListener {
   RpcListener(const RpcListener&) = delete;
   RpcListener& operator=(const RpcListener&) = delete;
 
-  // Once. Hands connections to a server that has been started.
+  // Once. Hands connections to a server that has been started, unless `bounds`, which outlives this, is full.
   void Start(std::unique_ptr<grpc::experimental::ExternalConnectionAcceptor> server,
-             const DescriptorBudget& descriptors);
+             const DescriptorBudget& descriptors, const CallBounds& bounds);
   // Accepts no more, and listens no more. Blocks until then. Idempotent.
   void Stop();
 
  private:
   explicit RpcListener(std::vector<int> listening);
-  void Run(grpc::experimental::ExternalConnectionAcceptor& server, const DescriptorBudget& descriptors) const;
+  void Run(grpc::experimental::ExternalConnectionAcceptor& server, const DescriptorBudget& descriptors,
+           const CallBounds& bounds) const;
 
   std::vector<int> listening_;
   int stop_fd_;

@@ -109,16 +109,18 @@ absl::StatusOr<std::unique_ptr<RpcServer>> RpcServer::Start(const HostPort& list
   for (Gated* gated : services) builder.RegisterService(gated->service());
   std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
   if (!server) return absl::InternalError("the gRPC server does not start");
-  listener->Start(std::move(connections), descriptors);
-  return std::unique_ptr<RpcServer>(new RpcServer(credentials, std::move(server), std::move(listener), calls, metrics));
+  std::unique_ptr<RpcServer> started(
+      new RpcServer(credentials, std::move(server), std::move(listener), calls, metrics));
+  started->listener_->Start(std::move(connections), descriptors, started->bounds_);
+  return started;
 }
 
 RpcServer::RpcServer(std::shared_ptr<grpc::ServerCredentials> credentials, std::unique_ptr<grpc::Server> server,
                      std::unique_ptr<RpcListener> listener, const CallLimits& calls, Metrics& metrics)
     : credentials_(std::move(credentials)),
       server_(std::move(server)),
-      listener_(std::move(listener)),
-      bounds_({.per_connection = kPatience * calls.per_connection, .total = calls.total}, metrics) {}
+      bounds_({.per_connection = kPatience * calls.per_connection, .total = calls.total}, metrics),
+      listener_(std::move(listener)) {}
 
 void RpcServer::Shutdown(absl::Time deadline) {
   listener_->Stop();

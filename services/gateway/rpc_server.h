@@ -44,8 +44,8 @@ class RpcServer {
   // The server asks them for certificates as long as it lives.
   const std::shared_ptr<grpc::ServerCredentials> credentials_;
   const std::unique_ptr<grpc::Server> server_;
-  const std::unique_ptr<RpcListener> listener_;
   CallBounds bounds_;
+  const std::unique_ptr<RpcListener> listener_;
 };
 
 // What grpc.health.v1 answers from now on: whether the gateway is ready, under "" and the name of each of our gRPC

@@ -75,9 +75,8 @@ class DeafClient {
   static std::string Header(const std::string& name, const std::string& value) {
     return std::string(1, '\0') + static_cast<char>(name.size()) + name + static_cast<char>(value.size()) + value;
   }
-  void Send(const std::string& bytes) const {
-    EXPECT_EQ(send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL), static_cast<ssize_t>(bytes.size()));
-  }
+  // In vain if the other side has closed it.
+  void Send(const std::string& bytes) const { (void)send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL); }
 
   const int fd_;
   uint32_t stream_ = 1;
@@ -155,14 +154,14 @@ TEST_F(Calls, WithTooManyInAllTheConnectionWithTheMostIsClosed) {
 }
 
 TEST_F(Calls, WhileTooManyAreOpenNobodyNewIsLetIn) {
-  // Closing it takes gRPC a while.
-  DeafClient flood(gateway_.grpc());
-  flood.Open(50 * kTotal);
   const auto ask = [this] {
     v1::ListTenantsResponse tenants;
     return v1::TenantService::NewStub(NewChannel())->ListTenants(Deadline().get(), {}, &tenants).ok();
   };
   EXPECT_TRUE(Eventually([&] {
+    // Giving its calls back takes gRPC a while.
+    DeafClient flood(gateway_.grpc());
+    flood.Open(50 * kTotal);
     (void)ask();
     return gateway_.Log().contains("too many calls are open");
   }));

@@ -35,8 +35,8 @@ class CallBounds {
 
  private:
   void Look(absl::Time now);
-  // Of each connection. Takes some 50 µs a connection, and so is not for each look.
-  void LookClosely();
+  // Of each connection; `all`: of the server. Takes some 50 µs a connection, and so is not for each look.
+  void LookClosely(absl::Time now, int64_t all);
 
   const CallLimits limits_;
   prometheus::Gauge& open_;
@@ -45,7 +45,10 @@ class CallBounds {
   int64_t known_open_ = 0;
   absl::Time known_until_ = absl::InfinitePast();
   std::atomic<bool> full_ = false;
-  bool closed_some_ = false;  // and their memory has not been given back yet
+  // Calls that gRPC has never counted as ended, one or so for each connection that is reset, though they are gone.
+  int64_t lost_ = 0;
+  absl::Time closed_time_ = absl::InfinitePast();  // when a connection was closed last
+  bool closed_some_ = false;                       // and their memory has not been given back yet
   Seldom said_;
   absl::Notification stop_;
   std::thread thread_;

@@ -214,7 +214,8 @@ CallBounds::~CallBounds() {
 }
 
 void CallBounds::Look(absl::Time now) {
-  const int64_t open = OpenCalls() - lost_;
+  const int64_t all = OpenCalls();
+  const int64_t open = all - lost_;
   open_.Set(static_cast<double>(open));
   full_.store(open > limits_.total, std::memory_order_relaxed);
   if (open <= std::min(limits_.per_connection, limits_.total)) {
@@ -225,7 +226,7 @@ void CallBounds::Look(absl::Time now) {
     return;
   }
   if (open <= known_open_ + limits_.per_connection / 4 && now < known_until_) return;
-  LookClosely(now, open);
+  LookClosely(now, all);
   const absl::Time done = absl::Now();
   known_open_ = open;
   known_until_ = done + std::max(kCloseLook, kShare * (done - now));
@@ -235,7 +236,8 @@ void CallBounds::LookClosely(absl::Time now, int64_t all) {
   const std::vector<Connection> connections = Connections();
   int64_t open = 0;
   for (const Connection& connection : connections) open += connection.calls;
-  if (now - closed_time_ > kUnwound) lost_ += std::max<int64_t>(all - open, 0);
+  // Set, not added to: calls that ended while the connections were read are in the difference, too.
+  if (now - closed_time_ > kUnwound) lost_ = std::max<int64_t>(all - open, 0);
   for (const Connection& connection : connections) {
     if (connection.calls <= limits_.per_connection && open <= limits_.total) return;
     open -= connection.calls;

@@ -35,7 +35,7 @@ class CallBounds {
 
  private:
   void Look(absl::Time now);
-  // Of each connection; `all`: of the server. Takes some 50 µs a connection, and so is not for each look.
+  // Of each connection; `all`: what the server counts. Takes some 50 µs a connection, and so is not for each look.
   void LookClosely(absl::Time now, int64_t all);
 
   const CallLimits limits_;

@@ -76,4 +76,5 @@ def leases(report, settings, stacks):
     def rate(side):
         return figures.median([outcome["req_per_s"] for outcome in side])
 
+    report.note(f"AcquireLease: {SHORTER * settings.rounds} rounds of {seconds:g} s.")
     add(report, f"AcquireLease, {CALLERS} callers: rate", sides, rate, lambda value: f"{figures.count(value)}/s", must=MOST)

@@ -18,8 +18,7 @@ void Add(v1::GetStatusResponse& status, std::string subject, std::string message
 std::string AdviceFor(const std::string& component) {
   if (component == "registry") {
     return "see that PostgreSQL at registry.dsn runs and takes changes; until then sessions go on and nothing about "
-           "tenants "
-           "changes";
+           "tenants changes";
   }
   if (component == "nats") return "start NATS at nats.url; until then sessions go on and changes wait";
   if (component == "outbox") {

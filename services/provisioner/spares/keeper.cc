@@ -9,6 +9,7 @@
 #include "common/status/error.h"
 #include "common/status/view.h"
 #include "common/telemetry/log.h"
+#include "services/provisioner/state/records.h"
 #include "services/provisioner/steps/claimer.h"
 #include "services/provisioner/steps/schema_note.h"
 
@@ -149,10 +150,7 @@ absl::StatusOr<bool> SpareKeeper::WorkOne() {
 
 std::vector<Spare> SpareKeeper::Workable(std::vector<Spare> spares) {
   const absl::Time now = parts_.clock.Now();
-  const auto over = [&](const auto& entry) {
-    return entry.second <= now || entry.second > now + options_.max_backoff;  // the clock was set back
-  };
-  std::erase_if(stuck_, over);
+  std::erase_if(stuck_, [&](const auto& entry) { return !IsStillToCome(entry.second, now, options_.max_backoff); });
   std::erase_if(spares, [&](const Spare& spare) { return stuck_.contains(spare.database_id); });
   return spares;
 }
@@ -215,9 +213,8 @@ absl::Status SpareKeeper::Make(const std::string& database_id) {
 }
 
 bool SpareKeeper::IsVain(const Chore& chore, const Standard& standard) const {
-  const absl::Duration wait = vain_until_ - parts_.clock.Now();
-  return chore.kind != Chore::Kind::kDiscard && standard.schema_digest == vain_digest_ && wait > absl::ZeroDuration() &&
-         wait <= kVainBackoffs * options_.max_backoff;  // else the clock was set back
+  return chore.kind != Chore::Kind::kDiscard && standard.schema_digest == vain_digest_ &&
+         IsStillToCome(vain_until_, parts_.clock.Now(), kVainBackoffs * options_.max_backoff);
 }
 
 absl::Status SpareKeeper::Failed(const std::string& database_id, const Migrations& migrations, absl::Status status) {

@@ -199,8 +199,11 @@ absl::Status TenantDatabase::SecureDatabase() {
   });
 }
 
-absl::Status TenantDatabase::SetLogins(bool may_log_in) {
+absl::Status TenantDatabase::SetLogins(bool may_log_in, std::string_view lock_timeout) {
   return central_.InTransaction([&](postgres::Transaction& tx) -> absl::Status {
+    if (!lock_timeout.empty()) {
+      LH_RETURN_IF_ERROR(tx.Exec(std::format("SET LOCAL lock_timeout = {}", QuoteLiteral(lock_timeout))).status());
+    }
     LH_RETURN_IF_ERROR(SetLogin(tx, owner_, may_log_in));
     return SetLogin(tx, read_only_, may_log_in);
   });
@@ -319,11 +322,7 @@ absl::Status TenantDatabase::FinishSpare() {
 // transaction is open, or prepared.
 absl::Status TenantDatabase::CloseRoles() {
   inside_.reset();
-  absl::Status shut = central_.InTransaction([this](postgres::Transaction& tx) -> absl::Status {
-    LH_RETURN_IF_ERROR(tx.Exec("SET LOCAL lock_timeout = '500ms'").status());
-    LH_RETURN_IF_ERROR(SetLogin(tx, owner_, false));
-    return SetLogin(tx, read_only_, false);
-  });
+  absl::Status shut = SetLogins(false, "500ms");
   if (postgres::SqlStateOf(shut) == kLockNotAvailable) {
     LH_RETURN_IF_ERROR(EndSessions(central_, owner_, read_only_));
     LH_RETURN_IF_ERROR(RollBackPrepared(instance_, central_, database_, owner_.mark));

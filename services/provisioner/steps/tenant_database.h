@@ -103,7 +103,8 @@ class TenantDatabase {
   absl::Status RegrantInside();
   // NAME_TAKEN if what bears the staging name is foreign.
   absl::Status CheckStaging(const ObservedDatabase& present) const;
-  absl::Status SetLogins(bool may_log_in);
+  // `lock_timeout`: as PostgreSQL's setting; empty: the login's.
+  absl::Status SetLogins(bool may_log_in, std::string_view lock_timeout = "");
   // The provisioner's connection into the database `name`.
   postgres::Connection& Inside(const std::string& name);
   absl::Status LeaveInside();
